@@ -1,0 +1,2 @@
+//! Compares cask with a plain directory.
+fn main() {}

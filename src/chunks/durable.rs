@@ -1,0 +1,65 @@
+//! File operations that have reached the disk when they return.
+//!
+//! fsync(2) of a file says nothing of its directory entry: each of these syncs both.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Writes `bytes` as the whole content of `path`, mode 0600, replacing what was there: after a crash
+/// either the old content or the new is found.
+///
+/// # Errors
+/// Any I/O error; the old content then still stands.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let fresh = with_suffix(path, ".new");
+    let mut options = File::options();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    rename(&fresh, path)
+}
+
+/// rename(2), and the directories of both names synced.
+///
+/// # Errors
+/// Any I/O error.
+#[expect(clippy::disallowed_methods, reason = "this is the durable rename")]
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    if from.parent() != to.parent() {
+        sync_parent(from)?;
+    }
+    sync_parent(to)
+}
+
+/// Syncs the directory at `path`.
+///
+/// # Errors
+/// Any I/O error.
+pub fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Syncs the directory that holds `path`.
+///
+/// # Errors
+/// Any I/O error.
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        _ => sync_dir(Path::new(".")),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}

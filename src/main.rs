@@ -1,0 +1,3 @@
+//! The `cask` program: parse, log, run, exit code.
+
+fn main() {}

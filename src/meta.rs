@@ -1,0 +1,1 @@
+//! The metadata store: SQLite is the state machine. The only SQL in cask.

@@ -1,0 +1,24 @@
+//! The vocabulary: values that are parsed once at an edge and then carried as proof.
+//!
+//! Owns every newtype that more than one layer speaks. Knows no file, no SQL, no FUSE.
+
+mod attr;
+mod chunk;
+mod ino;
+mod mode;
+mod name;
+mod time;
+mod volume_name;
+
+pub use attr::{Attr, Caller, FileKind, NewNode, SetAttr, SetTime};
+pub use chunk::{ChunkBytes, ChunkHash, ChunkId, Epoch, SegmentId};
+pub use ino::Ino;
+pub use mode::{
+    ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID, without_set_id, without_set_id_on_write,
+};
+pub use name::{Name, NameBuf, NameError};
+pub use time::Timestamp;
+pub use volume_name::{VolumeName, VolumeNameError};
+
+/// The largest file offset and size: `2^63 - 1`, `loff_t`'s maximum.
+pub const MAX_FILE_BYTES: u64 = i64::MAX.cast_unsigned();

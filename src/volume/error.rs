@@ -1,0 +1,120 @@
+//! What can go wrong in a volume: variants say what the caller can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::types::NameError;
+
+/// The error of a volume operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No such file, directory or attribute target.
+    #[error("no such file or directory")]
+    NotFound,
+    /// The name is taken.
+    #[error("file exists")]
+    Exists,
+    /// A path component is no directory.
+    #[error("not a directory")]
+    NotDirectory,
+    /// A directory where none is allowed.
+    #[error("is a directory")]
+    IsDirectory,
+    /// The directory has entries.
+    #[error("directory not empty")]
+    NotEmpty,
+    /// Not permitted for any caller.
+    #[error("operation not permitted")]
+    NotPermitted,
+    /// Not permitted for this caller.
+    #[error("permission denied")]
+    AccessDenied,
+    /// An argument makes no sense here.
+    #[error("invalid argument")]
+    Invalid,
+    /// Longer than a name may be.
+    #[error("name too long")]
+    NameTooLong,
+    /// Larger than a file may be.
+    #[error("file too large")]
+    FileTooLarge,
+    /// More hard links than an inode may have.
+    #[error("too many links")]
+    TooManyLinks,
+    /// No such extended attribute.
+    #[error("no such attribute")]
+    NoAttribute,
+    /// The extended attribute's value is over the limit.
+    #[error("attribute value too large")]
+    AttributeTooLarge,
+    /// A buffer is too small for the answer.
+    #[error("result too large")]
+    OutOfRange,
+    /// Not supported by cask.
+    #[error("operation not supported")]
+    Unsupported,
+    /// The disk or the volume's limit is full; the operation changed nothing.
+    #[error("no space left")]
+    NoSpace,
+    /// The volume was turned read-only by an earlier I/O error, or is sealed.
+    #[error("the volume is read-only")]
+    ReadOnly,
+    /// Another process has the volume open.
+    #[error("{dir} is open in another process", dir = .dir.display())]
+    InUse {
+        /// The volume's directory.
+        dir: PathBuf,
+    },
+    /// The directory is no volume.
+    #[error("{dir} is not a cask volume: {reason}", dir = .dir.display())]
+    NotAVolume {
+        /// The directory.
+        dir: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// The volume was written by a newer cask.
+    #[error("{dir} has format {found}; this cask knows formats up to {known}", dir = .dir.display())]
+    NewerFormat {
+        /// The volume's directory.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest format known here.
+        known: u32,
+    },
+    /// Stored data is damaged.
+    #[error("damaged: {0}")]
+    Corrupt(String),
+    /// The storage below failed.
+    #[error("{what}")]
+    Storage {
+        /// What was being done, and to what.
+        what: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// An I/O error with what was being done; a full disk becomes [`Error::NoSpace`].
+    pub fn storage(what: impl Into<String>, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Storage {
+                what: what.into(),
+                source,
+            },
+        }
+    }
+}
+
+impl From<NameError> for Error {
+    fn from(error: NameError) -> Self {
+        match error {
+            NameError::TooLong => Self::NameTooLong,
+            NameError::Invalid => Self::Invalid,
+        }
+    }
+}
