@@ -3,6 +3,7 @@
 //! Owns the schema, the connections, transactions and the write-ahead log. One file a table. Knows no
 //! POSIX rule, no segment file, no FUSE. Live rows and history rows: docs/format.md.
 
+mod audit;
 mod checkpoint;
 mod chunk;
 mod database;

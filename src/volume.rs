@@ -4,6 +4,7 @@
 //! that work behind the operations. One file an operation family.
 
 mod acl;
+mod audit;
 mod background;
 mod config;
 mod copy;
