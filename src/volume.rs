@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+pub mod store;
 
 use std::path::Path;
 
