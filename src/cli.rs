@@ -1,1 +1,119 @@
-//! (being written)
+//! The command line: one file a verb, and what the verbs share.
+//!
+//! The only code that prints or decides how the program exits. Reaches a mounted volume through its
+//! server and a closed one by opening it; knows neither SQL nor FUSE.
+
+mod completions;
+mod create;
+mod error;
+mod filter;
+mod format;
+mod helper;
+mod inspect;
+mod locate;
+mod logging;
+mod ls;
+mod mount;
+mod options;
+mod output;
+mod reference;
+mod remount;
+mod rename;
+mod rm;
+mod serve;
+mod set;
+mod sync;
+mod umount;
+mod view;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::{CliError, Kind};
+pub use reference::reference;
+
+use locate::Root;
+
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, CliError>;
+
+/// A volume filesystem for containers.
+///
+/// A volume is a directory that holds content-addressed chunks and a database. `cask mount` shows it
+/// as an ordinary filesystem, at as many places as you like.
+#[derive(Debug, Parser)]
+#[command(name = "cask", version, max_term_width = 100)]
+struct Arguments {
+    /// Where named volumes lie
+    ///
+    /// Otherwise $CASK_ROOT, otherwise /var/lib/cask for root and $XDG_DATA_HOME/cask
+    /// (~/.local/share/cask) for others.
+    #[arg(long, value_name = "DIR", global = true)]
+    root: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(create::Arguments),
+    #[command(visible_alias = "list")]
+    Ls(ls::Arguments),
+    Inspect(inspect::Arguments),
+    Mount(mount::Arguments),
+    #[command(visible_alias = "unmount")]
+    Umount(umount::Arguments),
+    Rm(rm::Arguments),
+    Rename(rename::Arguments),
+    Set(set::Arguments),
+    Sync(sync::Arguments),
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Serve(serve::Arguments),
+}
+
+/// Runs the command that these arguments, the program's name first, ask for.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let outcome = match helper::arguments_of(&arguments) {
+        Some(rest) => helper::run(rest),
+        None => match Arguments::try_parse_from(arguments) {
+            Ok(parsed) => dispatch(parsed),
+            Err(error) => return output::usage(&error),
+        },
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error);
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<()> {
+    logging::start(&arguments.command);
+    if let Command::Serve(arguments) = arguments.command {
+        return serve::run(&arguments);
+    }
+    if let Command::Completions(arguments) = arguments.command {
+        return completions::run(&arguments);
+    }
+    let root = Root::find(arguments.root)?;
+    match arguments.command {
+        Command::Create(arguments) => create::run(&arguments, &root),
+        Command::Ls(arguments) => ls::run(&arguments, &root),
+        Command::Inspect(arguments) => inspect::run(&arguments, &root),
+        Command::Mount(arguments) => mount::run(&arguments, &root),
+        Command::Umount(arguments) => umount::run(&arguments, &root),
+        Command::Rm(arguments) => rm::run(&arguments, &root),
+        Command::Rename(arguments) => rename::run(&arguments, &root),
+        Command::Set(arguments) => set::run(&arguments, &root),
+        Command::Sync(arguments) => sync::run(&arguments, &root),
+        Command::Completions(_) | Command::Serve(_) => Ok(()),
+    }
+}

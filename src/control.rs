@@ -1,1 +1,14 @@
-//! (being written)
+//! The control protocol: what is said to a volume's server over its socket, and how.
+//!
+//! Owns requests, answers, their encoding (a JSON line each way, descriptors beside it) and the client.
+//! Knows `types` only: neither what a volume does with a request nor who asks.
+
+mod address;
+mod client;
+mod message;
+mod wire;
+
+pub use address::{SOCKET, bind, connect};
+pub use client::{Client, Error};
+pub use message::{Answer, Device, Fault, FaultKind, Op, Phase, Request, Status, Usage, VERSION};
+pub use wire::{Received, Wire, WireError};

@@ -1,3 +1,7 @@
-//! The `cask` program: parse, log, run, exit code.
+//! The `cask` program: everything is in the library's `cli`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cask::cli::run(std::env::args_os())
+}

@@ -1,1 +1,31 @@
-//! (being written)
+//! One volume's server: its process, its socket, its mounts, its life and death.
+//!
+//! A server has one volume open and serves one FUSE connection. It starts when a volume is first
+//! mounted and ends when the kernel says that the last mount is gone, in whichever mount namespace
+//! that was. It never touches its own mount: what needs the mount is done by the process that asks,
+//! with the functions of [`mounts`]. Knows neither command lines nor how anything is shown.
+
+pub mod mounts;
+
+mod error;
+mod handle;
+mod life;
+mod mounting;
+mod patience;
+mod perform;
+mod record;
+mod requests;
+mod spawn;
+mod unmounting;
+
+pub use error::Error;
+pub use handle::{fault, handle};
+pub use life::Server;
+pub use mounting::{mount, mount_here};
+pub use perform::perform;
+pub use record::{Record, Standing, mounts_of, standing, volume_of};
+pub use spawn::run_spawned;
+pub use unmounting::unmount;
+
+/// The result of what is asked of a server or of its mounts.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,55 @@
+//! `cask inspect`.
+
+use crate::control::{Answer, Op, Usage};
+use crate::server::{self, Standing};
+
+use super::format::{self, Format};
+use super::locate::{Located, Root, VolumeRef};
+use super::view::Inspection;
+use super::{Result, output};
+
+/// Show everything about volumes, as a JSON array
+///
+/// Usage is null when the volume cannot be opened to count, as while another process has it open.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The volumes
+    #[arg(required = true, value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volumes: Vec<VolumeRef>,
+    /// json, or a template such as '{{.Uuid}}'
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = Format::parse)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let found = arguments.volumes.iter().map(|volume| inspect(volume, root));
+    let found: Vec<Inspection> = found.collect::<Result<_>>()?;
+    match &arguments.format {
+        Format::Template(template) => found
+            .iter()
+            .try_for_each(|one| output::line(&template.render(one)?)),
+        Format::Json | Format::Table => output::line(&format::pretty_json(&found)?),
+    }
+}
+
+fn inspect(volume: &VolumeRef, root: &Root) -> Result<Inspection> {
+    let (located, config) = root.open(volume)?;
+    let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
+    let usage = usage(&located, &standing);
+    Ok(Inspection::of(&located, config, &standing, usage))
+}
+
+fn usage(located: &Located, standing: &Standing) -> Option<Usage> {
+    if matches!(standing, Standing::Dead(_)) {
+        // Opening it would count, and also begin a recovery that nobody asked for.
+        return None;
+    }
+    match server::perform(&located.dir, Op::Usage) {
+        Ok(Answer::Usage(usage)) => Some(usage),
+        Ok(_) => None,
+        Err(error) => {
+            output::warn(&format!("no usage: {}", located.explain(error)));
+            None
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! From what a user calls a volume to its directory.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::control::FaultKind;
+use crate::server;
+use crate::types::{VolumeName, VolumeNameError};
+use crate::volume::store::Store;
+use crate::volume::{self, Config};
+
+use super::{CliError, Kind, Result};
+
+/// Where named volumes lie.
+#[derive(Debug, Clone)]
+pub(super) struct Root {
+    path: PathBuf,
+}
+
+/// How a user names a volume: a name, or, with a `/` in it, a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum VolumeRef {
+    /// A volume in the root.
+    Name(VolumeName),
+    /// A volume's directory.
+    Dir(PathBuf),
+}
+
+/// A volume, found.
+#[derive(Debug, Clone)]
+pub(super) struct Located {
+    /// How the user named it.
+    pub(super) reference: VolumeRef,
+    /// Its directory: absolute, without symbolic links.
+    pub(super) dir: PathBuf,
+}
+
+impl Root {
+    /// The root that was asked for, or else the one of the environment.
+    pub(super) fn find(asked: Option<PathBuf>) -> Result<Self> {
+        let from_environment = || set_variable("CASK_ROOT").map(PathBuf::from);
+        let path = match asked.or_else(from_environment) {
+            Some(path) => path,
+            None => default_root()?,
+        };
+        Ok(Self { path })
+    }
+
+    /// The volumes in it.
+    pub(super) fn store(&self) -> Store {
+        Store::below(&self.path)
+    }
+
+    /// The directories of all volumes in it.
+    pub(super) fn dirs(&self) -> Vec<PathBuf> {
+        let store = self.store();
+        let names = store.names().unwrap_or_default().into_iter();
+        names.map(|name| store.dir_of(&name)).collect()
+    }
+
+    /// Where the volume would be; there need not be one.
+    pub(super) fn dir_of(&self, reference: &VolumeRef) -> PathBuf {
+        match reference {
+            VolumeRef::Name(name) => self.store().dir_of(name),
+            VolumeRef::Dir(dir) => dir.clone(),
+        }
+    }
+
+    /// The directory of a volume, whatever state the volume is in.
+    pub(super) fn locate(&self, reference: &VolumeRef) -> Result<Located> {
+        let dir = self.dir_of(reference);
+        match dir.canonicalize() {
+            Ok(dir) => Ok(Located {
+                reference: reference.clone(),
+                dir,
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(self.missing(reference)),
+            Err(e) => Err(
+                CliError::new(Kind::Failed, format!("cannot reach {reference}"))
+                    .because(e)
+                    .hint(whose(&dir)),
+            ),
+        }
+    }
+
+    /// A volume and its configuration.
+    pub(super) fn open(&self, reference: &VolumeRef) -> Result<(Located, Config)> {
+        let located = self.locate(reference)?;
+        let config = Config::load(&located.dir).map_err(|e| located.explain_volume(e))?;
+        Ok((located, config))
+    }
+
+    fn missing(&self, reference: &VolumeRef) -> CliError {
+        match reference {
+            VolumeRef::Name(name) => CliError::new(
+                Kind::NotFound,
+                format!("no volume \"{name}\" in {}", self.path.display()),
+            )
+            .hint(format!(
+                "`cask create {name}` makes one, `cask ls` shows what is there"
+            )),
+            VolumeRef::Dir(dir) => CliError::new(
+                Kind::NotFound,
+                format!("no volume {}: there is no such directory", dir.display()),
+            )
+            .hint(format!("`cask create {}` makes one", dir.display())),
+        }
+    }
+}
+
+fn default_root() -> Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/cask"));
+    }
+    let data = set_variable("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || set_variable("HOME").map(|home| Path::new(&home).join(".local/share"));
+    let data = data.or_else(home).ok_or_else(|| {
+        CliError::new(Kind::Usage, "where volumes lie is unknown: HOME is not set")
+            .hint("use --root DIR")
+    })?;
+    Ok(data.join("cask"))
+}
+
+fn set_variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn whose(dir: &Path) -> String {
+    format!(
+        "check the permissions of {}, or run as its owner",
+        dir.display()
+    )
+}
+
+impl VolumeRef {
+    /// Parses an argument: a `/` in it makes it a directory.
+    pub(super) fn parse(text: &OsStr) -> std::result::Result<Self, VolumeNameError> {
+        if text.as_bytes().contains(&b'/') || text == "." || text == ".." {
+            return Ok(Self::Dir(PathBuf::from(text)));
+        }
+        text.to_string_lossy().parse().map(Self::Name)
+    }
+
+    /// For clap: [`Self::parse`] of a whole argument.
+    pub(super) fn parser() -> impl clap::builder::TypedValueParser<Value = Self> {
+        use clap::builder::TypedValueParser;
+        clap::builder::OsStringValueParser::new().try_map(|text| Self::parse(&text))
+    }
+
+    /// As the user would type it again.
+    pub(super) fn typed(&self) -> String {
+        match self {
+            Self::Name(name) => name.to_string(),
+            Self::Dir(dir) => dir.display().to_string(),
+        }
+    }
+}
+
+impl fmt::Display for VolumeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "volume \"{name}\""),
+            Self::Dir(dir) => write!(f, "volume {}", dir.display()),
+        }
+    }
+}
+
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.reference.fmt(f)
+    }
+}
+
+impl Located {
+    /// What a volume's error means for the one who named the volume.
+    pub(super) fn explain_volume(&self, error: volume::Error) -> CliError {
+        if matches!(error, volume::Error::Exists) {
+            return CliError::new(Kind::Exists, format!("{self} exists already"))
+                .hint("choose another name");
+        }
+        if matches!(error, volume::Error::NotFound) {
+            return CliError::new(Kind::NotFound, format!("there is no {self}"))
+                .hint("`cask ls` shows what is there");
+        }
+        let kind = server::fault(&error).kind;
+        if kind == FaultKind::InUse {
+            return self.in_use();
+        }
+        CliError::new(kind_of(kind), format!("cannot use {self}"))
+            .because(error)
+            .hint(self.hint_for(kind))
+    }
+
+    /// The same for what a server, or the way to it, says.
+    pub(super) fn explain(&self, error: server::Error) -> CliError {
+        if let server::Error::Volume(error) = error {
+            return self.explain_volume(error);
+        }
+        if let server::Error::Fault(fault) = error {
+            let message = format!("cannot use {self}: {}", fault.message);
+            return CliError::new(kind_of(fault.kind), message).hint(self.hint_for(fault.kind));
+        }
+        if matches!(error, server::Error::Locked) {
+            return self.in_use();
+        }
+        CliError::new(Kind::Failed, format!("cannot use {self}"))
+            .because(error)
+            .hint(format!("see {}", self.dir.join("server.log").display()))
+    }
+
+    /// Somebody has the volume open who does not serve it.
+    fn in_use(&self) -> CliError {
+        let lock = self.dir.join("lock");
+        CliError::new(Kind::InUse, format!("{self} is open in another process")).hint(format!(
+            "wait for it, or find it with `fuser {}`",
+            lock.display()
+        ))
+    }
+
+    fn hint_for(&self, kind: FaultKind) -> String {
+        match kind {
+            FaultKind::NotAVolume => format!(
+                "name a directory that `cask create` made, or make one: `cask create {}`",
+                self.reference.typed()
+            ),
+            FaultKind::NewerFormat => "use a newer cask".to_owned(),
+            FaultKind::Damaged => "restore it from a backup; nothing was changed".to_owned(),
+            FaultKind::NoSpace => "free some space on its disk, then try again".to_owned(),
+            FaultKind::Failed
+            | FaultKind::InUse
+            | FaultKind::Closing
+            | FaultKind::NotMounted
+            | FaultKind::Refused => whose(&self.dir),
+        }
+    }
+}
+
+fn kind_of(kind: FaultKind) -> Kind {
+    match kind {
+        FaultKind::NotAVolume => Kind::NotFound,
+        FaultKind::Damaged => Kind::Damaged,
+        FaultKind::InUse | FaultKind::Closing => Kind::InUse,
+        FaultKind::Failed
+        | FaultKind::NotMounted
+        | FaultKind::NewerFormat
+        | FaultKind::NoSpace
+        | FaultKind::Refused => Kind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_makes_a_directory() {
+        let name = |text: &str| VolumeRef::Name(text.parse().unwrap());
+        let dir = |text: &str| VolumeRef::Dir(PathBuf::from(text));
+        let parse = |text: &str| VolumeRef::parse(OsStr::new(text));
+        assert_eq!(parse("db"), Ok(name("db")));
+        assert_eq!(parse("./db"), Ok(dir("./db")));
+        assert_eq!(parse("."), Ok(dir(".")));
+        assert!(parse("d b").is_err());
+    }
+}

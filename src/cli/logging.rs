@@ -1,0 +1,43 @@
+//! The log: standard error, which is `server.log` for a server of its own.
+
+use std::io::Write;
+
+use log::LevelFilter;
+
+use super::Command;
+
+/// Starts the log. A server tells what it does, a command only what is amiss; `RUST_LOG` overrides.
+pub(super) fn start(command: &Command) {
+    let is_server = match command {
+        Command::Serve(_) => true,
+        Command::Mount(arguments) => arguments.foreground,
+        Command::Create(_)
+        | Command::Ls(_)
+        | Command::Inspect(_)
+        | Command::Umount(_)
+        | Command::Rm(_)
+        | Command::Rename(_)
+        | Command::Set(_)
+        | Command::Sync(_)
+        | Command::Completions(_) => false,
+    };
+    let mut builder = env_logger::Builder::new();
+    if is_server {
+        builder.filter_level(LevelFilter::Info);
+        builder.format(|out, record| {
+            let now = jiff::Timestamp::now();
+            writeln!(out, "{now:.3} {} {}", record.level(), record.args())
+        });
+    } else {
+        builder.filter_level(LevelFilter::Warn);
+        builder.format(|out, record| {
+            let level = if record.level() == log::Level::Warn {
+                "warning".to_owned()
+            } else {
+                record.level().as_str().to_ascii_lowercase()
+            };
+            writeln!(out, "cask: {level}: {}", record.args())
+        });
+    }
+    builder.parse_default_env().init();
+}

@@ -1,0 +1,85 @@
+//! `cask ls`.
+
+use super::filter::Filter;
+use super::format::{self, Format, human_bytes};
+use super::locate::{Root, VolumeRef};
+use super::view::View;
+use super::{Result, output};
+
+/// List the volumes of the root
+///
+/// Fields for templates and in JSON: Name, Status, Mountpoints, Size (bytes on the host), Created,
+/// Labels, Dir, and Error where a volume is broken.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print names only
+    #[arg(short, long)]
+    quiet: bool,
+    /// Show only what matches: name=TEXT (a part of it), label=KEY, label=KEY=VALUE,
+    /// mounted=true|false; may be given more than once, and all must match
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = Filter::parse)]
+    filters: Vec<Filter>,
+    /// table, json (an object a line), or a template such as '{{.Name}}'
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = Format::parse)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let views = matching(&arguments.filters, root)?;
+    if arguments.quiet {
+        return views.iter().try_for_each(|view| output::line(&view.name));
+    }
+    match &arguments.format {
+        Format::Table => output::raw(&table(&views)),
+        Format::Json => views
+            .iter()
+            .try_for_each(|v| output::line(&format::json(v)?)),
+        Format::Template(template) => views
+            .iter()
+            .try_for_each(|view| output::line(&template.render(view)?)),
+    }
+}
+
+fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
+    let names = root.store().names().map_err(|error| {
+        super::CliError::new(super::Kind::Failed, "cannot list volumes")
+            .because(error)
+            .hint("name another root with --root, or run as its owner")
+    })?;
+    let mut views = Vec::new();
+    for name in names {
+        // One that was removed meanwhile is not there.
+        if let Ok(located) = root.locate(&VolumeRef::Name(name)) {
+            views.push(View::of(&located)?);
+        }
+    }
+    views.retain(|view| filters.iter().all(|filter| filter.matches(view)));
+    Ok(views)
+}
+
+fn table(views: &[View]) -> String {
+    let mut rows = vec![["NAME", "STATUS", "MOUNTS", "SIZE", "CREATED"].map(str::to_owned)];
+    rows.extend(views.iter().map(|view| {
+        [
+            view.name.clone(),
+            view.status.word().to_owned(),
+            or_dash(view.mountpoints.join(",")),
+            human_bytes(view.size),
+            or_dash(
+                view.created
+                    .as_deref()
+                    .map(format::to_the_second)
+                    .unwrap_or_default(),
+            ),
+        ]
+    }));
+    format::columns(&rows)
+}
+
+fn or_dash(text: String) -> String {
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,275 @@
+//! `cask mount`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::server::mounts::{self, Attributes, Place, PlaceError, Spec};
+use crate::server::{self, Server};
+
+use super::create::create_plain;
+use super::locate::{Located, Root, VolumeRef};
+use super::options::{Action, Options, Unknown};
+use super::rm::remove_fresh;
+use super::{CliError, Kind, Result, output, remount};
+
+/// Mount a volume; returns when the mount is usable
+///
+/// A volume can be mounted at any number of places; all show one filesystem, with one cache and the same
+/// locks. Without root, `fusermount3` does the mounting, and a second place is refused.
+///
+/// If the volume's server has died, the mounts that it left are detached first.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The volume
+    #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volume: VolumeRef,
+    /// The directory to mount it at
+    mountpoint: PathBuf,
+    /// Let nothing be changed through this mount
+    #[arg(long)]
+    read_only: bool,
+    /// Create the volume and the mountpoint where they do not exist
+    #[arg(long)]
+    create: bool,
+    /// Be the volume's server: log to standard error, and return when the last mount is gone
+    #[arg(long)]
+    pub(super) foreground: bool,
+    /// Options: ro, rw, nosuid, suid, nodev, dev, noexec, exec, noatime, relatime, strictatime,
+    /// nodiratime, diratime, nosymfollow, symfollow; fsname=TEXT (what is shown as the source);
+    /// remount (change the flags of the mount that is there, and of no other)
+    ///
+    /// Of words about one flag the last counts. Words that fstab(5) has for others, such as defaults,
+    /// nofail, _netdev or x-*, are accepted and mean nothing here.
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    options: Vec<String>,
+}
+
+/// A mount to make.
+pub(super) struct Wish<'a> {
+    /// Of what.
+    pub(super) volume: &'a VolumeRef,
+    /// Where.
+    pub(super) mountpoint: &'a Path,
+    /// How.
+    pub(super) options: &'a Options,
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let mut words = arguments.options.clone();
+    if arguments.read_only {
+        words.push("ro".to_owned());
+    }
+    let options = Options::parse(&words, Unknown::Refuse)?;
+    let wish = Wish {
+        volume: &arguments.volume,
+        mountpoint: &arguments.mountpoint,
+        options: &options,
+    };
+    if options.action == Action::Remount {
+        return remount::run(wish.mountpoint, wish.options);
+    }
+    let fresh = if arguments.create {
+        Fresh::make(&wish, root)?
+    } else {
+        Fresh::default()
+    };
+    let outcome = if arguments.foreground {
+        serve(&wish, root)
+    } else {
+        mount(&wish, root)
+    };
+    match outcome {
+        Ok(server) => server.map_or(Ok(()), |(server, located)| {
+            server.run().map_err(|e| located.explain(e))
+        }),
+        Err(error) => {
+            fresh.take_back(&wish, root);
+            Err(error)
+        }
+    }
+}
+
+/// Mounts in the background.
+pub(super) fn mount(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
+    let (located, spec, hidden) = prepare(wish, root)?;
+    server::mount(&located.dir, &spec, wish.mountpoint).map_err(|e| explain(e, &located, wish))?;
+    hidden.tell(wish);
+    Ok(None)
+}
+
+fn serve(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
+    let (located, spec, hidden) = prepare(wish, root)?;
+    let server = server::mount_here(&located.dir, &spec, wish.mountpoint);
+    let server = server.map_err(|e| explain(e, &located, wish))?;
+    hidden.tell(wish);
+    log::info!("serving {located} at {}", wish.mountpoint.display());
+    Ok(Some((server, located)))
+}
+
+fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
+    let (located, _) =
+        root.open(wish.volume)
+            .map_err(|error| match (error.kind(), wish.volume) {
+                (Kind::NotFound, VolumeRef::Name(name)) => error.hint(format!(
+                    "create it with `cask create {name}`, or mount with --create"
+                )),
+                _ => error,
+            })?;
+    let source = match wish.volume {
+        VolumeRef::Name(name) => name.as_str().into(),
+        VolumeRef::Dir(_) => located.dir.as_os_str().to_owned(),
+    };
+    let spec = Spec {
+        source: wish.options.source.clone().unwrap_or(source),
+        attributes: wish.options.apply(Attributes::default()),
+    };
+    // What is below a mount that is there already was hidden before.
+    let hidden = match Place::open(wish.mountpoint) {
+        Ok(place) => Hidden(place.entries().unwrap_or(0)),
+        Err(_) => Hidden(0),
+    };
+    Ok((located, spec, hidden))
+}
+
+/// How many entries of the mountpoint can't be seen while the volume is mounted over them.
+struct Hidden(usize);
+
+impl Hidden {
+    fn tell(&self, wish: &Wish<'_>) {
+        let at = wish.mountpoint.display();
+        match self.0 {
+            0 => {}
+            1 => output::warn(&format!(
+                "{at} is not empty: the mount hides the entry in it"
+            )),
+            n => output::warn(&format!(
+                "{at} is not empty: the mount hides the {n} entries in it"
+            )),
+        }
+    }
+}
+
+/// What `--create` made, to be taken back if the mount fails.
+#[derive(Default)]
+struct Fresh {
+    volume: bool,
+    mountpoint: bool,
+}
+
+impl Fresh {
+    fn make(wish: &Wish<'_>, root: &Root) -> Result<Self> {
+        let mut fresh = Self::default();
+        let lacks_mountpoint = match Place::open(wish.mountpoint) {
+            Ok(_) | Err(PlaceError::Dead(_)) => false,
+            Err(PlaceError::Missing(_)) => true,
+            Err(error) => return Err(explain_place(error, wish)),
+        };
+        if mounts::is_privileged() {
+            mounts::open_fuse().map_err(explain_no_fuse)?;
+        }
+        match root.locate(wish.volume) {
+            Ok(_) => {}
+            Err(e) if e.kind() == Kind::NotFound => {
+                create_plain(wish.volume, root)?;
+                fresh.volume = true;
+            }
+            Err(e) => return Err(e),
+        }
+        if lacks_mountpoint {
+            if let Err(e) = fs::create_dir_all(wish.mountpoint) {
+                fresh.take_back(wish, root);
+                let message = format!("cannot create mountpoint {}", wish.mountpoint.display());
+                return Err(CliError::new(Kind::Failed, message)
+                    .because(e)
+                    .hint("name a place where you may create one"));
+            }
+            fresh.mountpoint = true;
+        }
+        Ok(fresh)
+    }
+
+    fn take_back(&self, wish: &Wish<'_>, root: &Root) {
+        if self.mountpoint
+            && let Err(e) = fs::remove_dir(wish.mountpoint)
+        {
+            let at = wish.mountpoint.display();
+            output::warn(&format!("the new directory {at} stays: {e}"));
+        }
+        if self.volume {
+            remove_fresh(wish.volume, root);
+        }
+    }
+}
+
+fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError {
+    let again = located.reference.typed();
+    match error {
+        server::Error::Place(error) => explain_place(error, wish),
+        server::Error::NoFuse(error) => explain_no_fuse(error),
+        server::Error::MountedThere(at) => {
+            let message = format!("{located} is already mounted at {}", at.display());
+            CliError::new(Kind::InUse, message).hint("use it there, or name another mountpoint")
+        }
+        server::Error::Occupied { mountpoint, other } => {
+            let message = format!(
+                "mountpoint {} is already a cask mount, of \"{}\"",
+                mountpoint.display(),
+                other.display()
+            );
+            CliError::new(Kind::InUse, message).hint(format!(
+                "name another mountpoint, or first `cask umount {}`",
+                mountpoint.display()
+            ))
+        }
+        server::Error::SecondMount => {
+            let message = format!(
+                "{located} is already mounted, and fusermount3 cannot mount a volume at a second place"
+            );
+            CliError::new(Kind::InUse, message).hint(format!(
+                "unmount it first with `cask umount {again}`, or mount as root"
+            ))
+        }
+        server::Error::Served { pid } => {
+            let message = format!("{located} is mounted already, served by process {pid}");
+            CliError::new(Kind::InUse, message)
+                .hint("mount it without --foreground to add a mountpoint, or unmount it first")
+        }
+        server::Error::Io { .. } => CliError::new(Kind::Failed, format!("cannot mount {located}"))
+            .because(error)
+            .hint(
+                "mounting needs root (CAP_SYS_ADMIN), or fusermount3 and a mountpoint of your own",
+            ),
+        server::Error::Volume(_)
+        | server::Error::Fault(_)
+        | server::Error::Locked
+        | server::Error::Busy { .. }
+        | server::Error::HeldElsewhere { .. }
+        | server::Error::Control(_) => located.explain(error),
+    }
+}
+
+fn explain_place(error: PlaceError, wish: &Wish<'_>) -> CliError {
+    let at = wish.mountpoint.display();
+    let (kind, hint) = match &error {
+        PlaceError::Missing(_) => (
+            Kind::Failed,
+            format!("create it with `mkdir {at}`, or mount with --create"),
+        ),
+        PlaceError::NotDirectory(_) => (Kind::Failed, "name a directory".to_owned()),
+        PlaceError::Dead(_) => (Kind::InUse, format!("detach it first: `cask umount {at}`")),
+        PlaceError::Io { .. } => (Kind::Failed, "name a directory that you may use".to_owned()),
+    };
+    let cannot = format!("cannot mount {}", wish.volume);
+    CliError::new(kind, cannot).because(error).hint(hint)
+}
+
+fn explain_no_fuse(error: std::io::Error) -> CliError {
+    let hint = if error.kind() == std::io::ErrorKind::PermissionDenied {
+        "check its permissions; in a container, run it with `--device /dev/fuse`"
+    } else {
+        "load the kernel's module with `modprobe fuse`; in a container, run it with `--device /dev/fuse`"
+    };
+    CliError::new(Kind::Failed, "cannot open /dev/fuse")
+        .because(error)
+        .hint(hint)
+}

@@ -1,0 +1,203 @@
+//! A volume as `ls` and `inspect` show it: the field names are published, in JSON and in templates.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::control::{Phase, Usage};
+use crate::server::{self, Standing, mounts::Mount};
+use crate::volume::{Config, store};
+
+use super::Result;
+use super::locate::Located;
+
+/// What can be told of a volume without opening it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct View {
+    pub(super) name: String,
+    pub(super) status: Status,
+    pub(super) mountpoints: Vec<String>,
+    /// Bytes on the host.
+    pub(super) size: u64,
+    pub(super) created: Option<String>,
+    pub(super) labels: BTreeMap<String, String>,
+    pub(super) dir: String,
+    /// What is wrong, if the volume cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+}
+
+/// What a volume is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Status {
+    /// Nothing.
+    Unmounted,
+    /// Has a server that waits for its first mount.
+    Starting,
+    /// It is mounted, here or in another mount namespace.
+    Mounted,
+    /// Its last mount is gone and its server is ending.
+    Closing,
+    /// Its server died; the mounts it left do not work.
+    Dead,
+    /// It cannot be used.
+    Broken,
+}
+
+/// Everything that can be told of a volume.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Inspection {
+    #[serde(flatten)]
+    pub(super) view: View,
+    pub(super) uuid: String,
+    pub(super) format: u32,
+    pub(super) chunk_bytes: u32,
+    pub(super) server: Option<ServerView>,
+    pub(super) mounts: Vec<MountView>,
+    pub(super) usage: Option<UsageView>,
+}
+
+/// A volume's server.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ServerView {
+    pid: u32,
+    device: Option<String>,
+}
+
+/// A mount of this namespace.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct MountView {
+    path: String,
+    options: String,
+}
+
+/// What a volume holds.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct UsageView {
+    inodes: u64,
+    logical_bytes: u64,
+    physical_bytes: u64,
+}
+
+impl View {
+    /// Looks at a volume, whatever state it is in.
+    pub(super) fn of(located: &Located) -> Result<Self> {
+        let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
+        let config = Config::load(&located.dir);
+        let error = config.as_ref().err().map(ToString::to_string);
+        Ok(Self::assemble(located, &standing, config.ok(), error))
+    }
+
+    fn assemble(
+        located: &Located,
+        standing: &Standing,
+        config: Option<Config>,
+        error: Option<String>,
+    ) -> Self {
+        let status = if config.is_some() {
+            status(standing)
+        } else {
+            Status::Broken
+        };
+        let (created, labels) = match config {
+            Some(config) => (Some(config.created), config.labels),
+            None => (None, BTreeMap::new()),
+        };
+        Self {
+            name: located.reference.typed(),
+            status,
+            mountpoints: mounts(standing)
+                .iter()
+                .map(|m| shown(&m.mountpoint))
+                .collect(),
+            size: store::host_bytes(&located.dir),
+            created,
+            labels,
+            dir: shown(&located.dir),
+            error,
+        }
+    }
+}
+
+impl Inspection {
+    /// Puts together what was found out about a volume.
+    pub(super) fn of(
+        located: &Located,
+        config: Config,
+        standing: &Standing,
+        usage: Option<Usage>,
+    ) -> Self {
+        Self {
+            uuid: config.uuid.to_string(),
+            format: config.format,
+            chunk_bytes: config.chunk_bytes,
+            view: View::assemble(located, standing, Some(config), None),
+            server: match standing {
+                Standing::Served(status, _) => Some(ServerView {
+                    pid: status.pid,
+                    device: status.device.map(|device| device.to_string()),
+                }),
+                Standing::Unmounted | Standing::Dead(_) => None,
+            },
+            mounts: mounts(standing).iter().map(MountView::of).collect(),
+            usage: usage.map(|usage| UsageView {
+                inodes: usage.inodes,
+                logical_bytes: usage.logical_bytes,
+                physical_bytes: usage.physical_bytes,
+            }),
+        }
+    }
+}
+
+impl MountView {
+    fn of(mount: &Mount) -> Self {
+        Self {
+            path: shown(&mount.mountpoint),
+            options: mount.options.clone(),
+        }
+    }
+}
+
+impl Status {
+    /// The word for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Unmounted => "unmounted",
+            Self::Starting => "starting",
+            Self::Mounted => "mounted",
+            Self::Closing => "closing",
+            Self::Dead => "dead",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+fn status(standing: &Standing) -> Status {
+    match standing {
+        Standing::Unmounted => Status::Unmounted,
+        Standing::Dead(_) => Status::Dead,
+        Standing::Served(status, _) => match status.phase {
+            Phase::Starting => Status::Starting,
+            Phase::Serving => Status::Mounted,
+            Phase::Closing => Status::Closing,
+        },
+    }
+}
+
+fn mounts(standing: &Standing) -> &[Mount] {
+    match standing {
+        Standing::Unmounted => &[],
+        Standing::Served(_, mounts) | Standing::Dead(mounts) => mounts,
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

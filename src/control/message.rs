@@ -1,0 +1,142 @@
+//! Requests and answers. Descriptors travel beside the line: `Attach` carries one, `Descriptor` is
+//! answered with one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the protocol; both sides must speak the same.
+pub const VERSION: u32 = 1;
+
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Who are you, and what are you doing?
+    Status,
+    /// Serve the mount behind this `/dev/fuse` descriptor. Answered after the handshake.
+    Attach {
+        /// The mount's `st_dev`, which the server can't ask for without waiting for itself.
+        device: Device,
+    },
+    /// Give me the `/dev/fuse` descriptor, to mount it once more.
+    Descriptor,
+    /// Do something with the volume.
+    Perform {
+        /// What to do.
+        op: Op,
+    },
+}
+
+/// What can be done with a volume, mounted or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Make everything that was acknowledged durable.
+    Sync,
+    /// Count what the volume holds.
+    Usage,
+}
+
+/// What a server answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Status),
+    /// To [`Request::Attach`].
+    Attached,
+    /// To [`Request::Descriptor`].
+    Descriptor,
+    /// To [`Op::Sync`].
+    Synced,
+    /// To [`Op::Usage`].
+    Usage(Usage),
+    /// It could not be done.
+    Fault(Fault),
+}
+
+/// A server and its mount.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The server's process id.
+    pub pid: u32,
+    /// The volume's identity.
+    pub uuid: uuid::Uuid,
+    /// Where the server is in its life.
+    pub phase: Phase,
+    /// `st_dev` of the superblock it serves, while it does.
+    pub device: Option<Device>,
+}
+
+/// The life of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The volume is open; nothing is mounted yet.
+    Starting,
+    /// There is a mount.
+    Serving,
+    /// The last mount is gone; the volume is being closed.
+    Closing,
+}
+
+/// The device number of a superblock (`st_dev`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Device {
+    /// Major number: 0 for filesystems without a block device.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.major, self.minor)
+    }
+}
+
+/// What a volume holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Inodes in the head.
+    pub inodes: u64,
+    /// Sum of file sizes in the head, in bytes.
+    pub logical_bytes: u64,
+    /// Bytes that the volume's directory takes on the host.
+    pub physical_bytes: u64,
+}
+
+/// Why something could not be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// What the asker can do about it.
+    pub kind: FaultKind,
+    /// For people.
+    pub message: String,
+}
+
+/// What the asker can do about a [`Fault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultKind {
+    /// Nothing but read the message.
+    Failed,
+    /// Wait for whoever has the volume open, or end them.
+    InUse,
+    /// The server is ending: wait for that, then start another.
+    Closing,
+    /// The server has no mount yet: ask again.
+    NotMounted,
+    /// There is no volume here.
+    NotAVolume,
+    /// Use a newer cask.
+    NewerFormat,
+    /// Repair the volume.
+    Damaged,
+    /// Free some space.
+    NoSpace,
+    /// The request was not understood, or is not allowed.
+    Refused,
+}

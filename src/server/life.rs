@@ -1,0 +1,266 @@
+//! The life of a server: open, attached, ended.
+//!
+//! State | what is true
+//! --- | ---
+//! `Waiting` | the volume is open, its socket listens, nothing is mounted
+//! `Attached` | a FUSE connection is served; its descriptor can be handed out
+//! `Ending` | the connection is over, or never came; the volume is closed, then the process ends
+//!
+//! Only these steps exist: `Waiting -> Attached -> Ending` and `Waiting -> Ending`.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+
+use rustix::fs::Mode;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::handle::{fault, handle, with_causes};
+use super::record::Record;
+use super::{Error, Result, requests};
+use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status};
+use crate::fuse::Connection;
+use crate::volume::{Volume, store};
+
+/// A volume's server, before it serves.
+pub struct Server {
+    shared: Arc<Shared>,
+    events: Receiver<Event>,
+}
+
+/// What ends the wait for a mount.
+enum Event {
+    Attached(Connection),
+    Abandoned,
+}
+
+enum State {
+    Waiting,
+    Attached { fuse: OwnedFd, device: Device },
+    Ending,
+}
+
+/// What the threads of a server share.
+pub(super) struct Shared {
+    dir: PathBuf,
+    uuid: uuid::Uuid,
+    /// Read-locked during requests, so that closing waits for those under way.
+    volume: RwLock<Option<Arc<Volume>>>,
+    state: Mutex<State>,
+    events: Sender<Event>,
+}
+
+impl Server {
+    /// Opens the volume in `dir` and listens on its socket.
+    ///
+    /// Changes the process's umask, and what its SIGTERM, SIGINT and SIGHUP do.
+    ///
+    /// # Errors
+    /// Those of [`Volume::open`]; I/O errors.
+    pub fn open(dir: &Path) -> Result<Self> {
+        rustix::process::umask(Mode::from_raw_mode(0o077));
+        let volume = Volume::open(dir)?;
+        let listener = control::bind(dir)
+            .map_err(|e| Error::io(format!("cannot listen in {}", dir.display()), e))?;
+        let (sender, events) = mpsc::channel();
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            uuid: volume.config().uuid,
+            volume: RwLock::new(Some(Arc::new(volume))),
+            state: Mutex::new(State::Waiting),
+            events: sender,
+        });
+        watch_signals(&shared)?;
+        let accepting = Arc::clone(&shared);
+        thread::spawn(move || requests::accept(&listener, &accepting));
+        Ok(Self { shared, events })
+    }
+
+    /// Serves requests of the process that started this one. When it goes away before it attached a
+    /// mount, the server ends.
+    pub(super) fn adopt(&self, starter: UnixStream) {
+        let shared = Arc::clone(&self.shared);
+        thread::spawn(move || {
+            requests::serve(starter, &shared);
+            shared.abandon();
+        });
+    }
+
+    /// Serves the mount behind `fuse`; returns when the handshake is done.
+    ///
+    /// # Errors
+    /// When the handshake fails, or there is a mount already.
+    pub fn attach(&self, fuse: OwnedFd, device: Device) -> Result<()> {
+        self.shared.attach(fuse, device).map_err(Error::Fault)
+    }
+
+    /// Serves until the last mount is gone, then closes the volume.
+    ///
+    /// # Errors
+    /// When the volume could not be closed in order.
+    pub fn run(self) -> Result<()> {
+        let outcome = match self.events.recv() {
+            Ok(Event::Attached(connection)) => connection.run(),
+            Ok(Event::Abandoned) | Err(_) => Ok(()),
+        };
+        if let Err(e) = outcome {
+            log::error!("the FUSE connection failed: {e}");
+        }
+        self.shared.close()
+    }
+}
+
+impl Shared {
+    pub(super) fn status(&self) -> Status {
+        let (phase, device) = match &*self.state() {
+            State::Waiting => (Phase::Starting, None),
+            State::Attached { device, .. } => (Phase::Serving, Some(*device)),
+            State::Ending => (Phase::Closing, None),
+        };
+        Status {
+            pid: std::process::id(),
+            uuid: self.uuid,
+            phase,
+            device,
+        }
+    }
+
+    pub(super) fn attach(&self, fuse: OwnedFd, device: Device) -> std::result::Result<(), Fault> {
+        let mut state = self.state();
+        match *state {
+            State::Waiting => {}
+            State::Attached { .. } => return Err(refused("there is a mount already")),
+            State::Ending => return Err(closing()),
+        }
+        let failed = |what: &str, e: &dyn std::error::Error| Fault {
+            kind: FaultKind::Failed,
+            message: format!("{what}: {}", with_causes(e)),
+        };
+        let volume = self.volume().ok_or_else(closing)?;
+        let kept = fuse
+            .try_clone()
+            .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
+        Record::store(&self.dir, device).map_err(|e| failed("cannot note the mount", &e))?;
+        let connection = Connection::start(fuse, volume)
+            .map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
+        *state = State::Attached { fuse: kept, device };
+        // The receiver lives as long as `Server::run`, which nothing but this ends.
+        self.events
+            .send(Event::Attached(connection))
+            .map_err(|e| failed("the server is not running", &e))
+    }
+
+    pub(super) fn descriptor(&self) -> std::result::Result<OwnedFd, Fault> {
+        match &*self.state() {
+            State::Attached { fuse, .. } => fuse.as_fd().try_clone_to_owned().map_err(|e| Fault {
+                kind: FaultKind::Failed,
+                message: format!("cannot hand out /dev/fuse: {e}"),
+            }),
+            State::Waiting => Err(Fault {
+                kind: FaultKind::NotMounted,
+                message: "there is no mount yet".to_owned(),
+            }),
+            State::Ending => Err(closing()),
+        }
+    }
+
+    pub(super) fn perform(&self, op: Op) -> std::result::Result<Answer, Fault> {
+        let volume = self.volume.read().unwrap_or_else(PoisonError::into_inner);
+        match &*volume {
+            Some(volume) => handle(op, volume).map_err(|e| fault(&e)),
+            None => Err(closing()),
+        }
+    }
+
+    /// Ends the server if it still waits for a mount.
+    fn abandon(&self) {
+        let mut state = self.state();
+        if matches!(*state, State::Waiting) {
+            *state = State::Ending;
+            if self.events.send(Event::Abandoned).is_err() {
+                log::debug!("abandoned after the end");
+            }
+        }
+    }
+
+    /// A service manager ends processes before it unmounts: so a signal makes everything safe, and
+    /// the mounts go on working.
+    fn signalled(&self, signal: i32) {
+        log::info!("signal {signal}: flushing; the server ends when the last mount is gone");
+        if let Err(fault) = self.perform(Op::Sync) {
+            log::error!("cannot flush: {fault}");
+        }
+        self.abandon();
+    }
+
+    fn close(&self) -> Result<()> {
+        *self.state() = State::Ending;
+        let volume = {
+            let mut held = self.volume.write().unwrap_or_else(PoisonError::into_inner);
+            held.take().and_then(Arc::into_inner)
+        };
+        let closed = match volume {
+            Some(volume) => volume.close().map_err(Error::Volume),
+            None => Err(Error::io(
+                "the volume is still in use by the server itself",
+                std::io::ErrorKind::ResourceBusy.into(),
+            )),
+        };
+        self.clear_away();
+        closed
+    }
+
+    /// Removes what only a running server needs. The lock, taken again, keeps a next server's files
+    /// from being taken for ours.
+    fn clear_away(&self) {
+        let Ok(Some(_lock)) = store::try_lock(&self.dir) else {
+            return;
+        };
+        let socket = fs::remove_file(self.dir.join(control::SOCKET));
+        if let Err(e) = socket.and_then(|()| Record::remove(&self.dir)) {
+            log::warn!("cannot clear away the server's files: {e}");
+        }
+    }
+
+    fn volume(&self) -> Option<Arc<Volume>> {
+        self.volume
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused(message: &str) -> Fault {
+    Fault {
+        kind: FaultKind::Refused,
+        message: message.to_owned(),
+    }
+}
+
+fn closing() -> Fault {
+    Fault {
+        kind: FaultKind::Closing,
+        message: "the volume is being closed".to_owned(),
+    }
+}
+
+fn watch_signals(shared: &Arc<Shared>) -> Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|e| Error::io("cannot watch for signals", e))?;
+    let shared = Arc::clone(shared);
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            shared.signalled(signal);
+        }
+    });
+    Ok(())
+}

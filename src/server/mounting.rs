@@ -1,0 +1,201 @@
+//! Mounting a volume: the first mount starts a server, each further one shows the same superblock.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use super::mounts::{
+    self, How, Place, Spec, Staged, UnmountError, detach_dead, device_at, is_privileged,
+    mount_rootless, open_fuse, stage, topmost_at, widen_read_ahead,
+};
+use super::patience::{connect, patiently};
+use super::record::Record;
+use super::{Error, Result, Server, mounts_of, spawn};
+use crate::control::{self, Client, Device, Phase};
+
+/// Mounts the volume in `dir`, an absolute path, at `target`; returns when the mount is usable.
+///
+/// Mounts that a dead server left are detached first.
+///
+/// # Errors
+/// See [`Error`]. Nothing is mounted then.
+pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
+    patiently(dir, || match connect(dir)? {
+        Some(client) => mount_again(client, spec, target),
+        None => mount_first(dir, spec, target),
+    })
+}
+
+/// Mounts the volume in `dir` at `target` with this process as its server, ready to run.
+///
+/// # Errors
+/// See [`Error`]. Nothing is mounted then.
+pub fn mount_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
+    patiently(dir, || serve_here(dir, spec, target))
+}
+
+fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
+    if let Some(mut client) = connect(dir)? {
+        let status = client.status()?;
+        return Err(match status.phase {
+            Phase::Starting | Phase::Serving => Error::Served { pid: status.pid },
+            Phase::Closing => control::Error::Ended.into(),
+        });
+    }
+    clear_dead(dir)?;
+    let place = free_place(target, None)?;
+    let first = First::prepare()?;
+    let server = Server::open(dir)?;
+    let first = first.make(spec, &place)?;
+    let attached = first
+        .fuse
+        .try_clone()
+        .map_err(|e| Error::io("cannot keep /dev/fuse", e));
+    let attached = attached.and_then(|fuse| server.attach(fuse, first.device));
+    first.finish(attached, &place)?;
+    Ok(server)
+}
+
+fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
+    clear_dead(dir)?;
+    let place = free_place(target, None)?;
+    let first = First::prepare()?;
+    let mut client = spawn::start(dir)?;
+    let first = first.make(spec, &place)?;
+    let attached = client
+        .attach(first.device, first.fuse.as_fd())
+        .map_err(Error::from);
+    first.finish(attached, &place)
+}
+
+fn mount_again(mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
+    // The descriptor is asked for first: it is what tells a server that is about to start or end.
+    let fuse = client.descriptor()?;
+    let place = free_place(target, client.status()?.device)?;
+    if !is_privileged() {
+        return Err(Error::SecondMount);
+    }
+    let staged = stage_mount(fuse.as_fd(), spec)?;
+    staged.place(&place).map_err(|e| cannot_mount(&place, e))
+}
+
+/// The place at `target`, if no volume is mounted at it. `own` is the superblock of the volume to mount.
+fn free_place(target: &Path, own: Option<Device>) -> Result<Place> {
+    let place = Place::open(target)?;
+    let there =
+        topmost_at(place.path()).map_err(|e| Error::io("cannot read the mount table", e))?;
+    match there {
+        Some(there) if Some(there.device) == own => Err(Error::MountedThere(there.mountpoint)),
+        Some(there) if there.is_cask() => Err(Error::Occupied {
+            mountpoint: there.mountpoint,
+            other: there.source,
+        }),
+        Some(_) | None => Ok(place),
+    }
+}
+
+fn clear_dead(dir: &Path) -> Result<()> {
+    let Some(record) = Record::load(dir) else {
+        return Ok(());
+    };
+    let detached = detach_dead(record.device).map_err(|error| match error {
+        UnmountError::Busy => Error::io(
+            "cannot detach a dead mount",
+            std::io::ErrorKind::ResourceBusy.into(),
+        ),
+        UnmountError::Io(e) => Error::io("cannot detach a dead mount", e),
+    })?;
+    for mount in detached {
+        log::warn!(
+            "detached {}: its server had died",
+            mount.mountpoint.display()
+        );
+    }
+    Ok(())
+}
+
+/// The first mount of a volume, by either way.
+enum First {
+    Privileged(OwnedFd),
+    Rootless,
+}
+
+/// A mount that waits for its server's handshake.
+struct Made {
+    fuse: OwnedFd,
+    device: Device,
+    /// `None` when `fusermount3` put it in its place already.
+    staged: Option<Staged>,
+}
+
+impl First {
+    /// Opens what is needed before anything is started.
+    fn prepare() -> Result<Self> {
+        if !is_privileged() {
+            return Ok(Self::Rootless);
+        }
+        open_fuse().map(Self::Privileged).map_err(Error::NoFuse)
+    }
+
+    fn make(self, spec: &Spec, place: &Place) -> Result<Made> {
+        match self {
+            Self::Privileged(fuse) => {
+                let staged = stage_mount(fuse.as_fd(), spec)?;
+                let device = staged.device().map_err(|e| cannot_mount(place, e))?;
+                let staged = Some(staged);
+                Ok(Made {
+                    fuse,
+                    device,
+                    staged,
+                })
+            }
+            Self::Rootless => {
+                let fuse =
+                    mount_rootless(spec, place.path()).map_err(|e| cannot_mount(place, e))?;
+                let device = device_at(place.path()).map_err(|e| cannot_mount(place, e))?;
+                let staged = None;
+                Ok(Made {
+                    fuse,
+                    device,
+                    staged,
+                })
+            }
+        }
+    }
+}
+
+impl Made {
+    /// Puts the mount in its place if its server took it, else takes it away.
+    fn finish(self, attached: Result<()>, place: &Place) -> Result<()> {
+        match (self.staged, attached) {
+            (Some(staged), Ok(())) => {
+                staged.place(place).map_err(|e| cannot_mount(place, e))?;
+                widen_read_ahead(self.device);
+                Ok(())
+            }
+            (None, Err(error)) => {
+                take_back(self.device);
+                Err(error)
+            }
+            (_, attached) => attached,
+        }
+    }
+}
+
+fn take_back(device: Device) {
+    for mount in mounts_of(device).unwrap_or_default() {
+        if let Err(e) = mounts::unmount(&mount, How::Lazily) {
+            log::error!("cannot take back {}: {e}", mount.mountpoint.display());
+        }
+    }
+}
+
+fn stage_mount(fuse: BorrowedFd<'_>, spec: &Spec) -> Result<Staged> {
+    stage(fuse, spec).map_err(|e| Error::io("the kernel refuses to make a FUSE mount", e))
+}
+
+fn cannot_mount(place: &Place, source: std::io::Error) -> Error {
+    Error::io(
+        format!("cannot mount at {}", place.path().display()),
+        source,
+    )
+}

@@ -1,0 +1,42 @@
+//! Mounts of this mount namespace: making, finding, changing and ending them.
+//!
+//! Owns everything that is asked of the kernel, or of `fusermount3`, about mounts. Runs in the process
+//! that wants the mount, never in a volume's server: that must not wait for its own mount. Knows no
+//! volume but by its directory's path.
+
+mod attributes;
+mod dead;
+mod fusermount;
+mod holders;
+mod kernel;
+mod place;
+mod table;
+mod taking;
+
+pub use attributes::Attributes;
+pub use dead::{answers, dead_mounts, detach_dead};
+pub use holders::{Holder, holders_of, namespaces_holding};
+pub use kernel::{open_fuse, remount};
+pub use place::{Place, PlaceError, absolute};
+pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
+pub use taking::{How, UnmountError, flush, unmount};
+
+pub(super) use fusermount::mount as mount_rootless;
+pub(super) use kernel::{Staged, device_at, stage, widen_read_ahead};
+
+use std::ffi::OsString;
+
+/// What a mount shall look like.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// What `mount` and `df` show as its source.
+    pub source: OsString,
+    /// Its flags.
+    pub attributes: Attributes,
+}
+
+/// Whether this process may mount by itself, or needs `fusermount3`.
+#[must_use]
+pub fn is_privileged() -> bool {
+    rustix::process::geteuid().is_root()
+}

@@ -1,0 +1,57 @@
+//! Mounts whose server died: every access answers "not connected", until they are detached.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{How, Mount, UnmountError, read_table, taking};
+use crate::control::Device;
+
+/// The mounts of superblock `device` in this namespace, if its server is gone.
+///
+/// # Errors
+/// When the mount table cannot be read.
+pub fn dead_mounts(device: Device) -> io::Result<Vec<Mount>> {
+    let mut mounts = read_table()?;
+    mounts.retain(|mount| mount.device == device && mount.is_cask() && !answers(&mount.mountpoint));
+    Ok(mounts)
+}
+
+/// Whether the mount at `mountpoint` still has a server.
+#[must_use]
+pub fn answers(mountpoint: &Path) -> bool {
+    match mountpoint.symlink_metadata() {
+        Err(e) => e.kind() != io::ErrorKind::NotConnected,
+        Ok(_) => true,
+    }
+}
+
+/// Detaches the dead mounts of superblock `device`. Their connection is aborted first: whoever still
+/// waits for an answer gets an error instead.
+///
+/// # Errors
+/// When a mount cannot be detached.
+pub fn detach_dead(device: Device) -> Result<Vec<Mount>, UnmountError> {
+    let mut mounts = dead_mounts(device).map_err(UnmountError::Io)?;
+    if !mounts.is_empty() {
+        abort(device);
+    }
+    mounts.reverse();
+    for mount in &mounts {
+        taking::unmount(mount, How::Lazily)?;
+    }
+    Ok(mounts)
+}
+
+/// Ends a connection. Without the control filesystem that is left to the kernel, which does it when
+/// the last descriptor of `/dev/fuse` is closed.
+fn abort(device: Device) {
+    let path = format!("/sys/fs/fuse/connections/{}/abort", device.minor);
+    let aborted = File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(b"1"));
+    if let Err(e) = aborted {
+        log::debug!("cannot abort the connection through {path}: {e}");
+    }
+}

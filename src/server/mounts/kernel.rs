@@ -1,0 +1,109 @@
+//! Mounting by system call: what root does.
+//!
+//! A mount is *staged* first: it exists, its superblock can shake hands with a server, but it is in no
+//! namespace yet. Placing it is the last step, so it appears usable or not at all, and dropping a
+//! staged mount undoes it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_fd,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
+};
+
+use super::{Attributes, Place, Spec};
+use crate::control::Device;
+
+/// The mode of a directory (`S_IFDIR`), as the kernel wants to be told of the root.
+const ROOT_MODE: &str = "40000";
+/// What a cold sequential read needs: with the kernel's 128 KiB it is half as fast.
+const READ_AHEAD_KB: &str = "1024";
+
+/// A mount that is in no namespace yet.
+#[derive(Debug)]
+pub(in crate::server) struct Staged(OwnedFd);
+
+/// Opens `/dev/fuse`.
+///
+/// # Errors
+/// When it is missing, no FUSE device, or closed to this user.
+pub fn open_fuse() -> io::Result<OwnedFd> {
+    let device = File::options().read(true).write(true).open("/dev/fuse")?;
+    Ok(device.into())
+}
+
+/// Makes a mount over `fuse`: of a new superblock if the descriptor is fresh, else of the superblock
+/// that it belongs to.
+pub(in crate::server) fn stage(fuse: BorrowedFd<'_>, spec: &Spec) -> io::Result<Staged> {
+    let context = fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = context.as_fd();
+    fsconfig_set_string(context, "source", spec.source.as_os_str())?;
+    fsconfig_set_string(context, "subtype", "cask")?;
+    fsconfig_set_fd(context, "fd", fuse)?;
+    fsconfig_set_string(context, "rootmode", ROOT_MODE)?;
+    let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    fsconfig_set_string(context, "user_id", uid.as_raw().to_string())?;
+    fsconfig_set_string(context, "group_id", gid.as_raw().to_string())?;
+    fsconfig_set_flag(context, "default_permissions")?;
+    fsconfig_set_flag(context, "allow_other")?;
+    // The superblock is always read-write: `ro` is of the one mount.
+    fsconfig_create(context)?;
+    let attributes = spec.attributes.for_fsmount();
+    let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    Ok(Staged(mount))
+}
+
+impl Staged {
+    /// The superblock's device number, learnt without a request to the server.
+    pub(in crate::server) fn device(&self) -> io::Result<Device> {
+        device_of(self.0.as_fd(), Path::new(""))
+    }
+
+    /// Makes the mount appear at `place`.
+    pub(in crate::server) fn place(self, place: &Place) -> io::Result<()> {
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(&self.0, "", place, "", flags)?;
+        Ok(())
+    }
+}
+
+/// `st_dev` of what is at `path`, without asking a FUSE server for anything.
+pub(in crate::server) fn device_at(path: &Path) -> io::Result<Device> {
+    device_of(CWD, path)
+}
+
+fn device_of(dir: BorrowedFd<'_>, path: &Path) -> io::Result<Device> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(dir, path, flags, StatxFlags::empty())?;
+    Ok(Device {
+        major: stat.stx_dev_major,
+        minor: stat.stx_dev_minor,
+    })
+}
+
+/// Has the kernel read further ahead than a FUSE server may ask for. Only a matter of speed.
+pub(in crate::server) fn widen_read_ahead(device: Device) {
+    let path = format!("/sys/class/bdi/{device}/read_ahead_kb");
+    let written = File::options()
+        .write(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(READ_AHEAD_KB.as_bytes()));
+    if let Err(e) = written {
+        log::debug!("cannot set {path}: {e}");
+    }
+}
+
+/// Gives the one mount at `mountpoint` these attributes; other mounts of the volume keep theirs.
+///
+/// # Errors
+/// `EBUSY` when it shall become read-only and a file is open for writing; `EPERM`.
+pub fn remount(mountpoint: &Path, attributes: Attributes) -> io::Result<()> {
+    // Without BIND this would change the superblock, and so every mount of the volume.
+    mount_remount(mountpoint, MountFlags::BIND | attributes.for_remount(), "")?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Taking mounts away.
+
+use std::fs::File;
+use std::io;
+
+use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
+
+use super::{Mount, fusermount, is_privileged};
+
+/// How to take a mount away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum How {
+    /// Only if nobody uses it.
+    IfUnused,
+    /// Out of sight at once; it ends when its last user does.
+    Lazily,
+}
+
+/// Why a mount is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum UnmountError {
+    /// Somebody uses it.
+    #[error("it is in use")]
+    Busy,
+    /// Anything else.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+/// Has the kernel start to write back what the mount's files still hold in memory.
+pub fn flush(mount: &Mount) {
+    let flushed = File::open(&mount.mountpoint).and_then(|root| Ok(rustix::fs::syncfs(&root)?));
+    if let Err(e) = flushed {
+        // The last unmount writes everything back anyway, whoever may open the directory.
+        log::debug!("cannot flush {}: {e}", mount.mountpoint.display());
+    }
+}
+
+/// Takes one mount away.
+///
+/// # Errors
+/// See [`UnmountError`].
+pub fn unmount(mount: &Mount, how: How) -> Result<(), UnmountError> {
+    if !is_privileged() {
+        return fusermount::unmount(&mount.mountpoint, how);
+    }
+    let flags = match how {
+        How::IfUnused => UnmountFlags::NOFOLLOW,
+        How::Lazily => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
+    };
+    match rustix::mount::unmount(&mount.mountpoint, flags) {
+        Ok(()) => Ok(()),
+        Err(Errno::BUSY) => Err(UnmountError::Busy),
+        Err(e) => Err(UnmountError::Io(e.into())),
+    }
+}

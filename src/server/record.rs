@@ -1,0 +1,129 @@
+//! Which mounts are a volume's.
+//!
+//! A living server is asked. Of a dead one there is `server.json` in the volume's directory: the
+//! superblock that it served last, and in which boot of the host.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::mounts::{Mount, dead_mounts, read_table};
+use super::patience::connect;
+use super::{Error, Result};
+use crate::chunks::durable;
+use crate::control::{Device, Phase, Status};
+
+const FILE: &str = "server.json";
+/// By which the root of a mount tells the directory of its volume.
+const DIR_ATTRIBUTE: &str = "user.cask.dir";
+/// More than any path.
+const PATH_BYTES_MAX: usize = 8192;
+
+/// What a server leaves behind when it is killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The superblock it served.
+    pub device: Device,
+    boot: String,
+}
+
+impl Record {
+    /// Notes that a server of the volume in `dir` serves `device`.
+    pub(super) fn store(dir: &Path, device: Device) -> io::Result<()> {
+        let boot = boot()?;
+        let bytes = serde_json::to_vec(&Self { device, boot })?;
+        durable::replace_file(&dir.join(FILE), &bytes)
+    }
+
+    /// What the last server of the volume in `dir` left, if it died in this boot.
+    #[must_use]
+    pub fn load(dir: &Path) -> Option<Self> {
+        let bytes = fs::read(dir.join(FILE)).ok()?;
+        let record: Self = serde_json::from_slice(&bytes).ok()?;
+        (record.boot == boot().ok()?).then_some(record)
+    }
+
+    /// Forgets a server that ended in order.
+    pub(super) fn remove(dir: &Path) -> io::Result<()> {
+        match fs::remove_file(dir.join(FILE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim_end()
+        .to_owned())
+}
+
+/// How a volume stands with respect to being mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// No server, no mounts.
+    Unmounted,
+    /// A server runs; these are its mounts in this namespace.
+    Served(Status, Vec<Mount>),
+    /// The server died and left these mounts in this namespace.
+    Dead(Vec<Mount>),
+}
+
+/// Finds out how the volume in `dir` stands.
+///
+/// # Errors
+/// No permission; a server that does not answer.
+pub fn standing(dir: &Path) -> Result<Standing> {
+    if let Some(status) = ask(dir)? {
+        let mounts = status.device.map_or_else(|| Ok(Vec::new()), mounts_of)?;
+        return Ok(Standing::Served(status, mounts));
+    }
+    let dead = Record::load(dir).map_or_else(|| Ok(Vec::new()), |left| dead_mounts(left.device));
+    let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
+    Ok(if dead.is_empty() {
+        Standing::Unmounted
+    } else {
+        Standing::Dead(dead)
+    })
+}
+
+fn ask(dir: &Path) -> Result<Option<Status>> {
+    let Some(mut client) = connect(dir)? else {
+        return Ok(None);
+    };
+    match client.status().map_err(Error::from) {
+        Ok(status) => Ok(Some(status)),
+        Err(e) if e.is_passing() => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// The mounts of superblock `device` in this namespace.
+///
+/// # Errors
+/// When the mount table cannot be read.
+pub fn mounts_of(device: Device) -> Result<Vec<Mount>> {
+    let mut mounts = read_table().map_err(|e| Error::io("cannot read the mount table", e))?;
+    mounts.retain(|mount| mount.device == device && mount.is_cask());
+    Ok(mounts)
+}
+
+/// The directory of the volume that `mount` shows: as its root tells, else the one of `candidates`
+/// whose server serves it. `None` for a mount whose server died.
+#[must_use]
+pub fn volume_of(mount: &Mount, candidates: impl IntoIterator<Item = PathBuf>) -> Option<PathBuf> {
+    let mut value = vec![0; PATH_BYTES_MAX];
+    // Whoever may not read the root directory may not read its attributes either.
+    if let Ok(length) = rustix::fs::getxattr(&mount.mountpoint, DIR_ATTRIBUTE, value.as_mut_slice())
+    {
+        return Some(PathBuf::from(OsStr::from_bytes(&value[..length])));
+    }
+    candidates.into_iter().find(|dir| {
+        matches!(ask(dir), Ok(Some(status))
+            if status.device == Some(mount.device) && status.phase == Phase::Serving)
+    })
+}

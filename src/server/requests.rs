@@ -1,0 +1,85 @@
+//! The serving side of the control socket: a thread a connection.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::net::sockopt::socket_peercred;
+
+use super::life::Shared;
+use crate::control::{Answer, Fault, FaultKind, Request, Wire, WireError};
+
+/// How long to wait when no connection can be accepted, as when descriptors have run out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections for as long as the process lives.
+pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
+    for stream in listener.incoming() {
+        match stream {
+            Ok(stream) if is_welcome(&stream) => {
+                let shared = Arc::clone(shared);
+                thread::spawn(move || serve(stream, &shared));
+            }
+            Ok(_) => log::warn!("refused a control connection of another user"),
+            Err(e) => {
+                log::warn!("cannot accept a control connection: {e}");
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+}
+
+/// The socket's mode keeps others out already; a descriptor may have been passed on.
+fn is_welcome(stream: &UnixStream) -> bool {
+    socket_peercred(stream)
+        .is_ok_and(|peer| peer.uid.is_root() || peer.uid == rustix::process::geteuid())
+}
+
+/// Serves one connection until its end.
+pub(super) fn serve(stream: UnixStream, shared: &Shared) {
+    let mut wire = Wire::new(stream);
+    loop {
+        let (answer, descriptor) = match wire.receive::<Request>() {
+            Ok(Some(received)) => answer(received.body, received.descriptor, shared),
+            Ok(None) | Err(WireError::Io(_)) => return,
+            Err(error) => (refusal(&error), None),
+        };
+        let done = matches!(&answer, Answer::Fault(fault) if fault.kind == FaultKind::Refused);
+        let passed = descriptor.as_ref().map(AsFd::as_fd);
+        if wire.send(&answer, passed).is_err() || done {
+            return;
+        }
+    }
+}
+
+fn answer(
+    request: Request,
+    descriptor: Option<OwnedFd>,
+    shared: &Shared,
+) -> (Answer, Option<OwnedFd>) {
+    let outcome = match request {
+        Request::Status => Ok(Answer::Status(shared.status())),
+        Request::Attach { device } => match descriptor {
+            Some(fuse) => shared.attach(fuse, device).map(|()| Answer::Attached),
+            None => Err(Fault {
+                kind: FaultKind::Refused,
+                message: "attach needs a descriptor".to_owned(),
+            }),
+        },
+        Request::Descriptor => match shared.descriptor() {
+            Ok(fuse) => return (Answer::Descriptor, Some(fuse)),
+            Err(fault) => Err(fault),
+        },
+        Request::Perform { op } => shared.perform(op),
+    };
+    (outcome.unwrap_or_else(Answer::Fault), None)
+}
+
+fn refusal(error: &WireError) -> Answer {
+    Answer::Fault(Fault {
+        kind: FaultKind::Refused,
+        message: error.to_string(),
+    })
+}

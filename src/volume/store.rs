@@ -1,0 +1,343 @@
+//! Where volumes lie: the directory of named ones, and what is done to a whole volume that is closed.
+//!
+//! A volume appears under its name when it is complete, and disappears from it before it is taken
+//! apart: both by a rename, so a crash leaves a whole volume or none. What it may leave is a
+//! `.new-*` or `.trash-*` directory, which the next creation or removal clears away.
+//!
+//! Locks, in this order: the store's, then a volume's.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::config::{self, Config, RootOwner};
+use super::{Error, Result};
+use crate::chunks::durable;
+use crate::types::VolumeName;
+
+/// The file whose `flock` whoever has a volume open holds.
+const LOCK: &str = "lock";
+const STORE_LOCK: &str = ".lock";
+const FRESH: &str = ".new-";
+const TRASH: &str = ".trash-";
+
+/// A directory of named volumes.
+#[derive(Debug, Clone)]
+pub struct Store {
+    volumes: PathBuf,
+}
+
+impl Store {
+    /// The store below `root`, which need not exist yet.
+    #[must_use]
+    pub fn below(root: &Path) -> Self {
+        Self {
+            volumes: root.join("volumes"),
+        }
+    }
+
+    /// The directory of the volume of this name, whether there is one or not.
+    #[must_use]
+    pub fn dir_of(&self, name: &VolumeName) -> PathBuf {
+        self.volumes.join(name.as_str())
+    }
+
+    /// The names of all volumes, sorted.
+    ///
+    /// # Errors
+    /// When the store cannot be read; one that does not exist is empty.
+    pub fn names(&self) -> Result<Vec<VolumeName>> {
+        let cannot = |e| Error::storage(format!("cannot read {}", self.volumes.display()), e);
+        let entries = match fs::read_dir(&self.volumes) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            outcome => outcome.map_err(cannot)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(cannot)?;
+            let name = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            if entry.file_type().map_err(cannot)?.is_dir() {
+                names.extend(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes a new, empty volume.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
+    pub fn create(&self, name: &VolumeName, config: &Config, root: RootOwner) -> Result<()> {
+        let _lock = self.lock()?;
+        self.clear_away();
+        create_at(&self.dir_of(name), config, root)
+    }
+
+    /// Gives a volume that nobody has open another name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Exists`]; I/O errors.
+    pub fn rename(&self, old: &VolumeName, new: &VolumeName) -> Result<()> {
+        let _lock = self.lock()?;
+        let (old, new) = (self.dir_of(old), self.dir_of(new));
+        let _closed = lock_closed(&old)?;
+        if new.symlink_metadata().is_ok() {
+            return Err(Error::Exists);
+        }
+        durable::rename(&old, &new)
+            .map_err(|e| Error::storage(format!("cannot rename {}", old.display()), e))
+    }
+
+    /// Removes a volume that nobody has open.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::InUse`]; I/O errors.
+    pub fn remove(&self, name: &VolumeName) -> Result<()> {
+        let lock = self.lock()?;
+        let trash = discard(&self.dir_of(name))?;
+        self.clear_away_but(&trash);
+        drop(lock);
+        delete(&trash)
+    }
+
+    fn lock(&self) -> Result<File> {
+        let cannot = |e: io::Error| {
+            Error::storage(
+                format!("cannot use the store {}", self.volumes.display()),
+                e,
+            )
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.volumes)
+            .map_err(cannot)?;
+        let mut options = File::options();
+        let options = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
+        let file = options
+            .open(self.volumes.join(STORE_LOCK))
+            .map_err(cannot)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+        Ok(file)
+    }
+
+    fn clear_away(&self) {
+        self.clear_away_but(Path::new(""));
+    }
+
+    /// Removes what interrupted creations and removals left. Needs the store's lock, by which nothing
+    /// that is there now is being made.
+    fn clear_away_but(&self, kept: &Path) {
+        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
+        let leftovers = entries
+            .map(|entry| entry.path())
+            .filter(|path| is_leftover(path));
+        for path in leftovers.filter(|path| path != kept) {
+            if let Err(e) = delete(&path) {
+                log::warn!("cannot clear away {}: {e}", path.display());
+            }
+        }
+    }
+}
+
+/// Makes a new, empty volume in `dir`, which must not exist, or be an empty directory.
+///
+/// # Errors
+/// [`Error::Exists`]; I/O errors. Nothing is left of it then.
+pub fn create_at(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
+    let fresh = beside(dir, FRESH);
+    config::create(&fresh, config, root)?;
+    let placed = durable::rename(&fresh, dir);
+    placed.map_err(|e| {
+        if let Err(e) = delete(&fresh) {
+            log::warn!("cannot clear away {}: {e}", fresh.display());
+        }
+        let is_taken = matches!(
+            e.kind(),
+            io::ErrorKind::DirectoryNotEmpty
+                | io::ErrorKind::AlreadyExists
+                | io::ErrorKind::NotADirectory
+        );
+        if is_taken {
+            return Error::Exists;
+        }
+        Error::storage(format!("cannot create {}", dir.display()), e)
+    })
+}
+
+/// Removes the volume in `dir`, which nobody has open.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::InUse`]; I/O errors.
+pub fn remove_at(dir: &Path) -> Result<()> {
+    delete(&discard(dir)?)
+}
+
+/// Changes the configuration of the volume in `dir`. Edits at the same time come one after the other.
+///
+/// # Errors
+/// Those of [`Config::load`] and [`Config::store`].
+pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
+    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
+    let opened = File::open(dir).map_err(cannot)?;
+    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+    let mut config = Config::load(dir)?;
+    change(&mut config);
+    config.store(dir)
+}
+
+/// Takes the lock of the volume in `dir`, until the file is dropped; `None` when another has it.
+///
+/// # Errors
+/// No permission, no such directory.
+pub fn try_lock(dir: &Path) -> io::Result<Option<File>> {
+    let mut options = File::options();
+    let options = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    let file = options.open(dir.join(LOCK))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Bytes that the files below `dir` take on the host. Files that vanish meanwhile count nothing.
+#[must_use]
+pub fn host_bytes(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        let own = metadata.blocks() * 512;
+        Some(
+            own + if metadata.is_dir() {
+                host_bytes(&entry.path())
+            } else {
+                0
+            },
+        )
+    });
+    sizes.sum()
+}
+
+fn lock_closed(dir: &Path) -> Result<File> {
+    match try_lock(dir) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => Err(Error::InUse {
+            dir: dir.to_owned(),
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
+        Err(e) => Err(Error::storage(format!("cannot lock {}", dir.display()), e)),
+    }
+}
+
+/// Moves a closed volume out of its name, to beside it.
+fn discard(dir: &Path) -> Result<PathBuf> {
+    let _closed = lock_closed(dir)?;
+    let trash = beside(dir, TRASH);
+    durable::rename(dir, &trash)
+        .map_err(|e| Error::storage(format!("cannot remove {}", dir.display()), e))?;
+    Ok(trash)
+}
+
+fn delete(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::storage(
+            format!("cannot delete {}", dir.display()),
+            e,
+        )),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn beside(dir: &Path, prefix: &str) -> PathBuf {
+    dir.with_file_name(format!("{prefix}{}", uuid::Uuid::new_v4()))
+}
+
+/// Whether this is a name that [`beside`] makes, and nobody's own directory.
+fn is_leftover(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let uuid = name
+        .strip_prefix(FRESH)
+        .or_else(|| name.strip_prefix(TRASH));
+    uuid.is_some_and(|text| text.parse::<uuid::Uuid>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ChunkBytes;
+
+    const OWNER: RootOwner = RootOwner {
+        uid: 0,
+        gid: 0,
+        mode: 0o755,
+    };
+
+    fn config() -> Config {
+        Config::new(ChunkBytes::DEFAULT, std::collections::BTreeMap::new())
+    }
+
+    fn name(text: &str) -> VolumeName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn names_are_taken_once_and_leftovers_cleared_away() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        assert!(store.names().unwrap().is_empty());
+        store.create(&name("b"), &config(), OWNER).unwrap();
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        assert!(matches!(
+            store.create(&name("a"), &config(), OWNER),
+            Err(Error::Exists)
+        ));
+        let half = root
+            .path()
+            .join(format!("volumes/{FRESH}{}", uuid::Uuid::new_v4()));
+        fs::create_dir(&half).unwrap();
+        fs::create_dir(root.path().join("volumes/.new-mine")).unwrap();
+        assert_eq!(store.names().unwrap(), [name("a"), name("b")]);
+        store.remove(&name("a")).unwrap();
+        assert!(!half.exists());
+        assert!(root.path().join("volumes/.new-mine").exists());
+        assert!(matches!(store.remove(&name("a")), Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn what_is_open_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let held = try_lock(&store.dir_of(&name("a"))).unwrap().unwrap();
+        assert!(matches!(store.remove(&name("a")), Err(Error::InUse { .. })));
+        assert!(matches!(
+            store.rename(&name("a"), &name("b")),
+            Err(Error::InUse { .. })
+        ));
+        drop(held);
+        store.rename(&name("a"), &name("b")).unwrap();
+        assert_eq!(store.names().unwrap(), [name("b")]);
+    }
+}
