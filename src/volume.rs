@@ -26,6 +26,7 @@ mod residents;
 mod setattr;
 mod state;
 mod statfs;
+pub mod store;
 mod sync;
 mod write;
 mod xattr;
