@@ -6,13 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_fd,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
+    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
 };
 
 use super::{Attributes, Place, Spec};
@@ -43,7 +43,8 @@ pub(in crate::server) fn stage(fuse: BorrowedFd<'_>, spec: &Spec) -> io::Result<
     let context = context.as_fd();
     fsconfig_set_string(context, "source", spec.source.as_os_str())?;
     fsconfig_set_string(context, "subtype", "cask")?;
-    fsconfig_set_fd(context, "fd", fuse)?;
+    // As text: FSCONFIG_SET_FD is refused for FUSE (Linux 6.18).
+    fsconfig_set_string(context, "fd", fuse.as_raw_fd().to_string())?;
     fsconfig_set_string(context, "rootmode", ROOT_MODE)?;
     let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
     fsconfig_set_string(context, "user_id", uid.as_raw().to_string())?;
