@@ -4,17 +4,19 @@
 //! and files go. What a killed run left behind is found by the next one.
 
 mod cleanup;
-mod map;
 mod mount;
 mod program;
+mod raw;
 mod sandbox;
+mod tree;
 mod user;
 
 pub(crate) use cleanup::{abort_connection, processes_naming};
-pub(crate) use map::SharedMap;
 pub(crate) use mount::{Mount, VOLUME};
 pub(crate) use program::{Done, Guard, run, run_ok, sh};
+pub(crate) use raw::{SharedMap, close, truncate};
 pub(crate) use sandbox::{Sandbox, docker_missing, mounts_below, no_loop_device};
+pub(crate) use tree::{assert_same_tree, snapshot, timed_snapshot};
 pub(crate) use user::{NOBODY, as_user};
 
 use std::time::Duration;
@@ -70,8 +72,8 @@ impl Random {
     }
 
     /// One of `choices`.
-    pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.index(choices.len())]
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.index(choices.len())]
     }
 
     /// `len` bytes that do not repeat.

@@ -22,6 +22,7 @@
 )]
 
 mod apps;
+mod differential;
 mod docker;
 mod fsx;
 mod harness;

@@ -1,8 +1,14 @@
-//! A file mapped shared and writable: the one place with unsafe code.
+//! System calls that Rust has no safe word for: a shared mapping, and a `close` that tells its error.
 
-#![allow(unsafe_code, reason = "mmap is what some tests are about")]
+#![allow(
+    unsafe_code,
+    reason = "mmap and the result of close are what some tests are about"
+)]
 
-use std::os::fd::AsFd;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, IntoRawFd as _};
 use std::sync::atomic::AtomicU8;
 
 use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
@@ -60,5 +66,27 @@ impl Drop for SharedMap {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, and no slice of it outlives `self`.
         unsafe { munmap(self.address, self.len) }.ok();
+    }
+}
+
+/// `close(2)`, with its error: write-back reports there.
+pub(crate) fn close(file: File) -> io::Result<()> {
+    // SAFETY: the descriptor was ours alone, and nobody has it any more.
+    let result = unsafe { libc::close(file.into_raw_fd()) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// `truncate(2)`, by name: what no descriptor is open for.
+pub(crate) fn truncate(path: &CStr, len: u64) -> io::Result<()> {
+    // SAFETY: `path` is a C string that outlives the call.
+    let result = unsafe { libc::truncate(path.as_ptr(), len.cast_signed()) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
