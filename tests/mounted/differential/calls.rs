@@ -140,7 +140,9 @@ pub(super) enum Call {
 
 pub(super) const SLOTS: usize = 4;
 
-const NAMES: &[&str] = &["a", "b", "c", "d", "e"];
+// Files mostly have one kind of name and directories another, or nearly every call would be refused.
+const FILE_NAMES: &[&str] = &["a", "b", "c", "a", "b", "c", "a", "b", "c", "d"];
+const DIR_NAMES: &[&str] = &["d", "e", "f", "d", "e", "f", "d", "e", "f", "a"];
 const OFFSET_MAX: u64 = 600_000;
 const XATTRS: &[&str] = &["user.one", "user.two", "trusted.three", "security.four"];
 const OPEN_FLAGS: &[&[&str]] = &[
@@ -168,19 +170,28 @@ const FALLOCATE_MODES: &[&[&str]] = &[
 ];
 
 /// A path of one to three components, mostly in the directories that a sequence begins with.
-fn path(random: &mut Random) -> String {
+fn path_to(random: &mut Random, names: &[&str]) -> String {
     let dir = random.pick(&["", "", "d", "e", "d/d", "any"]);
     let mut parts = match dir {
         "" => Vec::new(),
-        "any" => vec![random.pick(NAMES).to_owned()],
+        "any" => vec![random.pick(DIR_NAMES).to_owned()],
         _ => vec![dir.to_owned()],
     };
-    parts.push(random.pick(NAMES).to_owned());
+    parts.push(random.pick(names).to_owned());
     if random.below(60) == 0 {
         let len = random.pick(&[255, 256]);
         parts.push("n".repeat(len));
     }
     parts.join("/")
+}
+
+fn path(random: &mut Random) -> String {
+    let names = random.pick(&[FILE_NAMES, FILE_NAMES, FILE_NAMES, DIR_NAMES]);
+    path_to(random, names)
+}
+
+fn dir_path(random: &mut Random) -> String {
+    path_to(random, DIR_NAMES)
 }
 
 fn offset(random: &mut Random) -> u64 {
@@ -230,7 +241,7 @@ impl Call {
         match random.below(26) {
             0..8 => Self::Open {
                 slot,
-                path: path(random),
+                path: path_to(random, FILE_NAMES),
                 flags: random.pick(OPEN_FLAGS),
                 mode: mode(random),
             },
@@ -278,10 +289,12 @@ impl Call {
         let (path, other) = (path(random), path(random));
         match random.below(16) {
             0..4 => Self::Mkdir {
-                path,
+                path: dir_path(random),
                 mode: mode(random),
             },
-            4 => Self::Rmdir { path },
+            4 => Self::Rmdir {
+                path: dir_path(random),
+            },
             5..7 => Self::Unlink { path },
             7..11 => {
                 let flag = random.pick(&["", "", "noreplace", "exchange", "whiteout"]);
@@ -356,8 +369,12 @@ impl Call {
                 path,
                 len: offset(random),
             },
-            15 => Self::FsyncDir { path },
-            16..18 => Self::ReadDir { path },
+            15 => Self::FsyncDir {
+                path: dir_path(random),
+            },
+            16..18 => Self::ReadDir {
+                path: dir_path(random),
+            },
             _ => Self::Stat { path },
         }
     }
