@@ -11,9 +11,8 @@ mod sandbox;
 mod tree;
 mod user;
 
-pub(crate) use cleanup::{abort_connection, processes_naming};
 pub(crate) use mount::{Mount, VOLUME};
-pub(crate) use program::{Done, Guard, run, run_ok, sh};
+pub(crate) use program::{Guard, run, run_ok, sh};
 pub(crate) use raw::{SharedMap, close, truncate};
 pub(crate) use sandbox::{Sandbox, docker_missing, mounts_below, no_loop_device};
 pub(crate) use tree::{assert_same_tree, snapshot, timed_snapshot};

@@ -15,17 +15,19 @@
     clippy::print_stderr,
     reason = "what a test measured goes to its output"
 )]
-#![allow(
-    dead_code,
-    unused_imports,
-    reason = "suites that use the rest of the harness are on their way"
-)]
-
 mod apps;
+mod copying;
 mod differential;
 mod docker;
+mod durability;
 mod fsx;
+mod full_disk;
 mod harness;
 mod helper;
+mod persistence;
 mod pjdfstest;
+mod posix;
+mod readdir;
+mod requests;
 mod sharing;
+mod syncing;

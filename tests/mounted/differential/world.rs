@@ -1,10 +1,8 @@
 //! One of the two sides of the differential test: a directory and the descriptors open in it.
 
-use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -101,7 +99,6 @@ impl World {
                 flags,
                 mode,
             } => {
-                self.open[*slot] = None;
                 let flags = flags
                     .iter()
                     .map(|flag| open_flag(flag))

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::sandbox::{PREFIX, mounts_below};
 
 /// Ends a FUSE connection: all that waits for it gets an error.
-pub(crate) fn abort_connection(device_minor: u32) {
+pub(super) fn abort_connection(device_minor: u32) {
     let path = format!("/sys/fs/fuse/connections/{device_minor}/abort");
     if let Err(error) = fs::write(&path, "1") {
         eprintln!("cannot abort through {path}: {error}");
@@ -86,7 +86,7 @@ fn end_servers(dir: &Path) -> Vec<String> {
 }
 
 /// The processes, other than this one, that have `dir` in their command line or as working directory.
-pub(crate) fn processes_naming(dir: &Path) -> Vec<(Pid, String)> {
+fn processes_naming(dir: &Path) -> Vec<(Pid, String)> {
     let needle = dir.to_string_lossy().into_owned();
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {

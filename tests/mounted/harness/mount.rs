@@ -64,6 +64,14 @@ impl Mount {
         self.mount_at(&self.path());
     }
 
+    /// Mounts the volume with a server that logs as `filter` says, to `server.log` beside the volume.
+    #[track_caller]
+    pub(crate) fn mount_logged(&self, filter: &str) {
+        let mut command = self.command(&["mount", VOLUME, &self.path().to_string_lossy()]);
+        super::run_ok(command.env("RUST_LOG", filter), 60);
+        self.sandbox.note_connections();
+    }
+
     /// Mounts the volume at one more place.
     #[track_caller]
     pub(crate) fn mount_at(&self, mountpoint: &Path) {

@@ -40,10 +40,6 @@ impl Guard {
         self.0.id()
     }
 
-    pub(crate) fn stdout(&mut self) -> std::process::ChildStdout {
-        self.0.stdout.take().unwrap()
-    }
-
     pub(crate) fn signal(&self, signal: Signal) {
         // A process that has ended in the meantime is no failure.
         rustix::process::kill_process(self.as_pid(), signal).ok();
