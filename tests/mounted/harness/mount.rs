@@ -123,8 +123,8 @@ impl Mount {
     pub(crate) fn server_pid(&self) -> rustix::process::Pid {
         let json = self.cask(&["inspect", VOLUME]);
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-        let pid = value[0]["server"]["pid"].as_i64();
-        let pid = pid.unwrap_or_else(|| panic!("no .[0].server.pid in {json}"));
+        let pid = value[0]["Server"]["Pid"].as_i64();
+        let pid = pid.unwrap_or_else(|| panic!("no .[0].Server.Pid in {json}"));
         rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
     }
 }
