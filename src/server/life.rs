@@ -25,6 +25,7 @@ use super::record::Record;
 use super::{Error, Result, requests};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status};
 use crate::fuse::Connection;
+use crate::types::VolumeId;
 use crate::volume::{Volume, store};
 
 /// A volume's server, before it serves.
@@ -48,7 +49,7 @@ enum State {
 /// What the threads of a server share.
 pub(super) struct Shared {
     dir: PathBuf,
-    uuid: uuid::Uuid,
+    uuid: VolumeId,
     /// Read-locked during requests, so that closing waits for those under way.
     volume: RwLock<Option<Arc<Volume>>>,
     state: Mutex<State>,

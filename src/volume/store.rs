@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::config::{Config, RootOwner};
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::VolumeName;
+use crate::types::{VolumeId, VolumeName};
 
 /// The file whose `flock` whoever has a volume open holds.
 const LOCK: &str = "lock";
@@ -268,7 +268,7 @@ fn delete(dir: &Path) -> Result<()> {
 }
 
 fn beside(dir: &Path, prefix: &str) -> PathBuf {
-    dir.with_file_name(format!("{prefix}{}", uuid::Uuid::new_v4()))
+    dir.with_file_name(format!("{prefix}{}", VolumeId::random()))
 }
 
 /// Whether this is a name that [`beside`] makes, and nobody's own directory.
@@ -280,7 +280,7 @@ fn is_leftover(path: &Path) -> bool {
     let uuid = name
         .strip_prefix(FRESH)
         .or_else(|| name.strip_prefix(TRASH));
-    uuid.is_some_and(|text| text.parse::<uuid::Uuid>().is_ok())
+    uuid.is_some_and(|text| text.parse::<VolumeId>().is_ok())
 }
 
 #[cfg(test)]
@@ -315,7 +315,7 @@ mod tests {
         ));
         let half = root
             .path()
-            .join(format!("volumes/{FRESH}{}", uuid::Uuid::new_v4()));
+            .join(format!("volumes/{FRESH}{}", VolumeId::random()));
         fs::create_dir(&half).unwrap();
         fs::create_dir(root.path().join("volumes/.new-mine")).unwrap();
         assert_eq!(store.names().unwrap(), [name("a"), name("b")]);
