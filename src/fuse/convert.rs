@@ -122,8 +122,17 @@ pub(super) fn set_time(time: TimeOrNow) -> SetTime {
     }
 }
 
+/// A time as `fuser` 0.18 parses it: before the epoch it takes the nanoseconds for a distance, too, though
+/// the kernel counts them forward from the second.
 pub(super) fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::from_system(time)
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(_) => Timestamp::from_system(time),
+        Err(before) => {
+            let distance = before.duration();
+            let secs = i64::try_from(distance.as_secs()).map_or(i64::MIN, |secs| -secs);
+            Timestamp::new(secs, distance.subsec_nanos())
+        }
+    }
 }
 
 pub(super) fn rename_mode(flags: RenameFlags) -> Result<RenameMode, Error> {

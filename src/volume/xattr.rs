@@ -110,7 +110,7 @@ fn check_name(name: &[u8]) -> Result<()> {
     match name {
         _ if name.len() > NAME_BYTES_MAX => Err(Error::OutOfRange),
         ACCESS | DEFAULT => Ok(()),
-        _ if named => Ok(()),
+        _ if known.iter().any(|prefix| name.starts_with(prefix)) => Ok(()),
         _ => Err(Error::Unsupported),
     }
 }
