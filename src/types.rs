@@ -15,9 +15,7 @@ mod volume_name;
 pub use attr::{Attr, Caller, FileKind, NewNode, SetAttr, SetTime};
 pub use chunk::{ChunkBytes, ChunkHash, ChunkId, Epoch, SegmentId};
 pub use ino::Ino;
-pub use mode::{
-    ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID, without_set_id, without_set_id_on_write,
-};
+pub use mode::{ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID};
 pub use name::{Name, NameBuf, NameError};
 pub use stored::{Codec, Location, PageSums};
 pub use time::Timestamp;

@@ -17,6 +17,7 @@ mod list;
 mod lock;
 mod lookup;
 mod open;
+mod privilege;
 mod read;
 mod reaper;
 mod remove;

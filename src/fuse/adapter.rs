@@ -20,8 +20,8 @@ use fuser::{
 
 use super::capabilities;
 use super::convert::{
-    GENERATION, NO_ENTRY, TTL, caller, caller_with_groups, fallocate_mode, file_attr, file_type,
-    ino, name, rename_mode, set_time, set_xattr_mode, timestamp,
+    GENERATION, NO_ENTRY, TTL, caller, fallocate_mode, file_attr, file_type, ino, name,
+    rename_mode, set_time, set_xattr_mode, timestamp,
 };
 use super::errno::report;
 use super::listing::{Listed, each_entry};
@@ -144,15 +144,9 @@ impl Filesystem for Adapter {
             mtime,
             ctime: ctime.map(timestamp),
         };
-        let owner = uid.is_some() || gid.is_some();
-        let caller = if owner {
-            caller_with_groups(request)
-        } else {
-            caller(request)
-        };
         attr(
             "setattr",
-            self.volume.setattr(&caller, ino(at), &change),
+            self.volume.setattr(&caller(request), ino(at), &change),
             reply,
         );
     }
@@ -328,7 +322,7 @@ impl Filesystem for Adapter {
 
     fn write(
         &self,
-        _: &Request,
+        request: &Request,
         at: INodeNo,
         _: FileHandle,
         offset: u64,
@@ -346,7 +340,7 @@ impl Filesystem for Adapter {
             WriteOrigin::Caller
         };
         let bits = if kill {
-            SetIdBits::Clear
+            SetIdBits::Clear(caller(request))
         } else {
             SetIdBits::Keep
         };
@@ -442,7 +436,7 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let result = set_xattr_mode(flags).and_then(|mode| {
-            let caller = caller_with_groups(request);
+            let caller = caller(request);
             self.volume
                 .set_xattr(&caller, ino(at), key.as_bytes(), value, mode)
         });

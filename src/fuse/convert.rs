@@ -1,7 +1,6 @@
 //! Between the kernel's values and the volume's.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -26,31 +25,12 @@ pub(super) fn name(raw: &OsStr) -> Result<&Name, Error> {
     Ok(Name::parse(raw.as_bytes())?)
 }
 
-/// The caller without its supplementary groups, which few operations need.
 pub(super) fn caller(request: &Request) -> Caller {
     Caller {
         uid: request.uid(),
         gid: request.gid(),
-        groups: Vec::new(),
+        pid: request.pid(),
     }
-}
-
-/// The caller with its supplementary groups, as far as `/proc` tells them.
-pub(super) fn caller_with_groups(request: &Request) -> Caller {
-    let mut caller = caller(request);
-    if caller.uid != 0
-        && let Ok(status) = fs::read_to_string(format!("/proc/{}/status", request.pid()))
-    {
-        let groups = status
-            .lines()
-            .find_map(|line| line.strip_prefix("Groups:"))
-            .unwrap_or("");
-        caller.groups = groups
-            .split_whitespace()
-            .filter_map(|gid| gid.parse().ok())
-            .collect();
-    }
-    caller
 }
 
 pub(super) const fn file_type(kind: FileKind) -> FileType {

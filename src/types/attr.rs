@@ -82,14 +82,14 @@ pub struct Attr {
 }
 
 /// On whose behalf an operation runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     /// Filesystem user id.
     pub uid: u32,
     /// Filesystem group id.
     pub gid: u32,
-    /// Supplementary groups, where they could be learnt.
-    pub groups: Vec<u32>,
+    /// The process, to be asked for its supplementary groups; 0 when it is not known.
+    pub pid: u32,
 }
 
 impl Caller {
@@ -99,14 +99,8 @@ impl Caller {
         Self {
             uid: 0,
             gid: 0,
-            groups: Vec::new(),
+            pid: 0,
         }
-    }
-
-    /// Whether it is the superuser or in group `gid`.
-    #[must_use]
-    pub fn owns_group(&self, gid: u32) -> bool {
-        self.uid == 0 || self.gid == gid || self.groups.contains(&gid)
     }
 }
 

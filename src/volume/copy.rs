@@ -1,7 +1,8 @@
 //! copy_file_range(2): the same chunks get further extents, no byte is copied.
 
 use super::core::Space;
-use super::setattr::{clear, clear_set_id};
+use super::privilege::clear_unless_superuser;
+use super::setattr::clear;
 use super::write::file;
 use super::{Error, Result, Volume};
 use crate::meta::{ExtentRow, WriteTx};
@@ -77,6 +78,6 @@ fn place(
     inode.attr.size = inode.attr.size.max(to + len);
     inode.attr.mtime = Timestamp::now();
     inode.attr.ctime = inode.attr.mtime;
-    clear_set_id(tx, caller, &mut inode)?;
+    clear_unless_superuser(tx, caller, &mut inode)?;
     Ok(tx.update_inode(&mut inode)?)
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::core::Space;
+use super::privilege::clear_unless_superuser;
 use super::reaper::ROWS_MAX;
-use super::setattr::clear_set_id;
 use super::write::file;
 use super::{Error, Result, Volume};
 use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
@@ -80,7 +80,7 @@ impl Volume {
             inode.attr.size = inode.attr.size.max(size);
             inode.attr.mtime = Timestamp::now();
             inode.attr.ctime = inode.attr.mtime;
-            clear_set_id(tx, caller, &mut inode)?;
+            clear_unless_superuser(tx, caller, &mut inode)?;
             Ok(tx.update_inode(&mut inode)?)
         })
     }

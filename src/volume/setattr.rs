@@ -4,16 +4,13 @@ use std::ops::Range;
 
 use super::acl::{ACCESS, Acl};
 use super::core::{Space, inode};
+use super::privilege::{clear_for_anyone, clear_unless_superuser};
 use super::reaper::ROWS_MAX;
 use super::{Error, Result, Volume};
 use crate::meta::{Inode, WriteTx};
 use crate::types::{
     Attr, Caller, FileKind, Ino, MAX_FILE_BYTES, MODE_BITS, SetAttr, SetTime, Timestamp,
-    without_set_id, without_set_id_on_write,
 };
-
-/// What file capabilities are stored in: like set-id bits they do not survive a change of the file.
-const CAPABILITY: &[u8] = b"security.capability";
 
 impl Volume {
     /// Changes attributes of an inode and returns all of them.
@@ -87,11 +84,10 @@ fn apply_owner(
     if change.uid.is_none() && change.gid.is_none() {
         return Ok(());
     }
-    let attr = &mut inode.attr;
-    if attr.kind != FileKind::Directory {
-        attr.mode = without_set_id(attr.mode, attr.gid, caller);
-        drop_capability(tx, attr.ino)?;
+    if inode.attr.kind != FileKind::Directory {
+        clear_for_anyone(tx, caller, inode)?;
     }
+    let attr = &mut inode.attr;
     attr.uid = change.uid.unwrap_or(attr.uid);
     attr.gid = change.gid.unwrap_or(attr.gid);
     Ok(())
@@ -125,20 +121,7 @@ fn apply_size(
     clear(tx, inode, &(size..MAX_FILE_BYTES))?;
     inode.attr.size = size;
     inode.attr.mtime = now;
-    clear_set_id(tx, caller, inode)
-}
-
-/// Set-id bits go with a change of the data by anyone but the superuser, file capabilities always do.
-pub(super) fn clear_set_id(tx: &mut WriteTx<'_>, caller: &Caller, inode: &mut Inode) -> Result<()> {
-    if caller.uid != 0 {
-        inode.attr.mode = without_set_id_on_write(inode.attr.mode);
-    }
-    drop_capability(tx, inode.attr.ino)
-}
-
-fn drop_capability(tx: &mut WriteTx<'_>, ino: Ino) -> Result<()> {
-    tx.delete_xattr(ino, CAPABILITY)?;
-    Ok(())
+    clear_unless_superuser(tx, caller, inode)
 }
 
 /// Unmaps a range of a file and counts what is no longer allocated.

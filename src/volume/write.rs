@@ -1,7 +1,8 @@
 //! Writing data: cut, hashed and appended first, then one transaction that maps it.
 
 use super::core::{Core, Space, inode};
-use super::setattr::{clear, clear_set_id};
+use super::privilege::clear_for_anyone;
+use super::setattr::clear;
 use super::{Error, Result, Volume};
 use crate::chunks::{NewChunk, Piece, cut};
 use crate::meta::{ChunkRow, ExtentRow, Inode, Sharing, WriteTx};
@@ -25,8 +26,8 @@ pub enum WriteOrigin {
 pub enum SetIdBits {
     /// They stay.
     Keep,
-    /// They are cleared, as a write by someone without CAP_FSETID does (inode(7)).
-    Clear,
+    /// They are cleared, as a write by this caller without CAP_FSETID does (inode(7)).
+    Clear(Caller),
 }
 
 /// A piece of a write that is ready to be mapped.
@@ -75,8 +76,8 @@ impl Volume {
                 inode.attr.mtime = Timestamp::now();
                 inode.attr.ctime = inode.attr.mtime;
             }
-            if bits == SetIdBits::Clear {
-                clear_set_id(tx, &NOBODY, &mut inode)?;
+            if let SetIdBits::Clear(caller) = bits {
+                clear_for_anyone(tx, &caller, &mut inode)?;
             }
             if inode != before || tx.is_kept(&inode) {
                 tx.update_inode(&mut inode)?;
@@ -85,13 +86,6 @@ impl Volume {
         })
     }
 }
-
-/// Anyone without privileges.
-const NOBODY: Caller = Caller {
-    uid: u32::MAX,
-    gid: u32::MAX,
-    groups: Vec::new(),
-};
 
 /// The regular file `ino`.
 pub(super) fn file(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {

@@ -2,6 +2,7 @@
 
 use super::acl::{ACCESS, Acl, DEFAULT};
 use super::core::{Space, inode};
+use super::privilege::is_member;
 use super::{Error, Result, Volume};
 use crate::meta::{Inode, WriteTx};
 use crate::types::{ALL_BITS, Caller, FileKind, Ino, SETGID, Timestamp};
@@ -104,10 +105,8 @@ impl Volume {
 /// Which namespaces there are; who may use them is the kernel's to decide.
 fn check_name(name: &[u8]) -> Result<()> {
     let known = [&b"user."[..], b"trusted.", b"security."];
-    let named = known
-        .iter()
-        .any(|prefix| name.starts_with(prefix) && name.len() > prefix.len());
     match name {
+        _ if known.contains(&name) => Err(Error::Invalid),
         _ if name.len() > NAME_BYTES_MAX => Err(Error::OutOfRange),
         ACCESS | DEFAULT => Ok(()),
         _ if known.iter().any(|prefix| name.starts_with(prefix)) => Ok(()),
@@ -149,7 +148,7 @@ fn set_acl(
         return Ok(tx.set_xattr(ino, name, value)?);
     }
     inode.attr.mode = (inode.attr.mode & !ALL_BITS) | acl.mode_bits();
-    if !caller.owns_group(inode.attr.gid) {
+    if !is_member(caller, inode.attr.gid) {
         inode.attr.mode &= !SETGID;
     }
     if acl.is_mode() {
