@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use super::mounts::{self, How, Mount, UnmountError, holders_of, namespaces_holding};
 use super::patience::connect;
 use super::{Error, Result, mounts_of};
-use crate::control::{Client, Device, Op, Phase};
+use crate::control::{Client, Device, Op, Phase, Status};
 
-/// Takes `mounts`, all of one superblock, away. Theirs is the volume in `dir`, where that is known.
+/// Takes `mounts`, all of one superblock, away. Theirs is the volume in `dir`, where that is known; with
+/// no mounts here, only waits for the volume to be closed.
 ///
 /// # Errors
 /// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`], with all of them gone.
@@ -18,10 +19,14 @@ pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
     for mount in mounts.iter().rev() {
         take(mount, how)?;
     }
-    match (client, mounts.first()) {
-        (Some(client), Some(mount)) => settle(client, mount.device, how),
-        _ => Ok(()),
-    }
+    let Some(mut client) = client else {
+        return Ok(());
+    };
+    let device = match mounts.first() {
+        Some(mount) => Some(mount.device),
+        None => status(&mut client)?.and_then(|status| status.device),
+    };
+    settle(client, device, how)
 }
 
 fn take(mount: &Mount, how: How) -> Result<()> {
@@ -39,8 +44,8 @@ fn take(mount: &Mount, how: How) -> Result<()> {
     })
 }
 
-fn settle(mut client: Client, device: Device, how: How) -> Result<()> {
-    if !mounts_of(device)?.is_empty() {
+fn settle(mut client: Client, device: Option<Device>, how: How) -> Result<()> {
+    if device.is_some_and(|device| mounts_of(device).is_ok_and(|mounts| !mounts.is_empty())) {
         return sync(&mut client);
     }
     let since = Instant::now();
@@ -52,7 +57,7 @@ fn settle(mut client: Client, device: Device, how: How) -> Result<()> {
         return match how {
             How::Lazily => Ok(()),
             How::IfUnused => Err(Error::HeldElsewhere {
-                holders: namespaces_holding(device),
+                holders: device.map(namespaces_holding).unwrap_or_default(),
             }),
         };
     }
@@ -74,9 +79,14 @@ fn has_ended(client: &mut Client, patience: Duration) -> Result<bool> {
 
 /// Whether the server still has a mount; if not, it is closing the volume, which may take its time.
 fn is_serving(client: &mut Client) -> Result<bool> {
+    Ok(status(client)?.is_some_and(|status| status.phase == Phase::Serving))
+}
+
+/// The server's status, while it has one.
+fn status(client: &mut Client) -> Result<Option<Status>> {
     match client.status().map_err(Error::from) {
-        Ok(status) => Ok(status.phase == Phase::Serving),
-        Err(e) if e.is_passing() => Ok(false),
+        Ok(status) => Ok(Some(status)),
+        Err(e) if e.is_passing() => Ok(None),
         Err(e) => Err(e),
     }
 }

@@ -1,0 +1,154 @@
+//! cask umount: what it waits for, and whom it names.
+
+use std::fs::{self, File};
+use std::process::Command;
+
+use crate::support::{Bench, can_mount, run, start, wait_for};
+
+#[test]
+fn the_volume_is_closed_when_umount_returns() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    bench.run(&["umount", "mnt"]).succeeds();
+    assert!(bench.mounts().is_empty());
+    assert!(
+        cask::volume::store::try_lock(&bench.volume_dir("db"))
+            .unwrap()
+            .is_some()
+    );
+    assert!(!bench.volume_dir("db").join("control.sock").exists());
+    bench.run(&["rm", "db"]).succeeds();
+}
+
+#[test]
+fn a_mountpoint_goes_alone_and_a_volume_whole() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    for name in ["mnt2", "mnt3"] {
+        bench.run(&["mount", "--create", "db", name]).succeeds();
+    }
+    bench.run(&["umount", "mnt2"]).succeeds();
+    assert_eq!(bench.mounts().len(), 2);
+    assert_eq!(
+        bench.run(&["ls", "--format", "{{.Status}}"]).succeeds().out,
+        "mounted\n"
+    );
+    bench.run(&["umount", "root/volumes/db"]).succeeds();
+    assert!(bench.mounts().is_empty());
+}
+
+#[test]
+fn whoever_uses_a_mount_is_named() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    bench.run(&["mount", "--create", "db", "mnt2"]).succeeds();
+    File::create(bench.path("mnt/file")).unwrap();
+    let by_directory = start(
+        Command::new("sleep")
+            .arg("1000")
+            .current_dir(bench.path("mnt")),
+    );
+    let other_mount = start(
+        Command::new("sleep")
+            .arg("1000")
+            .current_dir(bench.path("mnt2")),
+    );
+    let (id, other) = (by_directory.id(), other_mount.id());
+    let busy = bench
+        .run(&["umount", "mnt"])
+        .fails(5, &["/mnt is in use by process", &id, "(sleep)"]);
+    assert!(!busy.err.contains(&other), "{busy:?}");
+    drop((by_directory, other_mount));
+    let mut tail = Command::new("tail");
+    let by_file = start(tail.args(["-f", "file"]).current_dir(bench.path("mnt")));
+    bench
+        .run(&["umount", "mnt"])
+        .fails(5, &["/mnt is in use", &by_file.id(), "(tail)"]);
+    assert_eq!(bench.mounts().len(), 2);
+    drop(by_file);
+    bench.run(&["umount", "db"]).succeeds();
+}
+
+#[test]
+fn a_mount_below_is_named() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    fs::create_dir(bench.path("mnt/below")).unwrap();
+    let mut mount = Command::new("mount");
+    run(mount
+        .args(["-t", "tmpfs", "none"])
+        .arg(bench.path("mnt/below")))
+    .succeeds();
+    bench
+        .run(&["umount", "db"])
+        .fails(5, &["is in use by the mount at", "mnt/below"]);
+}
+
+#[test]
+fn another_mount_namespace_is_named() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "--propagation", "private", "sleep", "1000"]);
+    let other = start(&mut unshare);
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+    wait_for("the namespace is there", || {
+        namespace(&other.id()) != namespace("self")
+    });
+    let held = bench.run(&["umount", "db"]);
+    held.fails(
+        5,
+        &[
+            "unmounted here",
+            "data is safe",
+            "process",
+            &other.id(),
+            "(sleep)",
+        ],
+    );
+    assert!(bench.mounts().is_empty());
+    bench
+        .run(&["rm", "db"])
+        .fails(5, &["another mount namespace"]);
+    drop(other);
+    bench.wait_until_closed("db");
+}
+
+#[test]
+fn lazily_means_at_once() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let file = File::create(bench.path("mnt/file")).unwrap();
+    bench.run(&["umount", "db"]).fails(5, &["is in use"]);
+    bench.run(&["umount", "--lazy", "db"]).succeeds();
+    assert!(bench.mounts().is_empty());
+    bench.run(&["umount", "db"]).fails(5, &["detached lazily"]);
+    drop(file);
+    bench.wait_until_closed("db");
+}
+
+#[test]
+fn umount_8_will_do_and_the_next_mount_waits_for_the_close() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    for round in 0..20 {
+        File::create(bench.path(&format!("mnt/{round}"))).unwrap();
+        run(Command::new("umount").arg(bench.path("mnt"))).succeeds();
+        bench.run(&["mount", "db", "mnt"]).succeeds();
+        assert!(bench.path(&format!("mnt/{round}")).exists());
+    }
+}
