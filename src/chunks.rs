@@ -1,5 +1,24 @@
 //! The chunk store: bytes on disk, named by their hash.
 //!
-//! Owns the segment files and everything about their bytes. Knows no SQL, no inode, no FUSE.
+//! Owns the segment files and everything about their bytes: records, checksums, cutting, syncing.
+//! Knows no SQL, no inode, no FUSE.
 
+mod cut;
 pub mod durable;
+mod error;
+mod pages;
+mod record;
+mod scan;
+mod segment;
+mod store;
+
+pub use cut::{Piece, cut};
+pub use error::Error;
+pub use pages::{PAGE_BYTES, PageSums};
+pub use record::{Codec, Location, NewChunk};
+pub use scan::{ScannedChunk, scan};
+pub use segment::SEGMENT_BYTES_MAX;
+pub use store::{ChunkStore, SyncMark};
+
+/// The result of a chunk store operation.
+pub type Result<T> = std::result::Result<T, Error>;

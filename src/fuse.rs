@@ -1,28 +1,13 @@
 //! The FUSE edge: translates the kernel's requests into volume operations. The only user of `fuser`.
+//!
+//! Owns what is agreed with the kernel (docs/semantics.md says what follows from it) and the mapping of
+//! errors to errno. Knows no rule of the filesystem: a callback parses, calls, and replies.
 
-use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
+mod adapter;
+mod capabilities;
+mod connection;
+mod convert;
+mod errno;
+mod listing;
 
-use crate::volume::Volume;
-
-/// A FUSE connection whose handshake is done: the mount is usable, requests queue until [`Connection::run`].
-pub struct Connection {}
-
-impl Connection {
-    /// Shakes hands with the kernel over `device`, a `/dev/fuse` descriptor that is already mounted.
-    ///
-    /// # Errors
-    /// `EPERM` when nothing is mounted over the descriptor; others when the handshake fails.
-    pub fn start(_device: OwnedFd, _volume: Arc<Volume>) -> io::Result<Self> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    /// Serves requests until the last mount is gone (ENODEV), on threads of its own, and returns then.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn run(self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
+pub use connection::Connection;

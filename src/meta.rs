@@ -1,1 +1,28 @@
 //! The metadata store: SQLite is the state machine. The only SQL in cask.
+//!
+//! Owns the schema, the connections, transactions and the write-ahead log. One file a table. Knows no
+//! POSIX rule, no segment file, no FUSE. Live rows and history rows: docs/format.md.
+
+mod audit;
+mod checkpoint;
+mod chunk;
+mod database;
+mod dentry;
+mod error;
+mod extent;
+mod inode;
+mod orphan;
+mod schema;
+mod setting;
+mod wal;
+mod xattr;
+
+pub use chunk::{ChunkRow, Sharing};
+pub use database::{Database, ReadTx, Session, WriteTx};
+pub use dentry::{Dentry, ListedEntry};
+pub use error::Error;
+pub use extent::{Cleared, ExtentRow, StoredExtent};
+pub use inode::Inode;
+
+/// The result of a metadata operation.
+pub type Result<T> = std::result::Result<T, Error>;

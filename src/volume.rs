@@ -1,67 +1,78 @@
 //! One volume: POSIX operations on chunks and metadata. Knows neither FUSE nor sockets.
+//!
+//! Owns the rules of the filesystem, the order in which bytes and rows become durable, and the threads
+//! that work behind the operations. One file an operation family.
 
+mod acl;
+mod audit;
+mod background;
 mod config;
+mod copy;
+mod core;
+mod create;
 mod error;
+mod fallocate;
+mod link;
+mod list;
+mod lock;
+mod lookup;
+mod open;
+mod read;
+mod reaper;
+mod remove;
+mod rename;
+mod reserve;
+mod residents;
+mod setattr;
+mod state;
+mod statfs;
 pub mod store;
+mod sync;
+mod write;
+mod xattr;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-pub use config::{Config, RootOwner, create};
+pub use config::{Config, RootOwner};
 pub use error::Error;
+pub use fallocate::FallocateMode;
+pub use link::LINKS_MAX;
+pub use list::{DirEntry, FIRST_COOKIE};
+pub use open::create;
+pub use rename::RenameMode;
+pub use statfs::{SpaceOnHost, Usage};
+pub use write::{SetIdBits, WriteOrigin};
+pub use xattr::SetXattrMode;
+
+use self::background::Workers;
+use self::core::Core;
+use self::lock::DirLock;
 
 /// The result of a volume operation.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An open volume: the exclusive lock on its directory is held until [`Volume::close`] or drop.
-pub struct Volume {}
-
-/// What a volume holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Inodes in the head.
-    pub inodes: u64,
-    /// Sum of file sizes in the head, in bytes.
-    pub logical_bytes: u64,
-    /// Bytes that the volume's directory takes on the host.
-    pub physical_bytes: u64,
+#[derive(Debug)]
+pub struct Volume {
+    core: Arc<Core>,
+    config: Config,
+    dir: PathBuf,
+    workers: Workers,
+    /// Last, so that it is released when all else is closed.
+    _lock: DirLock,
 }
 
 impl Volume {
-    /// Opens the volume in `dir` and takes its lock.
-    ///
-    /// # Errors
-    /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], I/O errors.
-    pub fn open(_dir: &Path) -> Result<Self> {
-        Err(Error::ReadOnly)
-    }
-
-    /// What `volume.json` says.
+    /// What `volume.json` said when the volume was opened.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        std::process::abort()
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
-    /// Makes everything that was acknowledged durable.
-    ///
-    /// # Errors
-    /// I/O errors; the volume is read-only afterwards.
-    pub fn sync(&self) -> Result<()> {
-        Err(Error::ReadOnly)
-    }
-
-    /// Counts what the volume holds.
-    ///
-    /// # Errors
-    /// I/O errors.
-    pub fn usage(&self) -> Result<Usage> {
-        Err(Error::ReadOnly)
-    }
-
-    /// Syncs, marks the volume clean and gives up the lock.
-    ///
-    /// # Errors
-    /// I/O errors: the volume was then not closed cleanly, and will be recovered at the next open.
-    pub fn close(self) -> Result<()> {
-        Err(Error::ReadOnly)
+    /// The volume's directory, absolute.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 }

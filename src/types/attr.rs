@@ -69,6 +69,8 @@ pub struct Attr {
     pub nlink: u32,
     /// Bytes.
     pub size: u64,
+    /// Bytes of it that data was stored for: less than `size` in a sparse file.
+    pub allocated: u64,
     /// Device number of a device node, as Linux encodes it in 32 bits.
     pub rdev: u32,
     /// Last access.

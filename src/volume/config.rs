@@ -3,9 +3,8 @@
 //! It can be read while a server has the volume open, and without touching the database.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -120,24 +119,4 @@ impl Config {
         durable::replace_file(&dir.join(FILE), &text)
             .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
     }
-}
-
-/// Makes a new, empty volume in `dir`, which must not exist; its parents must.
-///
-/// All or nothing: `volume.json` is written last, and what was begun is removed on an error.
-///
-/// # Errors
-/// [`Error::Exists`] when `dir` is there already; I/O errors.
-pub fn create(dir: &Path, config: &Config, _root: RootOwner) -> Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists),
-        Err(e) => {
-            return Err(Error::storage(
-                format!("cannot create {}", dir.display()),
-                e,
-            ));
-        }
-    }
-    config.store(dir)
 }

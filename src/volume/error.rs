@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::types::NameError;
+use crate::{chunks, meta};
 
 /// The error of a volume operation.
 #[derive(Debug, thiserror::Error)]
@@ -115,6 +116,33 @@ impl From<NameError> for Error {
         match error {
             NameError::TooLong => Self::NameTooLong,
             NameError::Invalid => Self::Invalid,
+        }
+    }
+}
+
+impl From<meta::Error> for Error {
+    fn from(error: meta::Error) -> Self {
+        match error {
+            meta::Error::Full(_) => Self::NoSpace,
+            meta::Error::Stopped => Self::ReadOnly,
+            meta::Error::Corrupt(what) => Self::Corrupt(what),
+            meta::Error::Sqlite(_) | meta::Error::Wal { .. } => Self::Storage {
+                what: "the metadata store failed".to_owned(),
+                source: io::Error::other(error),
+            },
+        }
+    }
+}
+
+impl From<chunks::Error> for Error {
+    fn from(error: chunks::Error) -> Self {
+        match error {
+            chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. } => {
+                Self::Corrupt(error.to_string())
+            }
+            chunks::Error::Io { op, path, source } => {
+                Self::storage(format!("cannot {op} {}", path.display()), source)
+            }
         }
     }
 }

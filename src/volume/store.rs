@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use super::config::{self, Config, RootOwner};
+use super::config::{Config, RootOwner};
 use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::VolumeName;
@@ -159,7 +159,7 @@ impl Store {
 /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
 pub fn create_at(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
     let fresh = beside(dir, FRESH);
-    config::create(&fresh, config, root)?;
+    super::create(&fresh, config, root)?;
     let placed = durable::rename(&fresh, dir);
     placed.map_err(|e| {
         if let Err(e) = delete(&fresh) {

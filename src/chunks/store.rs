@@ -1,0 +1,371 @@
+//! All segments of a volume: appends go to the open one, reads to any, syncs to those that need it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::pages::widen;
+use super::segment::{self, OpenSegment};
+use super::{Codec, Error, Location, NewChunk, PAGE_BYTES, PageSums, Result, durable};
+use crate::types::SegmentId;
+
+/// Segment files kept open for reading.
+const READERS_MAX: usize = 256;
+
+/// How far the segments are known to be durable: every record of a segment below `segment`, and those
+/// of `segment` that end before `offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncMark {
+    /// The segment.
+    pub segment: SegmentId,
+    /// In bytes.
+    pub offset: u64,
+}
+
+/// The segments of one volume.
+#[derive(Debug)]
+pub struct ChunkStore {
+    dir: PathBuf,
+    appending: Mutex<Appending>,
+    readers: Mutex<HashMap<SegmentId, Arc<File>>>,
+    /// A segment was made whose directory entry is not synced yet.
+    entry_dirty: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Appending {
+    /// Made when first needed: a volume that is only read writes nothing.
+    open: Option<Arc<OpenSegment>>,
+    next: SegmentId,
+    /// Full segments that may hold bytes that no sync has covered.
+    full: Vec<Arc<OpenSegment>>,
+}
+
+impl ChunkStore {
+    /// Opens the segments in `dir`, an existing directory; new ones get numbers past all that are there
+    /// and from `next` on.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn open(dir: &Path, next: SegmentId) -> Result<Self> {
+        let io = |source| Error::Io {
+            op: "list",
+            path: dir.to_owned(),
+            source,
+        };
+        let mut next = next.raw();
+        for entry in fs::read_dir(dir).map_err(io)? {
+            let name = entry.map_err(io)?.file_name();
+            if let Some(id) = name.to_str().and_then(segment::id_of) {
+                next = next.max(id.raw().saturating_add(1));
+            }
+        }
+        let next = SegmentId::from_raw(next);
+        Ok(Self {
+            dir: dir.to_owned(),
+            appending: Mutex::new(Appending {
+                open: None,
+                next,
+                full: Vec::new(),
+            }),
+            readers: Mutex::default(),
+            entry_dirty: AtomicBool::new(false),
+        })
+    }
+
+    /// Appends a chunk. It is whole in the file when this returns, and durable after a [`Self::sync`]
+    /// that begins later.
+    ///
+    /// # Errors
+    /// I/O errors; nothing then refers to what was written.
+    pub fn append(&self, chunk: &NewChunk<'_>) -> Result<Location> {
+        let (segment, at) = self.reserve(chunk.data.len() as u64)?;
+        segment.write(at, chunk)
+    }
+
+    fn reserve(&self, stored_len: u64) -> Result<(Arc<OpenSegment>, u64)> {
+        let mut appending = self.appending();
+        if let Some(open) = &appending.open
+            && let Some(at) = open.reserve(stored_len)
+        {
+            return Ok((Arc::clone(open), at));
+        }
+        let fresh = Arc::new(OpenSegment::create(&self.dir, appending.next)?);
+        self.entry_dirty.store(true, Ordering::Release);
+        appending.next = SegmentId::from_raw(appending.next.raw() + 1);
+        if let Some(full) = appending.open.replace(Arc::clone(&fresh)) {
+            appending.full.push(full);
+        }
+        let at = fresh.reserve(stored_len).ok_or_else(|| Error::Io {
+            op: "append to",
+            path: self.dir.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, "larger than a segment"),
+        })?;
+        Ok((fresh, at))
+    }
+
+    /// Reads `out.len()` bytes of the chunk at `at`, from its byte `start` on, and verifies them.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when the segment is gone, [`Error::Corrupt`] when the bytes are not those
+    /// that were stored, I/O errors. `out` then holds nothing to use.
+    pub fn read(&self, at: &Location, sums: &PageSums, start: usize, out: &mut [u8]) -> Result<()> {
+        match at.codec {
+            Codec::Plain => self.read_plain(at, sums, start, out),
+        }
+    }
+
+    fn read_plain(
+        &self,
+        at: &Location,
+        sums: &PageSums,
+        start: usize,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let wanted = start..start + out.len();
+        let pages = widen(wanted.clone(), usize::try_from(at.len).unwrap_or(0));
+        if pages.end < wanted.end {
+            return Err(Self::corrupt(at, "it is shorter than what refers to it"));
+        }
+        if pages == wanted {
+            return self.read_pages(at, sums, &pages, out);
+        }
+        let mut whole = vec![0; pages.len()];
+        self.read_pages(at, sums, &pages, &mut whole)?;
+        out.copy_from_slice(&whole[wanted.start - pages.start..wanted.end - pages.start]);
+        Ok(())
+    }
+
+    fn read_pages(
+        &self,
+        at: &Location,
+        sums: &PageSums,
+        pages: &Range<usize>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        let file = self.reader(at.segment)?;
+        match file.read_exact_at(out, at.offset + pages.start as u64) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(Self::corrupt(at, "the file ends too early"));
+            }
+            Err(source) => {
+                let path = segment::path_of(&self.dir, at.segment);
+                return Err(Error::Io {
+                    op: "read",
+                    path,
+                    source,
+                });
+            }
+        }
+        match sums.first_bad_page(pages.start / PAGE_BYTES, out) {
+            None => Ok(()),
+            Some(_) => Err(Self::corrupt(at, "a page's checksum does not match")),
+        }
+    }
+
+    fn corrupt(at: &Location, what: &'static str) -> Error {
+        Error::Corrupt {
+            segment: at.segment,
+            offset: at.offset,
+            what,
+        }
+    }
+
+    fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
+        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = readers.get(&id) {
+            return Ok(Arc::clone(file));
+        }
+        let path = segment::path_of(&self.dir, id);
+        let file = match File::open(&path) {
+            Ok(file) => Arc::new(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::Missing { segment: id });
+            }
+            Err(source) => {
+                return Err(Error::Io {
+                    op: "open",
+                    path,
+                    source,
+                });
+            }
+        };
+        if readers.len() >= READERS_MAX {
+            // The lowest is the oldest: what was written long ago is the least likely to be read again.
+            if let Some(oldest) = readers.keys().min().copied() {
+                readers.remove(&oldest);
+            }
+        }
+        readers.insert(id, Arc::clone(&file));
+        Ok(file)
+    }
+
+    /// Makes every chunk durable whose append had returned.
+    ///
+    /// # Errors
+    /// I/O errors: what was not synced must then be taken for lost (fsync(2) reports an error once).
+    pub fn sync(&self) -> Result<SyncMark> {
+        let (full, open, next) = {
+            let appending = self.appending();
+            (
+                appending.full.clone(),
+                appending.open.clone(),
+                appending.next,
+            )
+        };
+        for segment in &full {
+            segment.sync()?;
+        }
+        let mark = match &open {
+            Some(open) => SyncMark {
+                segment: open.id(),
+                offset: open.sync()?,
+            },
+            None => SyncMark {
+                segment: next,
+                offset: 0,
+            },
+        };
+        if self.entry_dirty.swap(false, Ordering::AcqRel) {
+            durable::sync_dir(&self.dir).map_err(|source| {
+                self.entry_dirty.store(true, Ordering::Release);
+                Error::Io {
+                    op: "sync",
+                    path: self.dir.clone(),
+                    source,
+                }
+            })?;
+        }
+        self.appending()
+            .full
+            .retain(|s| s.is_dirty() || !full.iter().any(|f| Arc::ptr_eq(f, s)));
+        Ok(mark)
+    }
+
+    /// Removes a segment. Readers that have it open go on.
+    ///
+    /// # Errors
+    /// I/O errors; a segment that is gone already is none.
+    pub fn remove(&self, id: SegmentId) -> Result<()> {
+        self.readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&id);
+        let path = segment::path_of(&self.dir, id);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::Io {
+                op: "remove",
+                path,
+                source: e,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn appending(&self) -> MutexGuard<'_, Appending> {
+        self.appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, ChunkStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn any_range_of_a_chunk_reads_back() {
+        let (_dir, store) = store();
+        let data: Vec<u8> = (0..20_000_u32).map(|i| i.to_le_bytes()[0]).collect();
+        let chunk = NewChunk::of(&data);
+        let at = store.append(&chunk).unwrap();
+        for range in [0..20_000, 0..1, 4095..4097, 8192..12_288, 19_999..20_000] {
+            let mut out = vec![0; range.len()];
+            store.read(&at, &chunk.sums, range.start, &mut out).unwrap();
+            assert_eq!(out, data[range]);
+        }
+        let too_far = store.read(&at, &chunk.sums, 19_999, &mut [0; 2]);
+        assert!(matches!(too_far, Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_flipped_byte_is_an_error_and_other_pages_still_read() {
+        let (dir, store) = store();
+        let chunk = NewChunk::of(&[9; 10_000]);
+        let at = store.append(&chunk).unwrap();
+        let path = segment::path_of(dir.path(), at.segment);
+        let file = File::options().write(true).open(path).unwrap();
+        file.write_all_at(&[8], at.offset + 5000).unwrap();
+        let bad = store.read(&at, &chunk.sums, 4096, &mut [0; 10]);
+        assert!(matches!(bad, Err(Error::Corrupt { .. })));
+        store.read(&at, &chunk.sums, 0, &mut [0; 4096]).unwrap();
+    }
+
+    #[test]
+    fn readers_go_on_while_their_segment_is_unlinked() {
+        let (_dir, store) = store();
+        let chunk = NewChunk::of(b"still here");
+        let at = store.append(&chunk).unwrap();
+        let held = store.reader(at.segment).unwrap();
+        store.remove(at.segment).unwrap();
+        let mut out = [0; 10];
+        held.read_exact_at(&mut out, at.offset).unwrap();
+        assert_eq!(&out, b"still here");
+        let gone = store.read(&at, &chunk.sums, 0, &mut out);
+        assert!(matches!(gone, Err(Error::Missing { .. })));
+    }
+
+    #[test]
+    fn full_segments_are_followed_by_new_ones_and_numbers_are_never_reused() {
+        let (dir, store) = store();
+        let data = vec![3; 1024 * 1024];
+        let places: Vec<_> = (0..70)
+            .map(|i: u8| {
+                let mut data = data.clone();
+                data[0] = i;
+                store.append(&NewChunk::of(&data)).unwrap()
+            })
+            .collect();
+        assert_eq!(places[0].segment.raw(), 1);
+        assert_eq!(places[69].segment.raw(), 2);
+        let mark = store.sync().unwrap();
+        assert_eq!(mark.segment.raw(), 2);
+        assert!(mark.offset > places[69].offset);
+        drop(store);
+        let again = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
+        assert_eq!(again.append(&NewChunk::of(b"x")).unwrap().segment.raw(), 3);
+    }
+
+    #[test]
+    fn small_syncs_write_ahead_without_harming_later_appends() {
+        let (_dir, store) = store();
+        let mut kept = Vec::new();
+        for i in 0..400_u32 {
+            let data = vec![i.to_le_bytes()[0] | 1; 4096 + i as usize];
+            let chunk = NewChunk {
+                data: &data,
+                ..NewChunk::of(&data)
+            };
+            let (sums, at) = (chunk.sums.clone(), store.append(&chunk).unwrap());
+            store.sync().unwrap();
+            kept.push((at, sums, data));
+        }
+        for (at, sums, data) in kept {
+            let mut out = vec![0; data.len()];
+            store.read(&at, &sums, 0, &mut out).unwrap();
+            assert_eq!(out, data);
+        }
+    }
+}

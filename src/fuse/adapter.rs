@@ -1,0 +1,508 @@
+//! The callbacks: each parses a request, calls the volume, and replies.
+//!
+//! OPEN, OPENDIR, CREATE and FLUSH answer ENOSYS: the kernel then keeps open files to itself and makes
+//! new ones by MKNOD. LSEEK does too: under the write-back cache only the kernel knows where data is.
+
+use std::ffi::OsStr;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, INodeNo,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+use super::capabilities;
+use super::convert::{
+    GENERATION, NO_ENTRY, TTL, caller, caller_with_groups, fallocate_mode, file_attr, file_type,
+    ino, name, rename_mode, set_time, set_xattr_mode, timestamp,
+};
+use super::errno::report;
+use super::listing::{Listed, each_entry};
+use crate::types::{Attr, FileKind, Ino, NewNode, SetAttr};
+use crate::volume::{Error, Result, SetIdBits, Volume, WriteOrigin};
+
+/// Answers, on the root, with the absolute directory of the volume: how a mountpoint leads to its volume.
+const DIR_XATTR: &str = "user.cask.dir";
+/// Most bytes that one COPY_FILE_RANGE may answer with: its count has 32 bits.
+const COPY_BYTES_MAX: u64 = 1 << 30;
+
+/// A volume as `fuser` calls it.
+#[derive(Debug)]
+pub(super) struct Adapter {
+    volume: Arc<Volume>,
+}
+
+impl Adapter {
+    pub(super) const fn new(volume: Arc<Volume>) -> Self {
+        Self { volume }
+    }
+
+    fn entry(&self, op: &'static str, result: Result<Attr>, reply: ReplyEntry) {
+        match result {
+            Ok(attr) => {
+                self.volume.remember(attr.ino);
+                reply.entry(&TTL, &file_attr(&attr), GENERATION);
+            }
+            Err(error) => reply.error(report(op, &error)),
+        }
+    }
+
+    fn get_xattr(&self, at: INodeNo, key: &OsStr) -> Result<Vec<u8>> {
+        if ino(at) == Ino::ROOT && key == DIR_XATTR {
+            return Ok(self.volume.dir().as_os_str().as_bytes().to_vec());
+        }
+        self.volume.xattr(ino(at), key.as_bytes())
+    }
+}
+
+fn attr(op: &'static str, result: Result<Attr>, reply: ReplyAttr) {
+    match result {
+        Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
+        Err(error) => reply.error(report(op, &error)),
+    }
+}
+
+fn empty(op: &'static str, result: Result<()>, reply: ReplyEmpty) {
+    match result {
+        Ok(()) => reply.ok(),
+        Err(error) => reply.error(report(op, &error)),
+    }
+}
+
+fn data(op: &'static str, result: Result<Vec<u8>>, reply: ReplyData) {
+    match result {
+        Ok(bytes) => reply.data(&bytes),
+        Err(error) => reply.error(report(op, &error)),
+    }
+}
+
+/// A value of unknown length: a size of 0 asks for the length (getxattr(2)).
+fn sized(op: &'static str, result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
+    let bytes = match result {
+        Ok(bytes) => bytes,
+        Err(error) => return reply.error(report(op, &error)),
+    };
+    match u32::try_from(bytes.len()) {
+        Ok(len) if size == 0 => reply.size(len),
+        Ok(len) if len <= size => reply.data(&bytes),
+        _ => reply.error(Errno::ERANGE),
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        capabilities::agree(config)
+    }
+
+    fn lookup(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {
+        match name(key).and_then(|name| self.volume.lookup(ino(parent), name)) {
+            Err(Error::NotFound) => reply.entry(&TTL, &NO_ENTRY, GENERATION),
+            result => self.entry("lookup", result, reply),
+        }
+    }
+
+    fn forget(&self, _: &Request, at: INodeNo, count: u64) {
+        self.volume.forget(ino(at), count);
+    }
+
+    fn getattr(&self, _: &Request, at: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        attr("getattr", self.volume.getattr(ino(at)), reply);
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
+        at: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        ctime: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let (atime, mtime) = (atime.map(set_time), mtime.map(set_time));
+        let change = SetAttr {
+            mode,
+            uid,
+            gid,
+            size,
+            atime,
+            mtime,
+            ctime: ctime.map(timestamp),
+        };
+        let owner = uid.is_some() || gid.is_some();
+        let caller = if owner {
+            caller_with_groups(request)
+        } else {
+            caller(request)
+        };
+        attr(
+            "setattr",
+            self.volume.setattr(&caller, ino(at), &change),
+            reply,
+        );
+    }
+
+    fn readlink(&self, _: &Request, at: INodeNo, reply: ReplyData) {
+        data("readlink", self.volume.readlink(ino(at)), reply);
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let kind = FileKind::from_mode(mode).ok_or(Error::Invalid);
+        let result = kind.and_then(|kind| {
+            let new = NewNode {
+                kind,
+                mode,
+                umask,
+                rdev,
+                target: &[],
+            };
+            self.volume
+                .create(&caller(request), ino(parent), name(key)?, &new)
+        });
+        self.entry("mknod", result, reply);
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let new = NewNode {
+            kind: FileKind::Directory,
+            mode,
+            umask,
+            rdev: 0,
+            target: &[],
+        };
+        let made = name(key).and_then(|name| {
+            self.volume
+                .create(&caller(request), ino(parent), name, &new)
+        });
+        self.entry("mkdir", made, reply);
+    }
+
+    fn symlink(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let target = target.as_os_str().as_bytes();
+        let new = NewNode {
+            kind: FileKind::Symlink,
+            mode: 0o777,
+            umask: 0,
+            rdev: 0,
+            target,
+        };
+        let made = name(key).and_then(|name| {
+            self.volume
+                .create(&caller(request), ino(parent), name, &new)
+        });
+        self.entry("symlink", made, reply);
+    }
+
+    fn unlink(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        let result = name(key).and_then(|name| self.volume.unlink(ino(parent), name));
+        empty("unlink", result, reply);
+    }
+
+    fn rmdir(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        let result = name(key).and_then(|name| self.volume.rmdir(ino(parent), name));
+        empty("rmdir", result, reply);
+    }
+
+    fn rename(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        new_parent: INodeNo,
+        new_key: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let result = rename_mode(flags).and_then(|mode| {
+            let (from, to) = ((ino(parent), name(key)?), (ino(new_parent), name(new_key)?));
+            self.volume.rename(&caller(request), from, to, mode)
+        });
+        empty("rename", result, reply);
+    }
+
+    fn link(&self, _: &Request, at: INodeNo, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {
+        let linked = name(key).and_then(|name| self.volume.link(ino(at), ino(parent), name));
+        self.entry("link", linked, reply);
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn opendir(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn create(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn access(&self, _: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    fn ioctl(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    fn read(
+        &self,
+        _: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        data("read", self.volume.read(ino(at), offset, size), reply);
+    }
+
+    fn write(
+        &self,
+        _: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        bytes: &[u8],
+        flags: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let cached = flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        let kill = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        let origin = if cached {
+            WriteOrigin::PageCache
+        } else {
+            WriteOrigin::Caller
+        };
+        let bits = if kill {
+            SetIdBits::Clear
+        } else {
+            SetIdBits::Keep
+        };
+        match self.volume.write(ino(at), offset, bytes, origin, bits) {
+            Ok(()) => reply.written(u32::try_from(bytes.len()).unwrap_or(u32::MAX)),
+            Err(error) => reply.error(report("write", &error)),
+        }
+    }
+
+    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        empty("fsync", self.volume.sync(), reply);
+    }
+
+    fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        empty("fsyncdir", self.volume.sync(), reply);
+    }
+
+    fn readdir(
+        &self,
+        _: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        let listed = each_entry(&self.volume, ino(at), offset, |cookie, name, entry| {
+            let number = INodeNo(entry.ino().raw());
+            match reply.add(number, cookie, file_type(entry.kind()), name) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(report("readdir", &error)),
+        }
+    }
+
+    fn readdirplus(
+        &self,
+        _: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        let listed = each_entry(&self.volume, ino(at), offset, |cookie, name, entry| {
+            let number = INodeNo(entry.ino().raw());
+            let attr = match entry {
+                Listed::Entry(attr) => file_attr(attr),
+                Listed::Dots(_) => fuser::FileAttr {
+                    ino: number,
+                    kind: fuser::FileType::Directory,
+                    ..NO_ENTRY
+                },
+            };
+            if reply.add(number, cookie, name, &TTL, &attr, GENERATION) {
+                return ControlFlow::Break(());
+            }
+            if let Listed::Entry(attr) = entry {
+                self.volume.remember(attr.ino);
+            }
+            ControlFlow::Continue(())
+        });
+        match listed {
+            Ok(()) => reply.ok(),
+            Err(error) => reply.error(report("readdirplus", &error)),
+        }
+    }
+
+    fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
+        match self.volume.space_on_host() {
+            Ok(space) => {
+                let block = u32::try_from(space.block_bytes).unwrap_or(4096);
+                let (blocks, free, available) = (space.blocks, space.free, space.available);
+                let inodes = (space.inodes, space.inodes_free);
+                reply.statfs(
+                    blocks, free, available, inodes.0, inodes.1, block, 255, block,
+                );
+            }
+            Err(error) => reply.error(report("statfs", &error)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        request: &Request,
+        at: INodeNo,
+        key: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        let result = set_xattr_mode(flags).and_then(|mode| {
+            let caller = caller_with_groups(request);
+            self.volume
+                .set_xattr(&caller, ino(at), key.as_bytes(), value, mode)
+        });
+        empty("setxattr", result, reply);
+    }
+
+    fn getxattr(&self, _: &Request, at: INodeNo, key: &OsStr, size: u32, reply: ReplyXattr) {
+        sized("getxattr", self.get_xattr(at, key), size, reply);
+    }
+
+    fn listxattr(&self, _: &Request, at: INodeNo, size: u32, reply: ReplyXattr) {
+        sized("listxattr", self.volume.xattr_names(ino(at)), size, reply);
+    }
+
+    fn removexattr(&self, _: &Request, at: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        empty(
+            "removexattr",
+            self.volume.remove_xattr(ino(at), key.as_bytes()),
+            reply,
+        );
+    }
+
+    fn fallocate(
+        &self,
+        request: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let result = fallocate_mode(mode).and_then(|mode| {
+            self.volume
+                .fallocate(&caller(request), ino(at), offset, length, mode)
+        });
+        empty("fallocate", result, reply);
+    }
+
+    fn copy_file_range(
+        &self,
+        request: &Request,
+        source: INodeNo,
+        _: FileHandle,
+        from: u64,
+        target: INodeNo,
+        _: FileHandle,
+        to: u64,
+        len: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let len = len.min(COPY_BYTES_MAX);
+        let (source, target) = ((ino(source), from), (ino(target), to));
+        match self
+            .volume
+            .copy_range(&caller(request), source, target, len)
+        {
+            Ok(copied) => reply.written(u32::try_from(copied).unwrap_or(u32::MAX)),
+            Err(error) => reply.error(report("copy_file_range", &error)),
+        }
+    }
+}

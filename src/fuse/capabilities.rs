@@ -1,0 +1,62 @@
+//! What is agreed with the kernel at INIT (Linux, include/uapi/linux/fuse.h).
+
+use std::io;
+
+use fuser::{InitFlags, KernelConfig};
+
+/// Bytes of the largest request.
+const REQUEST_BYTES_MAX: u32 = 1024 * 1024;
+/// Read-aheads and write-backs that the kernel may have under way at once.
+const BACKGROUND_MAX: u16 = 64;
+
+/// Without these nothing would be right: each has a rule in docs/semantics.md that rests on it.
+const NEEDED: InitFlags = InitFlags::FUSE_WRITEBACK_CACHE
+    .union(InitFlags::FUSE_DONT_MASK)
+    .union(InitFlags::FUSE_POSIX_ACL)
+    .union(InitFlags::FUSE_HANDLE_KILLPRIV_V2)
+    .union(InitFlags::FUSE_NO_OPEN_SUPPORT)
+    .union(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
+
+/// These only save time.
+const USEFUL: [InitFlags; 6] = [
+    InitFlags::FUSE_PARALLEL_DIROPS,
+    InitFlags::FUSE_CACHE_SYMLINKS,
+    InitFlags::FUSE_DO_READDIRPLUS,
+    InitFlags::FUSE_READDIRPLUS_AUTO,
+    InitFlags::FUSE_ASYNC_DIO,
+    InitFlags::FUSE_MAX_PAGES,
+];
+
+// Never asked for, with what the kernel would do and what we would get wrong:
+// - FUSE_ATOMIC_O_TRUNC: leaves truncation to OPEN, which is not sent: it would be lost.
+// - FUSE_SETXATTR_EXT: lengthens a struct that fuser parses by its old length.
+// - FUSE_CREATE_SUPP_GROUP, FUSE_SECURITY_CTX: append to requests what fuser takes for the name.
+// - FUSE_ALLOW_IDMAP: sends ids that are not the filesystem's.
+// - FUSE_PASSTHROUGH: excludes the write-back cache for the whole connection.
+
+/// Settles the connection's terms.
+///
+/// # Errors
+/// When the kernel lacks something without which cask would lose data or permissions.
+pub(super) fn agree(config: &mut KernelConfig) -> io::Result<()> {
+    config.add_capabilities(NEEDED).map_err(|missing| {
+        log::error!("this kernel's FUSE lacks {missing:?}; Linux 5.11 or newer is needed");
+        io::Error::from_raw_os_error(libc::EPROTO)
+    })?;
+    for useful in USEFUL {
+        if let Err(missing) = config.add_capabilities(useful) {
+            log::info!("this kernel's FUSE lacks {missing:?}");
+        }
+    }
+    let limits = [
+        config.set_max_write(REQUEST_BYTES_MAX).is_ok(),
+        config.set_max_background(BACKGROUND_MAX).is_ok(),
+        config
+            .set_congestion_threshold(BACKGROUND_MAX * 3 / 4)
+            .is_ok(),
+    ];
+    if limits.contains(&false) {
+        log::info!("some limits of the FUSE connection stay at their defaults");
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! The invariants of the tables (docs/format.md), checked over all rows.
+
+use super::{Result, Session};
+
+/// Each query selects the rows that break the invariant of its name, described in one column.
+const INVARIANTS: &[(&str, &str)] = &[
+    (
+        "a chunk's refs is the number of extents that name it",
+        "SELECT 'chunk ' || c.id || ' has refs ' || c.refs || ', named by ' || n.found FROM chunk c
+         JOIN (SELECT id, (SELECT count(*) FROM extent WHERE chunk = k.id)
+                        + (SELECT count(*) FROM extent_past WHERE chunk = k.id) AS found
+               FROM chunk k) n ON n.id = c.id WHERE n.found <> c.refs",
+    ),
+    (
+        "an extent lies within its chunk",
+        "SELECT 'inode ' || e.ino || ' byte ' || e.off FROM extent e
+         LEFT JOIN chunk c ON c.id = e.chunk
+         WHERE c.id IS NULL OR e.chunk_off + e.len > c.len OR e.chunk_off < 0",
+    ),
+    (
+        "extents of a file do not overlap",
+        "SELECT 'inode ' || ino || ' byte ' || off FROM (
+            SELECT ino, off, max(off + len) OVER (PARTITION BY ino ORDER BY off
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM extent)
+         WHERE off < before",
+    ),
+    (
+        "an inode's allocated bytes are those of its extents",
+        "SELECT 'inode ' || i.ino FROM inode i WHERE i.nlink > 0 AND i.allocated <>
+            (SELECT coalesce(sum(len), 0) FROM extent WHERE ino = i.ino)",
+    ),
+    (
+        "no extent begins behind the end of its file",
+        "SELECT 'inode ' || i.ino FROM inode i JOIN extent e ON e.ino = i.ino
+         WHERE i.nlink > 0 AND e.off + e.len > i.size",
+    ),
+    (
+        "extents and attributes belong to an inode",
+        "SELECT 'inode ' || ino FROM (SELECT ino FROM extent UNION SELECT ino FROM xattr)
+         WHERE ino NOT IN (SELECT ino FROM inode)",
+    ),
+    (
+        "a file's nlink is the number of its names",
+        "SELECT 'inode ' || i.ino FROM inode i WHERE i.kind <> 16384
+         AND i.nlink <> (SELECT count(*) FROM dentry d WHERE d.ino = i.ino)",
+    ),
+    (
+        "a directory's nlink is 2 and one more for each directory in it, or 0 when it has no name",
+        "SELECT 'inode ' || i.ino FROM inode i WHERE i.kind = 16384 AND i.nlink <> CASE
+            WHEN i.ino = 1 OR EXISTS (SELECT 1 FROM dentry d WHERE d.ino = i.ino AND d.parent = i.parent)
+            THEN 2 + (SELECT count(*) FROM dentry d JOIN inode c ON c.ino = d.ino
+                      WHERE d.parent = i.ino AND c.kind = 16384)
+            ELSE 0 END",
+    ),
+    (
+        "an inode is an orphan if and only if it has no name",
+        "SELECT 'inode ' || ino FROM inode WHERE (nlink = 0) <> (ino IN (SELECT ino FROM orphan))",
+    ),
+    (
+        "an entry's directory and inode are there",
+        "SELECT 'entry of inode ' || parent FROM dentry
+         WHERE parent NOT IN (SELECT ino FROM inode WHERE kind = 16384)
+            OR ino NOT IN (SELECT ino FROM inode)",
+    ),
+];
+
+impl Session {
+    /// Checks every invariant; returns a line for each row that breaks one.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn audit(&self) -> Result<Vec<String>> {
+        let mut broken = Vec::new();
+        for (invariant, query) in INVARIANTS {
+            let mut stmt = self.conn().prepare(query)?;
+            for row in stmt.query_map([], |row| row.get::<_, String>(0))? {
+                broken.push(format!("{invariant}: {}", row?));
+            }
+        }
+        Ok(broken)
+    }
+}

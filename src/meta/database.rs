@@ -1,0 +1,375 @@
+//! Connections and transactions: one writer, a pool of readers, and the rule that stops all writing
+//! after an I/O error.
+
+use std::fs::File;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use rusqlite::Connection;
+
+use super::schema::{self, Role};
+use super::setting::Setting;
+use super::wal::WalFile;
+use super::{Error, Result};
+use crate::types::Epoch;
+
+/// A connection, with the queries that the files of this folder give it.
+#[derive(Debug)]
+pub struct Session(Connection);
+
+impl Session {
+    pub(super) const fn conn(&self) -> &Connection {
+        &self.0
+    }
+
+    /// Runs a statement that has no parameters and no rows.
+    pub(super) fn run(&self, sql: &'static str) -> Result<()> {
+        self.0.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+/// The database of one open volume.
+///
+/// Lock order: `writer` before `gate`; a thread that holds a pooled reader takes neither.
+#[derive(Debug)]
+pub struct Database {
+    pub(super) writer: Mutex<Writer>,
+    readers: Mutex<Vec<Session>>,
+    /// Held shared by every read on a pooled connection; the checkpointer shuts it for a moment.
+    pub(super) gate: RwLock<()>,
+    /// The checkpointer's own two connections.
+    pub(super) checkpointer: Mutex<(Session, Session)>,
+    pub(super) wal: WalFile,
+    pub(super) progress: Progress,
+    stopped: AtomicBool,
+    path: PathBuf,
+    /// For fdatasync. Closing any descriptor of the database drops SQLite's locks on it, so this one is
+    /// the last field: it closes after the connections (sqlite.org/howtocorrupt.html, section 2.2).
+    pub(super) file: File,
+}
+
+/// How long the log is, and who waits for it to become shorter.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Frames in the log, as of the last commit.
+    pub(super) frames: Arc<AtomicU32>,
+    pub(super) lock: Mutex<()>,
+    pub(super) shortened: Condvar,
+    pub(super) grown: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) session: Session,
+    pub(super) numbers: Numbers,
+    pub(super) epochs: Epochs,
+}
+
+/// Numbers that were never given out are `next` and above; `reserved` is what the database says.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    pub(super) next: i64,
+    pub(super) reserved: i64,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Epochs {
+    pub(super) current: Epoch,
+    pub(super) newest_snapshot: Epoch,
+}
+
+impl Epochs {
+    /// Whether some snapshot sees a live row born then: it must be kept when the row changes.
+    pub(super) fn is_kept(self, born: Epoch) -> bool {
+        born <= self.newest_snapshot
+    }
+}
+
+impl Database {
+    /// Makes the database at `path`, which must not exist, and lets `fill` write its first rows.
+    ///
+    /// # Errors
+    /// I/O errors, and those of `fill`.
+    pub fn create(path: &Path, fill: impl FnOnce(&mut WriteTx<'_>) -> Result<()>) -> Result<()> {
+        drop(schema::create(path)?);
+        let database = Self::open(path)?;
+        let mut tx = database.write()?;
+        fill(&mut tx)?;
+        tx.commit()?;
+        database.close()
+    }
+
+    /// Opens the database at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when it is none of ours, I/O errors.
+    pub fn open(path: &Path) -> Result<Self> {
+        let mut conn = schema::open(path, Role::Writer)?;
+        let progress = Progress::default();
+        let frames = Arc::clone(&progress.frames);
+        conn.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: i32| {
+            frames.store(pages.cast_unsigned(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let session = Session(conn);
+        let numbers = session.setting(Setting::Numbers)?;
+        let epochs = Epochs {
+            current: Epoch(session.setting(Setting::Epoch)?),
+            newest_snapshot: Epoch(session.newest_snapshot()?),
+        };
+        let numbers = Numbers {
+            next: numbers,
+            reserved: numbers,
+        };
+        let pair = (
+            Session(schema::open(path, Role::Reader)?),
+            Session(schema::open(path, Role::Reader)?),
+        );
+        let file = File::open(path).map_err(|source| Error::Wal { op: "open", source })?;
+        Ok(Self {
+            wal: WalFile::open(path)?,
+            writer: Mutex::new(Writer {
+                session,
+                numbers,
+                epochs,
+            }),
+            readers: Mutex::default(),
+            gate: RwLock::new(()),
+            checkpointer: Mutex::new(pair),
+            progress,
+            stopped: AtomicBool::new(false),
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Begins a transaction that may write; there is one at a time.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] after an I/O error, and I/O errors.
+    pub fn write(&self) -> Result<WriteTx<'_>> {
+        self.wait_for_log();
+        self.write_past_cap()
+    }
+
+    /// As [`Self::write`], without waiting for a log that is over its cap.
+    pub(super) fn write_past_cap(&self) -> Result<WriteTx<'_>> {
+        self.check_writable()?;
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer
+            .session
+            .run("BEGIN IMMEDIATE")
+            .map_err(|e| self.noted(e))?;
+        Ok(WriteTx {
+            database: self,
+            writer,
+            state: TxState::Open,
+            numbers_grew: false,
+        })
+    }
+
+    /// Begins a read of one consistent state, which has every operation that was acknowledged.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn read(&self) -> Result<ReadTx<'_>> {
+        // The writer's own page cache is warm, while every commit makes the pooled readers drop theirs.
+        let source = match self.writer.try_lock() {
+            Ok(writer) => Source::Writer(writer),
+            Err(_) => Source::Pool {
+                session: Some(self.pooled()?),
+                home: &self.readers,
+                _gate: self.gate.read().unwrap_or_else(PoisonError::into_inner),
+            },
+        };
+        let mut tx = ReadTx {
+            source,
+            began: false,
+        };
+        tx.run("BEGIN")?;
+        tx.began = true;
+        Ok(tx)
+    }
+
+    fn pooled(&self) -> Result<Session> {
+        let idle = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match idle {
+            Some(session) => Ok(session),
+            None => Ok(Session(schema::open(&self.path, Role::Reader)?)),
+        }
+    }
+
+    /// Whether writing was stopped by an I/O error.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Stops all writing until the database is opened again: after an I/O error nobody knows what of the
+    /// unsynced data is still there (fsync(2), "errors").
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        self.progress.shortened.notify_all();
+    }
+
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if self.is_stopped() {
+            Err(Error::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Passes the error on, after stopping all writing if it calls for that.
+    pub(super) fn noted(&self, error: Error) -> Error {
+        if error.is_fatal_to_writing() {
+            log::error!("stopped writing: {error:?}");
+            self.stop();
+        }
+        error
+    }
+
+    /// Closes the database; whoever opens it next has no log to recover.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn close(self) -> Result<()> {
+        let writer = self
+            .writer
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        let used = writer.numbers.next;
+        if !self.stopped.load(Ordering::Acquire) {
+            writer.session.set_setting(Setting::Numbers, used)?;
+        }
+        drop(self.readers);
+        drop(self.checkpointer);
+        // The last connection to close checkpoints the log and removes it.
+        writer
+            .session
+            .0
+            .close()
+            .map_err(|(_, error)| Error::from(error))
+    }
+}
+
+/// A transaction that may write. It is rolled back when dropped before [`WriteTx::commit`].
+#[derive(Debug)]
+pub struct WriteTx<'d> {
+    database: &'d Database,
+    pub(super) writer: MutexGuard<'d, Writer>,
+    state: TxState,
+    pub(super) numbers_grew: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum TxState {
+    Open,
+    Done,
+}
+
+impl WriteTx<'_> {
+    /// Commits. The changes survive the end of this process when this returns, and a power cut once
+    /// [`Database::sync_wal`] has run after it.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when the log cannot grow, I/O errors; nothing has changed then.
+    pub fn commit(mut self) -> Result<()> {
+        match self.writer.session.run("COMMIT") {
+            Ok(()) => {
+                self.state = TxState::Done;
+                self.database.note_growth();
+                Ok(())
+            }
+            Err(error) => Err(self.database.noted(error)),
+        }
+    }
+
+    /// Whether some snapshot sees this state of the inode, so that changing its data must change its row.
+    #[must_use]
+    pub fn is_kept(&self, inode: &super::Inode) -> bool {
+        self.epochs().is_kept(inode.born)
+    }
+
+    pub(super) fn epochs(&self) -> Epochs {
+        self.writer.epochs
+    }
+}
+
+impl Deref for WriteTx<'_> {
+    type Target = Session;
+    fn deref(&self) -> &Session {
+        &self.writer.session
+    }
+}
+
+impl Drop for WriteTx<'_> {
+    fn drop(&mut self) {
+        if self.state == TxState::Done {
+            return;
+        }
+        if self.numbers_grew {
+            // The row that reserved them is rolled back, so the next use must reserve again.
+            self.writer.numbers.reserved = self.writer.numbers.next;
+        }
+        // SQLite rolls back by itself on some errors (sqlite.org/lang_transaction.html).
+        if !self.writer.session.0.is_autocommit()
+            && let Err(error) = self.writer.session.run("ROLLBACK")
+        {
+            self.database.noted(error);
+            self.database.stop();
+        }
+    }
+}
+
+/// A read of one consistent state.
+#[derive(Debug)]
+pub struct ReadTx<'d> {
+    source: Source<'d>,
+    began: bool,
+}
+
+#[derive(Debug)]
+enum Source<'d> {
+    Writer(MutexGuard<'d, Writer>),
+    Pool {
+        session: Option<Session>,
+        home: &'d Mutex<Vec<Session>>,
+        _gate: RwLockReadGuard<'d, ()>,
+    },
+}
+
+impl Deref for ReadTx<'_> {
+    type Target = Session;
+    fn deref(&self) -> &Session {
+        match &self.source {
+            Source::Writer(writer) => &writer.session,
+            Source::Pool {
+                session: Some(session),
+                ..
+            } => session,
+            Source::Pool { session: None, .. } => unreachable!("taken only in drop"),
+        }
+    }
+}
+
+impl Drop for ReadTx<'_> {
+    fn drop(&mut self) {
+        let ended = !self.began || self.run("COMMIT").is_ok();
+        if let Source::Pool { session, home, .. } = &mut self.source
+            && let Some(session) = session.take()
+            && ended
+        {
+            home.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(session);
+        }
+    }
+}

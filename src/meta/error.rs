@@ -1,0 +1,66 @@
+//! What can go wrong in the metadata store: variants say what the caller can do about it.
+
+use rusqlite::ErrorCode;
+
+/// The error of a metadata operation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk is full; the transaction changed nothing.
+    #[error("the database cannot grow")]
+    Full(#[source] rusqlite::Error),
+    /// An earlier I/O error stopped all writing until the volume is opened again.
+    #[error("writing was stopped by an earlier I/O error")]
+    Stopped,
+    /// The database is damaged.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
+    /// Reading or writing the database failed.
+    #[error("the database cannot be read or written")]
+    Sqlite(#[source] rusqlite::Error),
+    /// A file beside the database failed.
+    #[error("cannot {op} the write-ahead log")]
+    Wal {
+        /// What was being done.
+        op: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// A value that no cask ever writes.
+    pub(super) fn row(what: impl std::fmt::Display) -> Self {
+        Self::Corrupt(what.to_string())
+    }
+
+    /// Whether the state of what was written is unknown, so that writing must stop.
+    pub(super) fn is_fatal_to_writing(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Stopped => false,
+            Self::Corrupt(_) | Self::Wal { .. } => true,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(
+                    ErrorCode::SystemIoFailure
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::FileLockingProtocolFailed
+                )
+            ),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Corrupt(error.to_string())
+            }
+            Some(_) => Self::Sqlite(error),
+            // Not SQLite's own: a column that is not there, or of another type than the schema says.
+            None => Self::Corrupt(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! `extent` and `extent_past`: which chunk holds which bytes of which file.
+
+use std::ops::Range;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::chunk::read_place;
+use super::{Error, Result, Session, WriteTx};
+use crate::chunks::{Location, PageSums};
+use crate::types::{ChunkId, Epoch, Ino};
+
+// An extent that begins before the range may reach into it: it is the last one that begins there.
+macro_rules! overlapping {
+    () => {
+        "e.ino = ?1 AND e.off < ?3 AND e.off >= coalesce(
+            (SELECT max(off) FROM extent WHERE ino = ?1 AND off <= ?2), ?2)"
+    };
+}
+
+const ROWS: &str = concat!(
+    "SELECT e.off, e.len, e.born, e.chunk, e.chunk_off FROM extent e WHERE ",
+    overlapping!(),
+    " ORDER BY e.off LIMIT ?4"
+);
+const STORED: &str = concat!(
+    "SELECT c.segment, c.off, c.len, c.stored_len, c.codec, c.sums, e.off, e.len, e.chunk_off, e.chunk
+     FROM extent e LEFT JOIN chunk c ON c.id = e.chunk WHERE ",
+    overlapping!(),
+    " ORDER BY e.off"
+);
+const NTH_FROM_END: &str = "
+    SELECT off FROM extent WHERE ino = ?1 AND off >= ?2 ORDER BY off DESC LIMIT 1 OFFSET ?3";
+const INSERT: &str = "
+    INSERT INTO extent (ino, off, born, len, chunk, chunk_off) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const DELETE: &str = "DELETE FROM extent WHERE ino = ?1 AND off = ?2";
+const KEEP: &str = "INSERT INTO extent_past SELECT *, ?3 FROM extent WHERE ino = ?1 AND off = ?2";
+
+/// A live extent row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtentRow {
+    /// Where in the file it begins, in bytes.
+    pub off: u64,
+    /// Bytes.
+    pub len: u64,
+    /// The epoch that it was written in.
+    pub born: Epoch,
+    /// The chunk that holds its bytes.
+    pub chunk: ChunkId,
+    /// Where in the chunk they begin.
+    pub chunk_off: u64,
+}
+
+impl ExtentRow {
+    /// The offset behind its last byte.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.off + self.len
+    }
+
+    /// The part of it that lies in `range`, if any.
+    #[must_use]
+    pub fn clip(&self, range: &Range<u64>) -> Option<Self> {
+        let (start, end) = (self.off.max(range.start), self.end().min(range.end));
+        let chunk_off = self.chunk_off + start.saturating_sub(self.off);
+        (start < end).then(|| Self {
+            off: start,
+            len: end - start,
+            chunk_off,
+            ..*self
+        })
+    }
+}
+
+/// An extent with the place of its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredExtent {
+    /// Where in the file it begins, in bytes.
+    pub off: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Where in the chunk they begin.
+    pub chunk_off: u64,
+    /// Where the chunk is.
+    pub at: Location,
+    /// The checksums of the chunk's pages.
+    pub sums: PageSums,
+}
+
+/// What [`WriteTx::clear_range`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cleared {
+    /// Bytes that are no longer allocated.
+    pub bytes: u64,
+    /// Extents that were changed.
+    pub rows: usize,
+    /// Whether extents are left in the range, because the limit was reached.
+    pub unfinished: bool,
+}
+
+impl Session {
+    /// The extents that have bytes in `range`, whole, by offset, with the places of their bytes.
+    ///
+    /// # Errors
+    /// I/O errors; [`Error::Corrupt`] when an extent names a chunk that is not there.
+    pub fn stored_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
+        let mut stmt = self.conn().prepare_cached(STORED)?;
+        let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
+        let mut rows = stmt.query(params![ino.raw().cast_signed(), start, end])?;
+        let mut extents = Vec::new();
+        while let Some(row) = rows.next()? {
+            let uint = |i: usize| row.get::<_, i64>(i).map(i64::cast_unsigned);
+            if row.get::<_, Option<i64>>(0)?.is_none() {
+                let off = uint(6)?;
+                return Err(Error::row(format!(
+                    "byte {off} of {ino} names a chunk that is not there"
+                )));
+            }
+            let (at, sums) = read_place(row, 0)?;
+            let extent = StoredExtent {
+                off: uint(6)?,
+                len: uint(7)?,
+                chunk_off: uint(8)?,
+                at,
+                sums,
+            };
+            if extent.off + extent.len > range.start {
+                extents.push(extent);
+            }
+        }
+        Ok(extents)
+    }
+
+    /// Where the last `count` extents from `from` on begin; `None` when there are fewer.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn tail_start(&self, ino: Ino, from: u64, count: usize) -> Result<Option<u64>> {
+        let mut stmt = self.conn().prepare_cached(NTH_FROM_END)?;
+        let nth = i64::try_from(count).unwrap_or(i64::MAX);
+        let values = params![ino.raw().cast_signed(), from.cast_signed(), nth];
+        let off = stmt
+            .query_row(values, |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(off.map(i64::cast_unsigned))
+    }
+
+    /// At most `limit` extents that have bytes in `range`, whole, by offset.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn extents(&self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Vec<ExtentRow>> {
+        let mut stmt = self.conn().prepare_cached(ROWS)?;
+        let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = stmt.query_map(params![ino.raw().cast_signed(), start, end, limit], |row| {
+            Ok(ExtentRow {
+                off: row.get::<_, i64>(0)?.cast_unsigned(),
+                len: row.get::<_, i64>(1)?.cast_unsigned(),
+                born: Epoch(row.get(2)?),
+                chunk: ChunkId(row.get(3)?),
+                chunk_off: row.get::<_, i64>(4)?.cast_unsigned(),
+            })
+        })?;
+        let mut extents = Vec::new();
+        for row in rows {
+            let row = row?;
+            if row.end() > range.start {
+                extents.push(row);
+            }
+        }
+        Ok(extents)
+    }
+}
+
+impl WriteTx<'_> {
+    /// Maps bytes of a file to a chunk, whose reference is counted already. The range must be clear.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn put_extent(&mut self, ino: Ino, extent: &ExtentRow) -> Result<()> {
+        self.conn().prepare_cached(INSERT)?.execute(params![
+            ino.raw().cast_signed(),
+            extent.off.cast_signed(),
+            extent.born.0,
+            extent.len.cast_signed(),
+            extent.chunk.0,
+            extent.chunk_off.cast_signed(),
+        ])?;
+        Ok(())
+    }
+
+    /// The epoch that rows are born in now.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epochs().current
+    }
+
+    /// Unmaps `range` of a file, `limit` extents at most, from its start on; what reaches over the
+    /// ends of the range is cut there.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn clear_range(&mut self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Cleared> {
+        let extents = self.extents(ino, range, limit)?;
+        let mut bytes = 0;
+        for extent in &extents {
+            bytes += self.cut_extent(ino, extent, range)?;
+        }
+        Ok(Cleared {
+            bytes,
+            rows: extents.len(),
+            unfinished: extents.len() + 1 >= limit,
+        })
+    }
+
+    /// Removes the part of `extent` that lies in `range`; returns its length.
+    fn cut_extent(&mut self, ino: Ino, extent: &ExtentRow, range: &Range<u64>) -> Result<u64> {
+        let before = extent.clip(&(0..range.start));
+        let after = extent.clip(&(range.end..u64::MAX));
+        let left: u64 = before.iter().chain(&after).map(|part| part.len).sum();
+        let kept = self.epochs().is_kept(extent.born);
+        let key = (ino.raw().cast_signed(), extent.off.cast_signed());
+        if kept {
+            let died = self.epochs().current.0;
+            self.conn()
+                .prepare_cached(KEEP)?
+                .execute(params![key.0, key.1, died])?;
+        }
+        self.conn()
+            .prepare_cached(DELETE)?
+            .execute(params![key.0, key.1])?;
+        // A kept row holds on to its reference; else the first part that is left takes it over.
+        let mut spare = !kept;
+        for part in before.iter().chain(&after) {
+            let born = if kept {
+                self.epochs().current
+            } else {
+                extent.born
+            };
+            if spare {
+                spare = false;
+            } else {
+                self.add_ref(extent.chunk)?;
+            }
+            self.put_extent(ino, &ExtentRow { born, ..*part })?;
+        }
+        if spare {
+            self.drop_ref(extent.chunk)?;
+        }
+        Ok(extent.len - left)
+    }
+}

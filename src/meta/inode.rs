@@ -1,0 +1,205 @@
+//! `inode` and `inode_past`.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Error, Result, Session, WriteTx};
+use crate::types::{Attr, Epoch, FileKind, Ino, Timestamp};
+
+/// The columns of an inode that [`read_inode`] reads, in its order.
+macro_rules! inode_columns {
+    () => {
+        "i.ino, i.born, i.kind, i.mode, i.uid, i.gid, i.nlink, i.size, i.allocated, i.rdev, i.parent,
+         i.atime, i.atime_ns, i.mtime, i.mtime_ns, i.ctime, i.ctime_ns"
+    };
+}
+pub(super) use inode_columns;
+
+const GET: &str = concat!(
+    "SELECT ",
+    inode_columns!(),
+    " FROM inode i WHERE i.ino = ?1"
+);
+const TARGET: &str = "SELECT target FROM inode WHERE ino = ?1";
+const INSERT: &str = "
+    INSERT INTO inode (born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent,
+        atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, ino, target)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+const UPDATE: &str = "
+    UPDATE inode SET born = ?1, kind = ?2, mode = ?3, uid = ?4, gid = ?5, nlink = ?6, size = ?7,
+        allocated = ?8, rdev = ?9, parent = ?10, atime = ?11, atime_ns = ?12,
+        mtime = ?13, mtime_ns = ?14, ctime = ?15, ctime_ns = ?16
+    WHERE ino = ?17";
+const KEEP: &str = "INSERT INTO inode_past SELECT *, ?2 FROM inode WHERE ino = ?1";
+const DELETE: &str = "DELETE FROM inode WHERE ino = ?1";
+const COUNT: &str = "SELECT count(*), coalesce(sum(size), 0) FROM inode";
+
+/// A live inode row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inode {
+    /// What stat(2) tells.
+    pub attr: Attr,
+    /// The epoch that it changed in.
+    pub born: Epoch,
+    /// The directory that holds it, if it is a directory; else 0.
+    pub parent: Ino,
+}
+
+/// Reads an inode from the columns from `at` on.
+pub(super) fn read_inode(row: &Row<'_>, at: usize) -> Result<Inode> {
+    let int = |i: usize| row.get::<_, i64>(at + i);
+    let word = |i: usize| -> Result<u32> {
+        let value = row.get::<_, i64>(at + i)?;
+        u32::try_from(value).map_err(|_| Error::row(format!("an inode column holds {value}")))
+    };
+    let time = |i: usize| -> Result<Timestamp> { Ok(Timestamp::new(int(i)?, word(i + 1)?)) };
+    let kind = word(2)?;
+    let kind =
+        FileKind::from_mode(kind).ok_or_else(|| Error::row(format!("inode kind {kind:o}")))?;
+    let attr = Attr {
+        ino: Ino::from_raw(int(0)?.cast_unsigned()),
+        kind,
+        mode: word(3)?,
+        uid: word(4)?,
+        gid: word(5)?,
+        nlink: word(6)?,
+        size: int(7)?.cast_unsigned(),
+        allocated: int(8)?.cast_unsigned(),
+        rdev: word(9)?,
+        atime: time(11)?,
+        mtime: time(13)?,
+        ctime: time(15)?,
+    };
+    let parent = Ino::from_raw(int(10)?.cast_unsigned());
+    Ok(Inode {
+        attr,
+        born: Epoch(int(1)?),
+        parent,
+    })
+}
+
+impl Session {
+    /// The inode of this number.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn inode(&self, ino: Ino) -> Result<Option<Inode>> {
+        let mut stmt = self.conn().prepare_cached(GET)?;
+        let mut rows = stmt.query([ino.raw().cast_signed()])?;
+        rows.next()?.map(|row| read_inode(row, 0)).transpose()
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn link_target(&self, ino: Ino) -> Result<Option<Vec<u8>>> {
+        let mut stmt = self.conn().prepare_cached(TARGET)?;
+        let target = stmt
+            .query_row([ino.raw().cast_signed()], |row| row.get(0))
+            .optional()?;
+        Ok(target.flatten())
+    }
+
+    /// How many inodes there are, and the sum of their sizes in bytes.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn count_inodes(&self) -> Result<(u64, u64)> {
+        let mut stmt = self.conn().prepare_cached(COUNT)?;
+        let counts =
+            stmt.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        Ok((counts.0.cast_unsigned(), counts.1.cast_unsigned()))
+    }
+}
+
+impl WriteTx<'_> {
+    /// Adds an inode, born now.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn insert_inode(&mut self, attr: &Attr, parent: Ino, target: Option<&[u8]>) -> Result<()> {
+        let born = self.epochs().current;
+        let inode = Inode {
+            attr: *attr,
+            born,
+            parent,
+        };
+        self.write_inode(INSERT, &inode, Some(target))
+    }
+
+    /// Stores `inode`, an inode that was read in this transaction and changed since; its `born` becomes
+    /// what is stored.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn update_inode(&mut self, inode: &mut Inode) -> Result<()> {
+        if self.keep_inode(inode)? {
+            inode.born = self.epochs().current;
+        }
+        self.write_inode(UPDATE, inode, None)
+    }
+
+    /// Removes an inode's row; its extents and attributes are removed apart.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn delete_inode(&mut self, inode: &Inode) -> Result<()> {
+        self.keep_inode(inode)?;
+        self.conn()
+            .prepare_cached(DELETE)?
+            .execute([inode.attr.ino.raw().cast_signed()])?;
+        Ok(())
+    }
+
+    /// Whether some snapshot sees the row: it then has a copy in `inode_past` now.
+    fn keep_inode(&self, inode: &Inode) -> Result<bool> {
+        let kept = self.epochs().is_kept(inode.born);
+        if kept {
+            let died = self.epochs().current.0;
+            let ino = inode.attr.ino.raw().cast_signed();
+            self.conn()
+                .prepare_cached(KEEP)?
+                .execute(params![ino, died])?;
+        }
+        Ok(kept)
+    }
+
+    fn write_inode(
+        &self,
+        sql: &'static str,
+        inode: &Inode,
+        target: Option<Option<&[u8]>>,
+    ) -> Result<()> {
+        let attr = &inode.attr;
+        let mut stmt = self.conn().prepare_cached(sql)?;
+        let ints = [
+            inode.born.0,
+            attr.kind.type_bits().into(),
+            attr.mode.into(),
+            attr.uid.into(),
+            attr.gid.into(),
+            attr.nlink.into(),
+            attr.size.cast_signed(),
+            attr.allocated.cast_signed(),
+            attr.rdev.into(),
+            inode.parent.raw().cast_signed(),
+            attr.atime.secs(),
+            attr.atime.nanos().into(),
+            attr.mtime.secs(),
+            attr.mtime.nanos().into(),
+            attr.ctime.secs(),
+            attr.ctime.nanos().into(),
+            attr.ino.raw().cast_signed(),
+        ];
+        for (i, value) in ints.iter().enumerate() {
+            stmt.raw_bind_parameter(i + 1, value)?;
+        }
+        if let Some(target) = target {
+            stmt.raw_bind_parameter(ints.len() + 1, target)?;
+        }
+        match stmt.raw_execute()? {
+            1 => Ok(()),
+            rows => Err(Error::row(format!("{} has {rows} rows", attr.ino))),
+        }
+    }
+}

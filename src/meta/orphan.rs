@@ -1,0 +1,45 @@
+//! `orphan`: inodes with no name left, which live on while someone has them open.
+
+use super::{Result, Session, WriteTx};
+use crate::types::Ino;
+
+const LIST: &str = "SELECT ino FROM orphan ORDER BY ino";
+const INSERT: &str = "INSERT INTO orphan (ino) VALUES (?1)";
+const DELETE: &str = "DELETE FROM orphan WHERE ino = ?1";
+
+impl Session {
+    /// All orphans.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn orphans(&self) -> Result<Vec<Ino>> {
+        let mut stmt = self.conn().prepare_cached(LIST)?;
+        let inos = stmt.query_map([], |row| row.get::<_, i64>(0))?;
+        inos.map(|ino| Ok(Ino::from_raw(ino?.cast_unsigned())))
+            .collect()
+    }
+}
+
+impl WriteTx<'_> {
+    /// Notes that `ino` has no name any more.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn insert_orphan(&mut self, ino: Ino) -> Result<()> {
+        self.conn()
+            .prepare_cached(INSERT)?
+            .execute([ino.raw().cast_signed()])?;
+        Ok(())
+    }
+
+    /// Forgets an orphan that is gone.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn delete_orphan(&mut self, ino: Ino) -> Result<()> {
+        self.conn()
+            .prepare_cached(DELETE)?
+            .execute([ino.raw().cast_signed()])?;
+        Ok(())
+    }
+}

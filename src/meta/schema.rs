@@ -1,0 +1,158 @@
+//! The tables (docs/format.md explains each), and how a connection is set up.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{Error, Result};
+
+/// `PRAGMA user_version` of the tables below.
+const VERSION: i64 = 1;
+/// `PRAGMA application_id`: "Cask".
+const APPLICATION_ID: i64 = 0x4361_736b;
+
+const TABLES: &str = "
+    CREATE TABLE inode (
+        ino INTEGER PRIMARY KEY CHECK (ino > 0), born INTEGER NOT NULL,
+        kind INTEGER NOT NULL, mode INTEGER NOT NULL CHECK (mode BETWEEN 0 AND 4095),
+        uid INTEGER NOT NULL, gid INTEGER NOT NULL,
+        nlink INTEGER NOT NULL CHECK (nlink >= 0), size INTEGER NOT NULL CHECK (size >= 0),
+        allocated INTEGER NOT NULL CHECK (allocated >= 0), rdev INTEGER NOT NULL,
+        parent INTEGER NOT NULL,
+        atime INTEGER NOT NULL, atime_ns INTEGER NOT NULL,
+        mtime INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+        target BLOB
+    ) STRICT;
+    CREATE INDEX inode_born ON inode (born);
+    CREATE TABLE inode_past (
+        ino INTEGER NOT NULL, born INTEGER NOT NULL,
+        kind INTEGER NOT NULL, mode INTEGER NOT NULL,
+        uid INTEGER NOT NULL, gid INTEGER NOT NULL,
+        nlink INTEGER NOT NULL, size INTEGER NOT NULL,
+        allocated INTEGER NOT NULL, rdev INTEGER NOT NULL,
+        parent INTEGER NOT NULL,
+        atime INTEGER NOT NULL, atime_ns INTEGER NOT NULL,
+        mtime INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+        ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
+        target BLOB,
+        died INTEGER NOT NULL CHECK (died > born),
+        PRIMARY KEY (ino, born)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX inode_past_died ON inode_past (died);
+
+    CREATE TABLE dentry (
+        parent INTEGER NOT NULL, name BLOB NOT NULL CHECK (length(name) BETWEEN 1 AND 255),
+        born INTEGER NOT NULL, ino INTEGER NOT NULL, cookie INTEGER NOT NULL,
+        PRIMARY KEY (parent, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX dentry_cookie ON dentry (parent, cookie);
+    CREATE INDEX dentry_born ON dentry (born);
+    CREATE TABLE dentry_past (
+        parent INTEGER NOT NULL, name BLOB NOT NULL,
+        born INTEGER NOT NULL, ino INTEGER NOT NULL, cookie INTEGER NOT NULL,
+        died INTEGER NOT NULL CHECK (died > born),
+        PRIMARY KEY (parent, name, born)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX dentry_past_cookie ON dentry_past (parent, cookie);
+    CREATE INDEX dentry_past_died ON dentry_past (died);
+
+    CREATE TABLE extent (
+        ino INTEGER NOT NULL, off INTEGER NOT NULL CHECK (off >= 0), born INTEGER NOT NULL,
+        len INTEGER NOT NULL CHECK (len > 0), chunk INTEGER NOT NULL, chunk_off INTEGER NOT NULL,
+        PRIMARY KEY (ino, off)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE extent_past (
+        ino INTEGER NOT NULL, off INTEGER NOT NULL, born INTEGER NOT NULL,
+        len INTEGER NOT NULL, chunk INTEGER NOT NULL, chunk_off INTEGER NOT NULL,
+        died INTEGER NOT NULL CHECK (died > born),
+        PRIMARY KEY (ino, off, born)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX extent_past_died ON extent_past (died);
+
+    CREATE TABLE xattr (
+        ino INTEGER NOT NULL, name BLOB NOT NULL, born INTEGER NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (ino, name)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE xattr_past (
+        ino INTEGER NOT NULL, name BLOB NOT NULL, born INTEGER NOT NULL, value BLOB NOT NULL,
+        died INTEGER NOT NULL CHECK (died > born),
+        PRIMARY KEY (ino, name, born)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX xattr_past_died ON xattr_past (died);
+
+    CREATE TABLE chunk (
+        id INTEGER PRIMARY KEY, hash BLOB NOT NULL CHECK (length(hash) = 32),
+        segment INTEGER NOT NULL, off INTEGER NOT NULL,
+        len INTEGER NOT NULL CHECK (len > 0), stored_len INTEGER NOT NULL,
+        codec INTEGER NOT NULL, sums BLOB NOT NULL,
+        refs INTEGER NOT NULL CHECK (refs > 0), shared INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX chunk_hash ON chunk (hash) WHERE shared = 1;
+
+    CREATE TABLE snapshot (
+        epoch INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
+        label TEXT NOT NULL DEFAULT '', held INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE TABLE orphan (ino INTEGER PRIMARY KEY) STRICT;
+    CREATE TABLE setting (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO setting (key, value) VALUES ('numbers', 3), ('epoch', 1), ('checkpoints', 0);
+";
+
+/// What a connection is for, which decides how much it may cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+}
+
+impl Role {
+    /// `PRAGMA cache_size`: negative means KiB.
+    const fn cache_size(self) -> i64 {
+        match self {
+            Self::Writer => -24 * 1024,
+            Self::Reader => -2 * 1024,
+        }
+    }
+}
+
+/// Makes a new database at `path`, which must not exist.
+pub(super) fn create(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.pragma_update(None, "page_size", 4096)?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", VERSION)?;
+    set_up(&conn, Role::Writer)?;
+    conn.execute_batch(&format!("BEGIN; {TABLES} COMMIT;"))?;
+    Ok(conn)
+}
+
+/// Opens a connection to the database at `path`, which must exist and be ours.
+pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    set_up(&conn, role)?;
+    let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found != APPLICATION_ID || version != VERSION {
+        return Err(Error::row(format!(
+            "it is no cask database of version {VERSION}"
+        )));
+    }
+    Ok(conn)
+}
+
+fn set_up(conn: &Connection, role: Role) -> Result<()> {
+    conn.busy_timeout(Duration::from_secs(10))?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", role.cache_size())?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! `setting`: the volume's counters.
+
+use rusqlite::params;
+
+use super::{Result, Session, WriteTx};
+
+const GET: &str = "SELECT value FROM setting WHERE key = ?1";
+const SET: &str = "UPDATE setting SET value = ?2 WHERE key = ?1";
+const NEWEST_SNAPSHOT: &str = "SELECT coalesce(max(epoch), 0) FROM snapshot";
+
+/// A row of `setting`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Setting {
+    /// Numbers below this may have been given out.
+    Numbers,
+    /// The current epoch.
+    Epoch,
+    /// How often the log was begun anew.
+    Checkpoints,
+}
+
+impl Setting {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Numbers => "numbers",
+            Self::Epoch => "epoch",
+            Self::Checkpoints => "checkpoints",
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn setting(&self, setting: Setting) -> Result<i64> {
+        let mut stmt = self.conn().prepare_cached(GET)?;
+        Ok(stmt.query_row([setting.key()], |row| row.get(0))?)
+    }
+
+    pub(super) fn set_setting(&self, setting: Setting, value: i64) -> Result<()> {
+        self.conn()
+            .prepare_cached(SET)?
+            .execute(params![setting.key(), value])?;
+        Ok(())
+    }
+
+    /// The epoch of the newest snapshot, 0 when there is none.
+    pub(super) fn newest_snapshot(&self) -> Result<i64> {
+        Ok(self
+            .conn()
+            .prepare_cached(NEWEST_SNAPSHOT)?
+            .query_row([], |row| row.get(0))?)
+    }
+}
+
+impl WriteTx<'_> {
+    /// A number that was never given out before: for an inode, or a dentry's cookie.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn fresh_number(&mut self) -> Result<u64> {
+        const BATCH: i64 = 4096;
+        if self.writer.numbers.next >= self.writer.numbers.reserved {
+            let reserved = self.writer.numbers.reserved + BATCH;
+            self.set_setting(Setting::Numbers, reserved)?;
+            self.writer.numbers.reserved = reserved;
+            self.numbers_grew = true;
+        }
+        let number = self.writer.numbers.next;
+        self.writer.numbers.next += 1;
+        Ok(number.cast_unsigned())
+    }
+}

@@ -1,0 +1,121 @@
+//! The write-ahead log's file, beside SQLite: written ahead with zeros, and synced for fsync(2).
+//!
+//! An own descriptor on `-wal` is safe, unlike one on the database or on `-shm`: SQLite locks only those.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Database, Error, Result};
+
+/// The log is written ahead to this length, so that syncing it need not change the file's size on the
+/// host. SQLite overwrites it from the start after each checkpoint, and stops reading at the first frame
+/// that is not of the present log: zeros never are (sqlite.org/fileformat2.html, section 4.1).
+const WRITTEN_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+/// Frames (of one page each) at which a checkpoint is due: about 16 MiB.
+pub(super) const CHECKPOINT_FRAMES: u32 = 4000;
+/// Frames beyond which writers wait for the checkpointer: about 64 MiB.
+const CAP_FRAMES: u32 = 16_000;
+
+/// An own descriptor on the log.
+#[derive(Debug)]
+pub(super) struct WalFile(File);
+
+impl WalFile {
+    /// Opens the log of the database at `path`, which a connection has made already.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let mut name = path.as_os_str().to_owned();
+        name.push("-wal");
+        let file = File::options().append(true).open(PathBuf::from(name));
+        let file = Self(file.map_err(|source| Error::Wal { op: "open", source })?);
+        if let Err(error) = file.write_ahead() {
+            log::debug!("cannot write ahead in the log: {error}");
+        }
+        Ok(file)
+    }
+
+    fn write_ahead(&self) -> io::Result<()> {
+        let zeros = vec![0; 256 * 1024];
+        while self.0.metadata()?.len() < WRITTEN_AHEAD_BYTES {
+            (&self.0).write_all(&zeros)?;
+        }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Makes every commit durable that had returned, if the chunks that it names are.
+    ///
+    /// # Errors
+    /// I/O errors; all writing is stopped then.
+    pub fn sync_wal(&self) -> Result<()> {
+        self.check_writable()?;
+        rustix::fs::fdatasync(&self.wal.0).map_err(|e| {
+            self.noted(Error::Wal {
+                op: "sync",
+                source: e.into(),
+            })
+        })
+    }
+
+    /// Wakes the checkpointer when a commit made the log long enough.
+    pub(super) fn note_growth(&self) {
+        if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+            self.progress.grown.notify_all();
+        }
+    }
+
+    /// Waits while the log is over its cap, for the checkpointer to begin it anew.
+    pub(super) fn wait_for_log(&self) {
+        let over = || self.progress.frames.load(Ordering::Relaxed) > CAP_FRAMES;
+        if !over() {
+            return;
+        }
+        let guard = self
+            .progress
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.progress.grown.notify_all();
+        // A checkpoint may be impossible for now (a full disk): then the log grows, rather than hang.
+        let wait = Duration::from_secs(2);
+        let waited = self
+            .progress
+            .shortened
+            .wait_timeout_while(guard, wait, |()| over() && !self.is_stopped());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits until a checkpoint is due, or for `idle`, or until [`Self::wake_checkpointer`].
+    pub fn wait_for_growth(&self, idle: Duration) {
+        let guard = self
+            .progress
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+            return;
+        }
+        let waited = self.progress.grown.wait_timeout(guard, idle);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Ends a [`Self::wait_for_growth`].
+    pub fn wake_checkpointer(&self) {
+        let _guard = self
+            .progress
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.progress.grown.notify_all();
+    }
+
+    /// Whether the log is long enough for a checkpoint.
+    #[must_use]
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES
+    }
+}

@@ -1,0 +1,94 @@
+//! The threads behind the operations: one keeps the log short and syncs now and then, one frees what
+//! has no name any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::core::Core;
+use super::{Error, Result};
+
+/// What a power cut can take at most of data that nobody synced.
+const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+/// Pause after a failure that may pass, such as a full disk.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The background threads of one open volume; they end when it is dropped.
+#[derive(Debug)]
+pub(super) struct Workers {
+    core: Arc<Core>,
+    closing: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    pub(super) fn start(core: &Arc<Core>) -> Result<Self> {
+        let closing = Arc::new(AtomicBool::new(false));
+        let mut workers = Self {
+            core: Arc::clone(core),
+            closing: Arc::clone(&closing),
+            threads: Vec::new(),
+        };
+        let shared = Arc::clone(core);
+        workers.spawn("checkpointer", move || keep_log_short(&shared, &closing))?;
+        let shared = Arc::clone(core);
+        workers.spawn("reaper", move || free_orphans(&shared))?;
+        Ok(workers)
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
+        self.threads
+            .push(thread.map_err(|e| Error::storage(format!("cannot start the {name}"), e))?);
+        Ok(())
+    }
+
+    /// Ends the threads and waits for them.
+    pub(super) fn stop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+        self.core.database.wake_checkpointer();
+        self.core.residents.close();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                log::error!("a background thread panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn keep_log_short(core: &Core, closing: &AtomicBool) {
+    while !closing.load(Ordering::Acquire) {
+        core.database.wait_for_growth(SYNC_INTERVAL);
+        if closing.load(Ordering::Acquire) || core.database.is_stopped() {
+            return;
+        }
+        let due = core.database.is_checkpoint_due();
+        if let Err(error) = if due { core.checkpoint() } else { core.sync() } {
+            log::warn!(
+                "cannot {}: {error}",
+                if due { "checkpoint" } else { "sync" }
+            );
+            thread::sleep(RETRY_INTERVAL);
+        }
+    }
+}
+
+fn free_orphans(core: &Core) {
+    while let Some(inos) = core.residents.wait_for_ended() {
+        if let Err((left, error)) = core.free(inos) {
+            log::warn!("cannot free {} removed files: {error}", left.len());
+            core.residents.put_back(left);
+            if core.database.is_stopped() {
+                return;
+            }
+            thread::sleep(RETRY_INTERVAL);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! fallocate(2).
+
+use std::ops::Range;
+
+use super::core::Space;
+use super::reaper::ROWS_MAX;
+use super::setattr::clear_set_id;
+use super::write::file;
+use super::{Error, Result, Volume};
+use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
+
+/// What to do with the range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FallocateMode {
+    /// Extend the file to its end. No space is set aside: data is never written in place.
+    Extend,
+    /// Set space aside, keep the size: does nothing, for the same reason.
+    Reserve,
+    /// Make it a hole, keep the size.
+    PunchHole,
+    /// Make it read as zeros, and extend the file to its end.
+    ZeroRange,
+    /// Make it read as zeros, keep the size.
+    ZeroRangeKeepSize,
+}
+
+impl Volume {
+    /// Prepares a range of a file. A hole of many extents is made in several transactions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Invalid`] for an empty range,
+    /// [`Error::FileTooLarge`], [`Error::NoSpace`], I/O errors.
+    pub fn fallocate(
+        &self,
+        caller: &Caller,
+        ino: Ino,
+        offset: u64,
+        len: u64,
+        mode: FallocateMode,
+    ) -> Result<()> {
+        if len == 0 {
+            return Err(Error::Invalid);
+        }
+        let end = offset.checked_add(len).filter(|&end| end <= MAX_FILE_BYTES);
+        let range = offset..end.ok_or(Error::FileTooLarge)?;
+        match mode {
+            FallocateMode::Extend => self.extend(caller, ino, range.end),
+            FallocateMode::Reserve => self.extend(caller, ino, 0),
+            FallocateMode::PunchHole | FallocateMode::ZeroRangeKeepSize => {
+                self.punch(ino, &range)?;
+                self.extend(caller, ino, 0)
+            }
+            FallocateMode::ZeroRange => {
+                self.punch(ino, &range)?;
+                self.extend(caller, ino, range.end)
+            }
+        }
+    }
+
+    fn punch(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
+        loop {
+            let unfinished = self.core.change(Space::Frees, |tx| {
+                let mut inode = file(tx, ino)?;
+                let cleared = tx.clear_range(ino, range, ROWS_MAX)?;
+                inode.attr.allocated = inode.attr.allocated.saturating_sub(cleared.bytes);
+                if cleared.rows > 0 {
+                    tx.update_inode(&mut inode)?;
+                }
+                Ok(cleared.unfinished)
+            })?;
+            if !unfinished {
+                return Ok(());
+            }
+        }
+    }
+
+    fn extend(&self, caller: &Caller, ino: Ino, size: u64) -> Result<()> {
+        self.core.change(Space::Frees, |tx| {
+            let mut inode = file(tx, ino)?;
+            inode.attr.size = inode.attr.size.max(size);
+            inode.attr.mtime = Timestamp::now();
+            inode.attr.ctime = inode.attr.mtime;
+            clear_set_id(tx, caller, &mut inode)?;
+            Ok(tx.update_inode(&mut inode)?)
+        })
+    }
+}

@@ -1,0 +1,39 @@
+//! Further names for an inode.
+
+use super::core::{Space, inode};
+use super::create::{directory, touch_directory};
+use super::{Error, Result, Volume};
+use crate::types::{Attr, FileKind, Ino, Name, Timestamp};
+
+/// Names that an inode may have, as on ext4.
+pub const LINKS_MAX: u32 = 65_000;
+
+impl Volume {
+    /// Gives `ino` the further name `name` in `parent`.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NotFound`], [`Error::NotPermitted`] for a directory,
+    /// [`Error::TooManyLinks`], [`Error::NoSpace`], I/O errors.
+    pub fn link(&self, ino: Ino, parent: Ino, name: &Name) -> Result<Attr> {
+        self.core.change(Space::Needs, |tx| {
+            let mut dir = directory(tx, parent)?;
+            let mut target = inode(tx, ino)?;
+            match (target.attr.kind, target.attr.nlink) {
+                (FileKind::Directory, _) => return Err(Error::NotPermitted),
+                (_, 0) => return Err(Error::NotFound),
+                (_, LINKS_MAX..) => return Err(Error::TooManyLinks),
+                _ => {}
+            }
+            if tx.dentry(parent, name)?.is_some() {
+                return Err(Error::Exists);
+            }
+            let now = Timestamp::now();
+            tx.insert_dentry(parent, name, ino)?;
+            target.attr.nlink += 1;
+            target.attr.ctime = now;
+            tx.update_inode(&mut target)?;
+            touch_directory(tx, &mut dir, now)?;
+            Ok(target.attr)
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! Listing directories by place: a place stays valid while other names come and go.
+
+use super::core::inode;
+use super::{Error, Result, Volume};
+use crate::types::{Attr, FileKind, Ino, NameBuf};
+
+/// Entries' places are this and greater: 1 and 2 are left for `.` and `..`.
+pub const FIRST_COOKIE: u64 = 3;
+
+/// One entry of a directory; `.` and `..` are not among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Its place.
+    pub cookie: u64,
+    /// Its name.
+    pub name: NameBuf,
+    /// What it names.
+    pub attr: Attr,
+}
+
+impl Volume {
+    /// At most `limit` entries of a directory, those behind place `after`, in order.
+    ///
+    /// Reading on from the last place until nothing comes gives every name once that was there from
+    /// start to end.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
+        let tx = self.core.database.read()?;
+        if inode(&tx, dir)?.attr.kind != FileKind::Directory {
+            return Err(Error::NotDirectory);
+        }
+        let entries = tx.list(dir, after, limit)?.into_iter();
+        Ok(entries
+            .map(|entry| DirEntry {
+                cookie: entry.cookie,
+                name: entry.name,
+                attr: entry.inode.attr,
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,54 @@
+//! Finding inodes: by name, by number, by link.
+
+use super::core::inode;
+use super::{Error, Result, Volume};
+use crate::types::{Attr, FileKind, Ino, Name};
+
+impl Volume {
+    /// The inode that `name` in `parent` leads to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
+        let tx = self.core.database.read()?;
+        match tx.lookup(parent, name)? {
+            Some(found) => Ok(found.attr),
+            None if inode(&tx, parent)?.attr.kind == FileKind::Directory => Err(Error::NotFound),
+            None => Err(Error::NotDirectory),
+        }
+    }
+
+    /// The attributes of an inode.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn getattr(&self, ino: Ino) -> Result<Attr> {
+        Ok(inode(&*self.core.database.read()?, ino)?.attr)
+    }
+
+    /// The directory that holds the directory `ino`; the root holds itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    pub fn parent(&self, ino: Ino) -> Result<Ino> {
+        let found = inode(&*self.core.database.read()?, ino)?;
+        match found.attr.kind {
+            FileKind::Directory => Ok(found.parent),
+            _ => Err(Error::NotDirectory),
+        }
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`] when it is no symbolic link, I/O errors.
+    pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
+        let tx = self.core.database.read()?;
+        match inode(&tx, ino)?.attr.kind {
+            FileKind::Symlink => tx
+                .link_target(ino)?
+                .ok_or_else(|| Error::Corrupt(format!("{ino} is a link without a target"))),
+            _ => Err(Error::Invalid),
+        }
+    }
+}

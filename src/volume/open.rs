@@ -1,0 +1,166 @@
+//! The life of a volume: created, opened, closed.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::background::Workers;
+use super::core::Core;
+use super::lock::DirLock;
+use super::reserve::Reserve;
+use super::residents::Residents;
+use super::state::StateFile;
+use super::sync::SyncGroup;
+use super::{Config, Error, Result, RootOwner, Volume};
+use crate::chunks::{ChunkStore, SyncMark, durable};
+use crate::meta::Database;
+use crate::types::{Attr, ChunkBytes, FileKind, Ino, MODE_BITS, SegmentId, Timestamp};
+
+const DATABASE: &str = "meta.db";
+const SEGMENTS: &str = "segments";
+
+/// Makes a new, empty volume in `dir`, which must not exist; its parent must.
+///
+/// `volume.json` is written last: what has none is no volume. On an error nothing is left.
+///
+/// # Errors
+/// [`Error::Exists`] when `dir` is there already; I/O errors.
+pub fn create(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists),
+        Err(e) => {
+            return Err(Error::storage(
+                format!("cannot create {}", dir.display()),
+                e,
+            ));
+        }
+    }
+    let made = fill(dir, config, root);
+    if made.is_err()
+        && let Err(error) = fs::remove_dir_all(dir)
+    {
+        log::warn!("cannot remove {}: {error}", dir.display());
+    }
+    made
+}
+
+fn fill(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
+    let segments = dir.join(SEGMENTS);
+    let made = DirBuilder::new().mode(0o700).create(&segments);
+    made.map_err(|e| Error::storage(format!("cannot create {}", segments.display()), e))?;
+    let path = dir.join(DATABASE);
+    Database::create(&path, |tx| {
+        tx.insert_inode(&root_attr(root), Ino::ROOT, None)
+    })?;
+    restrict(&path)?;
+    config.store(dir)?;
+    durable::sync_parent(dir)
+        .map_err(|e| Error::storage(format!("cannot sync {}", dir.display()), e))
+}
+
+fn root_attr(root: RootOwner) -> Attr {
+    let now = Timestamp::now();
+    Attr {
+        ino: Ino::ROOT,
+        kind: FileKind::Directory,
+        mode: root.mode & MODE_BITS,
+        uid: root.uid,
+        gid: root.gid,
+        nlink: 2,
+        size: 0,
+        allocated: 0,
+        rdev: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+    }
+}
+
+/// SQLite makes its files by the umask; the log and the shared memory take the database's mode.
+fn restrict(path: &Path) -> Result<()> {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(path, mode)
+        .map_err(|e| Error::storage(format!("cannot restrict {}", path.display()), e))
+}
+
+impl Volume {
+    /// Opens the volume in `dir` and takes its lock.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], I/O errors.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let config = Config::load(dir)?;
+        let dir = dir
+            .canonicalize()
+            .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))?;
+        let lock = DirLock::take(&dir)?;
+        let state = StateFile::of(&dir)?;
+        let before = state.load()?;
+        if before
+            .as_ref()
+            .is_some_and(|before| state.lost_power(before))
+        {
+            log::warn!("{} was open when the host went down", dir.display());
+        }
+        let path = dir.join(DATABASE);
+        if !path.is_file() {
+            return Err(Error::Corrupt(format!("{} is missing", path.display())));
+        }
+        let database = Database::open(&path)?;
+        let segments = dir.join(SEGMENTS);
+        let store = ChunkStore::open(&segments, SegmentId::from_raw(1))?;
+        let mark = before.map_or(START, |before| before.mark());
+        state.store_open(mark)?;
+        let chunk_bytes = ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT);
+        let core = Arc::new(Core {
+            database,
+            store,
+            chunk_bytes,
+            syncs: SyncGroup::default(),
+            residents: Residents::default(),
+            reserve: Reserve::open(&dir)?,
+            state,
+        });
+        let workers = Workers::start(&core)?;
+        Ok(Self {
+            core,
+            config,
+            dir,
+            workers,
+            _lock: lock,
+        })
+    }
+
+    /// Frees what nobody holds any more, makes everything durable, marks the volume clean and gives up
+    /// the lock.
+    ///
+    /// # Errors
+    /// I/O errors: the volume was then not closed cleanly, and will be recovered at the next open.
+    pub fn close(self) -> Result<()> {
+        let Self {
+            core,
+            workers,
+            _lock: lock,
+            ..
+        } = self;
+        drop(workers);
+        if let Err((_, error)) = core.free(core.residents.take_ended()) {
+            log::warn!("removed files are left for the next open: {error}");
+        }
+        let mark = core.sync_chunks();
+        let core = Arc::into_inner(core)
+            .ok_or_else(|| Error::Corrupt("the volume is still in use".to_owned()))?;
+        core.database.close()?;
+        core.state.store_clean(mark?)?;
+        drop(lock);
+        Ok(())
+    }
+}
+
+const START: SyncMark = SyncMark {
+    segment: SegmentId::from_raw(0),
+    offset: 0,
+};

@@ -1,0 +1,86 @@
+//! Freeing inodes that have no name any more, in transactions of bounded length.
+
+use std::ops::Range;
+
+use super::core::{Core, Space};
+use super::{Result, Volume};
+use crate::meta::WriteTx;
+use crate::types::Ino;
+
+/// Rows that one transaction may remove: about 2 ms with the writer held.
+pub(super) const ROWS_MAX: usize = 512;
+pub(super) const WHOLE_FILE: Range<u64> = 0..crate::types::MAX_FILE_BYTES;
+
+impl Core {
+    /// Frees these orphans; on an error returns those that are left.
+    pub(super) fn free(
+        &self,
+        mut inos: Vec<Ino>,
+    ) -> std::result::Result<(), (Vec<Ino>, super::Error)> {
+        while !inos.is_empty() {
+            match self.change(Space::Frees, |tx| free_some(tx, &inos)) {
+                Ok(done) => drop(inos.drain(..done)),
+                Err(error) => return Err((inos, error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Frees orphans from the front until the transaction is long enough; returns how many are gone.
+fn free_some(tx: &mut WriteTx<'_>, inos: &[Ino]) -> Result<usize> {
+    let mut budget = ROWS_MAX;
+    for (done, &ino) in inos.iter().enumerate() {
+        if budget == 0 {
+            return Ok(done);
+        }
+        let Some(inode) = tx.inode(ino)? else {
+            tx.delete_orphan(ino)?;
+            continue;
+        };
+        let mut rows = 1;
+        if inode.attr.allocated > 0 {
+            let cleared = tx.clear_range(ino, &WHOLE_FILE, budget)?;
+            if cleared.unfinished {
+                return Ok(done);
+            }
+            rows += cleared.rows;
+        }
+        for name in tx.xattr_names(ino)? {
+            tx.delete_xattr(ino, &name)?;
+        }
+        tx.delete_inode(&inode)?;
+        tx.delete_orphan(ino)?;
+        budget = budget.saturating_sub(rows);
+    }
+    Ok(inos.len())
+}
+
+impl Volume {
+    /// A new connection begins: whatever had no name when the last one ended is freed.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn begin_connection(&self) -> Result<()> {
+        let orphans = self.core.database.read()?.orphans()?;
+        orphans
+            .into_iter()
+            .for_each(|ino| self.core.residents.orphan(ino));
+        Ok(())
+    }
+
+    /// The connection ended: nobody holds a file any more.
+    pub fn end_connection(&self) {
+        self.core.residents.forget_all();
+    }
+
+    /// Whoever uses the volume was told of `ino` once more, and will [`Self::forget`] it.
+    pub fn remember(&self, ino: Ino) {
+        self.core.residents.remember(ino);
+    }
+
+    /// Gives back `count` of the times that [`Self::remember`] was called for `ino`.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        self.core.residents.forget(ino, count);
+    }
+}

@@ -1,0 +1,84 @@
+//! Taking names away.
+
+use super::core::Space;
+use super::create::{directory, touch_directory};
+use super::{Error, Result, Volume};
+use crate::meta::{Inode, WriteTx};
+use crate::types::{FileKind, Ino, Name, Timestamp};
+
+impl Volume {
+    /// Removes the name of something that is no directory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::IsDirectory`], I/O errors.
+    pub fn unlink(&self, parent: Ino, name: &Name) -> Result<()> {
+        self.remove(parent, name, |_, victim| match victim.attr.kind {
+            FileKind::Directory => Err(Error::IsDirectory),
+            _ => Ok(()),
+        })
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NotEmpty`], I/O errors.
+    pub fn rmdir(&self, parent: Ino, name: &Name) -> Result<()> {
+        self.remove(parent, name, |tx, victim| match victim.attr.kind {
+            FileKind::Directory if tx.has_entries(victim.attr.ino)? => Err(Error::NotEmpty),
+            FileKind::Directory => Ok(()),
+            _ => Err(Error::NotDirectory),
+        })
+    }
+
+    fn remove(
+        &self,
+        parent: Ino,
+        name: &Name,
+        check: impl Fn(&WriteTx<'_>, &Inode) -> Result<()>,
+    ) -> Result<()> {
+        let orphaned = self.core.change(Space::Frees, |tx| {
+            let mut dir = directory(tx, parent)?;
+            let entry = tx.dentry(parent, name)?.ok_or(Error::NotFound)?;
+            let victim = named(tx, entry.ino)?;
+            check(tx, &victim)?;
+            let now = Timestamp::now();
+            tx.delete_dentry(parent, name, &entry)?;
+            let orphaned = drop_name(tx, &mut dir, victim, now)?;
+            touch_directory(tx, &mut dir, now)?;
+            Ok(orphaned)
+        })?;
+        if let Some(ino) = orphaned {
+            self.core.residents.orphan(ino);
+        }
+        Ok(())
+    }
+}
+
+/// The inode that an entry names: it must be there.
+pub(super) fn named(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {
+    tx.inode(ino)?
+        .ok_or_else(|| Error::Corrupt(format!("an entry names {ino}, which is not there")))
+}
+
+/// Counts one name of `victim` less, which was in `dir`; returns it if that was the last.
+pub(super) fn drop_name(
+    tx: &mut WriteTx<'_>,
+    dir: &mut Inode,
+    mut victim: Inode,
+    now: Timestamp,
+) -> Result<Option<Ino>> {
+    let is_dir = victim.attr.kind == FileKind::Directory;
+    dir.attr.nlink = dir.attr.nlink.saturating_sub(u32::from(is_dir));
+    victim.attr.nlink = if is_dir {
+        0
+    } else {
+        victim.attr.nlink.saturating_sub(1)
+    };
+    victim.attr.ctime = now;
+    tx.update_inode(&mut victim)?;
+    if victim.attr.nlink > 0 {
+        return Ok(None);
+    }
+    tx.insert_orphan(victim.attr.ino)?;
+    Ok(Some(victim.attr.ino))
+}

@@ -1,0 +1,192 @@
+//! rename(2), in all its kinds.
+
+use super::core::Space;
+use super::create::{create, directory, touch_directory};
+use super::remove::{drop_name, named};
+use super::{Error, Result, Volume};
+use crate::meta::{Dentry, Inode, WriteTx};
+use crate::types::{Caller, FileKind, Ino, Name, NewNode, Timestamp};
+
+/// What becomes of the names (rename(2), "renameat2").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenameMode {
+    /// What has the new name is replaced.
+    Replace,
+    /// Nothing may have the new name.
+    NoReplace,
+    /// The two names swap what they name.
+    Exchange,
+    /// As `Replace`, and a whiteout (character device 0:0) takes the old name.
+    Whiteout,
+    /// As `NoReplace`, and a whiteout takes the old name.
+    NoReplaceWhiteout,
+}
+
+/// One end of a rename.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    parent: Ino,
+    name: &'a Name,
+}
+
+impl Volume {
+    /// Moves `name` in `parent` to `new_name` in `new_parent`, atomically.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Exists`], [`Error::NotEmpty`], [`Error::IsDirectory`],
+    /// [`Error::NotDirectory`], [`Error::Invalid`] for a directory moved below itself,
+    /// [`Error::NoSpace`], I/O errors.
+    pub fn rename(
+        &self,
+        caller: &Caller,
+        (parent, name): (Ino, &Name),
+        (new_parent, new_name): (Ino, &Name),
+        mode: RenameMode,
+    ) -> Result<()> {
+        let from = Place { parent, name };
+        let to = Place {
+            parent: new_parent,
+            name: new_name,
+        };
+        let orphaned = self.core.change(Space::Needs, |tx| match mode {
+            RenameMode::Exchange => exchange(tx, from, to).map(|()| None),
+            _ => transfer(tx, caller, from, to, mode),
+        })?;
+        if let Some(ino) = orphaned {
+            self.core.residents.orphan(ino);
+        }
+        Ok(())
+    }
+}
+
+fn transfer(
+    tx: &mut WriteTx<'_>,
+    caller: &Caller,
+    from: Place<'_>,
+    to: Place<'_>,
+    mode: RenameMode,
+) -> Result<Option<Ino>> {
+    let entry = tx.dentry(from.parent, from.name)?;
+    directory(tx, from.parent)?;
+    directory(tx, to.parent)?;
+    let entry = entry.ok_or(Error::NotFound)?;
+    let moved = named(tx, entry.ino)?;
+    check_not_below(tx, &moved, to.parent)?;
+    let target = tx.dentry(to.parent, to.name)?;
+    if target.is_some() && matches!(mode, RenameMode::NoReplace | RenameMode::NoReplaceWhiteout) {
+        return Err(Error::Exists);
+    }
+    if target.is_some_and(|target| target.ino == entry.ino) {
+        return Ok(None);
+    }
+    if let Some(target) = target {
+        // Checked while the old name is still there: it may be what the victim holds.
+        check_replaceable(tx, &moved, &named(tx, target.ino)?)?;
+    }
+    let now = Timestamp::now();
+    tx.delete_dentry(from.parent, from.name, &entry)?;
+    let orphaned = arrive(tx, &moved, to, target.as_ref(), now)?;
+    depart(tx, &moved, from, now)?;
+    settle(tx, moved, to.parent, now)?;
+    if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
+        create(tx, caller, from.parent, from.name, &WHITEOUT)?;
+    }
+    Ok(orphaned)
+}
+
+const WHITEOUT: NewNode<'_> = NewNode {
+    kind: FileKind::CharDevice,
+    mode: 0,
+    umask: 0,
+    rdev: 0,
+    target: &[],
+};
+
+/// Gives the new name to `moved`; returns what had it, if that was its last name.
+fn arrive(
+    tx: &mut WriteTx<'_>,
+    moved: &Inode,
+    to: Place<'_>,
+    target: Option<&Dentry>,
+    now: Timestamp,
+) -> Result<Option<Ino>> {
+    let mut dir = directory(tx, to.parent)?;
+    let mut orphaned = None;
+    match target {
+        Some(target) => {
+            let victim = named(tx, target.ino)?;
+            tx.point_dentry(to.parent, to.name, target, moved.attr.ino)?;
+            orphaned = drop_name(tx, &mut dir, victim, now)?;
+        }
+        None => tx.insert_dentry(to.parent, to.name, moved.attr.ino)?,
+    }
+    dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
+    touch_directory(tx, &mut dir, now)?;
+    Ok(orphaned)
+}
+
+fn depart(tx: &mut WriteTx<'_>, moved: &Inode, from: Place<'_>, now: Timestamp) -> Result<()> {
+    let mut dir = directory(tx, from.parent)?;
+    let is_dir = moved.attr.kind == FileKind::Directory;
+    dir.attr.nlink = dir.attr.nlink.saturating_sub(u32::from(is_dir));
+    touch_directory(tx, &mut dir, now)
+}
+
+/// Stores what was moved: its ctime changes, and a directory knows who holds it.
+fn settle(tx: &mut WriteTx<'_>, mut moved: Inode, parent: Ino, now: Timestamp) -> Result<()> {
+    moved.attr.ctime = now;
+    if moved.attr.kind == FileKind::Directory {
+        moved.parent = parent;
+    }
+    Ok(tx.update_inode(&mut moved)?)
+}
+
+fn check_replaceable(tx: &WriteTx<'_>, moved: &Inode, victim: &Inode) -> Result<()> {
+    let is_dir = |inode: &Inode| inode.attr.kind == FileKind::Directory;
+    match (is_dir(moved), is_dir(victim)) {
+        (true, false) => Err(Error::NotDirectory),
+        (false, true) => Err(Error::IsDirectory),
+        (true, true) if tx.has_entries(victim.attr.ino)? => Err(Error::NotEmpty),
+        _ => Ok(()),
+    }
+}
+
+/// A directory must not come to lie below itself.
+fn check_not_below(tx: &WriteTx<'_>, moved: &Inode, parent: Ino) -> Result<()> {
+    if moved.attr.kind != FileKind::Directory {
+        return Ok(());
+    }
+    let mut at = parent;
+    loop {
+        if at == moved.attr.ino {
+            return Err(Error::Invalid);
+        }
+        if at == Ino::ROOT {
+            return Ok(());
+        }
+        at = named(tx, at)?.parent;
+    }
+}
+
+fn exchange(tx: &mut WriteTx<'_>, from: Place<'_>, to: Place<'_>) -> Result<()> {
+    let one = tx.dentry(from.parent, from.name)?.ok_or(Error::NotFound)?;
+    let other = tx.dentry(to.parent, to.name)?.ok_or(Error::NotFound)?;
+    if one.ino == other.ino {
+        return Ok(());
+    }
+    let (first, second) = (named(tx, one.ino)?, named(tx, other.ino)?);
+    check_not_below(tx, &first, to.parent)?;
+    check_not_below(tx, &second, from.parent)?;
+    let now = Timestamp::now();
+    tx.point_dentry(from.parent, from.name, &one, other.ino)?;
+    tx.point_dentry(to.parent, to.name, &other, one.ino)?;
+    depart(tx, &first, from, now)?;
+    depart(tx, &second, to, now)?;
+    for (moved, place) in [(first, to), (second, from)] {
+        let mut dir = directory(tx, place.parent)?;
+        dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
+        tx.update_inode(&mut dir)?;
+        settle(tx, moved, place.parent, now)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Which inodes the kernel knows, and which of those have no name any more.
+//!
+//! The kernel counts how often it was told of an inode, and says in FORGET how many of those it gives
+//! back. An orphan must live until all are: one FORGET can be older than the LOOKUP behind which the
+//! file was unlinked, since the kernel queues them apart (Linux, fs/fuse/dev.c, `fuse_dev_do_read`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::types::Ino;
+
+/// The inodes that the kernel knows, and the orphans that wait for their end.
+#[derive(Debug, Default)]
+pub(super) struct Residents {
+    inner: Mutex<Inner>,
+    ready: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: HashMap<Ino, u64>,
+    orphans: HashSet<Ino>,
+    /// Orphans that nobody knows any more, to be freed.
+    ended: Vec<Ino>,
+    closing: bool,
+}
+
+impl Residents {
+    /// The kernel is told of `ino` once more.
+    pub(super) fn remember(&self, ino: Ino) {
+        *self.lock().known.entry(ino).or_default() += 1;
+    }
+
+    /// The kernel gives back `count` of the times that it was told of `ino`.
+    pub(super) fn forget(&self, ino: Ino, count: u64) {
+        let mut inner = self.lock();
+        let Some(known) = inner.known.get_mut(&ino) else {
+            return;
+        };
+        *known = known.saturating_sub(count);
+        if *known == 0 {
+            inner.known.remove(&ino);
+            if inner.orphans.remove(&ino) {
+                self.end(&mut inner, ino);
+            }
+        }
+    }
+
+    /// `ino` has no name any more: it ends now, or once the kernel has forgotten it.
+    pub(super) fn orphan(&self, ino: Ino) {
+        let mut inner = self.lock();
+        if inner.known.contains_key(&ino) {
+            inner.orphans.insert(ino);
+        } else {
+            self.end(&mut inner, ino);
+        }
+    }
+
+    /// The connection is gone, and with it all that the kernel knew.
+    pub(super) fn forget_all(&self) {
+        let mut inner = self.lock();
+        inner.known.clear();
+        for ino in std::mem::take(&mut inner.orphans) {
+            self.end(&mut inner, ino);
+        }
+    }
+
+    fn end(&self, inner: &mut Inner, ino: Ino) {
+        inner.ended.push(ino);
+        self.ready.notify_one();
+    }
+
+    /// Orphans that failed to be freed, to be tried again.
+    pub(super) fn put_back(&self, inos: Vec<Ino>) {
+        self.lock().ended.extend(inos);
+    }
+
+    /// What is to be freed, without waiting.
+    pub(super) fn take_ended(&self) -> Vec<Ino> {
+        std::mem::take(&mut self.lock().ended)
+    }
+
+    /// Waits until something is to be freed; `None` once the volume closes.
+    pub(super) fn wait_for_ended(&self) -> Option<Vec<Ino>> {
+        let inner = self.lock();
+        let idle = |inner: &mut Inner| inner.ended.is_empty() && !inner.closing;
+        let waited = self.ready.wait_while(inner, idle);
+        let inner = waited.unwrap_or_else(PoisonError::into_inner);
+        if inner.closing {
+            return None;
+        }
+        // Files are removed in crowds: a moment later there is more to free in one transaction.
+        let crowd = Duration::from_millis(10);
+        let waited = self
+            .ready
+            .wait_timeout_while(inner, crowd, |inner| !inner.closing);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        Some(std::mem::take(&mut inner.ended))
+    }
+
+    /// Ends the waiting for good.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.ready.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_forget_does_not_end_an_orphan_that_was_looked_up_again() {
+        let residents = Residents::default();
+        let ino = Ino::from_raw(7);
+        residents.remember(ino);
+        residents.remember(ino);
+        residents.orphan(ino);
+        residents.forget(ino, 1);
+        assert_eq!(residents.take_ended(), []);
+        residents.forget(ino, 1);
+        assert_eq!(residents.take_ended(), [ino]);
+    }
+
+    #[test]
+    fn an_inode_that_the_kernel_does_not_know_ends_with_its_name() {
+        let residents = Residents::default();
+        residents.orphan(Ino::from_raw(8));
+        assert_eq!(residents.take_ended(), [Ino::from_raw(8)]);
+    }
+}

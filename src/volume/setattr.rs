@@ -1,0 +1,159 @@
+//! Changing attributes: chmod, chown, truncate, utimensat.
+
+use std::ops::Range;
+
+use super::acl::{ACCESS, Acl};
+use super::core::{Space, inode};
+use super::reaper::ROWS_MAX;
+use super::{Error, Result, Volume};
+use crate::meta::{Inode, WriteTx};
+use crate::types::{
+    Attr, Caller, FileKind, Ino, MAX_FILE_BYTES, MODE_BITS, SetAttr, SetTime, Timestamp,
+    without_set_id, without_set_id_on_write,
+};
+
+/// What file capabilities are stored in: like set-id bits they do not survive a change of the file.
+const CAPABILITY: &[u8] = b"security.capability";
+
+impl Volume {
+    /// Changes attributes of an inode and returns all of them.
+    ///
+    /// A cut of many extents is several transactions, each of which leaves the file at a length between
+    /// the old and the new one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::IsDirectory`] or [`Error::Invalid`] for the size of what is no file,
+    /// [`Error::FileTooLarge`], [`Error::NoSpace`], I/O errors.
+    pub fn setattr(&self, caller: &Caller, ino: Ino, change: &SetAttr) -> Result<Attr> {
+        if let Some(size) = change.size {
+            self.shorten(ino, size)?;
+        }
+        let space = if change.size.is_some() {
+            Space::Frees
+        } else {
+            Space::Needs
+        };
+        self.core.change(space, |tx| {
+            let mut inode = inode(tx, ino)?;
+            let now = Timestamp::now();
+            apply_owner(tx, caller, &mut inode, change)?;
+            apply_mode(tx, &mut inode, change)?;
+            apply_size(tx, caller, &mut inode, change, now)?;
+            apply_times(&mut inode.attr, change, now);
+            tx.update_inode(&mut inode)?;
+            Ok(inode.attr)
+        })
+    }
+
+    /// Cuts a file from its end, in steps, until what is left to cut is little.
+    fn shorten(&self, ino: Ino, size: u64) -> Result<()> {
+        if size > MAX_FILE_BYTES {
+            return Err(Error::FileTooLarge);
+        }
+        loop {
+            let more = self.core.change(Space::Frees, |tx| {
+                let mut inode = inode(tx, ino)?;
+                check_has_size(inode.attr.kind)?;
+                let Some(start) = tx.tail_start(ino, size, ROWS_MAX)? else {
+                    return Ok(false);
+                };
+                let cleared = tx.clear_range(ino, &(start..MAX_FILE_BYTES), usize::MAX)?;
+                inode.attr.allocated = inode.attr.allocated.saturating_sub(cleared.bytes);
+                inode.attr.size = inode.attr.size.min(start);
+                tx.update_inode(&mut inode)?;
+                Ok(true)
+            })?;
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn check_has_size(kind: FileKind) -> Result<()> {
+    match kind {
+        FileKind::File => Ok(()),
+        FileKind::Directory => Err(Error::IsDirectory),
+        _ => Err(Error::Invalid),
+    }
+}
+
+fn apply_owner(
+    tx: &mut WriteTx<'_>,
+    caller: &Caller,
+    inode: &mut Inode,
+    change: &SetAttr,
+) -> Result<()> {
+    if change.uid.is_none() && change.gid.is_none() {
+        return Ok(());
+    }
+    let attr = &mut inode.attr;
+    if attr.kind != FileKind::Directory {
+        attr.mode = without_set_id(attr.mode, attr.gid, caller);
+        drop_capability(tx, attr.ino)?;
+    }
+    attr.uid = change.uid.unwrap_or(attr.uid);
+    attr.gid = change.gid.unwrap_or(attr.gid);
+    Ok(())
+}
+
+fn apply_mode(tx: &mut WriteTx<'_>, inode: &mut Inode, change: &SetAttr) -> Result<()> {
+    let Some(mode) = change.mode else {
+        return Ok(());
+    };
+    inode.attr.mode = mode & MODE_BITS;
+    let Some(value) = tx.xattr(inode.attr.ino, ACCESS)? else {
+        return Ok(());
+    };
+    if let Some(acl) = Acl::parse(&value)? {
+        tx.set_xattr(inode.attr.ino, ACCESS, &acl.with_mode(mode).to_bytes())?;
+    }
+    Ok(())
+}
+
+fn apply_size(
+    tx: &mut WriteTx<'_>,
+    caller: &Caller,
+    inode: &mut Inode,
+    change: &SetAttr,
+    now: Timestamp,
+) -> Result<()> {
+    let Some(size) = change.size else {
+        return Ok(());
+    };
+    check_has_size(inode.attr.kind)?;
+    clear(tx, inode, &(size..MAX_FILE_BYTES))?;
+    inode.attr.size = size;
+    inode.attr.mtime = now;
+    clear_set_id(tx, caller, inode)
+}
+
+/// Set-id bits go with a change of the data by anyone but the superuser, file capabilities always do.
+pub(super) fn clear_set_id(tx: &mut WriteTx<'_>, caller: &Caller, inode: &mut Inode) -> Result<()> {
+    if caller.uid != 0 {
+        inode.attr.mode = without_set_id_on_write(inode.attr.mode);
+    }
+    drop_capability(tx, inode.attr.ino)
+}
+
+fn drop_capability(tx: &mut WriteTx<'_>, ino: Ino) -> Result<()> {
+    tx.delete_xattr(ino, CAPABILITY)?;
+    Ok(())
+}
+
+/// Unmaps a range of a file and counts what is no longer allocated.
+pub(super) fn clear(tx: &mut WriteTx<'_>, inode: &mut Inode, range: &Range<u64>) -> Result<()> {
+    let cleared = tx.clear_range(inode.attr.ino, range, usize::MAX)?;
+    inode.attr.allocated = inode.attr.allocated.saturating_sub(cleared.bytes);
+    Ok(())
+}
+
+fn apply_times(attr: &mut Attr, change: &SetAttr, now: Timestamp) {
+    let resolve = |time| match time {
+        SetTime::Now => now,
+        SetTime::At(time) => time,
+    };
+    attr.atime = change.atime.map_or(attr.atime, resolve);
+    attr.mtime = change.mtime.map_or(attr.mtime, resolve);
+    attr.ctime = change.ctime.unwrap_or(now);
+}

@@ -1,0 +1,99 @@
+//! `state`: what recovery must know before SQLite opens the database.
+//!
+//! Which boot of the host last had the volume open, whether it was closed cleanly, and how far the
+//! segments were durable at the last checkpoint (docs/format.md, "Recovery").
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Error, Result};
+use crate::chunks::{SyncMark, durable};
+use crate::types::SegmentId;
+
+const FILE: &str = "state";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The content of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The host's boot id while the volume was last open.
+    pub(super) boot_id: String,
+    /// Whether it was closed, and all of it synced, since.
+    pub(super) clean: bool,
+    /// The segment that was open at the last checkpoint; all before it were durable.
+    pub(super) synced_segment: u32,
+    /// The offset in it that all durable records ended before.
+    pub(super) synced_offset: u64,
+}
+
+/// The file of one volume.
+#[derive(Debug)]
+pub(super) struct StateFile {
+    path: PathBuf,
+    boot_id: String,
+}
+
+impl StateFile {
+    pub(super) fn of(dir: &Path) -> Result<Self> {
+        let boot_id = fs::read_to_string(BOOT_ID)
+            .map_err(|e| Error::storage(format!("cannot read {BOOT_ID}"), e))?;
+        Ok(Self {
+            path: dir.join(FILE),
+            boot_id: boot_id.trim().to_owned(),
+        })
+    }
+
+    /// What was stored last; `None` in a volume that was never opened.
+    pub(super) fn load(&self) -> Result<Option<State>> {
+        match fs::read(&self.path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+                Error::Corrupt(format!("{} cannot be understood: {e}", self.path.display()))
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::storage(
+                format!("cannot read {}", self.path.display()),
+                e,
+            )),
+        }
+    }
+
+    /// Whether the host may have lost power while the volume was open.
+    pub(super) fn lost_power(&self, state: &State) -> bool {
+        !state.clean && state.boot_id != self.boot_id
+    }
+
+    /// Notes that the volume is open and durable up to `mark`.
+    pub(super) fn store_open(&self, mark: SyncMark) -> Result<()> {
+        self.store(mark, false)
+    }
+
+    /// Notes that the volume is closed, and durable.
+    pub(super) fn store_clean(&self, mark: SyncMark) -> Result<()> {
+        self.store(mark, true)
+    }
+
+    fn store(&self, mark: SyncMark, clean: bool) -> Result<()> {
+        let state = State {
+            boot_id: self.boot_id.clone(),
+            clean,
+            synced_segment: mark.segment.raw(),
+            synced_offset: mark.offset,
+        };
+        let text = serde_json::to_vec(&state).map_err(|e| Error::Corrupt(e.to_string()))?;
+        durable::replace_file(&self.path, &text)
+            .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))
+    }
+}
+
+impl State {
+    /// The mark that it holds.
+    pub(super) const fn mark(&self) -> SyncMark {
+        SyncMark {
+            segment: SegmentId::from_raw(self.synced_segment),
+            offset: self.synced_offset,
+        }
+    }
+}

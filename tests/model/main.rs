@@ -1,0 +1,378 @@
+//! Random histories on a `Volume` and on an in-memory tree, below FUSE: the two never differ.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod tree;
+
+use cask::types::{Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
+use cask::volume::{
+    self, Config, FallocateMode, RenameMode, RootOwner, SetIdBits, SetXattrMode, Volume,
+    WriteOrigin,
+};
+use proptest::prelude::*;
+use tree::{Outcome, Tree};
+
+/// Short, so that a history crosses many chunk boundaries; full chunks are long enough to be shared.
+const CHUNK_BYTES: u32 = 16 * 1024;
+const FILE_BYTES: u64 = 100_000;
+
+/// A step of a history. Files and directories are picked by index among those that there are.
+#[derive(Debug, Clone)]
+enum Op {
+    Make {
+        dir: usize,
+        name: u8,
+        kind: FileKind,
+    },
+    Link {
+        file: usize,
+        dir: usize,
+        name: u8,
+    },
+    Unlink {
+        dir: usize,
+        name: u8,
+    },
+    Rmdir {
+        dir: usize,
+        name: u8,
+    },
+    Rename {
+        from: (usize, u8),
+        to: (usize, u8),
+        mode: RenameMode,
+    },
+    Write {
+        file: usize,
+        offset: u64,
+        len: usize,
+        byte: u8,
+    },
+    Truncate {
+        file: usize,
+        size: u64,
+    },
+    Fallocate {
+        file: usize,
+        offset: u64,
+        len: u64,
+        mode: FallocateMode,
+    },
+    Copy {
+        from: (usize, u64),
+        to: (usize, u64),
+        len: u64,
+    },
+    Read {
+        file: usize,
+        offset: u64,
+        len: usize,
+    },
+    SetXattr {
+        file: usize,
+        name: u8,
+        value: u8,
+    },
+    RemoveXattr {
+        file: usize,
+        name: u8,
+    },
+    Hold {
+        file: usize,
+    },
+    Release,
+    Reap,
+    Checkpoint,
+    Reopen,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let (pick, name) = (0..16_usize, 0..6_u8);
+    let offset = prop_oneof![
+        0..FILE_BYTES,
+        (0..6_u64).prop_map(|i| i * u64::from(CHUNK_BYTES))
+    ];
+    let len = prop_oneof![1..50_000_usize, Just(CHUNK_BYTES as usize), 1..100_usize];
+    let kind = prop_oneof![
+        4 => Just(FileKind::File),
+        2 => Just(FileKind::Directory),
+        1 => Just(FileKind::Symlink),
+        1 => Just(FileKind::Fifo),
+    ];
+    let rename = prop_oneof![
+        4 => Just(RenameMode::Replace),
+        1 => Just(RenameMode::NoReplace),
+        2 => Just(RenameMode::Exchange),
+        1 => Just(RenameMode::Whiteout),
+        1 => Just(RenameMode::NoReplaceWhiteout),
+    ];
+    let fallocate = prop_oneof![
+        Just(FallocateMode::Extend),
+        Just(FallocateMode::Reserve),
+        Just(FallocateMode::PunchHole),
+        Just(FallocateMode::ZeroRange),
+        Just(FallocateMode::ZeroRangeKeepSize),
+    ];
+    let place = (pick.clone(), name.clone());
+    let at = (pick.clone(), offset.clone());
+    let span = (pick.clone(), offset.clone(), len.clone());
+    prop_oneof![
+        6 => (place.clone(), kind).prop_map(|((dir, name), kind)| Op::Make { dir, name, kind }),
+        2 => (pick.clone(), place.clone())
+            .prop_map(|(file, (dir, name))| Op::Link { file, dir, name }),
+        3 => place.clone().prop_map(|(dir, name)| Op::Unlink { dir, name }),
+        2 => place.clone().prop_map(|(dir, name)| Op::Rmdir { dir, name }),
+        4 => (place.clone(), place, rename).prop_map(|(from, to, mode)| Op::Rename { from, to, mode }),
+        8 => (span.clone(), 0..4_u8)
+            .prop_map(|((file, offset, len), byte)| Op::Write { file, offset, len, byte }),
+        2 => at.clone().prop_map(|(file, size)| Op::Truncate { file, size }),
+        2 => (span.clone(), fallocate).prop_map(|((file, offset, len), mode)| {
+            Op::Fallocate { file, offset, len: len as u64, mode }
+        }),
+        3 => (at.clone(), at, len).prop_map(|(from, to, len)| Op::Copy { from, to, len: len as u64 }),
+        4 => span.prop_map(|(file, offset, len)| Op::Read { file, offset, len }),
+        1 => (pick.clone(), name.clone(), any::<u8>())
+            .prop_map(|(file, name, value)| Op::SetXattr { file, name, value }),
+        1 => (pick.clone(), name).prop_map(|(file, name)| Op::RemoveXattr { file, name }),
+        2 => pick.prop_map(|file| Op::Hold { file }),
+        1 => Just(Op::Release),
+        1 => Just(Op::Reap),
+        1 => Just(Op::Checkpoint),
+        1 => Just(Op::Reopen),
+    ]
+}
+
+/// Bytes that tell their place in the file, and are the same for the same place; zeros for 0.
+fn pattern(offset: u64, len: usize, byte: u8) -> Vec<u8> {
+    let at =
+        |i: u64| u8::try_from((offset + i) % 251).unwrap().wrapping_add(1) * byte.min(1) ^ byte;
+    (0..len as u64).map(at).collect()
+}
+
+fn name_of(name: u8) -> [u8; 2] {
+    [b'n', b'a' + name]
+}
+
+/// The volume and the tree, side by side. The tree calls its inodes by the volume's numbers.
+struct Pair {
+    home: tempfile::TempDir,
+    volume: Option<Volume>,
+    tree: Tree,
+    held: Vec<Ino>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let chunk = ChunkBytes::new(CHUNK_BYTES).unwrap();
+        let config = Config::new(chunk, std::collections::BTreeMap::new());
+        let root = RootOwner {
+            uid: 0,
+            gid: 0,
+            mode: 0o755,
+        };
+        volume::create(&home.path().join("v"), &config, root).unwrap();
+        let volume = Some(Volume::open(&home.path().join("v")).unwrap());
+        Self {
+            home,
+            volume,
+            tree: Tree::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn volume(&self) -> &Volume {
+        self.volume.as_ref().unwrap()
+    }
+
+    fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Make { dir, name, kind } => self.make(*dir, *name, *kind),
+            Op::Link { file, dir, name } => {
+                let (file, dir, name) =
+                    (self.tree.file(*file), self.tree.dir(*dir), name_of(*name));
+                let real = self.volume().link(file, dir, Name::parse(&name).unwrap());
+                assert_eq!(Outcome::of(&real), self.tree.link(file, dir, &name));
+            }
+            Op::Unlink { dir, name } => {
+                let (dir, name) = (self.tree.dir(*dir), name_of(*name));
+                let real = self.volume().unlink(dir, Name::parse(&name).unwrap());
+                assert_eq!(Outcome::of(&real), self.tree.unlink(dir, &name, &self.held));
+            }
+            Op::Rmdir { dir, name } => {
+                let (dir, name) = (self.tree.dir(*dir), name_of(*name));
+                let real = self.volume().rmdir(dir, Name::parse(&name).unwrap());
+                assert_eq!(Outcome::of(&real), self.tree.rmdir(dir, &name));
+            }
+            Op::Rename { from, to, mode } => self.rename(*from, *to, *mode),
+            Op::Hold { file } => {
+                let ino = self.tree.file(*file);
+                self.volume().remember(ino);
+                self.held.push(ino);
+            }
+            Op::Release => self.release(),
+            Op::Reap => self.volume().reap().unwrap(),
+            Op::Checkpoint => self.volume().checkpoint().unwrap(),
+            Op::Reopen => self.reopen(),
+            _ => self.apply_to_data(op),
+        }
+    }
+
+    fn apply_to_data(&mut self, op: &Op) {
+        let root = Caller::root();
+        match *op {
+            Op::Write {
+                file,
+                offset,
+                len,
+                byte,
+            } => {
+                let (ino, data) = (self.tree.file(file), pattern(offset, len, byte));
+                let (origin, bits) = (WriteOrigin::Caller, SetIdBits::Keep);
+                let real = self.volume().write(ino, offset, &data, origin, bits);
+                assert_eq!(Outcome::of(&real), self.tree.write(ino, offset, &data));
+            }
+            Op::Truncate { file, size } => {
+                let ino = self.tree.file(file);
+                let change = SetAttr {
+                    size: Some(size),
+                    ..SetAttr::default()
+                };
+                let real = self.volume().setattr(&root, ino, &change);
+                assert_eq!(Outcome::of(&real), self.tree.truncate(ino, size));
+            }
+            Op::Fallocate {
+                file,
+                offset,
+                len,
+                mode,
+            } => {
+                let ino = self.tree.file(file);
+                let real = self.volume().fallocate(&root, ino, offset, len, mode);
+                assert_eq!(
+                    Outcome::of(&real),
+                    self.tree.fallocate(ino, offset, len, mode)
+                );
+            }
+            Op::Copy { from, to, len } => {
+                let (from, to) = (
+                    (self.tree.file(from.0), from.1),
+                    (self.tree.file(to.0), to.1),
+                );
+                let real = self.volume().copy_range(&root, from, to, len);
+                assert_eq!(Outcome::of(&real), self.tree.copy(from, to, len));
+            }
+            Op::Read { file, offset, len } => {
+                let ino = self.tree.file(file);
+                if let Some(expected) = self.tree.read(ino, offset, len) {
+                    assert_eq!(self.volume().read(ino, offset, len).unwrap(), expected);
+                }
+            }
+            Op::SetXattr { file, name, value } => {
+                let (ino, name) = (self.tree.file(file), format!("user.{name}"));
+                let (value, mode) = (vec![value; 20], SetXattrMode::Any);
+                let real = self
+                    .volume()
+                    .set_xattr(&root, ino, name.as_bytes(), &value, mode);
+                assert_eq!(Outcome::of(&real), self.tree.set_xattr(ino, &name, &value));
+            }
+            Op::RemoveXattr { file, name } => {
+                let (ino, name) = (self.tree.file(file), format!("user.{name}"));
+                let real = self.volume().remove_xattr(ino, name.as_bytes());
+                assert_eq!(Outcome::of(&real), self.tree.remove_xattr(ino, &name));
+            }
+            _ => unreachable!("not an operation on data"),
+        }
+    }
+
+    fn make(&mut self, dir: usize, name: u8, kind: FileKind) {
+        let (dir, name) = (self.tree.dir(dir), name_of(name));
+        let target: &[u8] = if kind == FileKind::Symlink {
+            b"elsewhere"
+        } else {
+            b""
+        };
+        let new = NewNode {
+            kind,
+            mode: 0o644,
+            umask: 0o022,
+            rdev: 0,
+            target,
+        };
+        let parsed = Name::parse(&name).unwrap();
+        let real = self.volume().create(&Caller::root(), dir, parsed, &new);
+        let ino = real.as_ref().map_or(Ino::from_raw(0), |attr| attr.ino);
+        assert_eq!(Outcome::of(&real), self.tree.make(dir, &name, kind, ino));
+    }
+
+    fn rename(&mut self, from: (usize, u8), to: (usize, u8), mode: RenameMode) {
+        let (from_dir, to_dir) = (self.tree.dir(from.0), self.tree.dir(to.0));
+        let (from_name, to_name) = (name_of(from.1), name_of(to.1));
+        let real = self.volume().rename(
+            &Caller::root(),
+            (from_dir, Name::parse(&from_name).unwrap()),
+            (to_dir, Name::parse(&to_name).unwrap()),
+            mode,
+        );
+        // A whiteout is a new inode, whose number only the volume knows.
+        let whiteout = self
+            .volume()
+            .lookup(from_dir, Name::parse(&from_name).unwrap());
+        let whiteout = whiteout.map_or(Ino::from_raw(0), |attr| attr.ino);
+        let expected = self.tree.rename(
+            (from_dir, &from_name),
+            (to_dir, &to_name),
+            mode,
+            whiteout,
+            &self.held,
+        );
+        assert_eq!(Outcome::of(&real), expected);
+    }
+
+    fn release(&mut self) {
+        for ino in self.held.drain(..) {
+            self.volume.as_ref().unwrap().forget(ino, 1);
+        }
+        self.tree.drop_nameless();
+    }
+
+    fn reopen(&mut self) {
+        self.held.clear();
+        self.volume().end_connection();
+        self.volume.take().unwrap().close().unwrap();
+        self.volume = Some(Volume::open(&self.home.path().join("v")).unwrap());
+        self.volume().begin_connection().unwrap();
+        self.tree.drop_nameless();
+        self.tree.assert_same(self.volume());
+    }
+
+    fn finish(mut self) {
+        self.tree.assert_same(self.volume());
+        self.release();
+        self.volume().reap().unwrap();
+        assert_eq!(self.volume().audit().unwrap(), Vec::<String>::new());
+        self.reopen();
+        assert_eq!(self.volume().audit().unwrap(), Vec::<String>::new());
+        self.volume.take().unwrap().close().unwrap();
+    }
+}
+
+fn cases() -> u32 {
+    if std::env::var_os("CASK_TEST_LONG").is_some() {
+        2000
+    } else {
+        150
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_volume_does_what_the_tree_does(ops in prop::collection::vec(op(), 1..120)) {
+        let mut pair = Pair::new();
+        for op in &ops {
+            pair.apply(op);
+        }
+        pair.finish();
+    }
+}

@@ -1,0 +1,106 @@
+//! `cp` and `tar -S` copy every byte of a file that another process holds dirty.
+//!
+//! With write-back the server knows nothing of dirty pages: were SEEK_DATA answered by it, a copying
+//! program would take them for a hole.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Mount, SharedMap, sh};
+
+const MIB: u64 = 1 << 20;
+
+/// Every way to copy; `$1` is the source, `$2` the copy.
+const COPIES: &[(&str, &str)] = &[
+    ("cp", r#"cp "$1" "$2""#),
+    (
+        "cp with copy_file_range",
+        r#"cp --reflink=auto --sparse=auto "$1" "$2""#,
+    ),
+    ("cp without it", r#"cp --reflink=never "$1" "$2""#),
+    ("cp to a sparse file", r#"cp --sparse=always "$1" "$2""#),
+    (
+        "tar -S",
+        r#"tar -C "$(dirname "$1")" -cSf - "$(basename "$1")" | tar -xOf - > "$2""#,
+    ),
+    ("cat", r#"cat "$1" > "$2""#),
+    ("dd", r#"dd if="$1" of="$2" bs=64k status=none"#),
+];
+
+/// Makes a dirty file with `write`, which returns what keeps it dirty, and copies it in every way.
+#[track_caller]
+fn check<T>(size: u64, write: impl Fn(&File) -> T) {
+    let Some(mount) = Mount::new() else { return };
+    for (number, (name, script)) in COPIES.iter().enumerate() {
+        for target in [mount.plain(), mount.path()] {
+            let source = mount.path().join(format!("source-{number}"));
+            let mut options = File::options();
+            let file = options
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(&source)
+                .unwrap();
+            file.set_len(size).unwrap();
+            let kept = write(&file);
+            let copy: PathBuf = target.join(format!("copy-{number}"));
+            sh(script, &[&source, &copy]);
+            assert_same_bytes(name, &file, &copy);
+            drop(kept);
+            fs::remove_file(source).unwrap();
+        }
+    }
+}
+
+#[track_caller]
+fn assert_same_bytes(name: &str, file: &File, copy: &Path) {
+    let mut expected = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+    file.read_exact_at(&mut expected, 0).unwrap();
+    let found = fs::read(copy).unwrap();
+    assert_eq!(found.len(), expected.len(), "{name}: another size");
+    let wrong = expected
+        .iter()
+        .zip(&found)
+        .position(|(one, other)| one != other);
+    assert_eq!(wrong, None, "{name}: byte lost");
+    assert!(
+        expected.iter().any(|byte| *byte != 0),
+        "the test wrote nothing"
+    );
+}
+
+#[test]
+fn a_file_held_dirty_is_copied_whole() {
+    check(0, |file| file.write_all_at(&[7; 300_000], 0).unwrap());
+}
+
+#[test]
+fn a_sparse_file_held_dirty_is_copied_whole() {
+    check(40 * MIB, |file| {
+        for offset in [0, 3 * MIB + 17, 20 * MIB, 40 * MIB - 100] {
+            file.write_all_at(&[9; 100], offset).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_file_that_is_partly_on_disk_and_partly_dirty_is_copied_whole() {
+    check(0, |file| {
+        file.write_all_at(&[1; 200_000], 0).unwrap();
+        file.sync_all().unwrap();
+        file.write_all_at(&[2; 50], 100_000).unwrap();
+        file.write_all_at(&[3; 5000], 6 * MIB).unwrap();
+    });
+}
+
+#[test]
+fn a_file_that_is_dirty_through_a_mapping_is_copied_whole() {
+    check(4 * MIB, |file| {
+        let map = SharedMap::new(file, 4 << 20);
+        for offset in [0, 70_000, (4 << 20) - 9] {
+            map.store(offset, b"mapped!!!");
+        }
+        map
+    });
+}

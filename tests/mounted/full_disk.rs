@@ -1,0 +1,156 @@
+//! A full backing disk: ENOSPC, nothing acknowledged is lost, and it goes on once there is space.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Mount, Random, Sandbox, no_loop_device, sh};
+
+const MIB: usize = 1 << 20;
+
+/// A volume on a small ext4 of its own, with a ballast file that can be taken away.
+struct Small {
+    mount: Mount,
+    disk: PathBuf,
+}
+
+impl Small {
+    #[track_caller]
+    fn new() -> Option<Self> {
+        let sandbox = Sandbox::new()?;
+        if no_loop_device() {
+            return None;
+        }
+        let disk = sandbox.subdir("disk");
+        let image = sandbox.dir().join("image");
+        let script = r#"truncate -s 192M "$1"; mkfs.ext4 -q -m 0 "$1"; mount -o loop "$1" "$2"
+            head -c 40M /dev/urandom > "$2/ballast"; mkdir "$2/root"; sync -f "$2""#;
+        sh(script, &[&image, &disk]);
+        let root = disk.join("root");
+        let mount = Mount::prepare(sandbox, root);
+        mount.mount();
+        Some(Self { mount, disk })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.mount.path().join(name)
+    }
+
+    fn free_ballast(&self) {
+        fs::remove_file(self.disk.join("ballast")).unwrap();
+    }
+
+    /// Writes files of 1 MiB until one fails. Returns those that were acknowledged.
+    #[track_caller]
+    fn fill(&self, random: &mut Random) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut written = Vec::new();
+        for number in 0..400 {
+            let (path, bytes) = (self.path(&format!("fill-{number}")), random.bytes(MIB));
+            match write_durably(&path, &bytes) {
+                Ok(()) => written.push((path, bytes)),
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+                    return written;
+                }
+            }
+        }
+        panic!("400 MiB fit on a disk of 192");
+    }
+}
+
+/// `write`, `fsync`, `close`: each may say that the disk is full.
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let result = file.write_all(bytes).and_then(|()| file.sync_all());
+    let closed = crate::harness::close(file);
+    result.and(closed)
+}
+
+#[track_caller]
+fn assert_all_there(written: &[(PathBuf, Vec<u8>)]) {
+    for (path, bytes) in written {
+        let found = fs::read(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        assert!(found == *bytes, "{path:?} has other bytes");
+    }
+}
+
+#[test]
+fn a_full_disk_is_enospc_and_loses_nothing_that_was_acknowledged() {
+    let Some(small) = Small::new() else { return };
+    let written = small.fill(&mut Random::new(1));
+    eprintln!("full after {} MiB", written.len());
+    assert!(
+        written.len() > 40,
+        "ENOSPC after {} MiB already",
+        written.len()
+    );
+    assert_all_there(&written);
+    sh("echo 3 > /proc/sys/vm/drop_caches", &[]);
+    assert_all_there(&written);
+    small.mount.remount();
+    assert_all_there(&written);
+}
+
+#[test]
+fn files_can_be_removed_on_a_full_disk() {
+    let Some(small) = Small::new() else { return };
+    let written = small.fill(&mut Random::new(2));
+    let (gone, kept) = written.split_at(written.len() / 2);
+    for (path, _) in gone {
+        fs::remove_file(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    }
+    assert_all_there(kept);
+    small.mount.remount();
+    assert_all_there(kept);
+    assert!(gone.iter().all(|(path, _)| !path.exists()));
+}
+
+#[test]
+fn a_volume_goes_on_once_the_disk_has_space() {
+    let Some(small) = Small::new() else { return };
+    let mut written = small.fill(&mut Random::new(3));
+    // A few more tries do no harm.
+    for number in 0..5 {
+        assert!(
+            write_durably(&small.path(&format!("again-{number}")), &[7; 3 * MIB]).is_err()
+                || number == 0
+        );
+    }
+    small.free_ballast();
+    let (path, bytes) = (small.path("after"), Random::new(4).bytes(4 * MIB));
+    write_durably(&path, &bytes).unwrap();
+    written.push((path, bytes));
+    assert_all_there(&written);
+    small.mount.remount();
+    assert_all_there(&written);
+}
+
+#[test]
+fn small_files_and_directories_fail_with_enospc_and_nothing_else() {
+    let Some(small) = Small::new() else { return };
+    let written = small.fill(&mut Random::new(5));
+    let (mut made, mut error) = (Vec::new(), None);
+    for number in 0..40_000 {
+        let path = small.path(&format!("small-{number}"));
+        let result = fs::create_dir(&path);
+        match result {
+            Ok(()) => made.push(path),
+            Err(found) => {
+                error = Some(found);
+                break;
+            }
+        }
+    }
+    eprintln!("{} directories, then {error:?}", made.len());
+    if let Some(error) = error {
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+    for path in made.iter().take(100) {
+        fs::remove_dir(path).unwrap();
+    }
+    assert_all_there(&written);
+    small.free_ballast();
+    small.mount.remount();
+    assert_all_there(&written);
+    assert!(made.iter().skip(100).all(|path| path.is_dir()));
+}

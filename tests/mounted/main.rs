@@ -1,0 +1,33 @@
+//! Tests of a mounted volume through the kernel, with real programs and real processes.
+//!
+//! One binary, one module a suite. `CASK_BIN` names another `cask` to test. Everything here needs root
+//! and `/dev/fuse`; without them a test says what is missing and passes, but under `CI` it fails.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails the test that called it"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "scratch files need not be durable"
+)]
+#![expect(
+    clippy::print_stderr,
+    reason = "what a test measured goes to its output"
+)]
+mod apps;
+mod copying;
+mod differential;
+mod docker;
+mod durability;
+mod fsx;
+mod full_disk;
+mod harness;
+mod helper;
+mod persistence;
+mod pjdfstest;
+mod posix;
+mod readdir;
+mod requests;
+mod sharing;
+mod syncing;

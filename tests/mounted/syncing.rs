@@ -1,0 +1,189 @@
+//! `fsync` is honest: the server syncs segment and log before it returns, and an error is not forgotten.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::Signal;
+
+use crate::harness::{Guard, Mount};
+
+/// strace attached to the volume's server.
+struct Trace {
+    guard: Guard,
+    dir: PathBuf,
+}
+
+impl Trace {
+    #[track_caller]
+    fn attach(mount: &Mount, name: &str, expressions: &[&str]) -> Self {
+        let dir = mount.sandbox().subdir(name);
+        let server = mount.server_pid().as_raw_nonzero().to_string();
+        let said = File::create(dir.join("said")).unwrap();
+        let mut strace = Command::new("strace");
+        // One file a thread, so that no call is split into two lines.
+        strace
+            .args(["-ff", "-y", "-ttt", "-T", "-p", &server, "-o"])
+            .arg(dir.join("thread"));
+        for expression in expressions {
+            strace.args(["-e", expression]);
+        }
+        let guard = Guard::spawn(strace.stderr(said));
+        let start = Instant::now();
+        while !fs::read_to_string(dir.join("said"))
+            .unwrap()
+            .contains("attached")
+        {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "strace does not attach"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Each thread is attached after the first.
+        std::thread::sleep(Duration::from_millis(200));
+        Self { guard, dir }
+    }
+
+    /// Detaches. Returns the calls that ran wholly between the two moments.
+    #[track_caller]
+    fn calls(mut self, begin: f64, end: f64) -> Vec<String> {
+        self.guard.signal(Signal::INT);
+        self.guard.wait(Duration::from_secs(20)).unwrap();
+        let is_trace = |path: &PathBuf| path.file_name().unwrap() != "said";
+        let files = fs::read_dir(&self.dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        let text: Vec<_> = files
+            .filter(is_trace)
+            .map(|path| fs::read_to_string(path).unwrap())
+            .collect();
+        let lines = text.iter().flat_map(|text| text.lines());
+        let inside = |line: &&str| span(line).is_some_and(|(from, to)| from >= begin && to <= end);
+        lines.filter(inside).map(str::to_owned).collect()
+    }
+}
+
+/// When the call of an strace line began and ended.
+fn span(line: &str) -> Option<(f64, f64)> {
+    let begin: f64 = line.split_whitespace().next()?.parse().ok()?;
+    let took: f64 = line.rsplit_once('<')?.1.strip_suffix('>')?.parse().ok()?;
+    Some((begin, begin + took))
+}
+
+fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64()
+}
+
+/// Runs `act` under strace; what it asked for must have reached a file whose name contains each of `paths`.
+#[track_caller]
+fn check_syncs(name: &str, mount: &Mount, paths: &[&str], act: impl FnOnce(&Path)) {
+    let trace = Trace::attach(
+        mount,
+        name,
+        &["trace=fsync,fdatasync,sync_file_range,syncfs"],
+    );
+    let begin = now();
+    act(&mount.path());
+    let end = now();
+    let calls = trace.calls(begin, end);
+    eprintln!(
+        "{name}: {} syncs in {:.1} ms\n{}",
+        calls.len(),
+        (end - begin) * 1e3,
+        calls.join("\n")
+    );
+    for path in paths {
+        let reached = calls
+            .iter()
+            .any(|call| call.contains(path) && call.contains("= 0"));
+        assert!(
+            reached,
+            "{name}: {path} was not synced before the call returned: {calls:#?}"
+        );
+    }
+}
+
+#[test]
+fn fsync_of_a_file_reaches_segment_and_log_before_it_returns() {
+    let Some(mount) = Mount::new() else { return };
+    let bytes = crate::harness::Random::new(7).bytes(1 << 20);
+    let mut file = File::create_new(mount.path().join("file")).unwrap();
+    file.write_all(&bytes).unwrap();
+    check_syncs("fsync", &mount, &["/segments/", "meta.db-wal"], |_| {
+        file.sync_all().unwrap();
+    });
+    file.write_all(&bytes[100..]).unwrap();
+    check_syncs("fdatasync", &mount, &["/segments/", "meta.db-wal"], |_| {
+        file.sync_data().unwrap();
+    });
+}
+
+#[test]
+fn fsync_of_a_directory_reaches_the_log_before_it_returns() {
+    let Some(mount) = Mount::new() else { return };
+    fs::create_dir(mount.path().join("dir")).unwrap();
+    check_syncs("directory", &mount, &["meta.db-wal"], |path| {
+        fs::write(path.join("dir/one"), "x").unwrap();
+        fs::rename(path.join("dir/one"), path.join("dir/two")).unwrap();
+        File::open(path.join("dir")).unwrap().sync_all().unwrap();
+    });
+}
+
+#[test]
+fn an_append_with_o_dsync_reaches_the_disk() {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let Some(mount) = Mount::new() else { return };
+    let mut options = File::options();
+    options
+        .append(true)
+        .create(true)
+        .custom_flags(libc::O_DSYNC);
+    let mut file = options.open(mount.path().join("log")).unwrap();
+    check_syncs("O_DSYNC", &mount, &["meta.db-wal"], |_| {
+        file.write_all(&[7; 4096]).unwrap();
+    });
+}
+
+#[test]
+fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
+    let Some(mount) = Mount::new() else { return };
+    let mut file = File::create_new(mount.path().join("file")).unwrap();
+    file.write_all(&[7; 300_000]).unwrap();
+    let inject = "inject=fsync,fdatasync:error=EIO";
+    let trace = Trace::attach(&mount, "inject", &["trace=fsync,fdatasync", inject]);
+    assert!(file.sync_all().is_err(), "the disk failed, fsync did not");
+    drop(trace);
+    // The disk works again, but what it lost nobody can write again: success would be a lie.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(
+        file.sync_all().is_err(),
+        "the retry claims that the bytes are safe"
+    );
+    drop(file);
+    mount.remount();
+    let file = File::create_new(mount.path().join("another")).unwrap();
+    file.sync_all().unwrap();
+}
+
+#[test]
+fn readers_go_on_while_their_file_is_removed() {
+    let Some(mount) = Mount::new() else { return };
+    let path = mount.path().join("file");
+    let bytes = crate::harness::Random::new(8).bytes(8 << 20);
+    fs::write(&path, &bytes).unwrap();
+    let file = File::open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    for round in 0..5_u64 {
+        fs::write(mount.path().join(format!("other-{round}")), &bytes[1..]).unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let mut found = vec![0; bytes.len()];
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut found, 0).unwrap();
+        assert!(found == bytes, "other bytes in round {round}");
+    }
+}

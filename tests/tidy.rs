@@ -1,0 +1,198 @@
+//! Holds the code to its layout: layers, one owner for each outside crate, a `//!` on every file.
+//!
+//! An error names the file and the rule. The rules are the tables below; `docs/architecture.md` has the
+//! reasons.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each layer and the layers it may import. `cli` reaches FUSE through `server` only.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("types", &[]),
+    ("chunks", &["types"]),
+    ("meta", &["types"]),
+    ("volume", &["types", "chunks", "meta"]),
+    ("fuse", &["types", "volume"]),
+    ("control", &["types"]),
+    ("server", &["types", "chunks", "volume", "fuse", "control"]),
+    ("docker", &["types", "control", "cli"]),
+    ("cli", &["types", "chunks", "volume", "server", "control"]),
+];
+
+/// Outside crates that belong to some layers only: nobody else names them.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("fuser", &["fuse"]),
+    ("rusqlite", &["meta"]),
+    ("clap", &["cli", "main"]),
+    ("clap_complete", &["cli"]),
+    ("env_logger", &["cli", "server", "main"]),
+    ("blake3", &["chunks", "types"]),
+    ("crc32c", &["chunks"]),
+    ("jiff", &["cli", "types", "volume"]),
+    ("signal_hook", &["server", "cli"]),
+    ("uuid", &["volume"]),
+];
+
+const LINES_MAX: usize = 600;
+
+/// What is wrong with a file, by its path below the crate's root.
+fn complaints(path: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rule = |broken: bool, rule: String| {
+        if broken {
+            found.push(format!("{path}: {rule}"));
+        }
+    };
+    rule(
+        !text.starts_with("//!"),
+        "the file must open with `//!`".to_owned(),
+    );
+    rule(
+        path.ends_with("/mod.rs"),
+        "name the file after its module, not mod.rs".to_owned(),
+    );
+    let code = code_of(text);
+    for word in ["todo!", "unimplemented!"] {
+        rule(code.contains(word), format!("no `{word}`"));
+    }
+    let Some(layer) = layer_of(path) else {
+        return found;
+    };
+    let lines = text.lines().count();
+    rule(
+        lines > LINES_MAX,
+        format!("{lines} lines, at most {LINES_MAX}"),
+    );
+    for (other, _) in LAYERS {
+        let allowed = LAYERS.iter().find(|(name, _)| *name == layer);
+        let allowed = allowed.is_none_or(|(_, below)| below.contains(other)) || *other == layer;
+        rule(
+            !allowed && imports(&code, other),
+            format!("`{layer}` must not import `{other}`"),
+        );
+    }
+    for (krate, owners) in OWNERS {
+        let named = ["use ", "(", "<", " ", "&", "!", "[", ",", "{", "\n"]
+            .iter()
+            .any(|before| code.contains(&format!("{before}{krate}::")));
+        let broken = named && !owners.contains(&layer);
+        rule(
+            broken,
+            format!("only {owners:?} may use the crate `{krate}`, not `{layer}`"),
+        );
+    }
+    found
+}
+
+/// The first component below `src`, without `.rs`; nothing for tests and benches, which may use all.
+fn layer_of(path: &str) -> Option<&str> {
+    let first = path.strip_prefix("src/")?.split('/').next()?;
+    Some(first.strip_suffix(".rs").unwrap_or(first))
+}
+
+/// Whether `code` names the layer: `crate::x`, `crate::{.., x::..}`, `cask::x` or `super::super::x`.
+fn imports(code: &str, layer: &str) -> bool {
+    let direct = [format!("crate::{layer}"), format!("cask::{layer}")];
+    let is_end = |rest: &str| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_');
+    let named = |text: &str| code.split(text).skip(1).any(is_end);
+    let grouped = code.split("crate::{").skip(1).any(|rest| {
+        let group = rest.split(';').next().unwrap_or_default();
+        group
+            .split([',', '{', '}', ' ', '\n'])
+            .any(|part| part.split("::").next() == Some(layer))
+    });
+    direct.iter().any(|text| named(text)) || grouped
+}
+
+/// The text without its comments, so that prose may name anything.
+fn code_of(text: &str) -> String {
+    let code = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default());
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// All `.rs` files below `dir`.
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_keeps_the_rules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for dir in ["src", "tests", "benches"] {
+        rust_files(&root.join(dir), &mut files);
+    }
+    assert!(files.len() > 20, "the sources were not found: {files:?}");
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| !file.ends_with("tests/tidy.rs")) {
+        let path = file.strip_prefix(root).unwrap().to_str().unwrap();
+        found.extend(complaints(path, &fs::read_to_string(file).unwrap()));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_checker_finds_each_kind_of_fault() {
+    let find = |path: &str, text: &str, expected: &str| {
+        let found = complaints(path, &format!("//! Doc.\n{text}"));
+        assert!(
+            found.iter().any(|line| line.contains(expected)),
+            "{path} {text:?}: {found:?}"
+        );
+        assert!(found.iter().all(|line| line.starts_with(path)), "{found:?}");
+    };
+    find(
+        "src/meta/tx.rs",
+        "use crate::volume::Volume;",
+        "`meta` must not import `volume`",
+    );
+    find(
+        "src/control.rs",
+        "use crate::{types::Ino, volume};",
+        "`control` must not import `volume`",
+    );
+    find(
+        "src/cli/mount.rs",
+        "use crate::fuse;",
+        "`cli` must not import `fuse`",
+    );
+    find(
+        "src/volume.rs",
+        "fn f(c: &rusqlite::Connection) {}",
+        "crate `rusqlite`, not `volume`",
+    );
+    find(
+        "src/volume/ops.rs",
+        "use fuser::Errno;",
+        "crate `fuser`, not `volume`",
+    );
+    find("src/types.rs", &"\n".repeat(700), "lines, at most 600");
+    find("src/chunks/mod.rs", "", "not mod.rs");
+    find("src/chunks.rs", "fn f() { todo!() }", "no `todo!`");
+    assert_eq!(
+        complaints("tests/x.rs", "fn f() {}"),
+        ["tests/x.rs: the file must open with `//!`"]
+    );
+    assert_eq!(
+        complaints(
+            "src/fuse/a.rs",
+            "//! Doc.\nuse crate::volume;\nuse fuser::Errno;"
+        ),
+        [""; 0]
+    );
+    assert_eq!(
+        complaints("src/meta/a.rs", "//! Doc.\n// crate::volume is above.\n"),
+        [""; 0]
+    );
+}
