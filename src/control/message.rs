@@ -62,7 +62,7 @@ pub struct Status {
     /// The server's process id.
     pub pid: u32,
     /// The volume's identity.
-    pub uuid: uuid::Uuid,
+    pub uuid: String,
     /// Where the server is in its life.
     pub phase: Phase,
     /// `st_dev` of the superblock it serves, while it does.

@@ -25,7 +25,8 @@ use super::record::Record;
 use super::{Error, Result, requests};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status};
 use crate::fuse::Connection;
-use crate::volume::{Volume, store};
+use crate::volume::Volume;
+use crate::volume::store::DirLock;
 
 /// A volume's server, before it serves.
 pub struct Server {
@@ -48,7 +49,7 @@ enum State {
 /// What the threads of a server share.
 pub(super) struct Shared {
     dir: PathBuf,
-    uuid: uuid::Uuid,
+    uuid: String,
     /// Read-locked during requests, so that closing waits for those under way.
     volume: RwLock<Option<Arc<Volume>>>,
     state: Mutex<State>,
@@ -70,7 +71,7 @@ impl Server {
         let (sender, events) = mpsc::channel();
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
-            uuid: volume.config().uuid,
+            uuid: volume.config().uuid.to_string(),
             volume: RwLock::new(Some(Arc::new(volume))),
             state: Mutex::new(State::Waiting),
             events: sender,
@@ -124,7 +125,7 @@ impl Shared {
         };
         Status {
             pid: std::process::id(),
-            uuid: self.uuid,
+            uuid: self.uuid.clone(),
             phase,
             device,
         }
@@ -218,7 +219,7 @@ impl Shared {
     /// Removes what only a running server needs. The lock, taken again, keeps a next server's files
     /// from being taken for ours.
     fn clear_away(&self) {
-        let Ok(Some(_lock)) = store::try_lock(&self.dir) else {
+        let Ok(_lock) = DirLock::take(&self.dir) else {
             return;
         };
         let socket = fs::remove_file(self.dir.join(control::SOCKET));

@@ -210,7 +210,7 @@ fn configurations_that_cannot_be_used() {
 #[test]
 fn volumes_that_are_open_elsewhere() {
     let bench = Bench::with_volume();
-    let lock = cask::volume::store::try_lock(&bench.volume_dir("db")).unwrap();
+    let lock = cask::volume::store::DirLock::take(&bench.volume_dir("db")).unwrap();
     let in_use = ["volume \"db\" is open in another process", "wait for it"];
     refused(&bench, &["rm", "db"], 5, &in_use);
     refused(&bench, &["rename", "db", "other"], 5, &in_use);

@@ -154,7 +154,7 @@ fn a_bare_root_directory_holds_no_mount_before_the_volume_is_open() {
         return;
     }
     let bench = Bench::with_volume();
-    let lock = cask::volume::store::try_lock(&bench.volume_dir("db")).unwrap();
+    let lock = cask::volume::store::DirLock::take(&bench.volume_dir("db")).unwrap();
     let before = bench.inventory();
     bench
         .run(&["mount", "db", "--create", "fresh/mountpoint"])

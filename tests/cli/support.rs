@@ -121,7 +121,7 @@ impl Bench {
     pub(crate) fn wait_until_closed(&self, volume: &str) {
         let dir = self.volume_dir(volume);
         wait_for("the volume is closed", || {
-            cask::volume::store::try_lock(&dir).unwrap().is_some()
+            cask::volume::store::DirLock::take(&dir).is_ok()
         });
     }
 }

@@ -13,11 +13,7 @@ fn the_volume_is_closed_when_umount_returns() {
     let bench = Bench::with_mount();
     bench.run(&["umount", "mnt"]).succeeds();
     assert!(bench.mounts().is_empty());
-    assert!(
-        cask::volume::store::try_lock(&bench.volume_dir("db"))
-            .unwrap()
-            .is_some()
-    );
+    assert!(cask::volume::store::DirLock::take(&bench.volume_dir("db")).is_ok());
     assert!(!bench.volume_dir("db").join("control.sock").exists());
     bench.run(&["rm", "db"]).succeeds();
 }
