@@ -45,23 +45,31 @@ fn take(mount: &Mount, how: How) -> Result<()> {
 }
 
 fn settle(mut client: Client, device: Option<Device>, how: How) -> Result<()> {
-    if device.is_some_and(|device| mounts_of(device).is_ok_and(|mounts| !mounts.is_empty())) {
-        return sync(&mut client);
-    }
     let since = Instant::now();
-    while !has_ended(&mut client, patience(how))? {
-        if since.elapsed() < patience(how) || !is_serving(&mut client)? {
-            continue;
+    loop {
+        if is_mounted_here(device)? {
+            return sync(&mut client);
         }
-        sync(&mut client)?;
-        return match how {
-            How::Lazily => Ok(()),
-            How::IfUnused => Err(Error::HeldElsewhere {
-                holders: device.map(namespaces_holding).unwrap_or_default(),
-            }),
-        };
+        if has_ended(&mut client, patience(how))? {
+            return Ok(());
+        }
+        if since.elapsed() >= patience(how) && is_serving(&mut client)? {
+            break;
+        }
     }
-    Ok(())
+    sync(&mut client)?;
+    match how {
+        // Somebody may just have mounted it again.
+        _ if is_mounted_here(device)? => Ok(()),
+        How::Lazily => Ok(()),
+        How::IfUnused => Err(Error::HeldElsewhere {
+            holders: device.map(namespaces_holding).unwrap_or_default(),
+        }),
+    }
+}
+
+fn is_mounted_here(device: Option<Device>) -> Result<bool> {
+    device.map_or(Ok(false), |device| Ok(!mounts_of(device)?.is_empty()))
 }
 
 /// How long the server of a volume may live on after its last mount here, before we ask who has it.

@@ -3,6 +3,7 @@
 //! Every test has a root and mountpoints of its own in a temporary directory, and takes its mounts down
 //! when it ends, also when it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod bad_input;
 mod helper;

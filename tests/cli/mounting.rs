@@ -188,6 +188,32 @@ fn many_mounts_at_once_end_in_one_server() {
 }
 
 #[test]
+fn mounts_and_unmounts_at_once_all_succeed() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    let names: Vec<String> = (0..3).map(|i| format!("m{i}")).collect();
+    names
+        .iter()
+        .for_each(|name| fs::create_dir(bench.path(name)).unwrap());
+    let bench = &bench;
+    std::thread::scope(|scope| {
+        for name in &names {
+            scope.spawn(move || {
+                for round in 0..25 {
+                    bench.run(&["mount", "db", name]).succeeds();
+                    File::create(bench.path(&format!("{name}/{name}-{round}"))).unwrap();
+                    bench.run(&["umount", name]).succeeds();
+                }
+            });
+        }
+    });
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+    assert_eq!(fs::read_dir(bench.path("mnt")).unwrap().count(), 75);
+}
+
+#[test]
 fn a_path_longer_than_a_socket_address_works() {
     if !can_mount() {
         return;

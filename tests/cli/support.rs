@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cask::server::mounts::{Mount, read_table};
+use cask::volume::store::DirLock;
 use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
@@ -120,16 +121,30 @@ impl Bench {
     #[track_caller]
     pub(crate) fn wait_until_closed(&self, volume: &str) {
         let dir = self.volume_dir(volume);
-        wait_for("the volume is closed", || {
-            cask::volume::store::DirLock::take(&dir).is_ok()
-        });
+        wait_for("the volume is closed", || DirLock::take(&dir).is_ok());
     }
 }
 
 impl Drop for Bench {
     fn drop(&mut self) {
         for mount in self.mounts().iter().rev() {
-            drop(unmount(&mount.mountpoint, UnmountFlags::DETACH));
+            if let Err(e) = unmount(&mount.mountpoint, UnmountFlags::DETACH) {
+                eprintln!("{} stays mounted: {e}", mount.mountpoint.display());
+            }
+        }
+        // A server that is still closing would put files into the directory that is being removed.
+        let since = Instant::now();
+        let volumes = fs::read_dir(self.path("root/volumes"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        for volume in volumes
+            .map(|volume| volume.path())
+            .filter(|path| path.is_dir())
+        {
+            while DirLock::take(&volume).is_err() && since.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }
