@@ -14,8 +14,7 @@ mod store;
 
 pub use cut::{Piece, cut};
 pub use error::Error;
-pub use pages::{PAGE_BYTES, PageSums};
-pub use record::{Codec, Location, NewChunk};
+pub use record::NewChunk;
 pub use scan::{ScannedChunk, scan};
 pub use segment::SEGMENT_BYTES_MAX;
 pub use store::{ChunkStore, SyncMark};

@@ -7,7 +7,9 @@ mod chunk;
 mod ino;
 mod mode;
 mod name;
+mod stored;
 mod time;
+mod volume_id;
 mod volume_name;
 
 pub use attr::{Attr, Caller, FileKind, NewNode, SetAttr, SetTime};
@@ -17,7 +19,9 @@ pub use mode::{
     ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID, without_set_id, without_set_id_on_write,
 };
 pub use name::{Name, NameBuf, NameError};
+pub use stored::{Codec, Location, PageSums};
 pub use time::Timestamp;
+pub use volume_id::VolumeId;
 pub use volume_name::{VolumeName, VolumeNameError};
 
 /// The largest file offset and size: `2^63 - 1`, `loff_t`'s maximum.

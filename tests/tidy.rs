@@ -30,7 +30,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("crc32c", &["chunks"]),
     ("jiff", &["cli", "types", "volume"]),
     ("signal_hook", &["server", "cli"]),
-    ("uuid", &["volume"]),
+    ("uuid", &["types"]),
 ];
 
 const LINES_MAX: usize = 600;

@@ -2,49 +2,32 @@
 
 use std::ops::Range;
 
+use crate::types::PageSums;
+
 /// Bytes that one checksum covers; the last page of a chunk may be shorter.
-pub const PAGE_BYTES: usize = 4096;
+pub(super) const PAGE_BYTES: usize = 4096;
 
-/// CRC-32C of each page of a chunk's plaintext, four little-endian bytes each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PageSums(Box<[u8]>);
+/// The checksums of these bytes.
+#[must_use]
+pub(super) fn sums_of(data: &[u8]) -> PageSums {
+    let sums = data
+        .chunks(PAGE_BYTES)
+        .flat_map(|page| crc32c::crc32c(page).to_le_bytes());
+    PageSums::from_bytes(sums.collect::<Vec<_>>())
+}
 
-impl PageSums {
-    /// The sums of these bytes.
-    #[must_use]
-    pub fn of(data: &[u8]) -> Self {
-        let sums = data
-            .chunks(PAGE_BYTES)
-            .flat_map(|page| crc32c::crc32c(page).to_le_bytes());
-        Self(sums.collect())
-    }
-
-    /// Sums that were stored before.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.into())
-    }
-
-    /// The sums as they are stored.
-    #[must_use]
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// The first page from `first` on whose bytes in `data` do not have the stored sum. `data` holds
-    /// whole pages, but for the chunk's last one.
-    #[must_use]
-    pub fn first_bad_page(&self, first: usize, data: &[u8]) -> Option<usize> {
-        let bad = |(i, page): (usize, &[u8])| {
-            let at = (first + i) * 4;
-            let stored = self.0.get(at..at + 4);
-            stored != Some(&crc32c::crc32c(page).to_le_bytes())
-        };
-        data.chunks(PAGE_BYTES)
-            .enumerate()
-            .position(bad)
-            .map(|i| first + i)
-    }
+/// The first page from `first` on whose bytes in `data` do not have the stored sum. `data` holds whole
+/// pages, but for the chunk's last one.
+#[must_use]
+pub(super) fn first_bad_page(sums: &PageSums, first: usize, data: &[u8]) -> Option<usize> {
+    let bad = |(i, page): (usize, &[u8])| {
+        let at = (first + i) * 4;
+        sums.as_bytes().get(at..at + 4) != Some(&crc32c::crc32c(page).to_le_bytes())
+    };
+    data.chunks(PAGE_BYTES)
+        .enumerate()
+        .position(bad)
+        .map(|i| first + i)
 }
 
 /// The range widened to whole pages of a chunk of `chunk_len` bytes.
@@ -61,12 +44,12 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_found_in_its_page() {
         let mut data = vec![1; 10_000];
-        let sums = PageSums::of(&data);
-        assert_eq!(sums.first_bad_page(0, &data), None);
+        let sums = sums_of(&data);
+        assert_eq!(first_bad_page(&sums, 0, &data), None);
         data[9_999] ^= 1;
-        assert_eq!(sums.first_bad_page(0, &data), Some(2));
-        assert_eq!(sums.first_bad_page(1, &data[4096..8192]), None);
-        assert_eq!(sums.first_bad_page(3, &data[..10]), Some(3));
+        assert_eq!(first_bad_page(&sums, 0, &data), Some(2));
+        assert_eq!(first_bad_page(&sums, 1, &data[4096..8192]), None);
+        assert_eq!(first_bad_page(&sums, 3, &data[..10]), Some(3));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! A record says all about its chunk, so that the chunk table can be made again from the segments.
 
-use super::PageSums;
-use crate::types::{ChunkHash, SegmentId};
+use super::pages::sums_of;
+use crate::types::{ChunkHash, Codec, PageSums, SegmentId};
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 64;
@@ -27,47 +27,6 @@ const HASH_AT: usize = 16;
 const PAYLOAD_SUM_AT: usize = HASH_AT + ChunkHash::LEN;
 const HEADER_SUM_AT: usize = HEADER_LEN - 4;
 
-/// How a chunk's stored bytes relate to its plaintext.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codec {
-    /// They are the plaintext.
-    Plain,
-}
-
-impl Codec {
-    /// The number that stands for it on disk.
-    #[must_use]
-    pub const fn to_raw(self) -> u8 {
-        match self {
-            Self::Plain => 0,
-        }
-    }
-
-    /// The codec of this number, if this cask knows it.
-    #[must_use]
-    pub const fn from_raw(raw: u8) -> Option<Self> {
-        match raw {
-            0 => Some(Self::Plain),
-            _ => None,
-        }
-    }
-}
-
-/// Where a chunk's stored bytes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Location {
-    /// The segment.
-    pub segment: SegmentId,
-    /// Where in the segment's file the stored bytes begin.
-    pub offset: u64,
-    /// Bytes of plaintext.
-    pub len: u32,
-    /// Bytes stored.
-    pub stored_len: u32,
-    /// How they are stored.
-    pub codec: Codec,
-}
-
 /// A chunk that is ready to be stored.
 #[derive(Debug, Clone)]
 pub struct NewChunk<'a> {
@@ -85,7 +44,7 @@ impl<'a> NewChunk<'a> {
     pub fn of(data: &'a [u8]) -> Self {
         Self {
             hash: ChunkHash::of(data),
-            sums: PageSums::of(data),
+            sums: sums_of(data),
             data,
         }
     }

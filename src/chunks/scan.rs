@@ -5,9 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::pages::sums_of;
 use super::record::{self, RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
-use super::{Codec, Error, Location, PageSums, Result, segment};
-use crate::types::{ChunkHash, SegmentId};
+use super::{Error, Result, segment};
+use crate::types::{ChunkHash, Codec, Location, PageSums, SegmentId};
 
 const WINDOW_BYTES: usize = 64 * 1024;
 
@@ -127,7 +128,7 @@ fn read_record(
             stored_len: header.stored_len,
             codec: header.codec,
         },
-        sums: PageSums::of(&plain),
+        sums: sums_of(&plain),
     }))
 }
 
@@ -160,7 +161,7 @@ mod tests {
         scan(dir.path(), SegmentId::from_raw(1), |c| found.push(c)).unwrap();
         let expected: Vec<_> = (0..places.len())
             .filter(|i| ![7, 20].contains(i))
-            .map(|i| (places[i], ChunkHash::of(&datas[i]), PageSums::of(&datas[i])))
+            .map(|i| (places[i], ChunkHash::of(&datas[i]), sums_of(&datas[i])))
             .collect();
         let found: Vec<_> = found.into_iter().map(|c| (c.at, c.hash, c.sums)).collect();
         assert_eq!(found, expected);

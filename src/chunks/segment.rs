@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::record::{self, Location, NewChunk, RecordHeader};
-use super::record::{Codec, RECORD_ALIGN, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
+use super::record::{self, NewChunk, RecordHeader};
+use super::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use super::{Error, Result};
-use crate::types::SegmentId;
+use crate::types::{Codec, Location, SegmentId};
 
 /// A segment is full when the next record would end past this many bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;

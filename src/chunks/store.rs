@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::pages::widen;
+use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::segment::{self, OpenSegment};
-use super::{Codec, Error, Location, NewChunk, PAGE_BYTES, PageSums, Result, durable};
-use crate::types::SegmentId;
+use super::{Error, NewChunk, Result, durable};
+use crate::types::{Codec, Location, PageSums, SegmentId};
 
 /// Segment files kept open for reading.
 const READERS_MAX: usize = 256;
@@ -163,7 +163,7 @@ impl ChunkStore {
                 });
             }
         }
-        match sums.first_bad_page(pages.start / PAGE_BYTES, out) {
+        match first_bad_page(sums, pages.start / PAGE_BYTES, out) {
             None => Ok(()),
             Some(_) => Err(Self::corrupt(at, "a page's checksum does not match")),
         }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::VolumeId;
+
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 1;
 
@@ -62,7 +64,7 @@ pub struct Status {
     /// The server's process id.
     pub pid: u32,
     /// The volume's identity.
-    pub uuid: String,
+    pub uuid: VolumeId,
     /// Where the server is in its life.
     pub phase: Phase,
     /// `st_dev` of the superblock it serves, while it does.

@@ -3,8 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Error, Result, Session, WriteTx};
-use crate::chunks::{Codec, Location, PageSums};
-use crate::types::{ChunkHash, ChunkId, SegmentId};
+use crate::types::{ChunkHash, ChunkId, Codec, Location, PageSums, SegmentId};
 
 const FIND: &str = "SELECT id FROM chunk WHERE hash = ?1 AND shared = 1";
 const INSERT: &str = "

@@ -6,8 +6,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::chunk::read_place;
 use super::{Error, Result, Session, WriteTx};
-use crate::chunks::{Location, PageSums};
-use crate::types::{ChunkId, Epoch, Ino};
+use crate::types::{ChunkId, Epoch, Ino, Location, PageSums};
 
 // An extent that begins before the range may reach into it: it is the last one that begins there.
 macro_rules! overlapping {

@@ -25,6 +25,7 @@ use super::record::Record;
 use super::{Error, Result, requests};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status};
 use crate::fuse::Connection;
+use crate::types::VolumeId;
 use crate::volume::Volume;
 use crate::volume::store::DirLock;
 
@@ -49,7 +50,7 @@ enum State {
 /// What the threads of a server share.
 pub(super) struct Shared {
     dir: PathBuf,
-    uuid: String,
+    uuid: VolumeId,
     /// Read-locked during requests, so that closing waits for those under way.
     volume: RwLock<Option<Arc<Volume>>>,
     state: Mutex<State>,
@@ -71,7 +72,7 @@ impl Server {
         let (sender, events) = mpsc::channel();
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
-            uuid: volume.config().uuid.to_string(),
+            uuid: volume.config().uuid,
             volume: RwLock::new(Some(Arc::new(volume))),
             state: Mutex::new(State::Waiting),
             events: sender,
@@ -125,7 +126,7 @@ impl Shared {
         };
         Status {
             pid: std::process::id(),
-            uuid: self.uuid.clone(),
+            uuid: self.uuid,
             phase,
             device,
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::ChunkBytes;
+use crate::types::{ChunkBytes, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 1;
@@ -23,7 +23,7 @@ pub struct Config {
     /// On-disk format.
     pub format: u32,
     /// Identity, kept over renames.
-    pub uuid: uuid::Uuid,
+    pub uuid: VolumeId,
     /// When it was created: RFC 3339, UTC.
     pub created: String,
     /// Length at which files are cut into chunks, in bytes.
@@ -50,7 +50,7 @@ impl Config {
     pub fn new(chunk_bytes: ChunkBytes, labels: BTreeMap<String, String>) -> Self {
         Self {
             format: FORMAT,
-            uuid: uuid::Uuid::new_v4(),
+            uuid: VolumeId::random(),
             created: jiff::Timestamp::now().to_string(),
             chunk_bytes: chunk_bytes.get(),
             labels,

@@ -17,7 +17,7 @@ use super::config::{Config, RootOwner};
 pub use super::lock::DirLock;
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::VolumeName;
+use crate::types::{VolumeId, VolumeName};
 
 const STORE_LOCK: &str = ".lock";
 const FRESH: &str = ".new-";
@@ -242,7 +242,7 @@ fn delete(dir: &Path) -> Result<()> {
 }
 
 fn beside(dir: &Path, prefix: &str) -> PathBuf {
-    dir.with_file_name(format!("{prefix}{}", uuid::Uuid::new_v4()))
+    dir.with_file_name(format!("{prefix}{}", VolumeId::random()))
 }
 
 /// Whether this is a name that [`beside`] makes, and nobody's own directory.
@@ -254,7 +254,7 @@ fn is_leftover(path: &Path) -> bool {
     let uuid = name
         .strip_prefix(FRESH)
         .or_else(|| name.strip_prefix(TRASH));
-    uuid.is_some_and(|text| text.parse::<uuid::Uuid>().is_ok())
+    uuid.is_some_and(|text| text.parse::<VolumeId>().is_ok())
 }
 
 #[cfg(test)]
@@ -289,7 +289,7 @@ mod tests {
         ));
         let half = root
             .path()
-            .join(format!("volumes/{FRESH}{}", uuid::Uuid::new_v4()));
+            .join(format!("volumes/{FRESH}{}", VolumeId::random()));
         fs::create_dir(&half).unwrap();
         fs::create_dir(root.path().join("volumes/.new-mine")).unwrap();
         assert_eq!(store.names().unwrap(), [name("a"), name("b")]);

@@ -3,9 +3,9 @@
 use super::core::{Core, Space, inode};
 use super::setattr::{clear, clear_set_id};
 use super::{Error, Result, Volume};
-use crate::chunks::{Location, NewChunk, Piece, cut};
+use crate::chunks::{NewChunk, Piece, cut};
 use crate::meta::{ChunkRow, ExtentRow, Inode, Sharing, WriteTx};
-use crate::types::{Caller, ChunkId, FileKind, Ino, MAX_FILE_BYTES, Timestamp};
+use crate::types::{Caller, ChunkId, FileKind, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
 /// Chunks below this are not looked up by their hash: most of them are overwritten soon, and the index
 /// costs a random page each (design: 61 us against 39 us a random 4 KiB overwrite).

@@ -144,7 +144,7 @@ fn op() -> impl Strategy<Value = Op> {
 /// Bytes that tell their place in the file, and are the same for the same place; zeros for 0.
 fn pattern(offset: u64, len: usize, byte: u8) -> Vec<u8> {
     let at =
-        |i: u64| u8::try_from((offset + i) % 251).unwrap().wrapping_add(1) * byte.min(1) ^ byte;
+        |i: u64| (u8::try_from((offset + i) % 251).unwrap().wrapping_add(1) * byte.min(1)) ^ byte;
     (0..len as u64).map(at).collect()
 }
 

@@ -1,0 +1,62 @@
+//! Where and how a chunk is stored, as the chunk table and the chunk store tell each other.
+
+use super::SegmentId;
+
+/// How a chunk's stored bytes relate to its plaintext.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// They are the plaintext.
+    Plain,
+}
+
+impl Codec {
+    /// The number that stands for it on disk.
+    #[must_use]
+    pub const fn to_raw(self) -> u8 {
+        match self {
+            Self::Plain => 0,
+        }
+    }
+
+    /// The codec of this number, if this cask knows it.
+    #[must_use]
+    pub const fn from_raw(raw: u8) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Plain),
+            _ => None,
+        }
+    }
+}
+
+/// Where a chunk's stored bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Location {
+    /// The segment.
+    pub segment: SegmentId,
+    /// Where in the segment's file the stored bytes begin.
+    pub offset: u64,
+    /// Bytes of plaintext.
+    pub len: u32,
+    /// Bytes stored.
+    pub stored_len: u32,
+    /// How they are stored.
+    pub codec: Codec,
+}
+
+/// CRC-32C of each 4 KiB page of a chunk's plaintext, four little-endian bytes each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageSums(Box<[u8]>);
+
+impl PageSums {
+    /// Sums in this form.
+    #[must_use]
+    pub fn from_bytes(bytes: impl Into<Box<[u8]>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The sums as they are stored.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
