@@ -23,6 +23,9 @@ pub enum Request {
     },
     /// Give me the `/dev/fuse` descriptor, to mount it once more.
     Descriptor,
+    /// Answered at once with [`Answer::Watching`], and when the volume is closed, which may be much later,
+    /// with [`Answer::Closed`] or a fault.
+    AwaitClose,
     /// Do something with the volume.
     Perform {
         /// What to do.
@@ -50,6 +53,10 @@ pub enum Answer {
     Attached,
     /// To [`Request::Descriptor`].
     Descriptor,
+    /// To [`Request::AwaitClose`], first.
+    Watching,
+    /// To [`Request::AwaitClose`], then: everything is safe.
+    Closed,
     /// To [`Op::Sync`].
     Synced,
     /// To [`Op::Usage`].

@@ -20,6 +20,7 @@ use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
 use super::record::Record;
 use super::{Error, Result, requests};
@@ -55,6 +56,7 @@ pub(super) struct Shared {
     volume: RwLock<Option<Arc<Volume>>>,
     state: Mutex<State>,
     events: Sender<Event>,
+    pub(super) farewell: Farewell,
 }
 
 impl Server {
@@ -76,6 +78,7 @@ impl Server {
             volume: RwLock::new(Some(Arc::new(volume))),
             state: Mutex::new(State::Waiting),
             events: sender,
+            farewell: Farewell::default(),
         });
         watch_signals(&shared)?;
         let accepting = Arc::clone(&shared);
@@ -113,7 +116,13 @@ impl Server {
         if let Err(e) = outcome {
             log::error!("the FUSE connection failed: {e}");
         }
-        self.shared.close()
+        let closed = self.shared.close();
+        let failure = closed.as_ref().err().map(|error| Fault {
+            kind: FaultKind::Failed,
+            message: with_causes(error),
+        });
+        self.shared.farewell.announce(failure);
+        closed
     }
 }
 

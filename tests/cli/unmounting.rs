@@ -1,9 +1,11 @@
 //! cask umount: what it waits for, and whom it names.
 
 use std::fs::{self, File};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{Bench, can_mount, run, start, wait_for};
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Bench, Running, can_mount, run, start, wait_for};
 
 #[test]
 fn the_volume_is_closed_when_umount_returns() {
@@ -94,13 +96,7 @@ fn another_mount_namespace_is_named() {
         return;
     }
     let bench = Bench::with_mount();
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "--propagation", "private", "sleep", "1000"]);
-    let other = start(&mut unshare);
-    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
-    wait_for("the namespace is there", || {
-        namespace(&other.id()) != namespace("self")
-    });
+    let other = other_namespace();
     let held = bench.run(&["umount", "db"]);
     held.fails(
         5,
@@ -118,6 +114,51 @@ fn another_mount_namespace_is_named() {
         .fails(5, &["another mount namespace"]);
     drop(other);
     bench.wait_until_closed("db");
+}
+
+#[test]
+fn a_server_that_dies_instead_of_closing_is_no_success() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let server = bench.server_of("db");
+    let other = other_namespace();
+    let mut umount = bench.command(&["umount", "db"]);
+    let umount = umount.stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("it is unmounted here", || bench.mounts().is_empty());
+    kill_process(server, Signal::KILL).unwrap();
+    let outcome = umount.wait_with_output().unwrap();
+    let text = String::from_utf8(outcome.stderr).unwrap();
+    assert_eq!(outcome.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("not closed in order") && text.contains("server.log"),
+        "{text}"
+    );
+    drop(other);
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+}
+
+#[test]
+fn a_mount_that_another_covers_is_left_alone() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let mnt = bench.path("mnt");
+    run(Command::new("mount")
+        .args(["-t", "tmpfs", "cover"])
+        .arg(&mnt))
+    .succeeds();
+    bench
+        .run(&["umount", "db"])
+        .fails(5, &["in use by the mount at", "/mnt"]);
+    bench
+        .run(&["umount", "./mnt"])
+        .fails(1, &["mnt is neither a cask mount nor a volume"]);
+    assert_eq!(bench.mounts().len(), 2);
+    run(Command::new("umount").arg(&mnt)).succeeds();
+    bench.run(&["umount", "db"]).succeeds();
 }
 
 #[test]
@@ -147,4 +188,16 @@ fn umount_8_will_do_and_the_next_mount_waits_for_the_close() {
         bench.run(&["mount", "db", "mnt"]).succeeds();
         assert!(bench.path(&format!("mnt/{round}")).exists());
     }
+}
+
+/// A process in a mount namespace of its own, with copies of all mounts.
+fn other_namespace() -> Running {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "--propagation", "private", "sleep", "1000"]);
+    let other = start(&mut unshare);
+    let command = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    wait_for("the namespace is there", || {
+        command(&other.id()) == "sleep\n"
+    });
+    other
 }
