@@ -8,6 +8,7 @@
 pub mod mounts;
 
 mod error;
+mod farewell;
 mod handle;
 mod life;
 mod mounting;

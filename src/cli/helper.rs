@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::locate::{Root, VolumeRef};
 use super::mount::{Wish, mount};
 use super::options::{Action, Options, Unknown};
-use super::{CliError, Kind, Result, remount};
+use super::{CliError, Kind, Result, logging, remount};
 
 /// What follows the name, if the program was called by such a name.
 pub(super) fn arguments_of(arguments: &[OsString]) -> Option<&[OsString]> {
@@ -19,6 +19,7 @@ pub(super) fn arguments_of(arguments: &[OsString]) -> Option<&[OsString]> {
 }
 
 pub(super) fn run(arguments: &[OsString]) -> Result<()> {
+    logging::start_for_command();
     let call = Call::parse(arguments)?;
     // "sloppy" is how mount(8) says that options may be for others.
     let unknown = if call.is_sloppy {

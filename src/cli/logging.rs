@@ -6,7 +6,8 @@ use log::LevelFilter;
 
 use super::Command;
 
-/// Starts the log. A server tells what it does, a command only what is amiss; `RUST_LOG` overrides.
+/// Starts the log of a server, which tells what it does, or of a command, which only tells what is
+/// amiss. `RUST_LOG` overrides.
 pub(super) fn start(command: &Command) {
     let is_server = match command {
         Command::Serve(_) => true,
@@ -21,23 +22,34 @@ pub(super) fn start(command: &Command) {
         | Command::Sync(_)
         | Command::Completions(_) => false,
     };
-    let mut builder = env_logger::Builder::new();
     if is_server {
-        builder.filter_level(LevelFilter::Info);
-        builder.format(|out, record| {
-            let now = jiff::Timestamp::now();
-            writeln!(out, "{now:.3} {} {}", record.level(), record.args())
-        });
+        start_for_server();
     } else {
-        builder.filter_level(LevelFilter::Warn);
-        builder.format(|out, record| {
-            let level = if record.level() == log::Level::Warn {
-                "warning".to_owned()
-            } else {
-                record.level().as_str().to_ascii_lowercase()
-            };
-            writeln!(out, "cask: {level}: {}", record.args())
-        });
+        start_for_command();
     }
+}
+
+fn start_for_server() {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Info);
+    builder.format(|out, record| {
+        let now = jiff::Timestamp::now();
+        writeln!(out, "{now:.3} {} {}", record.level(), record.args())
+    });
+    builder.parse_default_env().init();
+}
+
+/// Starts the log of a command.
+pub(super) fn start_for_command() {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Warn);
+    builder.format(|out, record| {
+        let level = if record.level() == log::Level::Warn {
+            "warning".to_owned()
+        } else {
+            record.level().as_str().to_ascii_lowercase()
+        };
+        writeln!(out, "cask: {level}: {}", record.args())
+    });
     builder.parse_default_env().init();
 }

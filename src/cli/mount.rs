@@ -15,7 +15,7 @@ use super::{CliError, Kind, Result, output, remount};
 /// Mount a volume; returns when the mount is usable
 ///
 /// A volume can be mounted at any number of places; all show one filesystem, with one cache and the same
-/// locks. Without root, `fusermount3` does the mounting, and a second place is refused.
+/// locks. Without root, `fusermount3` does the mounting: nosuid and nodev always hold, and a second place is refused.
 ///
 /// If the volume's server has died, the mounts that it left are detached first.
 #[derive(Debug, clap::Args)]
@@ -244,6 +244,7 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
         | server::Error::Locked
         | server::Error::Busy { .. }
         | server::Error::HeldElsewhere { .. }
+        | server::Error::NotClosed(_)
         | server::Error::Control(_) => located.explain(error),
     }
 }

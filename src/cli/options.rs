@@ -29,8 +29,20 @@ const HARMLESS: &[&str] = &[
     "loud",
     "silent",
 ];
-/// The same, with something behind them.
-const HARMLESS_PREFIXES: &[&str] = &["x-", "X-", "comment=", "user=", "uhelper=", "helper="];
+/// The same, with something behind them. A remount repeats what the mount table says of the superblock.
+const HARMLESS_PREFIXES: &[&str] = &[
+    "x-",
+    "X-",
+    "comment=",
+    "user=",
+    "uhelper=",
+    "helper=",
+    "user_id=",
+    "group_id=",
+    "rootmode=",
+    "max_read=",
+    "blksize=",
+];
 
 /// What `-o` asks for.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

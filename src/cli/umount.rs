@@ -155,6 +155,19 @@ fn explain(error: server::Error, target: &Target) -> CliError {
             );
             CliError::new(Kind::InUse, message).hint("unmount it there, or end what runs there")
         }
+        server::Error::NotClosed(cause) => {
+            let message = format!(
+                "{} is unmounted, but the volume was not closed in order",
+                target.shown
+            );
+            let dir = target.dir.clone().unwrap_or_default();
+            CliError::new(Kind::Failed, message)
+                .because(cause)
+                .hint(format!(
+                    "see {}; the next mount recovers what had reached the disk",
+                    dir.join("server.log").display()
+                ))
+        }
         server::Error::Volume(_)
         | server::Error::Fault(_)
         | server::Error::Locked

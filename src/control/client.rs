@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use super::{Answer, Device, Fault, Op, Received, Request, Status, Wire, WireError, address};
 
+/// How long a server may take to say who it is, which needs nothing but its attention. Opening the volume
+/// comes before, and may need a recovery.
+const STATUS_PATIENCE: Duration = Duration::from_secs(15);
+
 /// A connection to a volume's server.
 #[derive(Debug)]
 pub struct Client {
@@ -20,6 +24,9 @@ pub enum Error {
     /// The server ended, or was killed.
     #[error("the volume's server has ended")]
     Ended,
+    /// The server takes too long.
+    #[error("the volume's server does not answer")]
+    Silent,
     /// The server says no.
     #[error(transparent)]
     Fault(#[from] Fault),
@@ -35,12 +42,20 @@ impl From<WireError> for Error {
     fn from(error: WireError) -> Self {
         match error {
             WireError::Io(e) if is_end(&e) => Self::Ended,
+            WireError::Io(e) if is_silence(&e) => Self::Silent,
             WireError::Io(_)
             | WireError::TooLong
             | WireError::NotUnderstood(_)
             | WireError::Version(_) => Self::Wire(error),
         }
     }
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 fn is_end(error: &io::Error) -> bool {
@@ -72,7 +87,10 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn status(&mut self) -> Result<Status, Error> {
-        let answer = self.call(Request::Status, None)?.body;
+        self.wire
+            .send(&Request::Status, None)
+            .map_err(WireError::from)?;
+        let answer = self.receive_within(STATUS_PATIENCE)?;
         if let Answer::Status(status) = answer {
             return Ok(status);
         }
@@ -115,6 +133,41 @@ impl Client {
         Ok(answer)
     }
 
+    /// Has the server tell when the volume is closed: [`Self::closed_within`] then waits for that, and
+    /// nothing else can be asked over this connection.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn await_close(&mut self) -> Result<(), Error> {
+        let answer = self.call(Request::AwaitClose, None)?.body;
+        if answer == Answer::Watching {
+            return Ok(());
+        }
+        Err(unexpected(answer))
+    }
+
+    /// Whether the volume was closed within `patience`.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] if it could not be closed in order, [`Error::Ended`] if the server died instead.
+    pub fn closed_within(&mut self, patience: Duration) -> Result<bool, Error> {
+        match self.receive_within(patience) {
+            Err(Error::Silent) => Ok(false),
+            Ok(Answer::Closed) => Ok(true),
+            Ok(other) => Err(unexpected(other)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn receive_within(&mut self, patience: Duration) -> Result<Answer, Error> {
+        let limit =
+            |stream: &UnixStream, limit| stream.set_read_timeout(limit).map_err(WireError::from);
+        limit(self.wire.stream(), Some(patience))?;
+        let received = self.wire.receive()?;
+        limit(self.wire.stream(), None)?;
+        received.map(|received| received.body).ok_or(Error::Ended)
+    }
+
     /// Waits until the server's process is gone, and with it its hold on the volume; says whether
     /// that came true within `patience`.
     ///
@@ -128,14 +181,7 @@ impl Client {
         match outcome {
             Ok(_) => Ok(true),
             Err(e) if is_end(&e) => Ok(true),
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-                ) =>
-            {
-                Ok(false)
-            }
+            Err(e) if is_silence(&e) => Ok(false),
             Err(e) => Err(e),
         }
     }

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::types::VolumeId;
+
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 1;
 
@@ -21,6 +23,9 @@ pub enum Request {
     },
     /// Give me the `/dev/fuse` descriptor, to mount it once more.
     Descriptor,
+    /// Answered at once with [`Answer::Watching`], and when the volume is closed, which may be much later,
+    /// with [`Answer::Closed`] or a fault.
+    AwaitClose,
     /// Do something with the volume.
     Perform {
         /// What to do.
@@ -48,6 +53,10 @@ pub enum Answer {
     Attached,
     /// To [`Request::Descriptor`].
     Descriptor,
+    /// To [`Request::AwaitClose`], first.
+    Watching,
+    /// To [`Request::AwaitClose`], then: everything is safe.
+    Closed,
     /// To [`Op::Sync`].
     Synced,
     /// To [`Op::Usage`].
@@ -62,7 +71,7 @@ pub struct Status {
     /// The server's process id.
     pub pid: u32,
     /// The volume's identity.
-    pub uuid: crate::types::VolumeId,
+    pub uuid: VolumeId,
     /// Where the server is in its life.
     pub phase: Phase,
     /// `st_dev` of the superblock it serves, while it does.

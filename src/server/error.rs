@@ -60,6 +60,9 @@ pub enum Error {
         /// By whom, as far as can be seen.
         holders: Vec<Holder>,
     },
+    /// All mounts are gone, but what the server still had to write may be lost.
+    #[error("the volume was not closed in order")]
+    NotClosed(#[source] control::Error),
     /// The conversation with the server broke down.
     #[error("cannot talk to its server")]
     Control(#[source] control::Error),
@@ -99,6 +102,7 @@ impl Error {
             | Self::NoFuse(_)
             | Self::Busy { .. }
             | Self::HeldElsewhere { .. }
+            | Self::NotClosed(_)
             | Self::Control(_) => false,
         }
     }
@@ -118,9 +122,10 @@ impl From<control::Error> for Error {
         match error {
             control::Error::Fault(fault) if fault.kind == FaultKind::InUse => Self::Locked,
             control::Error::Fault(fault) => Self::Fault(fault),
-            control::Error::Ended | control::Error::Wire(_) | control::Error::Mismatch => {
-                Self::Control(error)
-            }
+            control::Error::Ended
+            | control::Error::Silent
+            | control::Error::Wire(_)
+            | control::Error::Mismatch => Self::Control(error),
         }
     }
 }

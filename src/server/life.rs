@@ -20,13 +20,15 @@ use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
 use super::record::Record;
 use super::{Error, Result, requests};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status};
 use crate::fuse::Connection;
 use crate::types::VolumeId;
-use crate::volume::{Volume, store};
+use crate::volume::Volume;
+use crate::volume::store::DirLock;
 
 /// A volume's server, before it serves.
 pub struct Server {
@@ -54,6 +56,7 @@ pub(super) struct Shared {
     volume: RwLock<Option<Arc<Volume>>>,
     state: Mutex<State>,
     events: Sender<Event>,
+    pub(super) farewell: Farewell,
 }
 
 impl Server {
@@ -75,6 +78,7 @@ impl Server {
             volume: RwLock::new(Some(Arc::new(volume))),
             state: Mutex::new(State::Waiting),
             events: sender,
+            farewell: Farewell::default(),
         });
         watch_signals(&shared)?;
         let accepting = Arc::clone(&shared);
@@ -112,7 +116,13 @@ impl Server {
         if let Err(e) = outcome {
             log::error!("the FUSE connection failed: {e}");
         }
-        self.shared.close()
+        let closed = self.shared.close();
+        let failure = closed.as_ref().err().map(|error| Fault {
+            kind: FaultKind::Failed,
+            message: with_causes(error),
+        });
+        self.shared.farewell.announce(failure);
+        closed
     }
 }
 
@@ -219,7 +229,7 @@ impl Shared {
     /// Removes what only a running server needs. The lock, taken again, keeps a next server's files
     /// from being taken for ours.
     fn clear_away(&self) {
-        let Ok(Some(_lock)) = store::try_lock(&self.dir) else {
+        let Ok(_lock) = DirLock::take(&self.dir) else {
             return;
         };
         let socket = fs::remove_file(self.dir.join(control::SOCKET));

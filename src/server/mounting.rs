@@ -99,10 +99,10 @@ fn clear_dead(dir: &Path) -> Result<()> {
     };
     let detached = detach_dead(record.device).map_err(|error| match error {
         UnmountError::Busy => Error::io(
-            "cannot detach a dead mount",
-            std::io::ErrorKind::ResourceBusy.into(),
+            "cannot detach a mount that a dead server left",
+            std::io::Error::other("another mount covers it"),
         ),
-        UnmountError::Io(e) => Error::io("cannot detach a dead mount", e),
+        UnmountError::Io(e) => Error::io("cannot detach a mount that a dead server left", e),
     })?;
     for mount in detached {
         log::warn!(

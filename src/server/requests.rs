@@ -1,5 +1,6 @@
 //! The serving side of the control socket: a thread a connection.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use rustix::net::sockopt::socket_peercred;
 
 use super::life::Shared;
-use crate::control::{Answer, Fault, FaultKind, Request, Wire, WireError};
+use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
 
 /// How long to wait when no connection can be accepted, as when descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -40,18 +41,39 @@ fn is_welcome(stream: &UnixStream) -> bool {
 /// Serves one connection until its end.
 pub(super) fn serve(stream: UnixStream, shared: &Shared) {
     let mut wire = Wire::new(stream);
-    loop {
-        let (answer, descriptor) = match wire.receive::<Request>() {
-            Ok(Some(received)) => answer(received.body, received.descriptor, shared),
-            Ok(None) | Err(WireError::Io(_)) => return,
-            Err(error) => (refusal(&error), None),
+    while let Some(request) = next(&mut wire) {
+        let served = match request {
+            Ok(received) if received.body == Request::AwaitClose => see_off(&mut wire, shared),
+            Ok(received) => {
+                let (answer, passed) = answer(received.body, received.descriptor, shared);
+                wire.send(&answer, passed.as_ref().map(AsFd::as_fd))
+            }
+            // After this there is no telling where the next request begins.
+            Err(error) => return drop(wire.send(&refusal(&error), None)),
         };
-        let done = matches!(&answer, Answer::Fault(fault) if fault.kind == FaultKind::Refused);
-        let passed = descriptor.as_ref().map(AsFd::as_fd);
-        if wire.send(&answer, passed).is_err() || done {
+        if served.is_err() {
             return;
         }
     }
+}
+
+/// The next request, or why it is none; nothing at the end of the connection.
+fn next(wire: &mut Wire) -> Option<Result<Received<Request>, WireError>> {
+    match wire.receive() {
+        Ok(received) => received.map(Ok),
+        Err(WireError::Io(_)) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
+/// Keeps the asker waiting until the volume is closed.
+fn see_off(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
+    shared.farewell.enter();
+    let told = wire
+        .send(&Answer::Watching, None)
+        .and_then(|()| wire.send(&shared.farewell.listen(), None));
+    shared.farewell.leave();
+    told
 }
 
 fn answer(
@@ -72,6 +94,7 @@ fn answer(
             Ok(fuse) => return (Answer::Descriptor, Some(fuse)),
             Err(fault) => Err(fault),
         },
+        Request::AwaitClose => Ok(Answer::Watching),
         Request::Perform { op } => shared.perform(op),
     };
     (outcome.unwrap_or_else(Answer::Fault), None)

@@ -13,6 +13,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 use super::handle::{fault, with_causes};
 use super::{Error, Result, Server};
 use crate::chunks::durable;
@@ -84,7 +86,17 @@ fn part_from_starter() -> io::Result<UnixStream> {
     rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
     rustix::process::setsid()?;
     rustix::process::chdir("/")?;
+    raise_open_files();
     Ok(starter)
+}
+
+/// Segments and connections are files, and the usual limit is meant for programs that use select(2).
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(e) = setrlimit(Resource::Nofile, limit) {
+        log::warn!("cannot raise the limit of open files: {e}");
+    }
 }
 
 #[expect(unsafe_code, reason = "no library offers close_range")]

@@ -8,20 +8,32 @@ use super::patience::connect;
 use super::{Error, Result, mounts_of};
 use crate::control::{Client, Device, Op, Phase};
 
-/// Takes `mounts`, all of one superblock, away. Theirs is the volume in `dir`, where that is known.
+/// A volume's server, watched while its mounts are taken away.
+struct Watch {
+    server: Client,
+    /// Another connection: this one is silent until the volume is closed.
+    farewell: Client,
+    device: Option<Device>,
+    is_closed: bool,
+}
+
+/// Takes `mounts`, all of one superblock, away. Theirs is the volume in `dir`, where that is known; with
+/// no mounts here, only waits for the volume to be closed.
 ///
 /// # Errors
-/// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`], with all of them gone.
+/// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`] or
+/// [`Error::NotClosed`], with all of them gone.
 pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
-    // Connected beforehand: the end of this connection is the end of the server.
-    let client = dir.map_or(Ok(None), connect)?;
+    let watch = match dir.map(Watch::begin) {
+        // With no mount here the server may just have ended.
+        Some(Err(error)) if mounts.is_empty() && error.is_passing() => None,
+        Some(watch) => watch?,
+        None => None,
+    };
     for mount in mounts.iter().rev() {
         take(mount, how)?;
     }
-    match (client, mounts.first()) {
-        (Some(client), Some(mount)) => settle(client, mount.device, how),
-        _ => Ok(()),
-    }
+    watch.map_or(Ok(()), |watch| watch.settle(how))
 }
 
 fn take(mount: &Mount, how: How) -> Result<()> {
@@ -39,24 +51,76 @@ fn take(mount: &Mount, how: How) -> Result<()> {
     })
 }
 
-fn settle(mut client: Client, device: Device, how: How) -> Result<()> {
-    if !mounts_of(device)?.is_empty() {
-        return sync(&mut client);
+impl Watch {
+    /// Begins before anything is taken away, while the mounts keep the server alive.
+    fn begin(dir: &Path) -> Result<Option<Self>> {
+        let (Some(mut server), Some(mut farewell)) = (connect(dir)?, connect(dir)?) else {
+            return Ok(None);
+        };
+        farewell.await_close()?;
+        let device = server.status()?.device;
+        Ok(Some(Self {
+            server,
+            farewell,
+            device,
+            is_closed: false,
+        }))
     }
-    let since = Instant::now();
-    while !has_ended(&mut client, patience(how))? {
-        if since.elapsed() < patience(how) || !is_serving(&mut client)? {
-            continue;
+
+    fn settle(mut self, how: How) -> Result<()> {
+        let since = Instant::now();
+        loop {
+            if self.is_mounted_here()? {
+                return self.sync();
+            }
+            if self.has_ended(patience(how))? {
+                return Ok(());
+            }
+            if since.elapsed() >= patience(how) && self.is_serving()? {
+                break;
+            }
         }
-        sync(&mut client)?;
-        return match how {
+        self.sync()?;
+        match how {
+            // Somebody may just have mounted it again.
+            _ if self.is_mounted_here()? => Ok(()),
             How::Lazily => Ok(()),
             How::IfUnused => Err(Error::HeldElsewhere {
-                holders: namespaces_holding(device),
+                holders: self.device.map(namespaces_holding).unwrap_or_default(),
             }),
-        };
+        }
     }
-    Ok(())
+
+    fn is_mounted_here(&self) -> Result<bool> {
+        self.device
+            .map_or(Ok(false), |device| Ok(!mounts_of(device)?.is_empty()))
+    }
+
+    fn has_ended(&mut self, patience: Duration) -> Result<bool> {
+        if !self.is_closed {
+            let closed = self.farewell.closed_within(patience);
+            self.is_closed = closed.map_err(Error::NotClosed)?;
+        }
+        let mut ended = || self.farewell.wait_for_end(patience);
+        let waited = if self.is_closed { ended() } else { Ok(false) };
+        waited.map_err(|e| Error::io("cannot wait for the volume's server", e))
+    }
+
+    /// Whether the server still has a mount; if not, it is closing the volume, which may take its time.
+    fn is_serving(&mut self) -> Result<bool> {
+        match self.server.status().map_err(Error::from) {
+            Ok(status) => Ok(status.phase == Phase::Serving),
+            Err(e) if e.is_passing() => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        match self.server.perform(Op::Sync).map_err(Error::from) {
+            Err(e) if e.is_passing() => Ok(()),
+            outcome => outcome.map(|_| ()),
+        }
+    }
 }
 
 /// How long the server of a volume may live on after its last mount here, before we ask who has it.
@@ -64,26 +128,5 @@ fn patience(how: How) -> Duration {
     match how {
         How::IfUnused => Duration::from_secs(3),
         How::Lazily => Duration::from_millis(300),
-    }
-}
-
-fn has_ended(client: &mut Client, patience: Duration) -> Result<bool> {
-    let waited = client.wait_for_end(patience);
-    waited.map_err(|e| Error::io("cannot wait for the volume's server", e))
-}
-
-/// Whether the server still has a mount; if not, it is closing the volume, which may take its time.
-fn is_serving(client: &mut Client) -> Result<bool> {
-    match client.status().map_err(Error::from) {
-        Ok(status) => Ok(status.phase == Phase::Serving),
-        Err(e) if e.is_passing() => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
-fn sync(client: &mut Client) -> Result<()> {
-    match client.perform(Op::Sync).map_err(Error::from) {
-        Err(e) if e.is_passing() => Ok(()),
-        outcome => outcome.map(|_| ()),
     }
 }

@@ -13,14 +13,14 @@ const FILE: &str = "lock";
 
 /// Held while the volume is open; the kernel gives it up when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct DirLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct DirLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl DirLock {
     /// Takes the lock of the volume in `dir`.
     ///
     /// # Errors
     /// [`Error::InUse`] when another process has it; I/O errors.
-    pub(super) fn take(dir: &Path) -> Result<Self> {
+    pub fn take(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let mut options = File::options();
         let file = options

@@ -12,15 +12,13 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::config::{Config, RootOwner};
+pub use super::lock::DirLock;
 use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::{VolumeId, VolumeName};
 
-/// The file whose `flock` whoever has a volume open holds.
-const LOCK: &str = "lock";
 const STORE_LOCK: &str = ".lock";
 const FRESH: &str = ".new-";
 const TRASH: &str = ".trash-";
@@ -199,26 +197,6 @@ pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
     config.store(dir)
 }
 
-/// Takes the lock of the volume in `dir`, until the file is dropped; `None` when another has it.
-///
-/// # Errors
-/// No permission, no such directory.
-pub fn try_lock(dir: &Path) -> io::Result<Option<File>> {
-    let mut options = File::options();
-    let options = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
-    let file = options.open(dir.join(LOCK))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(e) => Err(e.into()),
-    }
-}
-
 /// Bytes that the files below `dir` take on the host. Files that vanish meanwhile count nothing.
 #[must_use]
 pub fn host_bytes(dir: &Path) -> u64 {
@@ -237,14 +215,10 @@ pub fn host_bytes(dir: &Path) -> u64 {
     sizes.sum()
 }
 
-fn lock_closed(dir: &Path) -> Result<File> {
-    match try_lock(dir) {
-        Ok(Some(lock)) => Ok(lock),
-        Ok(None) => Err(Error::InUse {
-            dir: dir.to_owned(),
-        }),
+fn lock_closed(dir: &Path) -> Result<DirLock> {
+    match dir.symlink_metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
-        Err(e) => Err(Error::storage(format!("cannot lock {}", dir.display()), e)),
+        Ok(_) | Err(_) => DirLock::take(dir),
     }
 }
 
@@ -330,7 +304,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::below(root.path());
         store.create(&name("a"), &config(), OWNER).unwrap();
-        let held = try_lock(&store.dir_of(&name("a"))).unwrap().unwrap();
+        let held = DirLock::take(&store.dir_of(&name("a"))).unwrap();
         assert!(matches!(store.remove(&name("a")), Err(Error::InUse { .. })));
         assert!(matches!(
             store.rename(&name("a"), &name("b")),

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
@@ -20,6 +21,8 @@ use crate::control::Device;
 
 /// The mode of a directory (`S_IFDIR`), as the kernel wants to be told of the root.
 const ROOT_MODE: &str = "40000";
+/// The kernel's number for `/dev/fuse`.
+const FUSE_DEVICE: (u32, u32) = (10, 229);
 /// What a cold sequential read needs: with the kernel's 128 KiB it is half as fast.
 const READ_AHEAD_KB: &str = "1024";
 
@@ -33,6 +36,9 @@ pub(in crate::server) struct Staged(OwnedFd);
 /// When it is missing, no FUSE device, or closed to this user.
 pub fn open_fuse() -> io::Result<OwnedFd> {
     let device = File::options().read(true).write(true).open("/dev/fuse")?;
+    if device.metadata()?.rdev() != rustix::fs::makedev(FUSE_DEVICE.0, FUSE_DEVICE.1) {
+        return Err(io::Error::other("it is not the FUSE device"));
+    }
     Ok(device.into())
 }
 

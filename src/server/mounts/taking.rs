@@ -6,7 +6,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
-use super::{Mount, fusermount, is_privileged};
+use super::{Mount, fusermount, is_privileged, topmost_at};
 
 /// How to take a mount away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,11 @@ pub fn flush(mount: &Mount) {
 /// # Errors
 /// See [`UnmountError`].
 pub fn unmount(mount: &Mount, how: How) -> Result<(), UnmountError> {
+    // By its path, only the topmost mount can be taken: it must not be one that covers ours.
+    let topmost = topmost_at(&mount.mountpoint).map_err(UnmountError::Io)?;
+    if topmost.is_some_and(|topmost| topmost.id != mount.id) {
+        return Err(UnmountError::Busy);
+    }
     if !is_privileged() {
         return fusermount::unmount(&mount.mountpoint, how);
     }

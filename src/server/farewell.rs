@@ -1,0 +1,85 @@
+//! The end of a server, told to those who wait for it: whether the volume was closed in order.
+//!
+//! A process that unmounts the last mount must not call the data safe because a process is gone.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::control::{Answer, Fault};
+
+/// How long the process lives on for listeners that are slow to take the news.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How the volume was closed, once it is.
+#[derive(Default)]
+pub(super) struct Farewell {
+    news: Mutex<News>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct News {
+    outcome: Option<Answer>,
+    listeners: usize,
+}
+
+impl Farewell {
+    /// Counts one more listener, who is waited for.
+    pub(super) fn enter(&self) {
+        self.news().listeners += 1;
+    }
+
+    /// A listener waits for the end: [`Answer::Closed`] or a fault.
+    pub(super) fn listen(&self) -> Answer {
+        let wait = |news| {
+            self.changed
+                .wait_while(news, |news: &mut News| news.outcome.is_none())
+        };
+        let news = wait(self.news()).unwrap_or_else(PoisonError::into_inner);
+        news.outcome.clone().unwrap_or(Answer::Closed)
+    }
+
+    /// A listener has taken the news, or gone away.
+    pub(super) fn leave(&self) {
+        self.news().listeners -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Tells everybody, and waits until they know.
+    pub(super) fn announce(&self, failure: Option<Fault>) {
+        let mut news = self.news();
+        news.outcome = Some(failure.map_or(Answer::Closed, Answer::Fault));
+        self.changed.notify_all();
+        let waited = self
+            .changed
+            .wait_timeout_while(news, PATIENCE, |news| news.listeners > 0);
+        if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
+            log::warn!("somebody who waits for the end does not listen");
+        }
+    }
+
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_learn_the_outcome_before_the_end() {
+        let farewell = Farewell::default();
+        farewell.enter();
+        std::thread::scope(|scope| {
+            let listener = scope.spawn(|| {
+                let news = farewell.listen();
+                farewell.leave();
+                news
+            });
+            farewell.announce(None);
+            assert_eq!(listener.join().unwrap(), Answer::Closed);
+        });
+        assert_eq!(farewell.listen(), Answer::Closed, "late ones learn it, too");
+    }
+}

@@ -1,0 +1,309 @@
+//! Everything that can be wrong with a command: the exit code, a message that names the object, the cause
+//! and the next step, and nothing changed.
+
+use std::fs;
+
+use crate::support::{Bench, CASK, can_mount, run};
+
+/// Runs a command that must fail with `code` and these words, and must change nothing.
+#[track_caller]
+fn refused(bench: &Bench, arguments: &[&str], code: i32, words: &[&str]) {
+    let before = (bench.inventory(), bench.mounted());
+    bench.run(arguments).fails(code, words);
+    assert_eq!(
+        (bench.inventory(), bench.mounted()),
+        before,
+        "{arguments:?} changed something"
+    );
+}
+
+#[test]
+fn commands_that_make_no_sense() {
+    let bench = Bench::with_volume();
+    for arguments in [
+        &["frobnicate"][..],
+        &["create"],
+        &["create", "db2", "--chunk-size", "3K"],
+        &["create", "db2", "--mode", "999"],
+        &["create", "db2", "--label", "novalue"],
+        &["ls", "--filter", "size=3"],
+        &["ls", "--format", "csv"],
+        &["mount", "db"],
+        &["set", "db"],
+        &["rm"],
+    ] {
+        refused(&bench, arguments, 2, &["error:"]);
+    }
+}
+
+#[test]
+fn bad_names() {
+    let bench = Bench::with_volume();
+    for name in [".hidden", "a b", "a@b", "", &"a".repeat(201)] {
+        refused(&bench, &["create", name], 2, &["volume name"]);
+        refused(&bench, &["mount", name, "mnt"], 2, &["volume name"]);
+    }
+    refused(&bench, &["rename", "db", "a/b"], 2, &["volume name", "a/b"]);
+    refused(
+        &bench,
+        &["umount", "a@b"],
+        2,
+        &["volume name", "name a mountpoint or a volume"],
+    );
+}
+
+#[test]
+fn volumes_that_do_not_exist() {
+    let bench = Bench::with_volume();
+    let no_volume = ["cask: no volume \"nope\"", "cask create nope"];
+    for arguments in [
+        &["inspect", "nope"][..],
+        &["rm", "nope"],
+        &["rename", "nope", "other"],
+        &["set", "nope", "label.a=b"],
+        &["sync", "nope"],
+        &["umount", "nope"],
+    ] {
+        refused(&bench, arguments, 3, &no_volume);
+    }
+    let hints = ["cask: no volume \"nope\"", "`cask create nope`", "--create"];
+    refused(&bench, &["mount", "nope", "mnt"], 3, &hints);
+    refused(
+        &bench,
+        &["inspect", "./nope"],
+        3,
+        &["./nope", "cask create ./nope"],
+    );
+    refused(&bench, &["umount", "./nope"], 3, &["./nope", "cask ls"]);
+}
+
+#[test]
+fn names_that_are_taken() {
+    let bench = Bench::with_volume();
+    bench.run(&["create", "other"]).succeeds();
+    let taken = ["volume \"db\" exists already", "another name"];
+    refused(&bench, &["create", "db"], 4, &taken);
+    refused(&bench, &["rename", "other", "db"], 4, &taken);
+    fs::create_dir_all(bench.path("full/of")).unwrap();
+    refused(
+        &bench,
+        &["create", "./full"],
+        4,
+        &["./full", "exists already"],
+    );
+}
+
+#[test]
+fn mountpoints_that_are_none() {
+    let bench = Bench::with_volume();
+    let missing = [
+        "volume \"db\"",
+        "missing does not exist",
+        "mkdir missing",
+        "--create",
+    ];
+    refused(&bench, &["mount", "db", "missing"], 1, &missing);
+    fs::File::create(bench.path("file")).unwrap();
+    let no_directory = [
+        "volume \"db\"",
+        "file is not a directory",
+        "name a directory",
+    ];
+    refused(&bench, &["mount", "db", "file"], 1, &no_directory);
+    refused(
+        &bench,
+        &["mount", "--create", "new", "file"],
+        1,
+        &["volume \"new\"", "not a directory"],
+    );
+    refused(
+        &bench,
+        &["mount", "--create", "new", "file/below"],
+        1,
+        &["file/below"],
+    );
+    let unmounted = ["mnt is neither a cask mount nor a volume", "cask ls"];
+    refused(&bench, &["umount", "./mnt"], 1, &unmounted);
+    refused(
+        &bench,
+        &["umount", "db"],
+        1,
+        &["volume \"db\" is not mounted"],
+    );
+    refused(
+        &bench,
+        &["mount", "db", "mnt", "-o", "remount,ro"],
+        1,
+        &["mnt is not a cask mount"],
+    );
+}
+
+#[test]
+fn mount_options_nobody_knows() {
+    let bench = Bench::with_volume();
+    let words = ["unknown mount option \"compress=9\"", "cask mount --help"];
+    refused(
+        &bench,
+        &["mount", "db", "mnt", "-o", "ro,compress=9"],
+        2,
+        &words,
+    );
+    let setting = ["unknown setting \"size=3\"", "label.KEY=VALUE"];
+    refused(&bench, &["set", "db", "size=3"], 2, &setting);
+    let field = ["no field \"Nmae\"", "Name"];
+    refused(&bench, &["ls", "--format", "{{.Nmae}}"], 2, &field);
+}
+
+#[test]
+fn directories_that_are_no_volumes() {
+    let bench = Bench::with_volume();
+    fs::create_dir(bench.path("plain")).unwrap();
+    edit(&bench.path("plain/precious"), "keep me");
+    for arguments in [
+        &["mount", "./plain", "mnt"][..],
+        &["inspect", "./plain"],
+        &["rm", "./plain"],
+        &["sync", "./plain"],
+        &["set", "./plain", "label.a=b"],
+    ] {
+        refused(
+            &bench,
+            arguments,
+            3,
+            &["./plain", "volume.json", "`cask create"],
+        );
+    }
+}
+
+#[test]
+fn configurations_that_cannot_be_used() {
+    let bench = Bench::with_volume();
+    let config = bench.volume_dir("db").join("volume.json");
+    let good = fs::read_to_string(&config).unwrap();
+    edit(&config, &good.replace("\"format\": 1", "\"format\": 99"));
+    refused(
+        &bench,
+        &["mount", "db", "mnt"],
+        1,
+        &["volume \"db\"", "format 99", "newer cask"],
+    );
+    refused(
+        &bench,
+        &["inspect", "db"],
+        1,
+        &["volume \"db\"", "format 99", "newer cask"],
+    );
+    edit(&config, "{ not json");
+    refused(
+        &bench,
+        &["mount", "db", "mnt"],
+        3,
+        &["volume \"db\"", "cannot be understood"],
+    );
+    let listed = bench
+        .run(&["ls", "--format", "{{.Status}}: {{.Error}}"])
+        .succeeds();
+    assert!(listed.out.starts_with("broken: ") && listed.out.contains("volume.json"));
+    bench.run(&["rm", "db"]).succeeds();
+}
+
+#[test]
+fn volumes_that_are_open_elsewhere() {
+    let bench = Bench::with_volume();
+    let lock = cask::volume::store::DirLock::take(&bench.volume_dir("db")).unwrap();
+    let in_use = ["volume \"db\" is open in another process", "wait for it"];
+    refused(&bench, &["rm", "db"], 5, &in_use);
+    refused(&bench, &["rename", "db", "other"], 5, &in_use);
+    refused(&bench, &["sync", "db"], 5, &in_use);
+    let inspected = bench
+        .run(&["inspect", "db", "--format", "{{json .Usage}}"])
+        .succeeds();
+    assert_eq!(inspected.out, "null\n");
+    if can_mount() {
+        refused(&bench, &["mount", "db", "mnt"], 5, &in_use);
+        refused(&bench, &["mount", "db", "mnt", "--foreground"], 5, &in_use);
+    }
+    drop(lock);
+    bench.run(&["rm", "db"]).succeeds();
+}
+
+#[test]
+fn without_the_fuse_device() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    let before = bench.inventory();
+    let words = ["cannot open /dev/fuse", "--device /dev/fuse"];
+    for hide in [
+        "mount --bind /dev/null /dev/fuse",
+        "mount -t tmpfs none /dev",
+    ] {
+        for mount in [
+            "mount db mnt",
+            "mount --create new newmnt",
+            "mount db mnt --foreground",
+        ] {
+            bench
+                .unshared(&format!("{hide} && exec $CASK {mount}"))
+                .fails(1, &words);
+        }
+    }
+    assert_eq!(bench.inventory(), before);
+}
+
+#[test]
+fn without_permission() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    let before = bench.inventory();
+    for arguments in [
+        &["mount", "db", "mnt"][..],
+        &["inspect", "db"],
+        &["rm", "db"],
+        &["ls"],
+    ] {
+        let mut command = crate::rootless::as_nobody(CASK);
+        command
+            .arg("--root")
+            .arg(bench.path("root"))
+            .args(arguments);
+        run(&mut command).fails(1, &["Permission denied", "owner"]);
+    }
+    assert_eq!(bench.inventory(), before);
+}
+
+#[test]
+fn places_that_are_mounts_already() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    bench.run(&["create", "other"]).succeeds();
+    let there = ["volume \"db\" is already mounted at", "another mountpoint"];
+    refused(&bench, &["mount", "db", "mnt"], 5, &there);
+    let occupied = ["is already a cask mount, of \"db\"", "cask umount"];
+    refused(&bench, &["mount", "other", "mnt"], 5, &occupied);
+    let served = ["volume \"db\" is mounted already, served by process"];
+    refused(
+        &bench,
+        &["mount", "db", "missing", "--foreground"],
+        5,
+        &served,
+    );
+    let mounted = ["volume \"db\" is mounted at", "unmount it first"];
+    refused(&bench, &["rm", "db"], 5, &mounted);
+    refused(&bench, &["rm", "-f", "db"], 5, &mounted);
+    refused(&bench, &["rename", "db", "new"], 5, &mounted);
+    refused(&bench, &["create", "db"], 4, &["exists already"]);
+}
+
+fn edit(path: &std::path::Path, text: &str) {
+    use std::io::Write;
+    fs::File::create(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+}

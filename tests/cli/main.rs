@@ -1,0 +1,16 @@
+//! The `cask` program as its users meet it: exit codes, output, mounts.
+//!
+//! Every test has a root and mountpoints of its own in a temporary directory, and takes its mounts down
+//! when it ends, also when it fails.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+mod bad_input;
+mod helper;
+mod lifecycle;
+mod listing;
+mod mounting;
+mod reference;
+mod rootless;
+mod support;
+mod unmounting;

@@ -1,0 +1,168 @@
+//! Without root: mounting through `fusermount3`.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Bench, CASK, Outcome, can_mount, run};
+
+const NOBODY: u32 = 65534;
+
+/// A command that runs as the user nobody.
+pub(crate) fn as_nobody(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    let id = NOBODY.to_string();
+    command.args([
+        "--reuid",
+        &id,
+        "--regid",
+        &id,
+        "--clear-groups",
+        "--",
+        program,
+    ]);
+    command
+}
+
+/// Everybody may open `/dev/fuse`, as udev has it everywhere, for as long as this lives.
+struct OpenDevice {
+    before: Permissions,
+    _turn: File,
+}
+
+impl OpenDevice {
+    fn new() -> Self {
+        let turn = File::create("/tmp/cask-test-fuse.lock").unwrap();
+        turn.lock().unwrap();
+        let before = fs::metadata("/dev/fuse").unwrap().permissions();
+        fs::set_permissions("/dev/fuse", Permissions::from_mode(0o666)).unwrap();
+        let _turn = turn;
+        Self { before, _turn }
+    }
+}
+
+impl Drop for OpenDevice {
+    fn drop(&mut self) {
+        drop(fs::set_permissions("/dev/fuse", self.before.clone()));
+    }
+}
+
+/// A bench that belongs to nobody, with a volume of theirs.
+struct Rootless(Bench, #[expect(dead_code, reason = "a guard")] OpenDevice);
+
+impl Rootless {
+    fn new() -> Self {
+        let bench = Bench::new();
+        for below in ["", "mnt", "mnt2"] {
+            let path = bench.path(below);
+            fs::create_dir_all(&path).unwrap();
+            chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let rootless = Self(bench, OpenDevice::new());
+        rootless.run(&["create", "db"]).succeeds();
+        rootless
+    }
+
+    fn run(&self, arguments: &[&str]) -> Outcome {
+        let mut command = as_nobody(CASK);
+        command
+            .args(arguments)
+            .env("CASK_ROOT", self.0.path("root"));
+        run(command.current_dir(self.0.path("")))
+    }
+
+    fn shell(&self, script: &str) -> Outcome {
+        run(as_nobody("sh")
+            .args(["-c", script])
+            .current_dir(self.0.path("")))
+    }
+}
+
+fn can_mount_rootless() -> bool {
+    if !can_mount() {
+        return false;
+    }
+    if Path::new("/usr/bin/fusermount3").exists() || Path::new("/bin/fusermount3").exists() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "this test needs fusermount3 (package fuse3)"
+    );
+    eprintln!("skipped: this test needs fusermount3 (package fuse3)");
+    false
+}
+
+#[test]
+fn one_mountpoint_works_and_a_second_is_refused_with_the_reason() {
+    if !can_mount_rootless() {
+        return;
+    }
+    let bench = Rootless::new();
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+    let mounts = bench.0.mounts();
+    assert_eq!(
+        (mounts[0].filesystem.as_str(), mounts[0].source.to_str()),
+        ("fuse.cask", Some("db"))
+    );
+    let second = bench.run(&["mount", "db", "mnt2"]);
+    second.fails(
+        5,
+        &["volume \"db\" is already mounted", "fusermount3", "as root"],
+    );
+    bench
+        .run(&["mount", "db", "mnt"])
+        .fails(5, &["is already mounted at"]);
+    let script = "touch -d 2001-02-03 mnt/old && cp -p mnt/old mnt/copy && stat -c %y mnt/copy";
+    assert!(bench.shell(script).succeeds().out.starts_with("2001-02-03"));
+    assert_eq!(
+        bench.run(&["ls", "--format", "{{.Status}}"]).succeeds().out,
+        "mounted\n"
+    );
+    bench.run(&["umount", "mnt"]).succeeds();
+    assert!(bench.0.mounts().is_empty());
+    bench
+        .run(&["mount", "db", "mnt", "--read-only", "-o", "fsname=a\\b"])
+        .succeeds();
+    bench.shell("cat mnt/copy && ! touch mnt/new").succeeds();
+    bench.run(&["umount", "db"]).succeeds();
+    bench.run(&["rm", "db"]).succeeds();
+}
+
+#[test]
+fn a_mount_in_use_and_a_dead_one_are_told_apart() {
+    if !can_mount_rootless() {
+        return;
+    }
+    let bench = Rootless::new();
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+    bench
+        .shell(&format!("cd mnt && {CASK} umount ../mnt"))
+        .fails(5, &["is in use by process"]);
+    let server = bench.0.server_of("db");
+    rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+    assert_eq!(bench.0.mounts().len(), 1);
+    bench.run(&["umount", "db"]).succeeds();
+}
+
+#[test]
+fn another_users_mountpoint_is_refused() {
+    if !can_mount_rootless() {
+        return;
+    }
+    let bench = Rootless::new();
+    fs::create_dir(bench.0.path("roots")).unwrap();
+    let refused = bench.run(&["mount", "db", "roots"]);
+    refused.fails(
+        1,
+        &[
+            "cannot mount volume \"db\"",
+            "roots",
+            "mountpoint of your own",
+        ],
+    );
+    assert!(bench.0.mounts().is_empty());
+    bench.0.wait_until_closed("db");
+}
