@@ -50,7 +50,7 @@ fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
     for name in names {
         // One that was removed meanwhile is not there.
         if let Ok(located) = root.locate(&VolumeRef::Name(name)) {
-            views.push(View::of(&located)?);
+            views.push(View::of(&located));
         }
     }
     views.retain(|view| filters.iter().all(|filter| filter.matches(view)));

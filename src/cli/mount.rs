@@ -153,17 +153,14 @@ impl Hidden {
 #[derive(Default)]
 struct Fresh {
     volume: bool,
-    mountpoint: bool,
+    /// The mountpoint, and what was missing above it.
+    directories: Vec<PathBuf>,
 }
 
 impl Fresh {
     fn make(wish: &Wish<'_>, root: &Root) -> Result<Self> {
         let mut fresh = Self::default();
-        let lacks_mountpoint = match Place::open(wish.mountpoint) {
-            Ok(_) | Err(PlaceError::Dead(_)) => false,
-            Err(PlaceError::Missing(_)) => true,
-            Err(error) => return Err(explain_place(error, wish)),
-        };
+        let directories = missing_directories(wish)?;
         if mounts::is_privileged() {
             mounts::open_fuse().map_err(explain_no_fuse)?;
         }
@@ -175,29 +172,45 @@ impl Fresh {
             }
             Err(e) => return Err(e),
         }
-        if lacks_mountpoint {
-            if let Err(e) = fs::create_dir_all(wish.mountpoint) {
-                fresh.take_back(wish, root);
-                let message = format!("cannot create mountpoint {}", wish.mountpoint.display());
-                return Err(CliError::new(Kind::Failed, message)
-                    .because(e)
-                    .hint("name a place where you may create one"));
-            }
-            fresh.mountpoint = true;
+        let made = directories.iter().rev().try_for_each(fs::create_dir);
+        fresh.directories = directories;
+        if let Err(e) = made {
+            fresh.take_back(wish, root);
+            let message = format!("cannot create mountpoint {}", wish.mountpoint.display());
+            return Err(CliError::new(Kind::Failed, message)
+                .because(e)
+                .hint("name a place where you may create one"));
         }
         Ok(fresh)
     }
 
     fn take_back(&self, wish: &Wish<'_>, root: &Root) {
-        if self.mountpoint
-            && let Err(e) = fs::remove_dir(wish.mountpoint)
-        {
-            let at = wish.mountpoint.display();
-            output::warn(&format!("the new directory {at} stays: {e}"));
+        for directory in &self.directories {
+            match fs::remove_dir(directory) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    let at = directory.display();
+                    output::warn(&format!("the new directory {at} stays: {e}"));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
         if self.volume {
             remove_fresh(wish.volume, root);
         }
+    }
+}
+
+/// The directories to make for the mountpoint, the deepest first.
+fn missing_directories(wish: &Wish<'_>) -> Result<Vec<PathBuf>> {
+    match Place::open(wish.mountpoint) {
+        Ok(_) | Err(PlaceError::Dead(_)) => Ok(Vec::new()),
+        Err(PlaceError::Missing(_)) => {
+            let above = wish.mountpoint.ancestors();
+            let missing = above.take_while(|path| path.symlink_metadata().is_err());
+            let named = missing.filter(|path| !path.as_os_str().is_empty());
+            Ok(named.map(Path::to_owned).collect())
+        }
+        Err(error) => Err(explain_place(error, wish)),
     }
 }
 

@@ -9,7 +9,6 @@ use crate::control::{Phase, Usage};
 use crate::server::{self, Standing, mounts::Mount};
 use crate::volume::{Config, store};
 
-use super::Result;
 use super::locate::Located;
 
 /// What can be told of a volume without opening it.
@@ -88,40 +87,44 @@ pub(super) struct UsageView {
 
 impl View {
     /// Looks at a volume, whatever state it is in.
-    pub(super) fn of(located: &Located) -> Result<Self> {
-        let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-        let config = Config::load(&located.dir);
-        let error = config.as_ref().err().map(ToString::to_string);
-        Ok(Self::assemble(located, &standing, config.ok(), error))
+    pub(super) fn of(located: &Located) -> Self {
+        let config = Config::load(&located.dir).map_err(|e| e.to_string());
+        let standing = server::standing(&located.dir);
+        match (config, standing) {
+            (Ok(config), Ok(standing)) => Self::assemble(located, &standing, config),
+            (Err(error), standing) => {
+                Self::broken(located, &standing.unwrap_or(Standing::Unmounted), error)
+            }
+            (Ok(_), Err(error)) => {
+                let error = located.explain(error).to_string();
+                Self::broken(located, &Standing::Unmounted, error)
+            }
+        }
     }
 
-    fn assemble(
-        located: &Located,
-        standing: &Standing,
-        config: Option<Config>,
-        error: Option<String>,
-    ) -> Self {
-        let status = if config.is_some() {
-            status(standing)
-        } else {
-            Status::Broken
-        };
-        let (created, labels) = match config {
-            Some(config) => (Some(config.created), config.labels),
-            None => (None, BTreeMap::new()),
-        };
+    fn broken(located: &Located, standing: &Standing, error: String) -> Self {
         Self {
             name: located.reference.typed(),
-            status,
-            mountpoints: mounts(standing)
-                .iter()
-                .map(|m| shown(&m.mountpoint))
-                .collect(),
+            status: Status::Broken,
+            mountpoints: mountpoints(standing),
             size: store::host_bytes(&located.dir),
-            created,
-            labels,
+            created: None,
+            labels: BTreeMap::new(),
             dir: shown(&located.dir),
-            error,
+            error: Some(error),
+        }
+    }
+
+    fn assemble(located: &Located, standing: &Standing, config: Config) -> Self {
+        Self {
+            name: located.reference.typed(),
+            status: status(standing),
+            mountpoints: mountpoints(standing),
+            size: store::host_bytes(&located.dir),
+            created: Some(config.created),
+            labels: config.labels,
+            dir: shown(&located.dir),
+            error: None,
         }
     }
 }
@@ -138,7 +141,7 @@ impl Inspection {
             uuid: config.uuid.to_string(),
             format: config.format,
             chunk_bytes: config.chunk_bytes,
-            view: View::assemble(located, standing, Some(config), None),
+            view: View::assemble(located, standing, config),
             server: match standing {
                 Standing::Served(status, _) => Some(ServerView {
                     pid: status.pid,
@@ -189,6 +192,13 @@ fn status(standing: &Standing) -> Status {
             Phase::Closing => Status::Closing,
         },
     }
+}
+
+fn mountpoints(standing: &Standing) -> Vec<String> {
+    mounts(standing)
+        .iter()
+        .map(|mount| shown(&mount.mountpoint))
+        .collect()
 }
 
 fn mounts(standing: &Standing) -> &[Mount] {

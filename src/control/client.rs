@@ -1,15 +1,14 @@
 //! The asking side of the control protocol.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use super::{Answer, Device, Fault, Op, Received, Request, Status, Wire, WireError, address};
 
-/// How long a server may take to say who it is, which needs nothing but its attention. Opening the volume
-/// comes before, and may need a recovery.
+/// How long a server may take to say who it is, which needs nothing but its attention.
 const STATUS_PATIENCE: Duration = Duration::from_secs(15);
 
 /// A connection to a volume's server.
@@ -85,16 +84,20 @@ impl Client {
     /// Asks who the server is and what it does.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// [`Error::Silent`] after a while; see [`Error`].
     pub fn status(&mut self) -> Result<Status, Error> {
         self.wire
             .send(&Request::Status, None)
             .map_err(WireError::from)?;
-        let answer = self.receive_within(STATUS_PATIENCE)?;
-        if let Answer::Status(status) = answer {
-            return Ok(status);
-        }
-        Err(unexpected(answer))
+        self.receive_within(STATUS_PATIENCE).and_then(expect_status)
+    }
+
+    /// Waits until a server that was just started has opened its volume, which may take a recovery.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::Fault`] says why the volume could not be opened.
+    pub fn await_start(&mut self) -> Result<Status, Error> {
+        expect_status(self.call(Request::Status, None)?.body)
     }
 
     /// Hands over a `/dev/fuse` descriptor; returns when the handshake is done.
@@ -198,10 +201,11 @@ impl Client {
     }
 }
 
-impl AsFd for Client {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wire.stream().as_fd()
+fn expect_status(answer: Answer) -> Result<Status, Error> {
+    if let Answer::Status(status) = answer {
+        return Ok(status);
     }
+    Err(unexpected(answer))
 }
 
 fn unexpected(answer: Answer) -> Error {

@@ -45,7 +45,7 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
         .spawn()
         .map_err(cannot)?;
     let mut client = Client::over(ours);
-    client.status()?;
+    client.await_start()?;
     Ok(client)
 }
 

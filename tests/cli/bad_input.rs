@@ -219,12 +219,21 @@ fn volumes_that_are_open_elsewhere() {
         .run(&["inspect", "db", "--format", "{{json .Usage}}"])
         .succeeds();
     assert_eq!(inspected.out, "null\n");
-    if can_mount() {
-        refused(&bench, &["mount", "db", "mnt"], 5, &in_use);
-        refused(&bench, &["mount", "db", "mnt", "--foreground"], 5, &in_use);
-    }
     drop(lock);
     bench.run(&["rm", "db"]).succeeds();
+}
+
+#[test]
+fn volumes_to_mount_that_are_open_elsewhere() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    let lock = cask::volume::store::DirLock::take(&bench.volume_dir("db")).unwrap();
+    let in_use = ["volume \"db\" is open in another process", "wait for it"];
+    refused(&bench, &["mount", "db", "mnt"], 5, &in_use);
+    refused(&bench, &["mount", "db", "mnt", "--foreground"], 5, &in_use);
+    drop(lock);
 }
 
 #[test]

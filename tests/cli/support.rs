@@ -142,7 +142,8 @@ impl Drop for Bench {
             .map(|volume| volume.path())
             .filter(|path| path.is_dir())
         {
-            while DirLock::take(&volume).is_err() && since.elapsed() < Duration::from_secs(5) {
+            let is_served = || matches!(cask::control::connect(&volume), Ok(Some(_)));
+            while is_served() && since.elapsed() < Duration::from_secs(5) {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
