@@ -145,7 +145,7 @@ mod tests {
         let places: Vec<_> = datas
             .iter()
             .map(|data| {
-                let at = store.append(&NewChunk::of(data)).unwrap();
+                let at = store.append(&[&NewChunk::of(data)]).unwrap()[0];
                 store.sync().unwrap();
                 at
             })

@@ -34,6 +34,26 @@ pub(super) fn id_of(file_name: &str) -> Option<SegmentId> {
     u32::from_str_radix(hex, 16).ok().map(SegmentId::from_raw)
 }
 
+/// Bytes that the records of these chunks take, from an aligned place on.
+pub(super) fn bytes_of(chunks: &[&NewChunk<'_>]) -> u64 {
+    let record = |chunk: &&NewChunk<'_>| RECORD_HEADER_BYTES + chunk.data.len() as u64;
+    chunks
+        .iter()
+        .map(|chunk| record(chunk).next_multiple_of(RECORD_ALIGN))
+        .sum()
+}
+
+fn header_of(chunk: &NewChunk<'_>) -> RecordHeader {
+    // A chunk is far below 4 GiB: what it is cut from is one request.
+    let len = u32::try_from(chunk.data.len()).unwrap_or(u32::MAX);
+    RecordHeader {
+        codec: Codec::Plain,
+        len,
+        stored_len: len,
+        hash: chunk.hash,
+    }
+}
+
 /// A segment that takes records.
 #[derive(Debug)]
 pub(super) struct OpenSegment {
@@ -90,51 +110,68 @@ impl OpenSegment {
         self.id
     }
 
-    /// Reserves room for a record of `stored_len` bytes; `None` when the segment is full.
-    pub(super) fn reserve(&self, stored_len: u64) -> Option<u64> {
-        let needed = (RECORD_HEADER_BYTES + stored_len).next_multiple_of(RECORD_ALIGN);
+    /// Reserves room for `bytes` of records; `None` when the segment is full.
+    pub(super) fn reserve(&self, bytes: u64) -> Option<u64> {
         let mut ends = self.ends();
         let at = ends.next;
-        (at + needed <= SEGMENT_BYTES_MAX).then(|| {
-            ends.next = at + needed;
+        (at + bytes <= SEGMENT_BYTES_MAX).then(|| {
+            ends.next = at + bytes;
             at
         })
     }
 
-    /// Writes the chunk's record at `at`, a place that [`Self::reserve`] gave.
+    /// Writes the chunks' records from `at` on, a place that [`Self::reserve`] gave for all of them.
     ///
-    /// A failed write leaves a gap, which readers never see and the scanner steps over.
-    pub(super) fn write(&self, at: u64, chunk: &NewChunk<'_>) -> Result<Location> {
-        let len = u32::try_from(chunk.data.len())
-            .map_err(|e| self.io("append to", io::Error::new(io::ErrorKind::InvalidInput, e)))?;
-        let header = RecordHeader {
-            codec: Codec::Plain,
-            len,
-            stored_len: len,
-            hash: chunk.hash,
-        };
-        self.write_pair(at, &header.encode(), chunk.data)
+    /// One system call for all: the file is locked meanwhile, and whoever waits for it burns time. A failed
+    /// write leaves a gap, which readers never see and the scanner steps over.
+    pub(super) fn write(&self, at: u64, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
+        static PADDING: [u8; record::ALIGN] = [0; record::ALIGN];
+        let headers: Vec<_> = chunks
+            .iter()
+            .map(|chunk| header_of(chunk).encode())
+            .collect();
+        let mut slices = Vec::with_capacity(chunks.len() * 3);
+        let mut locations = Vec::with_capacity(chunks.len());
+        let mut end = at;
+        for (chunk, header) in chunks.iter().zip(&headers) {
+            let padding = usize::try_from(end.next_multiple_of(RECORD_ALIGN) - end).unwrap_or(0);
+            slices.extend([&PADDING[..padding], header, chunk.data].map(IoSlice::new));
+            let offset = end.next_multiple_of(RECORD_ALIGN) + RECORD_HEADER_BYTES;
+            let RecordHeader {
+                codec,
+                len,
+                stored_len,
+                ..
+            } = header_of(chunk);
+            locations.push(Location {
+                segment: self.id,
+                offset,
+                len,
+                stored_len,
+                codec,
+            });
+            end = offset + u64::from(stored_len);
+        }
+        self.write_all(&mut slices, at)
             .map_err(|e| self.io("append to", e))?;
-        let offset = at + RECORD_HEADER_BYTES;
-        self.appended
-            .fetch_add(RECORD_HEADER_BYTES + u64::from(len), Ordering::Release);
-        Ok(Location {
-            segment: self.id,
-            offset,
-            len,
-            stored_len: len,
-            codec: Codec::Plain,
-        })
+        self.appended.fetch_add(end - at, Ordering::Release);
+        Ok(locations)
     }
 
-    fn write_pair(&self, at: u64, header: &[u8], data: &[u8]) -> io::Result<()> {
-        let both = [IoSlice::new(header), IoSlice::new(data)];
-        let done = rustix::io::pwritev(&self.file, &both, at)?;
-        if let Some(rest) = done.checked_sub(header.len()) {
-            return self.file.write_all_at(&data[rest..], at + done as u64);
+    fn write_all(&self, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
+        IoSlice::advance_slices(&mut slices, 0);
+        while !slices.is_empty() {
+            match rustix::io::pwritev(&self.file, slices, at) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(done) => {
+                    IoSlice::advance_slices(&mut slices, done);
+                    at += done as u64;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
         }
-        self.file.write_all_at(&header[done..], at + done as u64)?;
-        self.file.write_all_at(data, at + header.len() as u64)
+        Ok(())
     }
 
     /// Whether anything was appended since the last sync.

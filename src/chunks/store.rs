@@ -78,20 +78,23 @@ impl ChunkStore {
         })
     }
 
-    /// Appends a chunk. It is whole in the file when this returns, and durable after a [`Self::sync`]
-    /// that begins later.
+    /// Appends chunks and returns their places, in order. They are whole in the file when this returns, and
+    /// durable after a [`Self::sync`] that begins later.
     ///
     /// # Errors
     /// I/O errors; nothing then refers to what was written.
-    pub fn append(&self, chunk: &NewChunk<'_>) -> Result<Location> {
-        let (segment, at) = self.reserve(chunk.data.len() as u64)?;
-        segment.write(at, chunk)
+    pub fn append(&self, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
+        if chunks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (segment, at) = self.reserve(segment::bytes_of(chunks))?;
+        segment.write(at, chunks)
     }
 
-    fn reserve(&self, stored_len: u64) -> Result<(Arc<OpenSegment>, u64)> {
+    fn reserve(&self, bytes: u64) -> Result<(Arc<OpenSegment>, u64)> {
         let mut appending = self.appending();
         if let Some(open) = &appending.open
-            && let Some(at) = open.reserve(stored_len)
+            && let Some(at) = open.reserve(bytes)
         {
             return Ok((Arc::clone(open), at));
         }
@@ -101,7 +104,7 @@ impl ChunkStore {
         if let Some(full) = appending.open.replace(Arc::clone(&fresh)) {
             appending.full.push(full);
         }
-        let at = fresh.reserve(stored_len).ok_or_else(|| Error::Io {
+        let at = fresh.reserve(bytes).ok_or_else(|| Error::Io {
             op: "append to",
             path: self.dir.clone(),
             source: io::Error::new(io::ErrorKind::InvalidInput, "larger than a segment"),
@@ -290,7 +293,7 @@ mod tests {
         let (_dir, store) = store();
         let data: Vec<u8> = (0..20_000_u32).map(|i| i.to_le_bytes()[0]).collect();
         let chunk = NewChunk::of(&data);
-        let at = store.append(&chunk).unwrap();
+        let at = store.append(&[&chunk]).unwrap()[0];
         for range in [0..20_000, 0..1, 4095..4097, 8192..12_288, 19_999..20_000] {
             let mut out = vec![0; range.len()];
             store.read(&at, &chunk.sums, range.start, &mut out).unwrap();
@@ -304,7 +307,7 @@ mod tests {
     fn a_flipped_byte_is_an_error_and_other_pages_still_read() {
         let (dir, store) = store();
         let chunk = NewChunk::of(&[9; 10_000]);
-        let at = store.append(&chunk).unwrap();
+        let at = store.append(&[&chunk]).unwrap()[0];
         let path = segment::path_of(dir.path(), at.segment);
         let file = File::options().write(true).open(path).unwrap();
         file.write_all_at(&[8], at.offset + 5000).unwrap();
@@ -317,7 +320,7 @@ mod tests {
     fn readers_go_on_while_their_segment_is_unlinked() {
         let (_dir, store) = store();
         let chunk = NewChunk::of(b"still here");
-        let at = store.append(&chunk).unwrap();
+        let at = store.append(&[&chunk]).unwrap()[0];
         let held = store.reader(at.segment).unwrap();
         store.remove(at.segment).unwrap();
         let mut out = [0; 10];
@@ -335,7 +338,7 @@ mod tests {
             .map(|i: u8| {
                 let mut data = data.clone();
                 data[0] = i;
-                store.append(&NewChunk::of(&data)).unwrap()
+                store.append(&[&NewChunk::of(&data)]).unwrap()[0]
             })
             .collect();
         assert_eq!(places[0].segment.raw(), 1);
@@ -345,7 +348,12 @@ mod tests {
         assert!(mark.offset > places[69].offset);
         drop(store);
         let again = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
-        assert_eq!(again.append(&NewChunk::of(b"x")).unwrap().segment.raw(), 3);
+        assert_eq!(
+            again.append(&[&NewChunk::of(b"x")]).unwrap()[0]
+                .segment
+                .raw(),
+            3
+        );
     }
 
     #[test]
@@ -358,7 +366,7 @@ mod tests {
                 data: &data,
                 ..NewChunk::of(&data)
             };
-            let (sums, at) = (chunk.sums.clone(), store.append(&chunk).unwrap());
+            let (sums, at) = (chunk.sums.clone(), store.append(&[&chunk]).unwrap()[0]);
             store.sync().unwrap();
             kept.push((at, sums, data));
         }

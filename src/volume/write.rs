@@ -107,11 +107,18 @@ impl Core {
             })
             .collect();
         let known = self.find_known(&ready)?;
-        for (ready, known) in ready.iter_mut().zip(known) {
-            if let Content::Chunk(chunk, at) = &mut ready.content
-                && !known
-            {
-                *at = Some(self.store.append(chunk)?);
+        let unknown = ready.iter().zip(known).filter(|(_, known)| !known);
+        let fresh: Vec<_> = unknown.filter_map(|(ready, _)| ready.chunk()).collect();
+        let hashes: Vec<_> = fresh.iter().map(|chunk| chunk.hash).collect();
+        let mut placed = hashes
+            .into_iter()
+            .zip(self.store.append(&fresh)?)
+            .peekable();
+        for ready in &mut ready {
+            if let Content::Chunk(chunk, at) = &mut ready.content {
+                *at = placed
+                    .next_if(|(hash, _)| *hash == chunk.hash)
+                    .map(|(_, at)| at);
             }
         }
         Ok(ready)
@@ -133,6 +140,14 @@ impl Core {
             _ => Ok(false),
         };
         ready.iter().map(known).collect()
+    }
+
+    fn append_one(&self, chunk: &NewChunk<'_>) -> Result<Location> {
+        let places = self.store.append(&[chunk])?;
+        places
+            .first()
+            .copied()
+            .ok_or_else(|| Error::Corrupt("a chunk was not placed".to_owned()))
     }
 
     /// Maps one piece in place of what is there.
@@ -174,7 +189,7 @@ impl Core {
         let at = match at {
             Some(at) => at,
             // The equal chunk that was there a moment ago is gone by now.
-            None => self.store.append(chunk)?,
+            None => self.append_one(chunk)?,
         };
         Ok(tx.insert_chunk(&ChunkRow {
             hash: &chunk.hash,
@@ -182,6 +197,15 @@ impl Core {
             sums: &chunk.sums,
             sharing,
         })?)
+    }
+}
+
+impl<'a> Ready<'a> {
+    fn chunk(&self) -> Option<&NewChunk<'a>> {
+        match &self.content {
+            Content::Zeros => None,
+            Content::Chunk(chunk, _) => Some(chunk),
+        }
     }
 }
 
