@@ -168,7 +168,11 @@ fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
     drop(file);
     // Unmounting says so too; the next mount starts from what had reached the disk.
     let done = mount.try_cask(&["umount", crate::harness::VOLUME]);
-    assert!(!done.status.success(), "nothing was said: {}", done.output());
+    assert!(
+        !done.status.success(),
+        "nothing was said: {}",
+        done.output()
+    );
     mount.mount();
     let file = File::create_new(mount.path().join("another")).unwrap();
     file.sync_all().unwrap();
