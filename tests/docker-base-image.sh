@@ -22,8 +22,9 @@ fi
 cd "$(dirname "$0")/.."
 # With rust-toolchain.toml in sight this is the pinned toolchain.
 toolchain=$(rustc --print sysroot)
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null \
-    | grep -v '^ *#' | grep -oE 'https?://[^ ]+' | grep -v security | head -n 1)
+mirror=$(grep -hvE '^ *#' /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null \
+    | grep -oE 'https?://[^ ]+' | grep -v security | head -n 1 || true)
+mirror=${mirror:-http://deb.debian.org/debian}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
