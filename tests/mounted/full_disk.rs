@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Mount, Random, Sandbox, no_loop_device, sh};
+use crate::harness::{Mount, Random, Sandbox, drop_caches, no_loop_device, sh};
 
 const MIB: usize = 1 << 20;
 
@@ -85,7 +85,7 @@ fn a_full_disk_is_enospc_and_loses_nothing_that_was_acknowledged() {
         written.len()
     );
     assert_all_there(&written);
-    sh("echo 3 > /proc/sys/vm/drop_caches", &[]);
+    drop_caches();
     assert_all_there(&written);
     small.mount.remount();
     assert_all_there(&written);

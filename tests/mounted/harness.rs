@@ -14,7 +14,7 @@ mod user;
 pub(crate) use mount::{Mount, VOLUME};
 pub(crate) use program::{Guard, run, run_ok, sh};
 pub(crate) use raw::{SharedMap, close, truncate};
-pub(crate) use sandbox::{Sandbox, docker_missing, mounts_below, no_loop_device};
+pub(crate) use sandbox::{Sandbox, docker_missing, drop_caches, mounts_below, no_loop_device};
 pub(crate) use tree::{assert_same_tree, snapshot, timed_snapshot};
 pub(crate) use user::{NOBODY, as_user};
 

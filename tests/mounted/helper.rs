@@ -6,7 +6,6 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::harness::{Guard, budget_secs};
 

@@ -165,6 +165,17 @@ pub(crate) fn no_loop_device() -> bool {
     missing
 }
 
+/// Drops the kernel's caches. Where that is not allowed (in a container), says so and returns false.
+#[track_caller]
+pub(crate) fn drop_caches() -> bool {
+    rustix::fs::sync();
+    let result = fs::write("/proc/sys/vm/drop_caches", "3");
+    if let Err(error) = &result {
+        skip(&format!("cannot drop caches: {error}"));
+    }
+    result.is_ok()
+}
+
 /// Says so, and returns true, where no Docker daemon answers.
 #[track_caller]
 pub(crate) fn docker_missing() -> bool {
