@@ -166,7 +166,13 @@ fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
         "the retry claims that the bytes are safe"
     );
     drop(file);
-    mount.remount();
+    let unmounted = mount.try_cask(&["umount", "v"]);
+    assert_eq!(
+        unmounted.status.code(),
+        Some(1),
+        "the volume was closed in order"
+    );
+    mount.mount();
     let file = File::create_new(mount.path().join("another")).unwrap();
     file.sync_all().unwrap();
 }
