@@ -24,7 +24,7 @@ const CODEC_AT: usize = 4;
 const PLAIN_LEN_AT: usize = 8;
 const STORED_LEN_AT: usize = 12;
 const HASH_AT: usize = 16;
-const PAYLOAD_SUM_AT: usize = HASH_AT + ChunkHash::LEN;
+const HASH_END: usize = HASH_AT + ChunkHash::LEN;
 const HEADER_SUM_AT: usize = HEADER_LEN - 4;
 
 /// A chunk that is ready to be stored.
@@ -57,7 +57,6 @@ pub(super) struct RecordHeader {
     pub(super) len: u32,
     pub(super) stored_len: u32,
     pub(super) hash: ChunkHash,
-    pub(super) payload_sum: u32,
 }
 
 impl RecordHeader {
@@ -67,8 +66,7 @@ impl RecordHeader {
         bytes[CODEC_AT] = self.codec.to_raw();
         put_u32(&mut bytes, PLAIN_LEN_AT, self.len);
         put_u32(&mut bytes, STORED_LEN_AT, self.stored_len);
-        bytes[HASH_AT..PAYLOAD_SUM_AT].copy_from_slice(self.hash.as_bytes());
-        put_u32(&mut bytes, PAYLOAD_SUM_AT, self.payload_sum);
+        bytes[HASH_AT..HASH_END].copy_from_slice(self.hash.as_bytes());
         let sum = crc32c::crc32c(&bytes[..HEADER_SUM_AT]);
         put_u32(&mut bytes, HEADER_SUM_AT, sum);
         bytes
@@ -81,13 +79,12 @@ impl RecordHeader {
         {
             return None;
         }
-        let hash = bytes[HASH_AT..PAYLOAD_SUM_AT].try_into().ok()?;
+        let hash = bytes[HASH_AT..HASH_END].try_into().ok()?;
         Some(Self {
             codec: Codec::from_raw(bytes[CODEC_AT])?,
             len: get_u32(bytes, PLAIN_LEN_AT),
             stored_len: get_u32(bytes, STORED_LEN_AT),
             hash: ChunkHash::from_bytes(hash),
-            payload_sum: get_u32(bytes, PAYLOAD_SUM_AT),
         })
     }
 }
@@ -128,7 +125,6 @@ mod tests {
             len: 5,
             stored_len: 5,
             hash: ChunkHash::of(b"hello"),
-            payload_sum: 77,
         };
         let bytes = header.encode();
         assert_eq!(RecordHeader::decode(&bytes), Some(header));

@@ -112,7 +112,6 @@ impl OpenSegment {
             len,
             stored_len: len,
             hash: chunk.hash,
-            payload_sum: crc32c::crc32c(chunk.data),
         };
         self.write_pair(at, &header.encode(), chunk.data)
             .map_err(|e| self.io("append to", e))?;

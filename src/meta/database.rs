@@ -176,6 +176,17 @@ impl Database {
     /// # Errors
     /// I/O errors.
     pub fn read(&self) -> Result<ReadTx<'_>> {
+        let mut tx = self.read_once()?;
+        tx.run("BEGIN")?;
+        tx.began = true;
+        Ok(tx)
+    }
+
+    /// As [`Self::read`], for a single query, which is consistent by itself.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn read_once(&self) -> Result<ReadTx<'_>> {
         // The writer's own page cache is warm, while every commit makes the pooled readers drop theirs.
         let source = match self.writer.try_lock() {
             Ok(writer) => Source::Writer(writer),
@@ -185,13 +196,10 @@ impl Database {
                 _gate: self.gate.read().unwrap_or_else(PoisonError::into_inner),
             },
         };
-        let mut tx = ReadTx {
+        Ok(ReadTx {
             source,
             began: false,
-        };
-        tx.run("BEGIN")?;
-        tx.began = true;
-        Ok(tx)
+        })
     }
 
     fn pooled(&self) -> Result<Session> {

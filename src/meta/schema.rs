@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::{Error, Result};
@@ -25,7 +26,6 @@ const TABLES: &str = "
         ctime INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
         target BLOB
     ) STRICT;
-    CREATE INDEX inode_born ON inode (born);
     CREATE TABLE inode_past (
         ino INTEGER NOT NULL, born INTEGER NOT NULL,
         kind INTEGER NOT NULL, mode INTEGER NOT NULL,
@@ -48,7 +48,6 @@ const TABLES: &str = "
         PRIMARY KEY (parent, name)
     ) STRICT, WITHOUT ROWID;
     CREATE UNIQUE INDEX dentry_cookie ON dentry (parent, cookie);
-    CREATE INDEX dentry_born ON dentry (born);
     CREATE TABLE dentry_past (
         parent INTEGER NOT NULL, name BLOB NOT NULL,
         born INTEGER NOT NULL, ino INTEGER NOT NULL, cookie INTEGER NOT NULL,
@@ -93,12 +92,17 @@ const TABLES: &str = "
 
     CREATE TABLE snapshot (
         epoch INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
-        label TEXT NOT NULL DEFAULT '', held INTEGER NOT NULL DEFAULT 0
+        numbers INTEGER NOT NULL, label TEXT NOT NULL DEFAULT '', held INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE orphan (ino INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE setting (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO setting (key, value) VALUES ('numbers', 3), ('epoch', 1), ('checkpoints', 0);
 ";
+
+/// SQLite's VFS that keeps the lock on the database for as long as it is open, and the index of the log in
+/// memory that the connections of this process share: no lock is taken by a system call, and there is no
+/// `-shm` file (sqlite.org/vfs.html, "unix-excl"). A volume has one server, so nobody is kept out.
+const VFS: &str = "unix-excl";
 
 /// What a connection is for, which decides how much it may cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +126,7 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
     conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
@@ -134,7 +138,7 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
 /// Opens a connection to the database at `path`, which must exist and be ours.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
     set_up(&conn, role)?;
     let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -148,6 +152,8 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
 
 fn set_up(conn: &Connection, role: Role) -> Result<()> {
     conn.busy_timeout(Duration::from_secs(10))?;
+    // Else SQLite plans a query anew whenever other values are bound to it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;

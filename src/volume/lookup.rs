@@ -8,14 +8,10 @@ impl Volume {
     /// The inode that `name` in `parent` leads to.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    /// [`Error::NotFound`], also when `parent` is no directory; I/O errors.
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
-        let tx = self.core.database.read()?;
-        match tx.lookup(parent, name)? {
-            Some(found) => Ok(found.attr),
-            None if inode(&tx, parent)?.attr.kind == FileKind::Directory => Err(Error::NotFound),
-            None => Err(Error::NotDirectory),
-        }
+        let found = self.core.database.read_once()?.lookup(parent, name)?;
+        Ok(found.ok_or(Error::NotFound)?.attr)
     }
 
     /// The attributes of an inode.
@@ -23,7 +19,7 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], I/O errors.
     pub fn getattr(&self, ino: Ino) -> Result<Attr> {
-        Ok(inode(&*self.core.database.read()?, ino)?.attr)
+        Ok(inode(&*self.core.database.read_once()?, ino)?.attr)
     }
 
     /// The directory that holds the directory `ino`; the root holds itself.
@@ -31,7 +27,7 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
     pub fn parent(&self, ino: Ino) -> Result<Ino> {
-        let found = inode(&*self.core.database.read()?, ino)?;
+        let found = inode(&*self.core.database.read_once()?, ino)?;
         match found.attr.kind {
             FileKind::Directory => Ok(found.parent),
             _ => Err(Error::NotDirectory),

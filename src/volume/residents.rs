@@ -91,7 +91,7 @@ impl Residents {
             return None;
         }
         // Files are removed in crowds: a moment later there is more to free in one transaction.
-        let crowd = Duration::from_millis(10);
+        let crowd = Duration::from_millis(100);
         let waited = self
             .ready
             .wait_timeout_while(inner, crowd, |inner| !inner.closing);

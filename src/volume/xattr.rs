@@ -67,7 +67,7 @@ impl Volume {
         check_name(name)?;
         self.core
             .database
-            .read()?
+            .read_once()?
             .xattr(ino, name)?
             .ok_or(Error::NoAttribute)
     }
@@ -77,7 +77,7 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn xattr_names(&self, ino: Ino) -> Result<Vec<u8>> {
-        let names = self.core.database.read()?.xattr_names(ino)?;
+        let names = self.core.database.read_once()?.xattr_names(ino)?;
         Ok(names
             .into_iter()
             .flat_map(|name| name.into_iter().chain([0]))

@@ -3,6 +3,7 @@
 //! A worker runs one action of a suite by its name; what it finds wrong is a panic, so its exit status
 //! tells. It is an ignored test, since a test binary has no other entry.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -13,6 +14,12 @@ const ACTION: &str = "CASK_TEST_WORKER";
 const ARGUMENTS: &str = "CASK_TEST_WORKER_ARGS";
 const SEPARATOR: char = '\u{1f}';
 
+/// A new namespace begins with copies of all mounts, also of tests that run elsewhere: a copy would keep
+/// their volumes open.
+const FORGET_MOUNTS: &str = "
+    awk '$3 ~ /^fuse/ && $2 ~ /\\/cask-test-/ {print $2}' /proc/self/mounts | xargs -r umount -l
+    echo ready; exec sleep 100000";
+
 /// A mount namespace of its own, kept by a process that sleeps.
 pub(crate) struct Namespace(Guard);
 
@@ -21,13 +28,17 @@ impl Namespace {
     #[track_caller]
     pub(crate) fn new() -> Self {
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sleep", "100000"]);
-        let guard = Guard::spawn(command.stdout(Stdio::null()));
-        let ours = std::fs::read_link("/proc/self/ns/mnt").unwrap();
-        let theirs = format!("/proc/{}/ns/mnt", guard.pid());
-        while std::fs::read_link(&theirs).unwrap() == ours {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        command.args([
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            FORGET_MOUNTS,
+        ]);
+        let mut guard = Guard::spawn(command.stdout(Stdio::piped()));
+        let mut ready = [0; 6];
+        guard.stdout().read_exact(&mut ready).unwrap();
         Self(guard)
     }
 

@@ -9,12 +9,18 @@ mod xattr;
 
 use std::path::Path;
 
-use rustix::fs::{Mode, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, Stat, StatxFlags};
 
-/// The permission bits, set-id and sticky bits included.
+/// The permission bits, set-id and sticky bits included, as the kernel holds them.
+///
+/// Nothing but the mode is asked for: a full `stat` may make the kernel ask the server again, and would
+/// hide that it goes on with an old mode.
 #[track_caller]
 fn mode_of(path: &Path) -> u32 {
-    stat(path).st_mode & 0o7777
+    let (flags, mask) = (AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MODE);
+    let found = rustix::fs::statx(CWD, path, flags, mask);
+    let found = found.unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    u32::from(found.stx_mode) & 0o7777
 }
 
 #[track_caller]

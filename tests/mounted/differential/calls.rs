@@ -331,12 +331,16 @@ impl Call {
                 mode: mode(random),
             },
             3..6 => {
-                let mut id = || random.pick(&[None, Some(0), Some(65_534), Some(4_000_000_000)]);
-                Self::Chown {
-                    path,
-                    uid: id(),
-                    gid: id(),
-                }
+                // Not `chown(-1, -1)`: under FUSE_HANDLE_KILLPRIV_V2 the kernel sends it as a SETATTR of
+                // nothing, as it does before a write, so nobody can refuse it to a foreign user.
+                let ids = [None, Some(0), Some(65_534), Some(4_000_000_000)];
+                let (uid, gid) = (random.pick(&ids), random.pick(&ids));
+                let uid = if gid.is_none() {
+                    uid.or(Some(65_534))
+                } else {
+                    uid
+                };
+                Self::Chown { path, uid, gid }
             }
             6..8 => Self::Utimens {
                 path,

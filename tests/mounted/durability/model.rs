@@ -310,6 +310,13 @@ impl Content {
                 self.durable.len()
             ));
         }
+        if self.pending.is_empty() {
+            let wrong = found
+                .iter()
+                .zip(&self.durable)
+                .position(|(one, other)| one != other)?;
+            return Some(format!("durable byte {wrong} of {} is lost", found.len()));
+        }
         // Beyond the durable end a hole reads as zeros; everything else somebody must have written.
         let is_written = |(index, byte): (usize, &u8)| {
             let durable = self.durable.get(index).copied().unwrap_or(0) == *byte;
@@ -325,11 +332,7 @@ impl Content {
             .iter()
             .enumerate()
             .position(|pair| !is_written(pair))?;
-        let lost = self.pending.is_empty();
-        Some(format!(
-            "byte {wrong} of {} is wrong (all of it durable: {lost})",
-            found.len()
-        ))
+        Some(format!("nobody wrote byte {wrong} of {}", found.len()))
     }
 }
 

@@ -40,6 +40,11 @@ impl Guard {
         self.0.id()
     }
 
+    /// The pipe that the command was given.
+    pub(crate) fn stdout(&mut self) -> std::process::ChildStdout {
+        self.0.stdout.take().unwrap()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         // A process that has ended in the meantime is no failure.
         rustix::process::kill_process(self.as_pid(), signal).ok();
