@@ -190,9 +190,14 @@ impl Located {
         if kind == FaultKind::InUse {
             return self.in_use();
         }
+        let hint = if is_denied(&error) {
+            whose(&self.dir)
+        } else {
+            self.hint_for(kind)
+        };
         CliError::new(kind_of(kind), format!("cannot use {self}"))
             .because(error)
-            .hint(self.hint_for(kind))
+            .hint(hint)
     }
 
     /// The same for what a server, or the way to it, says.
@@ -234,9 +239,14 @@ impl Located {
             | FaultKind::InUse
             | FaultKind::Closing
             | FaultKind::NotMounted
-            | FaultKind::Refused => whose(&self.dir),
+            | FaultKind::Refused => format!("see {}", self.dir.join("server.log").display()),
         }
     }
+}
+
+fn is_denied(error: &volume::Error) -> bool {
+    matches!(error, volume::Error::Storage { source, .. }
+        if source.kind() == io::ErrorKind::PermissionDenied)
 }
 
 fn kind_of(kind: FaultKind) -> Kind {
