@@ -22,7 +22,7 @@ pub use database::{Database, ReadTx, Session, WriteTx};
 pub use dentry::{Dentry, ListedEntry};
 pub use error::Error;
 pub use extent::{Cleared, ExtentRow, StoredExtent};
-pub use inode::Inode;
+pub use inode::{Home, Inode};
 
 /// The result of a metadata operation.
 pub type Result<T> = std::result::Result<T, Error>;

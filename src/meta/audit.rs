@@ -47,7 +47,8 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "a directory's nlink is 2 and one more for each directory in it, or 0 when it has no name",
         "SELECT 'inode ' || i.ino FROM inode i WHERE i.kind = 16384 AND i.nlink <> CASE
-            WHEN i.ino = 1 OR EXISTS (SELECT 1 FROM dentry d WHERE d.ino = i.ino AND d.parent = i.parent)
+            WHEN i.ino = 1 OR EXISTS (SELECT 1 FROM dentry d WHERE d.ino = i.ino AND d.parent = i.parent
+                AND d.cookie = i.place)
             THEN 2 + (SELECT count(*) FROM dentry d JOIN inode c ON c.ino = d.ino
                       WHERE d.parent = i.ino AND c.kind = 16384)
             ELSE 0 END",

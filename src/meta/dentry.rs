@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::inode::{inode_columns, read_inode};
-use super::{Error, Inode, Result, Session, WriteTx};
+use super::{Error, Home, Inode, Result, Session, WriteTx};
 use crate::types::{Epoch, Ino, Name, NameBuf};
 
 const GET: &str = "SELECT born, ino, cookie FROM dentry WHERE parent = ?1 AND name = ?2";
@@ -18,7 +18,7 @@ const LIST: &str = concat!(
     ", d.cookie, d.name, d.ino FROM dentry d LEFT JOIN inode i ON i.ino = d.ino
      WHERE d.parent = ?1 AND d.cookie > ?2 ORDER BY d.cookie LIMIT ?3"
 );
-const INODE_COLUMNS: usize = 17;
+const INODE_COLUMNS: usize = 18;
 const HAS_ENTRIES: &str = "SELECT EXISTS (SELECT 1 FROM dentry WHERE parent = ?1)";
 const INSERT: &str =
     "INSERT INTO dentry (parent, name, born, ino, cookie) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -133,12 +133,12 @@ fn dangling(parent: Ino, name: &Name, ino: i64) -> Error {
 }
 
 impl WriteTx<'_> {
-    /// Adds an entry, at a place behind all others.
+    /// Adds an entry at a place behind all others, and returns that.
     ///
     /// # Errors
     /// I/O errors.
-    pub fn insert_dentry(&mut self, parent: Ino, name: &Name, ino: Ino) -> Result<()> {
-        let cookie = self.fresh_number()?.cast_signed();
+    pub fn insert_dentry(&mut self, parent: Ino, name: &Name, ino: Ino) -> Result<Home> {
+        let cookie = self.fresh_number()?;
         let born = self.epochs().current.0;
         let ino = ino.raw().cast_signed();
         let values = params![
@@ -146,10 +146,10 @@ impl WriteTx<'_> {
             name.as_bytes(),
             born,
             ino,
-            cookie
+            cookie.cast_signed()
         ];
         self.conn().prepare_cached(INSERT)?.execute(values)?;
-        Ok(())
+        Ok(Home { parent, cookie })
     }
 
     /// Makes `entry` name another inode. It stays at its place.

@@ -8,7 +8,7 @@ use crate::types::{Attr, Epoch, FileKind, Ino, Timestamp};
 /// The columns of an inode that [`read_inode`] reads, in its order.
 macro_rules! inode_columns {
     () => {
-        "i.ino, i.born, i.kind, i.mode, i.uid, i.gid, i.nlink, i.size, i.allocated, i.rdev, i.parent,
+        "i.ino, i.born, i.kind, i.mode, i.uid, i.gid, i.nlink, i.size, i.allocated, i.rdev, i.parent, i.place,
          i.atime, i.atime_ns, i.mtime, i.mtime_ns, i.ctime, i.ctime_ns"
     };
 }
@@ -21,17 +21,34 @@ const GET: &str = concat!(
 );
 const TARGET: &str = "SELECT target FROM inode WHERE ino = ?1";
 const INSERT: &str = "
-    INSERT INTO inode (born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent,
+    INSERT INTO inode (born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent, place,
         atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, ino, target)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
 const UPDATE: &str = "
     UPDATE inode SET born = ?1, kind = ?2, mode = ?3, uid = ?4, gid = ?5, nlink = ?6, size = ?7,
-        allocated = ?8, rdev = ?9, parent = ?10, atime = ?11, atime_ns = ?12,
-        mtime = ?13, mtime_ns = ?14, ctime = ?15, ctime_ns = ?16
-    WHERE ino = ?17";
+        allocated = ?8, rdev = ?9, parent = ?10, place = ?11, atime = ?12, atime_ns = ?13,
+        mtime = ?14, mtime_ns = ?15, ctime = ?16, ctime_ns = ?17
+    WHERE ino = ?18";
 const KEEP: &str = "INSERT INTO inode_past SELECT *, ?2 FROM inode WHERE ino = ?1";
 const DELETE: &str = "DELETE FROM inode WHERE ino = ?1";
 const COUNT: &str = "SELECT count(*), coalesce(sum(size), 0) FROM inode";
+
+/// The place of a name: a directory, and the cookie of an entry in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Home {
+    /// The directory.
+    pub parent: Ino,
+    /// The entry's cookie.
+    pub cookie: u64,
+}
+
+impl Home {
+    /// Of the root directory, which has no name.
+    pub const ROOT: Self = Self {
+        parent: Ino::ROOT,
+        cookie: 0,
+    };
+}
 
 /// A live inode row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +57,8 @@ pub struct Inode {
     pub attr: Attr,
     /// The epoch that it changed in.
     pub born: Epoch,
-    /// The directory that holds it, if it is a directory; else 0.
-    pub parent: Ino,
+    /// Where its first name is, or was: a directory has no other.
+    pub home: Home,
 }
 
 /// Reads an inode from the columns from `at` on.
@@ -65,15 +82,18 @@ pub(super) fn read_inode(row: &Row<'_>, at: usize) -> Result<Inode> {
         size: int(7)?.cast_unsigned(),
         allocated: int(8)?.cast_unsigned(),
         rdev: word(9)?,
-        atime: time(11)?,
-        mtime: time(13)?,
-        ctime: time(15)?,
+        atime: time(12)?,
+        mtime: time(14)?,
+        ctime: time(16)?,
     };
-    let parent = Ino::from_raw(int(10)?.cast_unsigned());
+    let home = Home {
+        parent: Ino::from_raw(int(10)?.cast_unsigned()),
+        cookie: int(11)?.cast_unsigned(),
+    };
     Ok(Inode {
         attr,
         born: Epoch(int(1)?),
-        parent,
+        home,
     })
 }
 
@@ -117,12 +137,12 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// I/O errors.
-    pub fn insert_inode(&mut self, attr: &Attr, parent: Ino, target: Option<&[u8]>) -> Result<()> {
+    pub fn insert_inode(&mut self, attr: &Attr, home: Home, target: Option<&[u8]>) -> Result<()> {
         let born = self.epochs().current;
         let inode = Inode {
             attr: *attr,
             born,
-            parent,
+            home,
         };
         self.write_inode(INSERT, &inode, Some(target))
     }
@@ -182,7 +202,8 @@ impl WriteTx<'_> {
             attr.size.cast_signed(),
             attr.allocated.cast_signed(),
             attr.rdev.into(),
-            inode.parent.raw().cast_signed(),
+            inode.home.parent.raw().cast_signed(),
+            inode.home.cookie.cast_signed(),
             attr.atime.secs(),
             attr.atime.nanos().into(),
             attr.mtime.secs(),

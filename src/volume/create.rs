@@ -51,10 +51,9 @@ pub(super) fn create(
     let inherited = inherit(tx, &dir, new)?;
     let attr = new_attr(tx, caller, &dir, new, inherited.mode)?;
     let is_dir = new.kind == FileKind::Directory;
-    let holder = if is_dir { parent } else { Ino::from_raw(0) };
     let target = (new.kind == FileKind::Symlink).then_some(new.target);
-    tx.insert_inode(&attr, holder, target)?;
-    tx.insert_dentry(parent, name, attr.ino)?;
+    let home = tx.insert_dentry(parent, name, attr.ino)?;
+    tx.insert_inode(&attr, home, target)?;
     for (acl_name, acl) in [(ACCESS, inherited.access), (DEFAULT, inherited.default)] {
         if let Some(acl) = acl {
             tx.set_xattr(attr.ino, acl_name, &acl.to_bytes())?;

@@ -29,7 +29,7 @@ impl Volume {
     pub fn parent(&self, ino: Ino) -> Result<Ino> {
         let found = inode(&*self.core.database.read_once()?, ino)?;
         match found.attr.kind {
-            FileKind::Directory => Ok(found.parent),
+            FileKind::Directory => Ok(found.home.parent),
             _ => Err(Error::NotDirectory),
         }
     }

@@ -15,7 +15,7 @@ use super::state::StateFile;
 use super::sync::SyncGroup;
 use super::{Config, Error, Result, RootOwner, Volume};
 use crate::chunks::{ChunkStore, SyncMark, durable};
-use crate::meta::Database;
+use crate::meta::{Database, Home};
 use crate::types::{Attr, ChunkBytes, FileKind, Ino, MODE_BITS, SegmentId, Timestamp};
 
 const DATABASE: &str = "meta.db";
@@ -53,7 +53,7 @@ fn fill(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
     made.map_err(|e| Error::storage(format!("cannot create {}", segments.display()), e))?;
     let path = dir.join(DATABASE);
     Database::create(&path, |tx| {
-        tx.insert_inode(&root_attr(root), Ino::ROOT, None)
+        tx.insert_inode(&root_attr(root), Home::ROOT, None)
     })?;
     restrict(&path)?;
     config.store(dir)?;

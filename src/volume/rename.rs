@@ -4,7 +4,7 @@ use super::core::Space;
 use super::create::{create, directory, touch_directory};
 use super::remove::{drop_name, named};
 use super::{Error, Result, Volume};
-use crate::meta::{Dentry, Inode, WriteTx};
+use crate::meta::{Dentry, Home, Inode, WriteTx};
 use crate::types::{Caller, FileKind, Ino, Name, NewNode, Timestamp};
 
 /// What becomes of the names (rename(2), "renameat2").
@@ -85,9 +85,9 @@ fn transfer(
     }
     let now = Timestamp::now();
     tx.delete_dentry(from.parent, from.name, &entry)?;
-    let orphaned = arrive(tx, &moved, to, target.as_ref(), now)?;
+    let (home, orphaned) = arrive(tx, &moved, to, target.as_ref(), now)?;
     depart(tx, &moved, from, now)?;
-    settle(tx, moved, to.parent, now)?;
+    settle(tx, moved, home, now)?;
     if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
         create(tx, caller, from.parent, from.name, &WHITEOUT)?;
     }
@@ -102,27 +102,31 @@ const WHITEOUT: NewNode<'_> = NewNode {
     target: &[],
 };
 
-/// Gives the new name to `moved`; returns what had it, if that was its last name.
+/// Gives the new name to `moved`; returns its place, and what had it if that was its last name.
 fn arrive(
     tx: &mut WriteTx<'_>,
     moved: &Inode,
     to: Place<'_>,
     target: Option<&Dentry>,
     now: Timestamp,
-) -> Result<Option<Ino>> {
+) -> Result<(Home, Option<Ino>)> {
     let mut dir = directory(tx, to.parent)?;
     let mut orphaned = None;
-    match target {
+    let home = match target {
         Some(target) => {
             let victim = named(tx, target.ino)?;
             tx.point_dentry(to.parent, to.name, target, moved.attr.ino)?;
             orphaned = drop_name(tx, &mut dir, victim, now)?;
+            Home {
+                parent: to.parent,
+                cookie: target.cookie,
+            }
         }
         None => tx.insert_dentry(to.parent, to.name, moved.attr.ino)?,
-    }
+    };
     dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
     touch_directory(tx, &mut dir, now)?;
-    Ok(orphaned)
+    Ok((home, orphaned))
 }
 
 fn depart(tx: &mut WriteTx<'_>, moved: &Inode, from: Place<'_>, now: Timestamp) -> Result<()> {
@@ -132,12 +136,10 @@ fn depart(tx: &mut WriteTx<'_>, moved: &Inode, from: Place<'_>, now: Timestamp) 
     touch_directory(tx, &mut dir, now)
 }
 
-/// Stores what was moved: its ctime changes, and a directory knows who holds it.
-fn settle(tx: &mut WriteTx<'_>, mut moved: Inode, parent: Ino, now: Timestamp) -> Result<()> {
+/// Stores what was moved: its ctime changes, and where it is.
+fn settle(tx: &mut WriteTx<'_>, mut moved: Inode, home: Home, now: Timestamp) -> Result<()> {
     moved.attr.ctime = now;
-    if moved.attr.kind == FileKind::Directory {
-        moved.parent = parent;
-    }
+    moved.home = home;
     Ok(tx.update_inode(&mut moved)?)
 }
 
@@ -164,7 +166,7 @@ fn check_not_below(tx: &WriteTx<'_>, moved: &Inode, parent: Ino) -> Result<()> {
         if at == Ino::ROOT {
             return Ok(());
         }
-        at = named(tx, at)?.parent;
+        at = named(tx, at)?.home.parent;
     }
 }
 
@@ -182,11 +184,19 @@ fn exchange(tx: &mut WriteTx<'_>, from: Place<'_>, to: Place<'_>) -> Result<()> 
     tx.point_dentry(to.parent, to.name, &other, one.ino)?;
     depart(tx, &first, from, now)?;
     depart(tx, &second, to, now)?;
-    for (moved, place) in [(first, to), (second, from)] {
-        let mut dir = directory(tx, place.parent)?;
+    for (moved, parent, entry) in [(first, to.parent, other), (second, from.parent, one)] {
+        let mut dir = directory(tx, parent)?;
         dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
         tx.update_inode(&mut dir)?;
-        settle(tx, moved, place.parent, now)?;
+        settle(
+            tx,
+            moved,
+            Home {
+                parent,
+                cookie: entry.cookie,
+            },
+            now,
+        )?;
     }
     Ok(())
 }
