@@ -13,6 +13,10 @@ use rustix::mount::{UnmountFlags, unmount};
 use tempfile::TempDir;
 
 pub(crate) const CASK: &str = env!("CARGO_BIN_EXE_cask");
+/// A new namespace begins with copies of all mounts: those of other tests would keep their volumes open.
+const FORGET_MOUNTS: &str = r#"
+    awk -v kept="$KEPT/" '$3 ~ /^fuse/ && $2 ~ /\/cask-test-/ && index($2, kept) != 1 {print $2}' \
+        /proc/self/mounts | xargs -r umount -l"#;
 /// Longer than any command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -31,7 +35,8 @@ pub(crate) struct Outcome {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let base = TempDir::with_prefix("cask-cli-").unwrap();
+        // The name by which the mounted tests know what is nobody's any more, and what to forget.
+        let base = TempDir::with_prefix(format!("cask-test-{:07}-", std::process::id())).unwrap();
         Self { base }
     }
 
@@ -76,12 +81,30 @@ impl Bench {
 
     /// Runs a shell script in a mount namespace of its own, with the program as `$CASK`.
     pub(crate) fn unshared(&self, script: &str) -> Outcome {
+        run(&mut self.unsharing(script))
+    }
+
+    /// A process that sleeps in a mount namespace of its own, with a copy of this bench's mounts.
+    pub(crate) fn other_namespace(&self) -> Running {
+        let other = start(&mut self.unsharing("exec sleep 1000"));
+        let command = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm"));
+        wait_for("the namespace is there", || {
+            command(&other.id()).is_ok_and(|name| name == "sleep\n")
+        });
+        other
+    }
+
+    fn unsharing(&self, script: &str) -> Command {
         let mut command = Command::new("unshare");
-        command.args(["-m", "--propagation", "private", "sh", "-c", script]);
+        let script = format!("{FORGET_MOUNTS}\n{script}");
+        command.args(["-m", "--propagation", "private", "sh", "-c", &script]);
         command
             .env("CASK", CASK)
             .env("CASK_ROOT", self.path("root"));
-        run(command.current_dir(self.base.path()))
+        command
+            .env("KEPT", self.base.path())
+            .current_dir(self.base.path());
+        command
     }
 
     /// The mounts below this bench.
@@ -132,20 +155,12 @@ impl Drop for Bench {
                 eprintln!("{} stays mounted: {e}", mount.mountpoint.display());
             }
         }
-        // A server that is still closing would put files into the directory that is being removed.
+        // A server that is still ending may put a file into the directory that is being removed.
         let since = Instant::now();
-        let volumes = fs::read_dir(self.path("root/volumes"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        for volume in volumes
-            .map(|volume| volume.path())
-            .filter(|path| path.is_dir())
+        while fs::remove_dir_all(self.base.path()).is_err()
+            && since.elapsed() < Duration::from_secs(5)
         {
-            let is_served = || matches!(cask::control::connect(&volume), Ok(Some(_)));
-            while is_served() && since.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, kill_process};
 
-use crate::support::{Bench, Running, can_mount, run, start, wait_for};
+use crate::support::{Bench, can_mount, run, start, wait_for};
 
 #[test]
 fn the_volume_is_closed_when_umount_returns() {
@@ -96,7 +96,7 @@ fn another_mount_namespace_is_named() {
         return;
     }
     let bench = Bench::with_mount();
-    let other = other_namespace();
+    let other = bench.other_namespace();
     let held = bench.run(&["umount", "db"]);
     held.fails(
         5,
@@ -123,7 +123,7 @@ fn a_server_that_dies_instead_of_closing_is_no_success() {
     }
     let bench = Bench::with_mount();
     let server = bench.server_of("db");
-    let other = other_namespace();
+    let other = bench.other_namespace();
     let mut umount = bench.command(&["umount", "db"]);
     let umount = umount.stderr(Stdio::piped()).spawn().unwrap();
     wait_for("it is unmounted here", || bench.mounts().is_empty());
@@ -188,16 +188,4 @@ fn umount_8_will_do_and_the_next_mount_waits_for_the_close() {
         bench.run(&["mount", "db", "mnt"]).succeeds();
         assert!(bench.path(&format!("mnt/{round}")).exists());
     }
-}
-
-/// A process in a mount namespace of its own, with copies of all mounts.
-fn other_namespace() -> Running {
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "--propagation", "private", "sleep", "1000"]);
-    let other = start(&mut unshare);
-    let command = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    wait_for("the namespace is there", || {
-        command(&other.id()) == "sleep\n"
-    });
-    other
 }
