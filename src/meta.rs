@@ -14,6 +14,8 @@ mod inode;
 mod orphan;
 mod schema;
 mod setting;
+mod snapshot;
+mod view;
 mod wal;
 mod xattr;
 
@@ -23,6 +25,8 @@ pub use dentry::{Dentry, ListedEntry};
 pub use error::Error;
 pub use extent::{Cleared, ExtentRow, StoredExtent};
 pub use inode::{Home, Inode};
+pub use snapshot::{Hold, Snapshot};
+pub use view::View;
 
 /// The result of a metadata operation.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -28,7 +28,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::Unsupported => Errno::EOPNOTSUPP,
         Error::NoSpace => Errno::ENOSPC,
         Error::ReadOnly => Errno::EROFS,
-        Error::InUse { .. } => Errno::EBUSY,
+        Error::Held | Error::InUse { .. } => Errno::EBUSY,
         Error::NotAVolume { .. }
         | Error::NewerFormat { .. }
         | Error::Corrupt(_)

@@ -63,6 +63,17 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE parent NOT IN (SELECT ino FROM inode WHERE kind = 16384)
             OR ino NOT IN (SELECT ino FROM inode)",
     ),
+    (
+        "a past row is visible at some snapshot, or waits to be freed",
+        "SELECT t || ' row born ' || born || ', died ' || died FROM (
+            SELECT 'inode' AS t, born, died FROM inode_past UNION ALL
+            SELECT 'dentry', born, died FROM dentry_past UNION ALL
+            SELECT 'extent', born, died FROM extent_past UNION ALL
+            SELECT 'xattr', born, died FROM xattr_past) r
+         WHERE NOT EXISTS (SELECT 1 FROM snapshot WHERE epoch >= r.born AND epoch < r.died)
+           AND NOT EXISTS (SELECT 1 FROM purge p
+                WHERE r.born > p.after AND r.died BETWEEN p.first AND p.last)",
+    ),
 ];
 
 impl Session {

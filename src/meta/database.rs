@@ -163,11 +163,13 @@ impl Database {
             .session
             .run("BEGIN IMMEDIATE")
             .map_err(|e| self.noted(e))?;
+        let before = writer.epochs;
         Ok(WriteTx {
             database: self,
             writer,
             state: TxState::Open,
             numbers_grew: false,
+            before,
         })
     }
 
@@ -275,6 +277,8 @@ pub struct WriteTx<'d> {
     pub(super) writer: MutexGuard<'d, Writer>,
     state: TxState,
     pub(super) numbers_grew: bool,
+    /// What holds again if the transaction is rolled back.
+    before: Epochs,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -309,6 +313,13 @@ impl WriteTx<'_> {
     pub(super) fn epochs(&self) -> Epochs {
         self.writer.epochs
     }
+
+    pub(super) fn change_epochs(&mut self, current: Epoch, newest_snapshot: Epoch) {
+        self.writer.epochs = Epochs {
+            current,
+            newest_snapshot,
+        };
+    }
 }
 
 impl Deref for WriteTx<'_> {
@@ -323,6 +334,7 @@ impl Drop for WriteTx<'_> {
         if self.state == TxState::Done {
             return;
         }
+        self.writer.epochs = self.before;
         if self.numbers_grew {
             // The row that reserved them is rolled back, so the next use must reserve again.
             self.writer.numbers.reserved = self.writer.numbers.next;

@@ -94,6 +94,9 @@ const TABLES: &str = "
         epoch INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL,
         numbers INTEGER NOT NULL, label TEXT NOT NULL DEFAULT '', held INTEGER NOT NULL DEFAULT 0
     ) STRICT;
+    CREATE TABLE purge (
+        id INTEGER PRIMARY KEY, after INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE orphan (ino INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE setting (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO setting (key, value) VALUES ('numbers', 3), ('epoch', 1), ('checkpoints', 0);

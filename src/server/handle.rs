@@ -33,7 +33,7 @@ pub fn fault(error: &Error) -> Fault {
 
 fn kind(error: &Error) -> FaultKind {
     match error {
-        Error::InUse { .. } => FaultKind::InUse,
+        Error::Held | Error::InUse { .. } => FaultKind::InUse,
         Error::NotAVolume { .. } => FaultKind::NotAVolume,
         Error::NewerFormat { .. } => FaultKind::NewerFormat,
         Error::Corrupt(_) => FaultKind::Damaged,

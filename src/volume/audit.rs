@@ -11,7 +11,7 @@ impl Volume {
         Ok(self.core.database.read()?.audit()?)
     }
 
-    /// Frees what has no name any more and nobody holds, rather than leaving it to the background.
+    /// Frees what has no name any more and nobody holds, and what only removed snapshots saw, rather than leaving it to the background.
     ///
     /// # Errors
     /// I/O errors.

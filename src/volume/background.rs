@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::core::Core;
+use super::residents::Purge;
 use super::{Error, Result};
 
 /// What a power cut can take at most of data that nobody synced.
@@ -33,7 +34,7 @@ impl Workers {
         let shared = Arc::clone(core);
         workers.spawn("checkpointer", move || keep_log_short(&shared, &closing))?;
         let shared = Arc::clone(core);
-        workers.spawn("reaper", move || free_orphans(&shared))?;
+        workers.spawn("reaper", move || free(&shared))?;
         Ok(workers)
     }
 
@@ -80,11 +81,18 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
     }
 }
 
-fn free_orphans(core: &Core) {
-    while let Some(inos) = core.residents.wait_for_ended() {
-        if let Err((left, error)) = core.free(inos) {
-            log::warn!("cannot free {} removed files: {error}", left.len());
+fn free(core: &Core) {
+    while let Some(work) = core.residents.wait_for_work() {
+        let freed = core.free(work.ended).and_then(|()| match work.purge {
+            Purge::Due => core.purge().map_err(|error| (Vec::new(), error)),
+            Purge::Nothing => Ok(()),
+        });
+        if let Err((left, error)) = freed {
+            log::warn!("cannot free what was removed: {error}");
             core.residents.put_back(left);
+            if work.purge == Purge::Due {
+                core.residents.call_purge();
+            }
             if core.database.is_stopped() {
                 return;
             }

@@ -60,6 +60,9 @@ pub enum Error {
     /// The volume was turned read-only by an earlier I/O error, or is sealed.
     #[error("the volume is read-only")]
     ReadOnly,
+    /// The snapshot is held.
+    #[error("the snapshot is held")]
+    Held,
     /// Another process has the volume open.
     #[error("{dir} is open in another process", dir = .dir.display())]
     InUse {

@@ -2,6 +2,7 @@
 
 use super::core::inode;
 use super::{Error, Result, Volume};
+use crate::meta::ListedEntry;
 use crate::types::{Attr, FileKind, Ino, NameBuf};
 
 /// Entries' places are this and greater: 1 and 2 are left for `.` and `..`.
@@ -31,13 +32,20 @@ impl Volume {
         if inode(&tx, dir)?.attr.kind != FileKind::Directory {
             return Err(Error::NotDirectory);
         }
-        let entries = tx.list(dir, after, limit)?.into_iter();
-        Ok(entries
-            .map(|entry| DirEntry {
-                cookie: entry.cookie,
-                name: entry.name,
-                attr: entry.inode.attr,
-            })
+        Ok(tx
+            .list(dir, after, limit)?
+            .into_iter()
+            .map(DirEntry::from)
             .collect())
+    }
+}
+
+impl From<ListedEntry> for DirEntry {
+    fn from(entry: ListedEntry) -> Self {
+        Self {
+            cookie: entry.cookie,
+            name: entry.name,
+            attr: entry.inode.attr,
+        }
     }
 }

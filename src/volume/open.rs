@@ -124,6 +124,9 @@ impl Volume {
             reserve: Reserve::open(&dir)?,
             state,
         });
+        if core.database.read_once()?.has_purge()? {
+            core.residents.call_purge();
+        }
         let workers = Workers::start(&core)?;
         Ok(Self {
             core,

@@ -6,7 +6,7 @@ use super::core::{Core, inode};
 use super::{Error, Result, Volume};
 use crate::chunks;
 use crate::meta::StoredExtent;
-use crate::types::{FileKind, Ino};
+use crate::types::{Attr, FileKind, Ino};
 
 /// How often a read looks extents up again when a segment was collected under it.
 const ATTEMPTS: usize = 4;
@@ -18,11 +18,34 @@ impl Volume {
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`] when stored bytes are not those
     /// that were written, I/O errors.
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.core
+            .read_with(ino, offset, || self.core.find_extents(ino, offset, len))
+    }
+}
+
+/// The part of `len` bytes from `offset` on that lies within a file.
+pub(super) fn clip(attr: &Attr, offset: u64, len: usize) -> Result<Range<u64>> {
+    match attr.kind {
+        FileKind::File => {}
+        FileKind::Directory => return Err(Error::IsDirectory),
+        _ => return Err(Error::Invalid),
+    }
+    Ok(offset..offset.saturating_add(len as u64).min(attr.size).max(offset))
+}
+
+impl Core {
+    /// Reads what `find` finds; looks again when a segment was collected meanwhile.
+    pub(super) fn read_with(
+        &self,
+        ino: Ino,
+        offset: u64,
+        find: impl Fn() -> Result<(Range<u64>, Vec<StoredExtent>)>,
+    ) -> Result<Vec<u8>> {
         let mut attempt = 1;
         loop {
-            let (range, extents) = self.core.find_extents(ino, offset, len)?;
+            let (range, extents) = find()?;
             let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
-            match self.core.fill(&mut bytes, &range, &extents) {
+            match self.fill(&mut bytes, &range, &extents) {
                 Ok(()) => return Ok(bytes),
                 Err(chunks::Error::Missing { .. }) if attempt < ATTEMPTS => attempt += 1,
                 Err(error) => {
@@ -32,9 +55,7 @@ impl Volume {
             }
         }
     }
-}
 
-impl Core {
     fn find_extents(
         &self,
         ino: Ino,
@@ -42,15 +63,9 @@ impl Core {
         len: usize,
     ) -> Result<(Range<u64>, Vec<StoredExtent>)> {
         let tx = self.database.read()?;
-        let attr = inode(&tx, ino)?.attr;
-        match attr.kind {
-            FileKind::File => {}
-            FileKind::Directory => return Err(Error::IsDirectory),
-            _ => return Err(Error::Invalid),
-        }
-        let end = offset.saturating_add(len as u64).min(attr.size).max(offset);
-        let extents = tx.stored_extents(ino, &(offset..end))?;
-        Ok((offset..end, extents))
+        let range = clip(&inode(&tx, ino)?.attr, offset, len)?;
+        let extents = tx.stored_extents(ino, &range)?;
+        Ok((range, extents))
     }
 
     /// Fills in the bytes of `extents`; `bytes` is zero elsewhere.

@@ -17,12 +17,28 @@ pub(super) struct Residents {
     ready: Condvar,
 }
 
+/// Whether rows of removed snapshots wait to be freed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purge {
+    #[default]
+    Nothing,
+    Due,
+}
+
+/// What is to be freed.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) ended: Vec<Ino>,
+    pub(super) purge: Purge,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     known: HashMap<Ino, u64>,
     orphans: HashSet<Ino>,
     /// Orphans that nobody knows any more, to be freed.
     ended: Vec<Ino>,
+    purge: Purge,
     closing: bool,
 }
 
@@ -81,10 +97,18 @@ impl Residents {
         std::mem::take(&mut self.lock().ended)
     }
 
+    /// Rows of a removed snapshot are to be freed.
+    pub(super) fn call_purge(&self) {
+        self.lock().purge = Purge::Due;
+        self.ready.notify_one();
+    }
+
     /// Waits until something is to be freed; `None` once the volume closes.
-    pub(super) fn wait_for_ended(&self) -> Option<Vec<Ino>> {
+    pub(super) fn wait_for_work(&self) -> Option<Work> {
         let inner = self.lock();
-        let idle = |inner: &mut Inner| inner.ended.is_empty() && !inner.closing;
+        let idle = |inner: &mut Inner| {
+            inner.ended.is_empty() && inner.purge == Purge::Nothing && !inner.closing
+        };
         let waited = self.ready.wait_while(inner, idle);
         let inner = waited.unwrap_or_else(PoisonError::into_inner);
         if inner.closing {
@@ -96,7 +120,11 @@ impl Residents {
             .ready
             .wait_timeout_while(inner, crowd, |inner| !inner.closing);
         let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        Some(std::mem::take(&mut inner.ended))
+        let (ended, purge) = (
+            std::mem::take(&mut inner.ended),
+            std::mem::take(&mut inner.purge),
+        );
+        Some(Work { ended, purge })
     }
 
     /// Ends the waiting for good.

@@ -3,10 +3,10 @@
 
 mod tree;
 
-use cask::types::{Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
+use cask::types::{Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr, SnapshotName};
 use cask::volume::{
-    self, Config, FallocateMode, RenameMode, RootOwner, SetIdBits, SetXattrMode, Volume,
-    WriteOrigin,
+    self, Config, Error, FallocateMode, RenameMode, RootOwner, SetIdBits, SetXattrMode, Snapshot,
+    Volume, WriteOrigin,
 };
 use proptest::prelude::*;
 use tree::{Outcome, Tree};
@@ -83,6 +83,10 @@ enum Op {
     Reap,
     Checkpoint,
     Reopen,
+    TakeSnapshot,
+    RemoveSnapshot {
+        index: usize,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -133,7 +137,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (pick.clone(), name.clone(), any::<u8>())
             .prop_map(|(file, name, value)| Op::SetXattr { file, name, value }),
         1 => (pick.clone(), name).prop_map(|(file, name)| Op::RemoveXattr { file, name }),
-        2 => pick.prop_map(|file| Op::Hold { file }),
+        2 => pick.clone().prop_map(|file| Op::Hold { file }),
+        3 => Just(Op::TakeSnapshot),
+        2 => pick.prop_map(|index| Op::RemoveSnapshot { index }),
         1 => Just(Op::Release),
         1 => Just(Op::Reap),
         1 => Just(Op::Checkpoint),
@@ -152,17 +158,25 @@ fn name_of(name: u8) -> [u8; 2] {
     [b'n', b'a' + name]
 }
 
+/// In memory where it can be: every snapshot syncs.
+fn memory_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// The volume and the tree, side by side. The tree calls its inodes by the volume's numbers.
 struct Pair {
     home: tempfile::TempDir,
     volume: Option<Volume>,
     tree: Tree,
     held: Vec<Ino>,
+    /// Whole copies of the tree.
+    snapshots: Vec<(Snapshot, Tree)>,
+    taken: usize,
 }
 
 impl Pair {
     fn new() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        let home = memory_dir();
         let chunk = ChunkBytes::new(CHUNK_BYTES).unwrap();
         let config = Config::new(chunk, std::collections::BTreeMap::new());
         let root = RootOwner {
@@ -177,6 +191,8 @@ impl Pair {
             volume,
             tree: Tree::new(),
             held: Vec::new(),
+            snapshots: Vec::new(),
+            taken: 0,
         }
     }
 
@@ -213,6 +229,8 @@ impl Pair {
             Op::Reap => self.volume().reap().unwrap(),
             Op::Checkpoint => self.volume().checkpoint().unwrap(),
             Op::Reopen => self.reopen(),
+            Op::TakeSnapshot => self.take_snapshot(),
+            Op::RemoveSnapshot { index } => self.remove_snapshot(*index),
             _ => self.apply_to_data(op),
         }
     }
@@ -328,6 +346,35 @@ impl Pair {
         assert_eq!(Outcome::of(&real), expected);
     }
 
+    fn take_snapshot(&mut self) {
+        self.taken += 1;
+        let name: SnapshotName = format!("s{}", self.taken).parse().unwrap();
+        let snapshot = self.volume().take_snapshot(&name, "").unwrap();
+        let again = self.volume().take_snapshot(&name, "");
+        assert!(matches!(again, Err(Error::Exists)));
+        self.snapshots.push((snapshot, self.tree.clone()));
+    }
+
+    fn remove_snapshot(&mut self, index: usize) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        let (snapshot, _) = self.snapshots.remove(index % self.snapshots.len());
+        self.volume().remove_snapshot(&snapshot.name).unwrap();
+        let again = self.volume().remove_snapshot(&snapshot.name);
+        assert!(matches!(again, Err(Error::NotFound)));
+    }
+
+    #[track_caller]
+    fn assert_snapshots(&self) {
+        let listed = self.volume().snapshots().unwrap();
+        let expected: Vec<_> = self.snapshots.iter().map(|(s, _)| s.clone()).collect();
+        assert_eq!(listed, expected);
+        for (snapshot, tree) in &self.snapshots {
+            tree.assert_same_at(self.volume().frozen(snapshot.epoch));
+        }
+    }
+
     fn release(&mut self) {
         for ino in self.held.drain(..) {
             self.volume.as_ref().unwrap().forget(ino, 1);
@@ -343,6 +390,7 @@ impl Pair {
         self.volume().begin_connection().unwrap();
         self.tree.drop_nameless();
         self.tree.assert_same(self.volume());
+        self.assert_snapshots();
     }
 
     fn finish(mut self) {
@@ -352,6 +400,12 @@ impl Pair {
         assert_eq!(self.volume().audit().unwrap(), Vec::<String>::new());
         self.reopen();
         assert_eq!(self.volume().audit().unwrap(), Vec::<String>::new());
+        while !self.snapshots.is_empty() {
+            self.remove_snapshot(self.taken * 7);
+            self.volume().reap().unwrap();
+            assert_eq!(self.volume().audit().unwrap(), Vec::<String>::new());
+            self.assert_snapshots();
+        }
         self.volume.take().unwrap().close().unwrap();
     }
 }

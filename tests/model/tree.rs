@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cask::types::{FileKind, Ino};
-use cask::volume::{Error, FallocateMode, RenameMode, Volume};
+use cask::types::{FileKind, Ino, Name};
+use cask::volume::{Error, FallocateMode, Frozen, RenameMode, Volume};
 
 /// How an operation ended: the errors that a caller can tell apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +36,7 @@ impl Outcome {
     }
 }
 
+#[derive(Clone)]
 struct Node {
     kind: FileKind,
     data: Vec<u8>,
@@ -43,6 +44,7 @@ struct Node {
     entries: BTreeMap<Vec<u8>, Ino>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Tree {
     nodes: BTreeMap<Ino, Node>,
 }
@@ -357,6 +359,54 @@ impl Tree {
         match self.nodes.get_mut(&ino).unwrap().xattrs.remove(name) {
             Some(_) => Outcome::Done,
             None => Outcome::NoAttribute,
+        }
+    }
+
+    /// Compares every inode that has a name with the volume's as it was at a snapshot.
+    #[track_caller]
+    pub(crate) fn assert_same_at(&self, frozen: Frozen<'_>) {
+        let mut named = self.clone();
+        named.drop_nameless();
+        for (&ino, node) in &named.nodes {
+            let attr = frozen.getattr(ino).unwrap();
+            assert_eq!(attr.kind, node.kind);
+            if node.kind == FileKind::File {
+                assert_eq!(attr.size, node.data.len() as u64);
+                assert!(
+                    frozen.read(ino, 0, node.data.len() + 1).unwrap() == node.data,
+                    "{ino}"
+                );
+                let middle = node.data.len() / 2;
+                let part = &node.data[middle..(middle + 100).min(node.data.len())];
+                assert!(
+                    frozen.read(ino, middle as u64, 100).unwrap() == part,
+                    "{ino}"
+                );
+            }
+            if node.kind != FileKind::Directory {
+                assert_eq!(attr.nlink as usize, named.names(ino), "{ino}");
+            }
+            let expected: Vec<u8> = node
+                .xattrs
+                .keys()
+                .flat_map(|name| name.bytes().chain([0]))
+                .collect();
+            assert_eq!(frozen.xattr_names(ino).unwrap(), expected);
+            for (name, value) in &node.xattrs {
+                assert_eq!(&frozen.xattr(ino, name.as_bytes()).unwrap(), value);
+            }
+            if node.kind == FileKind::Directory {
+                let listed = frozen.list(ino, 0, usize::MAX).unwrap();
+                let listed: BTreeMap<Vec<u8>, Ino> = listed
+                    .iter()
+                    .map(|e| (e.name.as_bytes().to_vec(), e.attr.ino))
+                    .collect();
+                assert_eq!(listed, node.entries);
+                for (name, &entry) in &node.entries {
+                    let found = frozen.lookup(ino, Name::parse(name).unwrap()).unwrap();
+                    assert_eq!(found.ino, entry);
+                }
+            }
         }
     }
 
