@@ -4,14 +4,17 @@
 //! POSIX rule, no segment file, no FUSE. Live rows and history rows: docs/format.md.
 
 mod audit;
+mod changes;
 mod checkpoint;
 mod chunk;
 mod database;
 mod dentry;
+mod duplicate;
 mod error;
 mod extent;
 mod inode;
 mod orphan;
+mod restore;
 mod schema;
 mod setting;
 mod snapshot;
@@ -19,6 +22,7 @@ mod view;
 mod wal;
 mod xattr;
 
+pub use changes::{Layout, NamedInode};
 pub use chunk::{ChunkRow, Sharing};
 pub use database::{Database, ReadTx, Session, WriteTx};
 pub use dentry::{Dentry, ListedEntry};

@@ -6,10 +6,12 @@
 mod acl;
 mod audit;
 mod background;
+mod clone;
 mod config;
 mod copy;
 mod core;
 mod create;
+mod diff;
 mod error;
 mod fallocate;
 mod frozen;
@@ -25,6 +27,7 @@ mod remove;
 mod rename;
 mod reserve;
 mod residents;
+mod rollback;
 mod setattr;
 mod snapshot;
 mod state;
@@ -39,6 +42,7 @@ use std::sync::Arc;
 
 pub use crate::meta::{Hold, Snapshot};
 pub use config::{Config, RootOwner};
+pub use diff::{Change, ChangeKind};
 pub use error::Error;
 pub use fallocate::FallocateMode;
 pub use frozen::Frozen;

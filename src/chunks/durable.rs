@@ -39,6 +39,14 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_parent(to)
 }
 
+/// Syncs the file at `path`.
+///
+/// # Errors
+/// Any I/O error.
+pub fn sync_file(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
 /// Syncs the directory at `path`.
 ///
 /// # Errors

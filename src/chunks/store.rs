@@ -251,6 +251,28 @@ impl ChunkStore {
         Ok(mark)
     }
 
+    /// Gives these segments a second name in `dir`, an empty directory, or copies them where that can't be;
+    /// durable when this returns.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn link_into(&self, dir: &Path, segments: &[SegmentId]) -> Result<()> {
+        for &id in segments {
+            let (from, to) = (segment::path_of(&self.dir, id), segment::path_of(dir, id));
+            link_or_copy(&from, &to).map_err(|source| Error::Io {
+                op: "share",
+                path: from,
+                source,
+            })?;
+        }
+        let synced = durable::sync_dir(dir);
+        synced.map_err(|source| Error::Io {
+            op: "sync",
+            path: dir.to_owned(),
+            source,
+        })
+    }
+
     /// Removes a segment. Readers that have it open go on.
     ///
     /// # Errors
@@ -275,6 +297,25 @@ impl ChunkStore {
         self.appending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A hard link, or a copy where the filesystem has none, has too many, or is another one.
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(e)
+            if matches!(
+                e.kind(),
+                io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::TooManyLinks
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::Unsupported
+            ) =>
+        {
+            fs::copy(from, to)?;
+            durable::sync_file(to)
+        }
+        result => result,
     }
 }
 

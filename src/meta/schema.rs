@@ -97,6 +97,9 @@ const TABLES: &str = "
     CREATE TABLE purge (
         id INTEGER PRIMARY KEY, after INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE revived (
+        epoch INTEGER NOT NULL, ino INTEGER NOT NULL, PRIMARY KEY (epoch, ino)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE orphan (ino INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE setting (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO setting (key, value) VALUES ('numbers', 3), ('epoch', 1), ('checkpoints', 0);
@@ -135,6 +138,16 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
     conn.pragma_update(None, "user_version", VERSION)?;
     set_up(&conn, Role::Writer)?;
     conn.execute_batch(&format!("BEGIN; {TABLES} COMMIT;"))?;
+    Ok(conn)
+}
+
+/// Makes a database at `path` that holds nothing, to be copied into. It is not synced on the way.
+pub(super) fn open_empty(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
     Ok(conn)
 }
 

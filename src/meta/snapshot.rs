@@ -16,6 +16,9 @@ const HOLD: &str = "UPDATE snapshot SET held = ?2 WHERE epoch = ?1";
 const DELETE: &str = "DELETE FROM snapshot WHERE epoch = ?1";
 const BEFORE: &str = "SELECT coalesce(max(epoch), 0) FROM snapshot WHERE epoch < ?1";
 const AFTER: &str = "SELECT min(epoch) FROM snapshot WHERE epoch > ?1";
+// A state older than every snapshot is compared with no more.
+const FORGET_REVIVED: &str = "
+    DELETE FROM revived WHERE epoch <= coalesce((SELECT min(epoch) FROM snapshot), 9e18)";
 const INSERT_PURGE: &str = "INSERT INTO purge (after, first, last) VALUES (?1, ?2, ?3)";
 const NEXT_PURGE: &str = "SELECT id, after, first, last FROM purge ORDER BY id LIMIT 1";
 const DELETE_PURGE: &str = "DELETE FROM purge WHERE id = ?1";
@@ -158,6 +161,7 @@ impl WriteTx<'_> {
         conn.prepare_cached(INSERT_PURGE)?
             .execute(params![before, epoch.0 + 1, last])?;
         conn.prepare_cached(DELETE)?.execute([epoch.0])?;
+        conn.prepare_cached(FORGET_REVIVED)?.execute([])?;
         let newest = self.newest_snapshot()?;
         self.change_epochs(self.epochs().current, Epoch(newest));
         Ok(())

@@ -62,6 +62,16 @@ impl Session {
     }
 }
 
+impl<'s> View<'s> {
+    pub(super) const fn session(&self) -> &'s Session {
+        self.session
+    }
+
+    pub(super) const fn epoch(&self) -> Epoch {
+        self.at
+    }
+}
+
 impl View<'_> {
     /// The inode of this number.
     ///

@@ -18,8 +18,8 @@ use crate::chunks::{ChunkStore, SyncMark, durable};
 use crate::meta::{Database, Home};
 use crate::types::{Attr, ChunkBytes, FileKind, Ino, MODE_BITS, SegmentId, Timestamp};
 
-const DATABASE: &str = "meta.db";
-const SEGMENTS: &str = "segments";
+pub(super) const DATABASE: &str = "meta.db";
+pub(super) const SEGMENTS: &str = "segments";
 
 /// Makes a new, empty volume in `dir`, which must not exist; its parent must.
 ///
@@ -80,7 +80,7 @@ fn root_attr(root: RootOwner) -> Attr {
 }
 
 /// SQLite makes its files by the umask; the log and the shared memory take the database's mode.
-fn restrict(path: &Path) -> Result<()> {
+pub(super) fn restrict(path: &Path) -> Result<()> {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(path, mode)
         .map_err(|e| Error::storage(format!("cannot restrict {}", path.display()), e))

@@ -74,9 +74,22 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
     pub fn create(&self, name: &VolumeName, config: &Config, root: RootOwner) -> Result<()> {
+        self.build(name, |fresh| super::create(fresh, config, root))
+    }
+
+    /// Makes a volume by `build`, which gets the directory to make it in; it appears under its name when that
+    /// has succeeded.
+    ///
+    /// # Errors
+    /// [`Error::Exists`]; those of `build`; I/O errors. Nothing is left of it then.
+    pub fn build<E: From<Error>>(
+        &self,
+        name: &VolumeName,
+        build: impl FnOnce(&Path) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         let _lock = self.lock()?;
         self.clear_away();
-        create_at(&self.dir_of(name), config, root)
+        build_at(&self.dir_of(name), build)
     }
 
     /// Gives a volume that nobody has open another name.
@@ -156,13 +169,33 @@ impl Store {
 /// # Errors
 /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
 pub fn create_at(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
+    build_at(dir, |fresh| super::create(fresh, config, root))
+}
+
+/// As [`Store::build`], for a volume that is named by its directory, which must not exist, or be empty.
+///
+/// # Errors
+/// [`Error::Exists`]; those of `build`; I/O errors. Nothing is left of it then.
+pub fn build_at<E: From<Error>>(
+    dir: &Path,
+    build: impl FnOnce(&Path) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied || dir.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+        return Err(Error::Exists.into());
+    }
     let fresh = beside(dir, FRESH);
-    super::create(&fresh, config, root)?;
-    let placed = durable::rename(&fresh, dir);
-    placed.map_err(|e| {
-        if let Err(e) = delete(&fresh) {
-            log::warn!("cannot clear away {}: {e}", fresh.display());
-        }
+    let built = build(&fresh).and_then(|()| place(&fresh, dir).map_err(E::from));
+    if built.is_err()
+        && let Err(e) = delete(&fresh)
+    {
+        log::warn!("cannot clear away {}: {e}", fresh.display());
+    }
+    built
+}
+
+fn place(fresh: &Path, dir: &Path) -> Result<()> {
+    durable::rename(fresh, dir).map_err(|e| {
         let is_taken = matches!(
             e.kind(),
             io::ErrorKind::DirectoryNotEmpty

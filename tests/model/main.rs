@@ -87,6 +87,12 @@ enum Op {
     RemoveSnapshot {
         index: usize,
     },
+    Rollback {
+        index: usize,
+    },
+    Clone {
+        index: usize,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -139,7 +145,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (pick.clone(), name).prop_map(|(file, name)| Op::RemoveXattr { file, name }),
         2 => pick.clone().prop_map(|file| Op::Hold { file }),
         3 => Just(Op::TakeSnapshot),
-        2 => pick.prop_map(|index| Op::RemoveSnapshot { index }),
+        2 => pick.clone().prop_map(|index| Op::RemoveSnapshot { index }),
+        1 => pick.clone().prop_map(|index| Op::Rollback { index }),
+        1 => pick.prop_map(|index| Op::Clone { index }),
         1 => Just(Op::Release),
         1 => Just(Op::Reap),
         1 => Just(Op::Checkpoint),
@@ -160,7 +168,9 @@ fn name_of(name: u8) -> [u8; 2] {
 
 /// In memory where it can be: every snapshot syncs.
 fn memory_dir() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The volume and the tree, side by side. The tree calls its inodes by the volume's numbers.
@@ -231,6 +241,8 @@ impl Pair {
             Op::Reopen => self.reopen(),
             Op::TakeSnapshot => self.take_snapshot(),
             Op::RemoveSnapshot { index } => self.remove_snapshot(*index),
+            Op::Rollback { index } => self.rollback(*index),
+            Op::Clone { index } => self.clone_volume(*index),
             _ => self.apply_to_data(op),
         }
     }
@@ -363,6 +375,51 @@ impl Pair {
         self.volume().remove_snapshot(&snapshot.name).unwrap();
         let again = self.volume().remove_snapshot(&snapshot.name);
         assert!(matches!(again, Err(Error::NotFound)));
+    }
+
+    /// Nobody holds a file while a volume is rolled back: it is not mounted.
+    fn rollback(&mut self, index: usize) {
+        if self.snapshots.is_empty() {
+            return;
+        }
+        self.reopen();
+        let (snapshot, tree) = self.snapshots[index % self.snapshots.len()].clone();
+        self.taken += 1;
+        let safety: SnapshotName = format!("s{}", self.taken).parse().unwrap();
+        let taken = self.volume().rollback(&snapshot.name, &safety).unwrap();
+        self.snapshots.push((taken, self.tree.clone()));
+        self.tree = tree;
+        self.tree.drop_nameless();
+        self.reopen();
+    }
+
+    /// A clone, of the head or a snapshot, holds the same, and either volume can change and go.
+    fn clone_volume(&mut self, index: usize) {
+        let from = self.snapshots.get(index).cloned();
+        let dir = self.home.path().join("clone");
+        let config = self.volume().config().clone();
+        self.volume()
+            .clone_into(from.as_ref().map(|(s, _)| s), &dir, &config)
+            .unwrap();
+        let clone = Volume::open(&dir).unwrap();
+        clone.begin_connection().unwrap();
+        let mut tree = from.map_or_else(|| self.tree.clone(), |(_, tree)| tree);
+        tree.drop_nameless();
+        tree.assert_same(&clone);
+        clone.reap().unwrap();
+        assert_eq!(clone.audit().unwrap(), Vec::<String>::new());
+        for dir_entry in clone.list(Ino::ROOT, 0, 3).unwrap() {
+            let bits = SetIdBits::Keep;
+            drop(clone.write(
+                dir_entry.attr.ino,
+                5,
+                b"only here",
+                WriteOrigin::Caller,
+                bits,
+            ));
+        }
+        clone.close().unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[track_caller]

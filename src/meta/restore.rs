@@ -1,0 +1,116 @@
+//! Making the head what it was at a snapshot, at the cost of what changed since.
+
+use rusqlite::params;
+
+use super::{Result, Snapshot, WriteTx};
+
+const BEGIN: &str = "CREATE TEMP TABLE IF NOT EXISTS changed (ino INTEGER PRIMARY KEY)";
+const CLEAR: &str = "DELETE FROM temp.changed";
+// What was there at `?1` and has changed; what has been made since, which has numbers from `?2` on; and what
+// has come back since.
+const COLLECT: &str = "
+    INSERT OR IGNORE INTO temp.changed
+        SELECT ino FROM inode_past WHERE born <= ?1 AND died > ?1
+        UNION SELECT ino FROM inode WHERE ino >= ?2
+        UNION SELECT ino FROM revived WHERE epoch > ?1";
+const NOTE_REVIVED: &str = "
+    INSERT INTO revived SELECT ?1, ino FROM inode
+        WHERE ino IN (SELECT ino FROM temp.changed) AND born = ?1";
+const COUNT: &str = "SELECT count(*) FROM temp.changed";
+
+// For each table: what is newer than `?1` dies now, in epoch `?2`; it is kept, for the newest snapshot sees
+// it. What was seen at `?1` is born again.
+const RESTORE: [[&str; 3]; 4] = [
+    [
+        "INSERT INTO inode_past SELECT i.*, ?2 FROM inode i
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "DELETE FROM inode WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "INSERT INTO inode (ino, born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent, place,
+                atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, target)
+            SELECT ino, ?2, kind, mode, uid, gid, nlink, size, allocated, rdev, parent, place,
+                atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, target FROM inode_past
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born <= ?1 AND died > ?1",
+    ],
+    [
+        "INSERT INTO dentry_past SELECT d.*, ?2 FROM dentry d
+            WHERE parent IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "DELETE FROM dentry WHERE parent IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "INSERT INTO dentry (parent, name, born, ino, cookie)
+            SELECT parent, name, ?2, ino, cookie FROM dentry_past
+            WHERE parent IN (SELECT ino FROM temp.changed) AND born <= ?1 AND died > ?1",
+    ],
+    [
+        "INSERT INTO xattr_past SELECT x.*, ?2 FROM xattr x
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "DELETE FROM xattr WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "INSERT INTO xattr (ino, name, born, value)
+            SELECT ino, name, ?2, value FROM xattr_past
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born <= ?1 AND died > ?1",
+    ],
+    [
+        "INSERT INTO extent_past SELECT e.*, ?2 FROM extent e
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "DELETE FROM extent WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
+        "INSERT INTO extent (ino, off, born, len, chunk, chunk_off)
+            SELECT ino, off, ?2, len, chunk, chunk_off FROM extent_past
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born <= ?1 AND died > ?1",
+    ],
+];
+const ADD_REFS: &str = "
+    UPDATE chunk SET refs = refs + n.more FROM (
+        SELECT chunk, count(*) AS more FROM extent
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born = ?1 GROUP BY chunk) n
+    WHERE chunk.id = n.chunk";
+const DROP_ORPHANS: &str = "DELETE FROM orphan WHERE ino IN (SELECT ino FROM temp.changed)";
+const ADD_ORPHANS: &str = "
+    INSERT INTO orphan SELECT ino FROM inode WHERE nlink = 0
+        AND ino IN (SELECT ino FROM temp.changed)";
+
+// A clone has no history: its chunks are those that its head names.
+const FORGET_HISTORY: &str = "
+    DELETE FROM inode_past; DELETE FROM dentry_past; DELETE FROM xattr_past; DELETE FROM extent_past;
+    DELETE FROM snapshot; DELETE FROM purge; DELETE FROM revived;
+    CREATE TEMP TABLE named AS SELECT chunk AS id, count(*) AS refs FROM extent GROUP BY chunk;
+    CREATE UNIQUE INDEX temp.named_id ON named (id);
+    DELETE FROM chunk WHERE id NOT IN (SELECT id FROM temp.named);
+    UPDATE chunk SET refs = n.refs FROM temp.named n WHERE chunk.id = n.id AND chunk.refs <> n.refs;
+    DROP TABLE temp.named;";
+
+impl WriteTx<'_> {
+    /// Makes the head what it was at `snapshot`; returns how many inodes that changed.
+    ///
+    /// A snapshot of the present state must have been taken in this transaction, and nothing been changed
+    /// since: it keeps what is taken out of the head.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<u64> {
+        let (at, now) = (snapshot.epoch.0, self.epochs().current.0);
+        let conn = self.conn();
+        conn.execute(BEGIN, [])?;
+        conn.execute(CLEAR, [])?;
+        conn.execute(COLLECT, params![at, snapshot.numbers.cast_signed()])?;
+        for [keep, delete, revive] in RESTORE {
+            conn.execute(keep, params![at, now])?;
+            conn.execute(delete, [at])?;
+            conn.execute(revive, params![at, now])?;
+        }
+        conn.execute(ADD_REFS, [now])?;
+        conn.execute(NOTE_REVIVED, [now])?;
+        conn.execute(DROP_ORPHANS, [])?;
+        conn.execute(ADD_ORPHANS, [])?;
+        let changed: i64 = conn.query_row(COUNT, [], |row| row.get(0))?;
+        conn.execute(CLEAR, [])?;
+        Ok(changed.cast_unsigned())
+    }
+
+    /// Drops all snapshots and what only they see.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn forget_history(&mut self) -> Result<()> {
+        self.conn().execute_batch(FORGET_HISTORY)?;
+        self.change_epochs(self.epochs().current, crate::types::Epoch(0));
+        Ok(())
+    }
+}

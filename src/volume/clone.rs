@@ -1,0 +1,59 @@
+//! Independent volumes made from a state of this one: a copy of the database, and hard links to the segments.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use super::open::{DATABASE, SEGMENTS, restrict};
+use super::{Config, Error, Result, Volume};
+use crate::chunks::durable;
+use crate::meta::{Database, Snapshot};
+use crate::types::{SnapshotName, VolumeId};
+
+impl Volume {
+    /// Makes in `dir`, which must not exist, a writable volume that holds what snapshot `from` holds, or the
+    /// head. Afterwards neither volume knows of the other.
+    ///
+    /// Segments are shared by hard links, or copied where the filesystem has none: they are only ever
+    /// appended to, and what the clone refers to is in them already.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NoSpace`], I/O errors; what was begun in `dir` is left there.
+    pub fn clone_into(&self, from: Option<&Snapshot>, dir: &Path, config: &Config) -> Result<()> {
+        let cannot = |e| Error::storage(format!("cannot make a clone in {}", dir.display()), e);
+        DirBuilder::new().mode(0o700).create(dir).map_err(cannot)?;
+        let segments = dir.join(SEGMENTS);
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&segments)
+            .map_err(cannot)?;
+        let path = dir.join(DATABASE);
+        self.core.database.copy_to(&path)?;
+        restrict(&path)?;
+        // What the copy names was appended before it was made.
+        self.core.sync_chunks()?;
+        let database = Database::open(&path)?;
+        detach(&database, from)?;
+        let needed = database.read_once()?.segments()?;
+        database.close()?;
+        self.core.store.link_into(&segments, &needed)?;
+        durable::sync_file(&path).map_err(cannot)?;
+        config.store(dir)
+    }
+}
+
+/// Makes a copied database one of its own: its head is the state to clone, and it has no history.
+fn detach(database: &Database, from: Option<&Snapshot>) -> Result<()> {
+    let mut tx = database.write()?;
+    if let Some(from) = from {
+        // Going back needs a snapshot of what is left behind; it goes with all the others.
+        let passing: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
+        let passing = passing.map_err(|e| Error::Corrupt(e.to_string()))?;
+        tx.insert_snapshot(&passing, "")?;
+        tx.restore(from)?;
+    }
+    if from.is_some() || !tx.snapshots()?.is_empty() || tx.has_purge()? {
+        tx.forget_history()?;
+    }
+    Ok(tx.commit()?)
+}

@@ -1,0 +1,258 @@
+//! What changed between two states of a volume, at the cost of the changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Error, Result, Volume};
+use crate::meta::{Inode, Session, Snapshot, View};
+use crate::types::{FileKind, Ino, NameBuf};
+
+/// How a path differs, by the letter that stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ChangeKind {
+    /// It came.
+    Added,
+    /// It went.
+    Removed,
+    /// Its bytes, or a link's target, are others.
+    Modified,
+    /// The same inode had another name.
+    Renamed,
+    /// It is of another type.
+    Retyped,
+    /// Only attributes differ: mode, owner, times set by hand, extended attributes.
+    Attributes,
+}
+
+/// One difference. Paths are bytes, relative to the root, without a leading `/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Where, in the newer state; for what went, in the older.
+    pub path: Vec<u8>,
+    /// What.
+    pub kind: ChangeKind,
+    /// The path in the older state of what was renamed.
+    pub old_path: Option<Vec<u8>>,
+}
+
+impl Volume {
+    /// The differences between snapshot `from` and snapshot `to`, or the head, sorted by path.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when `to` is older than `from`, I/O errors.
+    pub fn diff(&self, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
+        let tx = self.core.database.read()?;
+        let until = match to {
+            Some(to) => to.epoch,
+            None => tx.head()?,
+        };
+        if until < from.epoch {
+            return Err(Error::Invalid);
+        }
+        let states = States {
+            session: &tx,
+            from,
+            old: tx.view(from.epoch),
+            new: tx.view(until),
+        };
+        let mut changes = states.collect(until)?;
+        changes.sort();
+        Ok(changes)
+    }
+}
+
+/// The two states.
+struct States<'s> {
+    session: &'s Session,
+    from: &'s Snapshot,
+    old: View<'s>,
+    new: View<'s>,
+}
+
+type Names = BTreeMap<Ino, BTreeSet<(Ino, NameBuf)>>;
+
+impl States<'_> {
+    fn collect(&self, until: crate::types::Epoch) -> Result<Vec<Change>> {
+        let inos = self.session.changed_inodes(self.from, until)?;
+        let (mut gone, mut come) = (Names::new(), Names::new());
+        for &dir in &inos {
+            let (went, came) = self.session.changed_entries(dir, self.from, until)?;
+            for (list, names) in [(went, &mut gone), (came, &mut come)] {
+                for (name, ino) in list {
+                    names.entry(ino).or_default().insert((dir, name));
+                }
+            }
+        }
+        let named: BTreeSet<Ino> = inos
+            .iter()
+            .chain(gone.keys())
+            .chain(come.keys())
+            .copied()
+            .collect();
+        let mut changes = Vec::new();
+        for ino in named {
+            let names = |names: &Names| names.get(&ino).cloned().unwrap_or_default();
+            self.compare(ino, names(&gone), names(&come), &mut changes)?;
+        }
+        merge_replaced(changes, |found| self.kind_at(found))
+    }
+
+    /// The changes of one inode: of its names first, then of itself.
+    fn compare(
+        &self,
+        ino: Ino,
+        gone: BTreeSet<(Ino, NameBuf)>,
+        come: BTreeSet<(Ino, NameBuf)>,
+        changes: &mut Vec<Found>,
+    ) -> Result<()> {
+        let before = self.old.inode(ino)?.filter(|inode| inode.attr.nlink > 0);
+        let after = self.new.inode(ino)?.filter(|inode| inode.attr.nlink > 0);
+        let (mut gone, mut come) = (gone.into_iter(), come.into_iter());
+        loop {
+            let (old, new) = (gone.next(), come.next());
+            let old_path = old.map(|place| path_of(self.old, place)).transpose()?;
+            let new_path = new.map(|place| path_of(self.new, place)).transpose()?;
+            let (path, kind, old_path) = match (old_path, new_path) {
+                (Some(old), Some(new)) if old == new => continue,
+                (Some(old), Some(new)) => (new, ChangeKind::Renamed, Some(old)),
+                (Some(old), None) => (old, ChangeKind::Removed, None),
+                (None, Some(new)) => (new, ChangeKind::Added, None),
+                (None, None) => break,
+            };
+            changes.push(Found {
+                change: Change {
+                    path,
+                    kind,
+                    old_path,
+                },
+                ino,
+            });
+        }
+        if let (Some(before), Some(after)) = (before, after)
+            && let Some(kind) = self.difference(&before, &after)?
+        {
+            let path = self.path_of_inode(&after)?;
+            changes.push(Found {
+                change: Change {
+                    path,
+                    kind,
+                    old_path: None,
+                },
+                ino,
+            });
+        }
+        Ok(())
+    }
+
+    fn difference(&self, before: &Inode, after: &Inode) -> Result<Option<ChangeKind>> {
+        let ino = after.attr.ino;
+        let is_file = after.attr.kind == FileKind::File;
+        if is_file
+            && (before.attr.size != after.attr.size
+                || self.old.layout(ino)? != self.new.layout(ino)?)
+        {
+            return Ok(Some(ChangeKind::Modified));
+        }
+        let own = |i: &Inode| (i.attr.mode, i.attr.uid, i.attr.gid, i.attr.rdev);
+        let times_differ = is_file && before.attr.mtime != after.attr.mtime;
+        let differs = own(before) != own(after) || times_differ || !self.same_xattrs(ino)?;
+        Ok(differs.then_some(ChangeKind::Attributes))
+    }
+
+    fn same_xattrs(&self, ino: Ino) -> Result<bool> {
+        let names = self.old.xattr_names(ino)?;
+        if names != self.new.xattr_names(ino)? {
+            return Ok(false);
+        }
+        for name in names {
+            if self.old.xattr(ino, &name)? != self.new.xattr(ino, &name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn path_of_inode(&self, inode: &Inode) -> Result<Vec<u8>> {
+        let ino = inode.attr.ino;
+        if ino == Ino::ROOT {
+            return Ok(b".".to_vec());
+        }
+        let home = inode.home;
+        if let Some((name, found)) = self.new.entry_at(home.parent, home.cookie)?
+            && found == ino
+        {
+            return path_of(self.new, (home.parent, name));
+        }
+        // Its first name is gone: it is one of several hard links.
+        let names = self
+            .new
+            .names_of(ino)?
+            .into_iter()
+            .map(|(name, dir)| (dir, name));
+        let mut paths = names
+            .map(|place| path_of(self.new, place))
+            .collect::<Result<Vec<_>>>()?;
+        paths.sort();
+        let first = paths.into_iter().next();
+        first.ok_or_else(|| Error::Corrupt(format!("{ino} has links and no name")))
+    }
+
+    fn kind_at(&self, found: &Found) -> Result<Option<FileKind>> {
+        let view = if found.change.kind == ChangeKind::Removed {
+            self.old
+        } else {
+            self.new
+        };
+        Ok(view.inode(found.ino)?.map(|inode| inode.attr.kind))
+    }
+}
+
+struct Found {
+    change: Change,
+    ino: Ino,
+}
+
+/// The path of a name, through the directories that hold it.
+fn path_of(view: View<'_>, (dir, name): (Ino, NameBuf)) -> Result<Vec<u8>> {
+    let mut parts = vec![name];
+    let mut at = dir;
+    while at != Ino::ROOT {
+        let lost = || Error::Corrupt(format!("{at} is not where it says"));
+        let home = view.inode(at)?.ok_or_else(lost)?.home;
+        let (name, _) = view.entry_at(home.parent, home.cookie)?.ok_or_else(lost)?;
+        parts.push(name);
+        at = home.parent;
+    }
+    let parts: Vec<&[u8]> = parts.iter().rev().map(|name| name.as_bytes()).collect();
+    Ok(parts.join(&b'/'))
+}
+
+/// A path that went and came is one that was replaced.
+fn merge_replaced(
+    found: Vec<Found>,
+    kind_of: impl Fn(&Found) -> Result<Option<FileKind>>,
+) -> Result<Vec<Change>> {
+    let mut removed: BTreeMap<Vec<u8>, Found> = BTreeMap::new();
+    let mut rest = Vec::new();
+    for found in found {
+        match found.change.kind {
+            ChangeKind::Removed => drop(removed.insert(found.change.path.clone(), found)),
+            _ => rest.push(found),
+        }
+    }
+    let mut changes = Vec::new();
+    for mut found in rest {
+        if found.change.kind == ChangeKind::Added
+            && let Some(old) = removed.remove(&found.change.path)
+        {
+            let same = kind_of(&old)? == kind_of(&found)?;
+            found.change.kind = if same {
+                ChangeKind::Modified
+            } else {
+                ChangeKind::Retyped
+            };
+        }
+        changes.push(found.change);
+    }
+    changes.extend(removed.into_values().map(|found| found.change));
+    Ok(changes)
+}
