@@ -160,7 +160,9 @@ fn name_of(name: u8) -> [u8; 2] {
 
 /// In memory where it can be: every snapshot syncs.
 fn memory_dir() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 /// The volume and the tree, side by side. The tree calls its inodes by the volume's numbers.
