@@ -38,7 +38,9 @@ echo "copying $toolchain" >&2
 mkdir -p "$dir/usr/local/rust" "$dir/usr/local/cargo/bin"
 tar -C "$toolchain" --exclude=share/doc --exclude=lib/rustlib/src -c . | tar -C "$dir/usr/local/rust" -x
 
-# This machine's way to its registries, if it has one of its own.
+# This machine's way to its registries, if it has one of its own: whom it trusts, and cargo's settings.
+cp /etc/ssl/certs/ca-certificates.crt "$dir/etc/ssl/certs/ca-certificates.crt"
+cp -r /usr/local/share/ca-certificates/. "$dir/usr/local/share/ca-certificates/"
 [ ! -e "${CARGO_HOME:-$HOME/.cargo}/config.toml" ] || cp "${CARGO_HOME:-$HOME/.cargo}/config.toml" "$dir/usr/local/cargo/"
 
 tar -C "$dir" -c . | docker import \
