@@ -3,8 +3,10 @@
 //! The only code that prints or decides how the program exits. Reaches a mounted volume through its
 //! server and a closed one by opening it; knows neither SQL nor FUSE.
 
+mod clone;
 mod completions;
 mod create;
+mod diff;
 mod error;
 mod filter;
 mod format;
@@ -20,8 +22,11 @@ mod reference;
 mod remount;
 mod rename;
 mod rm;
+mod rollback;
 mod serve;
 mod set;
+mod snapshot;
+mod state_ref;
 mod sync;
 mod umount;
 mod view;
@@ -70,6 +75,10 @@ enum Command {
     Rename(rename::Arguments),
     Set(set::Arguments),
     Sync(sync::Arguments),
+    Snapshot(snapshot::Arguments),
+    Diff(diff::Arguments),
+    Clone(clone::Arguments),
+    Rollback(rollback::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
@@ -114,6 +123,10 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Rename(arguments) => rename::run(&arguments, &root),
         Command::Set(arguments) => set::run(&arguments, &root),
         Command::Sync(arguments) => sync::run(&arguments, &root),
+        Command::Snapshot(arguments) => snapshot::run(&arguments, &root),
+        Command::Diff(arguments) => diff::run(&arguments, &root),
+        Command::Clone(arguments) => clone::run(&arguments, &root),
+        Command::Rollback(arguments) => rollback::run(&arguments, &root),
         Command::Completions(_) | Command::Serve(_) => Ok(()),
     }
 }

@@ -18,6 +18,7 @@ mod restore;
 mod schema;
 mod setting;
 mod snapshot;
+mod snapshot_bytes;
 mod view;
 mod wal;
 mod xattr;
@@ -30,6 +31,7 @@ pub use error::Error;
 pub use extent::{Cleared, ExtentRow, StoredExtent};
 pub use inode::{Home, Inode};
 pub use snapshot::{Hold, Snapshot};
+pub use snapshot_bytes::SnapshotBytes;
 pub use view::View;
 
 /// The result of a metadata operation.

@@ -7,6 +7,7 @@
 
 pub mod mounts;
 
+mod content;
 mod error;
 mod farewell;
 mod handle;
@@ -23,7 +24,7 @@ pub use error::Error;
 pub use handle::{fault, handle};
 pub use life::Server;
 pub use mounting::{mount, mount_here};
-pub use perform::perform;
+pub use perform::{perform, with_closed};
 pub use record::{Record, Standing, mounts_of, standing, volume_of};
 pub use spawn::run_spawned;
 pub use unmounting::unmount;

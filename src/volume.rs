@@ -40,7 +40,7 @@ mod xattr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use crate::meta::{Hold, Snapshot};
+pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
 pub use config::{Config, RootOwner};
 pub use diff::{Change, ChangeKind};
 pub use error::Error;

@@ -20,7 +20,7 @@ pub enum Kind {
     Failed,
     /// The command line makes no sense.
     Usage,
-    /// No such volume.
+    /// No such volume or snapshot.
     NotFound,
     /// There is one already.
     Exists,

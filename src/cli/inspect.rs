@@ -44,7 +44,7 @@ fn usage(located: &Located, standing: &Standing) -> Option<Usage> {
         // Opening it would count, and also begin a recovery that nobody asked for.
         return None;
     }
-    match server::perform(&located.dir, Op::Usage) {
+    match server::perform(&located.dir, &Op::Usage) {
         Ok(Answer::Usage(usage)) => Some(usage),
         Ok(_) => None,
         Err(error) => {

@@ -235,6 +235,10 @@ impl Located {
             FaultKind::NewerFormat => "use a newer cask".to_owned(),
             FaultKind::Damaged => "restore it from a backup; nothing was changed".to_owned(),
             FaultKind::NoSpace => "free some space on its disk, then try again".to_owned(),
+            FaultKind::NoSnapshot | FaultKind::SnapshotExists | FaultKind::SnapshotHeld => format!(
+                "`cask snapshot ls {}` shows what is there",
+                self.reference.typed()
+            ),
             FaultKind::Failed
             | FaultKind::InUse
             | FaultKind::Closing
@@ -251,9 +255,10 @@ fn is_denied(error: &volume::Error) -> bool {
 
 fn kind_of(kind: FaultKind) -> Kind {
     match kind {
-        FaultKind::NotAVolume => Kind::NotFound,
+        FaultKind::NotAVolume | FaultKind::NoSnapshot => Kind::NotFound,
+        FaultKind::SnapshotExists => Kind::Exists,
         FaultKind::Damaged => Kind::Damaged,
-        FaultKind::InUse | FaultKind::Closing => Kind::InUse,
+        FaultKind::InUse | FaultKind::Closing | FaultKind::SnapshotHeld => Kind::InUse,
         FaultKind::Failed
         | FaultKind::NotMounted
         | FaultKind::NewerFormat

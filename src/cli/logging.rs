@@ -20,6 +20,10 @@ pub(super) fn start(command: &Command) {
         | Command::Rename(_)
         | Command::Set(_)
         | Command::Sync(_)
+        | Command::Snapshot(_)
+        | Command::Diff(_)
+        | Command::Clone(_)
+        | Command::Rollback(_)
         | Command::Completions(_) => false,
     };
     if is_server {

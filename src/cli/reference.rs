@@ -8,7 +8,8 @@ const HEAD: &str = "\
 <!-- Generated from src/cli. To renew it: CASK_BLESS=1 cargo test --test cli -->
 
 Data goes to standard output, everything else to standard error. A volume is named by its name in the
-root, or, with a `/` in the argument, by its directory.
+root, or, with a `/` in the argument, by its directory. `NAME@SNAP` is a snapshot of it; without `@SNAP`
+the volume as it is now is meant.
 
 ## Exit codes
 
@@ -17,9 +18,9 @@ root, or, with a `/` in the argument, by its directory.
 | 0 | done |
 | 1 | failed |
 | 2 | the command line makes no sense |
-| 3 | no such volume |
+| 3 | no such volume or snapshot |
 | 4 | exists already |
-| 5 | in use |
+| 5 | in use, or held |
 | 6 | the volume is damaged |
 
 An error is one line: `cask: ` what, on which object, why; what to do next.
@@ -51,20 +52,21 @@ pub fn reference() -> String {
         .get_subcommands()
         .filter(|c| !c.is_hide_set() && c.get_name() != "help")
     {
-        text.push_str(&section(command));
+        text.push_str(&section(command, command.get_name()));
+        for below in command.get_subcommands().filter(|c| c.get_name() != "help") {
+            let name = format!("{} {}", command.get_name(), below.get_name());
+            text.push_str(&section(below, &name));
+        }
     }
     text
 }
 
-fn section(command: &Command) -> String {
+fn section(command: &Command, name: &str) -> String {
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ");
     let about = command.get_long_about().or_else(|| command.get_about());
     let about = about.map(ToString::to_string).unwrap_or_default();
-    let mut text = format!(
-        "\n## cask {}\n\n```\n{usage}\n```\n\n{about}\n\n",
-        command.get_name()
-    );
+    let mut text = format!("\n## cask {name}\n\n```\n{usage}\n```\n\n{about}\n\n");
     let aliases: Vec<&str> = command.get_visible_aliases().collect();
     if !aliases.is_empty() {
         text.push_str(&format!("Also: `{}`\n\n", aliases.join("`, `")));

@@ -4,7 +4,7 @@ use crate::control::Op;
 use crate::server::{self, Standing, mounts};
 
 use super::Result;
-use super::locate::{Root, VolumeRef};
+use super::locate::{Located, Root, VolumeRef};
 
 /// Make what was written to volumes durable
 ///
@@ -27,12 +27,18 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 
 fn sync(volume: &VolumeRef, root: &Root) -> Result<()> {
     let (located, _) = root.open(volume)?;
+    flush(&located)?;
+    let synced = server::perform(&located.dir, &Op::Sync);
+    synced.map(|_| ()).map_err(|e| located.explain(e))
+}
+
+/// Has the kernel begin to write back what it holds of a volume that is mounted here.
+pub(super) fn flush(located: &Located) -> Result<()> {
     let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
     if let Standing::Served(_, mounted) = standing
         && let Some(mount) = mounted.first()
     {
         mounts::flush(mount);
     }
-    let synced = server::perform(&located.dir, Op::Sync);
-    synced.map(|_| ()).map_err(|e| located.explain(e))
+    Ok(())
 }

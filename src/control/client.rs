@@ -43,7 +43,7 @@ impl From<WireError> for Error {
             WireError::Io(e) if is_end(&e) => Self::Ended,
             WireError::Io(e) if is_silence(&e) => Self::Silent,
             WireError::Io(_)
-            | WireError::TooLong
+            | WireError::TooLong(_)
             | WireError::NotUnderstood(_)
             | WireError::Version(_) => Self::Wire(error),
         }
@@ -77,7 +77,7 @@ impl Client {
     #[must_use]
     pub fn over(stream: UnixStream) -> Self {
         Self {
-            wire: Wire::new(stream),
+            wire: Wire::asking(stream),
         }
     }
 
@@ -97,7 +97,7 @@ impl Client {
     /// # Errors
     /// See [`Error`]; [`Error::Fault`] says why the volume could not be opened.
     pub fn await_start(&mut self) -> Result<Status, Error> {
-        expect_status(self.call(Request::Status, None)?.body)
+        expect_status(self.call(&Request::Status, None)?.body)
     }
 
     /// Hands over a `/dev/fuse` descriptor; returns when the handshake is done.
@@ -105,7 +105,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn attach(&mut self, device: Device, fuse: BorrowedFd<'_>) -> Result<(), Error> {
-        let answer = self.call(Request::Attach { device }, Some(fuse))?.body;
+        let answer = self.call(&Request::Attach { device }, Some(fuse))?.body;
         if answer == Answer::Attached {
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn descriptor(&mut self) -> Result<OwnedFd, Error> {
-        let received = self.call(Request::Descriptor, None)?;
+        let received = self.call(&Request::Descriptor, None)?;
         match (received.body, received.descriptor) {
             (Answer::Descriptor, Some(descriptor)) => Ok(descriptor),
             (other, _) => Err(unexpected(other)),
@@ -129,7 +129,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn perform(&mut self, op: Op) -> Result<Answer, Error> {
-        let answer = self.call(Request::Perform { op }, None)?.body;
+        let answer = self.call(&Request::Perform { op }, None)?.body;
         if let Answer::Fault(fault) = answer {
             return Err(fault.into());
         }
@@ -142,7 +142,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn await_close(&mut self) -> Result<(), Error> {
-        let answer = self.call(Request::AwaitClose, None)?.body;
+        let answer = self.call(&Request::AwaitClose, None)?.body;
         if answer == Answer::Watching {
             return Ok(());
         }
@@ -191,11 +191,11 @@ impl Client {
 
     fn call(
         &mut self,
-        request: Request,
+        request: &Request,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<Received<Answer>, Error> {
         self.wire
-            .send(&request, descriptor)
+            .send(request, descriptor)
             .map_err(WireError::from)?;
         self.wire.receive()?.ok_or(Error::Ended)
     }

@@ -5,13 +5,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::VolumeId;
+use super::content::{Bytes, Change, SnapshotInfo};
+use crate::types::{SnapshotName, VolumeId};
 
 /// The version of the protocol; both sides must speak the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What is asked of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
     /// Who are you, and what are you doing?
@@ -34,13 +35,53 @@ pub enum Request {
 }
 
 /// What can be done with a volume, mounted or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// Make everything that was acknowledged durable.
     Sync,
     /// Count what the volume holds.
     Usage,
+    /// Take a snapshot.
+    TakeSnapshot {
+        /// Its name.
+        name: SnapshotName,
+        /// The user's note.
+        label: String,
+    },
+    /// List the snapshots, the oldest first.
+    Snapshots,
+    /// The same, with the bytes that each holds.
+    MeasuredSnapshots,
+    /// Remove a snapshot.
+    RemoveSnapshot {
+        /// Its name.
+        name: SnapshotName,
+    },
+    /// Forbid the removal of a snapshot.
+    HoldSnapshot {
+        /// Its name.
+        name: SnapshotName,
+    },
+    /// Allow it again.
+    ReleaseSnapshot {
+        /// Its name.
+        name: SnapshotName,
+    },
+    /// Compare two states.
+    Diff {
+        /// The older.
+        from: SnapshotName,
+        /// The newer; the head if there is none.
+        to: Option<SnapshotName>,
+    },
+    /// Make an independent volume of a state.
+    Clone {
+        /// The state; the head if there is none.
+        from: Option<SnapshotName>,
+        /// The new volume's directory, absolute, which must not exist.
+        dir: Bytes,
+    },
 }
 
 /// What a server answers.
@@ -61,6 +102,20 @@ pub enum Answer {
     Synced,
     /// To [`Op::Usage`].
     Usage(Usage),
+    /// To [`Op::TakeSnapshot`].
+    Snapshot(SnapshotInfo),
+    /// To [`Op::Snapshots`] and [`Op::MeasuredSnapshots`].
+    Snapshots {
+        /// The oldest first.
+        list: Vec<SnapshotInfo>,
+    },
+    /// To [`Op::Diff`].
+    Changes {
+        /// Sorted by path.
+        list: Vec<Change>,
+    },
+    /// To what has no other answer.
+    Done,
     /// It could not be done.
     Fault(Fault),
 }
@@ -138,6 +193,12 @@ pub enum FaultKind {
     Closing,
     /// The server has no mount yet: ask again.
     NotMounted,
+    /// Name a snapshot that is there.
+    NoSnapshot,
+    /// Name a snapshot that is not there yet.
+    SnapshotExists,
+    /// Release the snapshot first.
+    SnapshotHeld,
     /// There is no volume here.
     NotAVolume,
     /// Use a newer cask.

@@ -14,14 +14,19 @@ use serde::{Deserialize, Serialize};
 
 use super::VERSION;
 
-/// The longest line, in bytes.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// The longest line, in bytes, of whoever asks.
+const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// The longest line, in bytes, of a server, which may tell of many files.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// One end of a control connection.
 #[derive(Debug)]
 pub struct Wire {
     stream: UnixStream,
+    limit: usize,
     pending: Vec<u8>,
+    /// How much of `pending` has no end of a line in it.
+    searched: usize,
     descriptor: Option<OwnedFd>,
 }
 
@@ -41,8 +46,8 @@ pub enum WireError {
     #[error("the control connection failed")]
     Io(#[from] io::Error),
     /// The line was over the limit.
-    #[error("a message is longer than {LINE_BYTES_MAX} bytes")]
-    TooLong,
+    #[error("a message is longer than {0} bytes")]
+    TooLong(usize),
     /// The line was no message of this protocol.
     #[error("a message cannot be understood: {0}")]
     NotUnderstood(#[from] serde_json::Error),
@@ -64,12 +69,24 @@ struct Versioned {
 }
 
 impl Wire {
-    /// Speaks over `stream`.
+    /// The server's end of `stream`.
     #[must_use]
     pub fn new(stream: UnixStream) -> Self {
+        Self::limited(stream, REQUEST_BYTES_MAX)
+    }
+
+    /// The end of `stream` that asks.
+    #[must_use]
+    pub(super) fn asking(stream: UnixStream) -> Self {
+        Self::limited(stream, ANSWER_BYTES_MAX)
+    }
+
+    fn limited(stream: UnixStream, limit: usize) -> Self {
         Self {
             stream,
+            limit,
             pending: Vec::new(),
+            searched: 0,
             descriptor: None,
         }
     }
@@ -138,12 +155,15 @@ impl Wire {
 
     fn receive_line(&mut self) -> Result<Option<Vec<u8>>, WireError> {
         loop {
-            if let Some(end) = self.pending.iter().position(|&byte| byte == b'\n') {
-                let rest = self.pending.split_off(end + 1);
+            let fresh = &self.pending[self.searched..];
+            if let Some(end) = fresh.iter().position(|&byte| byte == b'\n') {
+                let rest = self.pending.split_off(self.searched + end + 1);
+                self.searched = 0;
                 return Ok(Some(std::mem::replace(&mut self.pending, rest)));
             }
-            if self.pending.len() > LINE_BYTES_MAX {
-                return Err(WireError::TooLong);
+            self.searched = self.pending.len();
+            if self.pending.len() > self.limit {
+                return Err(WireError::TooLong(self.limit));
             }
             if self.receive_some()? == 0 {
                 return Ok(None);
@@ -152,7 +172,7 @@ impl Wire {
     }
 
     fn receive_some(&mut self) -> io::Result<usize> {
-        let mut bytes = [0; 4096];
+        let mut bytes = [0; 16 * 1024];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
@@ -207,14 +227,15 @@ mod tests {
     fn other_versions_and_endless_lines_are_refused() {
         let (a, mut b) = pair();
         let mut raw = a.stream();
-        raw.write_all(b"{\"version\":2,\"answer\":\"synced\"}\n{\"version\":1}\n")
+        raw.write_all(b"{\"version\":1,\"answer\":\"synced\"}\n{\"version\":2}\n")
             .unwrap();
-        assert!(matches!(b.receive::<Answer>(), Err(WireError::Version(2))));
+        assert!(matches!(b.receive::<Answer>(), Err(WireError::Version(1))));
         assert!(matches!(
             b.receive::<Answer>(),
             Err(WireError::NotUnderstood(_))
         ));
-        raw.write_all(&vec![b'x'; LINE_BYTES_MAX + 4096]).unwrap();
-        assert!(matches!(b.receive::<Answer>(), Err(WireError::TooLong)));
+        raw.write_all(&vec![b'x'; REQUEST_BYTES_MAX + 16 * 1024])
+            .unwrap();
+        assert!(matches!(b.receive::<Answer>(), Err(WireError::TooLong(_))));
     }
 }

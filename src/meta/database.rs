@@ -195,13 +195,33 @@ impl Database {
             Err(_) => Source::Pool {
                 session: Some(self.pooled()?),
                 home: &self.readers,
-                _gate: self.gate.read().unwrap_or_else(PoisonError::into_inner),
+                _gate: Some(self.gate.read().unwrap_or_else(PoisonError::into_inner)),
             },
         };
         Ok(ReadTx {
             source,
             began: false,
         })
+    }
+
+    /// As [`Self::read`], for what takes long: it keeps neither writers nor the checkpointer waiting. The log
+    /// is not shortened before it ends.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn read_long(&self) -> Result<ReadTx<'_>> {
+        let source = Source::Pool {
+            session: Some(self.pooled()?),
+            home: &self.readers,
+            _gate: None,
+        };
+        let mut tx = ReadTx {
+            source,
+            began: false,
+        };
+        tx.run("BEGIN")?;
+        tx.began = true;
+        Ok(tx)
     }
 
     fn pooled(&self) -> Result<Session> {
@@ -362,7 +382,7 @@ enum Source<'d> {
     Pool {
         session: Option<Session>,
         home: &'d Mutex<Vec<Session>>,
-        _gate: RwLockReadGuard<'d, ()>,
+        _gate: Option<RwLockReadGuard<'d, ()>>,
     },
 }
 

@@ -1,25 +1,74 @@
 //! What can be asked of a volume, mounted or not: one function for the server and for commands that
 //! open the volume themselves.
 
-use crate::control::{Answer, Fault, FaultKind, Op, Usage};
-use crate::volume::{Error, Volume};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::content::{change, snapshot_info, with_bytes};
+use crate::control::{Answer, Bytes, Fault, FaultKind, Op, Usage};
+use crate::types::{ChunkBytes, SnapshotName};
+use crate::volume::{Config, Error, Hold, Volume};
 
 /// Does `op` with `volume`.
 ///
 /// # Errors
 /// Whatever the volume says.
-pub fn handle(op: Op, volume: &Volume) -> Result<Answer, Error> {
+pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
     match op {
         Op::Sync => volume.sync().map(|()| Answer::Synced),
-        Op::Usage => {
-            let usage = volume.usage()?;
-            Ok(Answer::Usage(Usage {
-                inodes: usage.inodes,
-                logical_bytes: usage.logical_bytes,
-                physical_bytes: usage.physical_bytes,
-            }))
+        Op::Usage => usage(volume),
+        Op::TakeSnapshot { name, label } => {
+            let taken = volume.take_snapshot(name, label)?;
+            Ok(Answer::Snapshot(snapshot_info(taken)))
         }
+        Op::Snapshots => {
+            let list = volume.snapshots()?.into_iter();
+            let list = list.map(snapshot_info).collect();
+            Ok(Answer::Snapshots { list })
+        }
+        Op::MeasuredSnapshots => {
+            let list = volume.measured_snapshots()?.into_iter();
+            let list = list.map(with_bytes).collect();
+            Ok(Answer::Snapshots { list })
+        }
+        Op::RemoveSnapshot { name } => done(volume.remove_snapshot(name)),
+        Op::HoldSnapshot { name } => done(volume.hold_snapshot(name, Hold::Held)),
+        Op::ReleaseSnapshot { name } => done(volume.hold_snapshot(name, Hold::Released)),
+        Op::Diff { from, to } => diff(volume, from, to.as_ref()),
+        Op::Clone { from, dir } => clone(volume, from.as_ref(), dir),
     }
+}
+
+fn done(outcome: Result<(), Error>) -> Result<Answer, Error> {
+    outcome.map(|()| Answer::Done)
+}
+
+fn usage(volume: &Volume) -> Result<Answer, Error> {
+    let usage = volume.usage()?;
+    Ok(Answer::Usage(Usage {
+        inodes: usage.inodes,
+        logical_bytes: usage.logical_bytes,
+        physical_bytes: usage.physical_bytes,
+    }))
+}
+
+fn diff(volume: &Volume, from: &SnapshotName, to: Option<&SnapshotName>) -> Result<Answer, Error> {
+    let from = volume.snapshot(from)?;
+    let to = to.map(|to| volume.snapshot(to)).transpose()?;
+    let changes = volume.diff(&from, to.as_ref())?;
+    let list = changes.into_iter().map(change).collect();
+    Ok(Answer::Changes { list })
+}
+
+/// A clone has an identity of its own, and none of the labels.
+fn clone(volume: &Volume, from: Option<&SnapshotName>, dir: &Bytes) -> Result<Answer, Error> {
+    let from = from.map(|from| volume.snapshot(from)).transpose()?;
+    let chunk_bytes = ChunkBytes::new(volume.config().chunk_bytes).unwrap_or(ChunkBytes::DEFAULT);
+    let config = Config::new(chunk_bytes, BTreeMap::new());
+    let dir = Path::new(OsStr::from_bytes(&dir.0));
+    done(volume.clone_into(from.as_ref(), dir, &config))
 }
 
 /// A volume's error, as it is sent.
@@ -33,14 +82,16 @@ pub fn fault(error: &Error) -> Fault {
 
 fn kind(error: &Error) -> FaultKind {
     match error {
-        Error::Held | Error::InUse { .. } => FaultKind::InUse,
+        Error::InUse { .. } => FaultKind::InUse,
+        // What requests name are snapshots.
+        Error::NotFound => FaultKind::NoSnapshot,
+        Error::Exists => FaultKind::SnapshotExists,
+        Error::Held => FaultKind::SnapshotHeld,
         Error::NotAVolume { .. } => FaultKind::NotAVolume,
         Error::NewerFormat { .. } => FaultKind::NewerFormat,
         Error::Corrupt(_) => FaultKind::Damaged,
         Error::NoSpace => FaultKind::NoSpace,
-        Error::NotFound
-        | Error::Exists
-        | Error::NotDirectory
+        Error::NotDirectory
         | Error::IsDirectory
         | Error::NotEmpty
         | Error::NotPermitted

@@ -180,7 +180,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn perform(&self, op: Op) -> std::result::Result<Answer, Fault> {
+    pub(super) fn perform(&self, op: &Op) -> std::result::Result<Answer, Fault> {
         let volume = self.volume.read().unwrap_or_else(PoisonError::into_inner);
         match &*volume {
             Some(volume) => handle(op, volume).map_err(|e| fault(&e)),
@@ -203,7 +203,7 @@ impl Shared {
     /// the mounts go on working.
     fn signalled(&self, signal: i32) {
         log::info!("signal {signal}: flushing; the server ends when the last mount is gone");
-        if let Err(fault) = self.perform(Op::Sync) {
+        if let Err(fault) = self.perform(&Op::Sync) {
             log::error!("cannot flush: {fault}");
         }
         self.abandon();

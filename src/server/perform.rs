@@ -1,27 +1,66 @@
 //! Doing something with a volume, wherever it is open.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::handle::fault;
 use super::patience::{connect, patiently};
-use super::{Result, handle};
+use super::{Error, Result, handle};
 use crate::control::{Answer, Op};
-use crate::volume::Volume;
+use crate::volume::{self, Volume};
 
 /// Does `op` with the volume in `dir`: in its server if there is one, else here, with the volume
 /// opened for it.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn perform(dir: &Path, op: Op) -> Result<Answer> {
-    patiently(dir, || match connect(dir)? {
-        Some(mut client) => Ok(client.perform(op)?),
-        None => perform_here(dir, op),
+pub fn perform(dir: &Path, op: &Op) -> Result<Answer> {
+    let mut attempts = 0;
+    patiently(dir, || {
+        attempts += 1;
+        if let Op::Clone { dir, .. } = op
+            && attempts > 1
+        {
+            clear_away(Path::new(OsStr::from_bytes(&dir.0)))?;
+        }
+        match connect(dir)? {
+            Some(mut client) => Ok(client.perform(op.clone())?),
+            None => perform_here(dir, op),
+        }
     })
 }
 
-fn perform_here(dir: &Path, op: Op) -> Result<Answer> {
+/// Removes what a server had begun to make when it died.
+fn clear_away(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io(format!("cannot remove {}", dir.display()), e))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn perform_here(dir: &Path, op: &Op) -> Result<Answer> {
+    // Said as a server would say it, so that whoever asked need not know where it was done.
+    open_for(dir, |volume| {
+        Ok(handle(op, volume).map_err(|e| Error::Fault(fault(&e))))
+    })?
+}
+
+/// Opens the volume in `dir`, which no server has open, for `work`, and closes it.
+///
+/// # Errors
+/// [`Error::Locked`] when somebody has it open; those of `work`.
+pub fn with_closed<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -> Result<T> {
+    patiently(dir, || open_for(dir, &work))
+}
+
+fn open_for<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -> Result<T> {
     let volume = Volume::open(dir)?;
-    let answer = handle(op, &volume)?;
+    let outcome = work(&volume);
     volume.close()?;
-    Ok(answer)
+    Ok(outcome?)
 }

@@ -95,7 +95,7 @@ fn answer(
             Err(fault) => Err(fault),
         },
         Request::AwaitClose => Ok(Answer::Watching),
-        Request::Perform { op } => shared.perform(op),
+        Request::Perform { op } => shared.perform(&op),
     };
     (outcome.unwrap_or_else(Answer::Fault), None)
 }

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A snapshot's name within its volume: 1 to 255 bytes, no `/`, `@` or control character, not `.` or `..`.
 ///
 /// It is also the name of a directory, where snapshots are mounted.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SnapshotName(String);
 
 /// Why a text is not a [`SnapshotName`].
@@ -46,6 +49,20 @@ impl FromStr for SnapshotName {
             _ if text.chars().all(legal) => Ok(Self(text.to_owned())),
             _ => Err(SnapshotNameError::Illegal(text.to_owned())),
         }
+    }
+}
+
+impl TryFrom<String> for SnapshotName {
+    type Error = SnapshotNameError;
+
+    fn try_from(text: String) -> Result<Self, SnapshotNameError> {
+        text.parse()
+    }
+}
+
+impl From<SnapshotName> for String {
+    fn from(name: SnapshotName) -> Self {
+        name.0
     }
 }
 

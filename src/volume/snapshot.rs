@@ -3,7 +3,7 @@
 use super::core::{Core, Space};
 use super::reaper::ROWS_MAX;
 use super::{Error, Result, Volume};
-use crate::meta::{Hold, Snapshot};
+use crate::meta::{Hold, Snapshot, SnapshotBytes};
 use crate::types::SnapshotName;
 
 impl Volume {
@@ -29,6 +29,14 @@ impl Volume {
     /// I/O errors.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
         Ok(self.core.database.read_once()?.snapshots()?)
+    }
+
+    /// All snapshots, the oldest first, and the bytes that each holds. Looks at every extent once.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn measured_snapshots(&self) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
+        Ok(self.core.database.read_long()?.measured_snapshots()?)
     }
 
     /// The snapshot of this name.

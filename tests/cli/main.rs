@@ -3,14 +3,20 @@
 //! Every test has a root and mountpoints of its own in a temporary directory, and takes its mounts down
 //! when it ends, also when it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "scratch files need not be durable"
+)]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod bad_input;
 mod helper;
+mod killed;
 mod lifecycle;
 mod listing;
 mod mounting;
 mod reference;
 mod rootless;
+mod snapshots;
 mod support;
 mod unmounting;

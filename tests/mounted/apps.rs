@@ -2,4 +2,4 @@
 
 mod build;
 mod git;
-mod postgres;
+pub(crate) mod postgres;

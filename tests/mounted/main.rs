@@ -30,4 +30,5 @@ mod posix;
 mod readdir;
 mod requests;
 mod sharing;
+mod snapshots;
 mod syncing;

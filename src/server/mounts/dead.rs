@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::io::Errno;
+
 use super::{How, Mount, UnmountError, read_table, taking};
 use crate::control::Device;
 
@@ -20,10 +23,10 @@ pub fn dead_mounts(device: Device) -> io::Result<Vec<Mount>> {
 /// Whether the mount at `mountpoint` still has a server.
 #[must_use]
 pub fn answers(mountpoint: &Path) -> bool {
-    match mountpoint.symlink_metadata() {
-        Err(e) => e.kind() != io::ErrorKind::NotConnected,
-        Ok(_) => true,
-    }
+    // Without FORCE_SYNC the kernel answers by itself what it knows of the root.
+    let flags = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
+    let asked = rustix::fs::statx(CWD, mountpoint, flags, StatxFlags::BASIC_STATS);
+    !matches!(asked, Err(Errno::NOTCONN | Errno::CONNABORTED))
 }
 
 /// Detaches the dead mounts of superblock `device`. Their connection is aborted first: whoever still

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::{Mount, run, run_ok, sh, short_or_long};
 
 /// A running cluster; stopped when this goes.
-struct Cluster {
+pub(crate) struct Cluster {
     bin: PathBuf,
     data: PathBuf,
     socket: PathBuf,
@@ -14,7 +14,7 @@ struct Cluster {
 
 impl Cluster {
     #[track_caller]
-    fn create(mount: &Mount) -> Self {
+    pub(crate) fn create(mount: &Mount) -> Self {
         let socket = mount.sandbox().subdir("socket");
         let data = mount.path().join("cluster");
         sh(r#"mkdir "$2"; chown postgres "$1" "$2""#, &[&socket, &data]);
@@ -32,8 +32,25 @@ impl Cluster {
         cluster
     }
 
+    /// Starts a cluster that was copied to `data` while it ran; it recovers.
+    #[track_caller]
+    pub(crate) fn recover(mount: &Mount, data: PathBuf) -> Self {
+        let socket = mount.sandbox().dir().join("other-socket");
+        sh(
+            r#"mkdir -p "$1"; chown postgres "$1"; rm -f "$2/postmaster.pid""#,
+            &[&socket, &data],
+        );
+        let cluster = Self {
+            bin: programs(),
+            data,
+            socket,
+        };
+        cluster.start();
+        cluster
+    }
+
     /// One of PostgreSQL's programs, run as its user.
-    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("runuser");
         command
             .args(["-u", "postgres", "--"])
@@ -47,7 +64,7 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn run(&self, program: &str, arguments: &[&str]) -> String {
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
         run_ok(
             &mut self.command(program, arguments),
             short_or_long(100, 1800),
@@ -146,7 +163,7 @@ fn a_postgresql_cluster_lives_on_a_mount() {
 
 /// TPC-B's invariant: accounts, tellers, branches and the history agree.
 #[track_caller]
-fn check_balance(cluster: &Cluster) {
+pub(crate) fn check_balance(cluster: &Cluster) {
     let sums = cluster.query(
         "select (select sum(abalance) from pgbench_accounts) = s and \
          (select sum(tbalance) from pgbench_tellers) = s and \

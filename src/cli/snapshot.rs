@@ -1,0 +1,125 @@
+//! `cask snapshot`: taken here; listed, removed, held and pruned in the files below.
+
+mod hold;
+mod ls;
+mod prune;
+mod rm;
+
+use clap::Subcommand;
+
+use crate::control::{Answer, FaultKind, Op, SnapshotInfo};
+use crate::server::{self, perform};
+use crate::types::SnapshotName;
+
+use super::locate::{Located, Root};
+use super::state_ref::{StateRef, explain, typed};
+use super::{CliError, Kind, Result, output, sync};
+
+/// How often a name made from the time may be taken already.
+const ATTEMPTS: usize = 5;
+
+/// Take a snapshot of a volume, mounted or not, and print its name
+///
+/// It holds every change of names and attributes, and all data whose fsync or close had returned. What
+/// programs have written and not closed is begun to be written back, and is in the snapshot or not.
+///
+/// Nothing is copied: the cost does not depend on the size of the volume.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    take: Take,
+}
+
+#[derive(Debug, clap::Args)]
+struct Take {
+    /// The volume, and a name for the snapshot; without one it gets the time, in UTC
+    #[arg(required = true, value_name = "NAME[@SNAP]", value_parser = StateRef::parser())]
+    state: Option<StateRef>,
+    /// A note to keep with it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    label: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(visible_alias = "list")]
+    Ls(ls::Arguments),
+    Rm(rm::Arguments),
+    Hold(hold::HoldArguments),
+    Release(hold::ReleaseArguments),
+    Prune(prune::Arguments),
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    match &arguments.command {
+        None => take(&arguments.take, root),
+        Some(Command::Ls(arguments)) => ls::run(arguments, root),
+        Some(Command::Rm(arguments)) => rm::run(arguments, root),
+        Some(Command::Hold(arguments)) => hold::hold(arguments, root),
+        Some(Command::Release(arguments)) => hold::release(arguments, root),
+        Some(Command::Prune(arguments)) => prune::run(arguments, root),
+    }
+}
+
+fn take(wish: &Take, root: &Root) -> Result<()> {
+    let state = wish.state.as_ref().ok_or_else(|| {
+        CliError::new(Kind::Usage, "which volume?").hint("cask snapshot NAME[@SNAP]")
+    })?;
+    let (located, _) = root.open(&state.volume)?;
+    sync::flush(&located)?;
+    let taken = match &state.snapshot {
+        Some(name) => take_named(&located, name, &wish.label).map_err(|e| (e, name.clone())),
+        None => take_unnamed(&located, &wish.label),
+    };
+    let name = taken.map_err(|(error, name)| explain(error, &located, &name))?;
+    output::line(&typed(&state.volume, &name))
+}
+
+fn take_named(located: &Located, name: &SnapshotName, label: &str) -> server::Result<SnapshotName> {
+    let op = Op::TakeSnapshot {
+        name: name.clone(),
+        label: label.to_owned(),
+    };
+    perform(&located.dir, &op).map(|_| name.clone())
+}
+
+/// Others may take snapshots in the same millisecond.
+fn take_unnamed(
+    located: &Located,
+    label: &str,
+) -> std::result::Result<SnapshotName, (server::Error, SnapshotName)> {
+    let mut attempt = 1;
+    loop {
+        let name = name_by_time("");
+        match take_named(located, &name, label) {
+            Err(server::Error::Fault(fault))
+                if fault.kind == FaultKind::SnapshotExists && attempt < ATTEMPTS =>
+            {
+                attempt += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            outcome => return outcome.map_err(|error| (error, name)),
+        }
+    }
+}
+
+/// The present as a name that sorts by time, behind `prefix`.
+pub(super) fn name_by_time(prefix: &str) -> SnapshotName {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%S%.3fZ");
+    let name = format!("{prefix}{now}").parse();
+    name.unwrap_or_else(|_| unreachable!("digits and dashes are a name"))
+}
+
+/// The snapshots of a volume, the oldest first.
+fn list(located: &Located, op: &Op) -> Result<Vec<SnapshotInfo>> {
+    match perform(&located.dir, op).map_err(|e| located.explain(e))? {
+        Answer::Snapshots { list } => Ok(list),
+        _ => Err(CliError::new(
+            Kind::Failed,
+            format!("the server of {located} answered something else than was asked"),
+        )),
+    }
+}

@@ -1,0 +1,156 @@
+//! How a user names a state of a volume: `NAME`, or `NAME@SNAP` for a snapshot of it.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::control::FaultKind;
+use crate::server;
+use crate::types::{SnapshotName, SnapshotNameError, VolumeNameError};
+
+use super::locate::{Located, VolumeRef};
+use super::{CliError, Kind};
+
+/// A volume as it is now, or as it was at a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StateRef {
+    /// The volume.
+    pub(super) volume: VolumeRef,
+    /// The snapshot.
+    pub(super) snapshot: Option<SnapshotName>,
+}
+
+/// A snapshot of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SnapshotRef {
+    /// The volume.
+    pub(super) volume: VolumeRef,
+    /// The snapshot.
+    pub(super) name: SnapshotName,
+}
+
+/// Why a text names no state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StateRefError {
+    #[error(transparent)]
+    Volume(#[from] VolumeNameError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotNameError),
+    #[error("a snapshot name must be UTF-8")]
+    NotText,
+    #[error("a snapshot is needed: NAME@SNAP")]
+    NoSnapshot,
+}
+
+impl StateRef {
+    /// Parses an argument: what is behind the last `@` is a snapshot, unless it holds a `/`.
+    pub(super) fn parse(text: &OsStr) -> Result<Self, StateRefError> {
+        let bytes = text.as_bytes();
+        let at = bytes.iter().rposition(|&byte| byte == b'@');
+        let parts = at.map(|at| (&bytes[..at], &bytes[at + 1..]));
+        match parts.filter(|(_, name)| !name.contains(&b'/')) {
+            None => Ok(Self {
+                volume: VolumeRef::parse(text)?,
+                snapshot: None,
+            }),
+            Some((volume, name)) => {
+                let name = std::str::from_utf8(name).map_err(|_| StateRefError::NotText)?;
+                Ok(Self {
+                    volume: VolumeRef::parse(OsStr::from_bytes(volume))?,
+                    snapshot: Some(name.parse()?),
+                })
+            }
+        }
+    }
+
+    /// For clap: [`Self::parse`] of a whole argument.
+    pub(super) fn parser() -> impl clap::builder::TypedValueParser<Value = Self> {
+        use clap::builder::TypedValueParser;
+        clap::builder::OsStringValueParser::new().try_map(|text| Self::parse(&text))
+    }
+}
+
+impl SnapshotRef {
+    /// For clap: a state that is a snapshot.
+    pub(super) fn parser() -> impl clap::builder::TypedValueParser<Value = Self> {
+        use clap::builder::TypedValueParser;
+        clap::builder::OsStringValueParser::new().try_map(|text| {
+            let state = StateRef::parse(&text)?;
+            let name = state.snapshot.ok_or(StateRefError::NoSnapshot)?;
+            let volume = state.volume;
+            Ok::<_, StateRefError>(Self { volume, name })
+        })
+    }
+
+    /// As the user would type it again.
+    pub(super) fn typed(&self) -> String {
+        typed(&self.volume, &self.name)
+    }
+}
+
+/// A snapshot as the user would type it.
+pub(super) fn typed(volume: &VolumeRef, name: &SnapshotName) -> String {
+    format!("{}@{name}", volume.typed())
+}
+
+impl fmt::Display for SnapshotRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "snapshot \"{}\" of {}", self.name, self.volume)
+    }
+}
+
+/// What a server's error means for the one who named a snapshot.
+pub(super) fn explain(error: server::Error, located: &Located, name: &SnapshotName) -> CliError {
+    let snapshot = SnapshotRef {
+        volume: located.reference.clone(),
+        name: name.clone(),
+    };
+    let kind = match &error {
+        server::Error::Fault(fault) => Some(fault.kind),
+        server::Error::Volume(error) => Some(server::fault(error).kind),
+        _ => None,
+    };
+    match kind {
+        Some(FaultKind::NoSnapshot) => no_snapshot(&snapshot),
+        Some(FaultKind::SnapshotExists) => {
+            CliError::new(Kind::Exists, format!("{snapshot} exists already"))
+                .hint("choose another name")
+        }
+        Some(FaultKind::SnapshotHeld) => CliError::new(Kind::InUse, format!("{snapshot} is held"))
+            .hint(format!(
+                "release it first: `cask snapshot release {}`",
+                snapshot.typed()
+            )),
+        _ => located.explain(error),
+    }
+}
+
+/// The error for a snapshot that is not there.
+pub(super) fn no_snapshot(snapshot: &SnapshotRef) -> CliError {
+    CliError::new(Kind::NotFound, format!("there is no {snapshot}")).hint(format!(
+        "`cask snapshot ls {}` shows what is there",
+        snapshot.volume.typed()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_at_sign_begins_a_snapshot_unless_a_slash_follows() {
+        let parse = |text: &str| StateRef::parse(OsStr::new(text));
+        let parts = |text: &str| {
+            let state = parse(text).unwrap();
+            (state.volume.typed(), state.snapshot.map(String::from))
+        };
+        assert_eq!(parts("db"), ("db".into(), None));
+        assert_eq!(parts("db@s"), ("db".into(), Some("s".into())));
+        assert_eq!(parts("./a@b@s t"), ("./a@b".into(), Some("s t".into())));
+        assert_eq!(parts("/a@b/c"), ("/a@b/c".into(), None));
+        assert_eq!(parts("./a@b/"), ("./a@b/".into(), None));
+        for bad in ["@s", "a b", "db@", "db@.", "a@b@c"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

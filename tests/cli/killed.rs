@@ -1,0 +1,163 @@
+//! `kill -9` of the command, or of the server that works for it, in the middle of a snapshot, a clone or a
+//! rollback: the volume is as before or as after, and its tables keep their invariants.
+
+use std::fs;
+use std::time::Duration;
+
+use cask::volume::Volume;
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Bench, can_mount, start, wait_for};
+
+const FILES: usize = 300;
+
+/// Volume `db` with a snapshot `s` of 300 files that say `old`, and 300 that say `new` in its head.
+fn prepared() -> Bench {
+    let bench = Bench::with_mount();
+    let fill = |text: &str| {
+        for i in 0..FILES {
+            fs::write(bench.path(&format!("mnt/{i}")), text).unwrap();
+        }
+    };
+    fill("old");
+    bench.run(&["snapshot", "db@s"]).succeeds();
+    fill("new");
+    bench
+}
+
+#[track_caller]
+fn assert_sound(bench: &Bench, volume: &str) -> Vec<String> {
+    let opened = Volume::open(&bench.volume_dir(volume)).unwrap();
+    opened.reap().unwrap();
+    assert_eq!(opened.audit().unwrap(), [""; 0]);
+    let names = opened.snapshots().unwrap().into_iter();
+    let names = names.map(|snapshot| snapshot.name.into()).collect();
+    opened.close().unwrap();
+    names
+}
+
+/// What all files of a volume say.
+#[track_caller]
+fn said(bench: &Bench, volume: &str) -> String {
+    let at = bench.text(&format!("look-{volume}"));
+    bench.run(&["mount", "--create", volume, &at]).succeeds();
+    let read = |i: usize| fs::read_to_string(format!("{at}/{i}")).unwrap();
+    let first = read(0);
+    assert!((1..FILES).all(|i| read(i) == first), "half of each");
+    bench.run(&["umount", &at]).succeeds();
+    first
+}
+
+/// Runs a command and kills it after each of these times.
+fn killed(bench: &Bench, arguments: impl Fn(usize) -> Vec<String>, mut check: impl FnMut(usize)) {
+    for (i, micros) in (0..40_000).step_by(1_700).enumerate() {
+        let arguments = arguments(i);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = start(&mut bench.command(&arguments));
+        std::thread::sleep(Duration::from_micros(micros));
+        drop(command.0.kill());
+        command.0.wait().unwrap();
+        bench.wait_until_closed("db");
+        check(i);
+    }
+}
+
+#[test]
+fn a_command_that_dies_in_a_snapshot_took_it_or_not() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    let take = |i| vec!["snapshot".to_owned(), format!("db@{i}")];
+    let mut taken = 0;
+    killed(&bench, take, |_| {
+        taken = assert_sound(&bench, "db").len() - 1;
+    });
+    eprintln!("{taken} snapshots were taken all the same");
+    assert_eq!(said(&bench, "db"), "new");
+}
+
+#[test]
+fn a_command_that_dies_in_a_rollback_did_it_or_not() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    bench.run(&["snapshot", "db@new"]).succeeds();
+    // There and back again, in turns.
+    let target = |i: usize| if i.is_multiple_of(2) { "s" } else { "new" };
+    let back = |i| vec!["rollback".to_owned(), format!("db@{}", target(i))];
+    let mut before = "new".to_owned();
+    killed(&bench, back, |i| {
+        assert_sound(&bench, "db");
+        let now = said(&bench, "db");
+        let expected = if target(i) == "s" { "old" } else { "new" };
+        assert!(now == before || now == expected);
+        before = now;
+    });
+}
+
+#[test]
+fn a_command_that_dies_in_a_clone_made_a_whole_one_or_none() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    let clone = |i| {
+        ["clone", "db@s", &format!("c{i}")]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    killed(&bench, clone, |i| {
+        let name = format!("c{i}");
+        if bench.volume_dir(&name).exists() {
+            assert_eq!(assert_sound(&bench, &name), [""; 0]);
+            assert_eq!(said(&bench, &name), "old");
+            bench.run(&["rm", &name]).succeeds();
+        }
+        assert_sound(&bench, "db");
+    });
+    // The next creation clears away what was left.
+    bench.run(&["create", "other"]).succeeds();
+    let left = fs::read_dir(bench.path("root/volumes")).unwrap();
+    let left = left.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with(".new")
+    });
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_server_that_dies_in_a_snapshot_or_clone_leaves_a_sound_volume() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    for (i, micros) in (2_000..30_000).step_by(4_000).enumerate() {
+        let server = bench.server_of("db");
+        let snapshot = start(&mut bench.command(&["snapshot", &format!("db@{i}")]));
+        let clone = start(&mut bench.command(&["clone", "db@s", &format!("c{i}")]));
+        std::thread::sleep(Duration::from_micros(micros));
+        kill_process(server, Signal::KILL).unwrap();
+        let mnt = bench.path("mnt");
+        wait_for("the mount is dead", || !cask::server::mounts::answers(&mnt));
+        let mut commands = [snapshot, clone];
+        for command in &mut commands {
+            // With the server gone the command does it itself.
+            command.0.wait().unwrap();
+        }
+        bench.run(&["umount", "db"]).succeeds();
+        bench.wait_until_closed("db");
+        assert_sound(&bench, "db");
+        let clone = format!("c{i}");
+        if bench.volume_dir(&clone).exists() {
+            assert_sound(&bench, &clone);
+            assert_eq!(said(&bench, &clone), "old");
+        }
+        bench.run(&["mount", "db", "mnt"]).succeeds();
+        assert_eq!(fs::read_to_string(bench.path("mnt/7")).unwrap(), "new");
+    }
+}
