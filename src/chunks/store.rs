@@ -417,4 +417,39 @@ mod tests {
             assert_eq!(out, data);
         }
     }
+
+    /// REVIEW: a sync must not let go of a full segment that an append is still under way to.
+    #[test]
+    fn a_full_segment_with_an_append_under_way_is_synced_later() {
+        let (_dir, store) = store();
+        let data = vec![5; 100_000];
+        let chunk = NewChunk::of(&data);
+        // A writer has its place, and was not scheduled since.
+        let (segment, at) = store.reserve(segment::bytes_of(&[&chunk])).unwrap();
+        let big = vec![6; 1 << 20];
+        while store.append(&[&NewChunk::of(&big)]).unwrap()[0].segment == segment.id() {}
+        store.sync().unwrap();
+        // It goes on, commits, and its caller syncs.
+        segment.write(at, &[&chunk]).unwrap();
+        store.sync().unwrap();
+        assert!(!segment.is_dirty(), "an fsync returned, and the chunk's segment was not synced");
+    }
+
+    /// REVIEW: "every record that ends before the mark is durable" (docs/format.md, `state`).
+    #[test]
+    fn the_mark_does_not_cover_an_append_that_is_under_way() {
+        let (_dir, store) = store();
+        let data = vec![5; 100_000];
+        let chunk = NewChunk::of(&data);
+        let (segment, at) = store.reserve(segment::bytes_of(&[&chunk])).unwrap();
+        store.append(&[&NewChunk::of(b"another")]).unwrap();
+        let mark = store.sync().unwrap();
+        let place = segment.write(at, &[&chunk]).unwrap()[0];
+        assert!(
+            place.offset >= mark.offset,
+            "a record at {} that was not written yet is before the mark {}",
+            place.offset,
+            mark.offset
+        );
+    }
 }

@@ -129,7 +129,7 @@ pub enum SetTime {
 }
 
 /// The attributes to change; what is `None` stays.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SetAttr {
     /// Permission and set-id bits.
     pub mode: Option<u32>,

@@ -15,6 +15,9 @@ use crate::types::{
 impl Volume {
     /// Changes attributes of an inode and returns all of them.
     ///
+    /// A change of nothing takes set-id bits and file capabilities: so the kernel asks for that before a
+    /// write, and learns the mode (Linux fs/fuse/dir.c, `fuse_setattr` under `FUSE_HANDLE_KILLPRIV_V2`).
+    ///
     /// A cut of many extents is several transactions, each of which leaves the file at a length between
     /// the old and the new one.
     ///
@@ -81,7 +84,8 @@ fn apply_owner(
     inode: &mut Inode,
     change: &SetAttr,
 ) -> Result<()> {
-    if change.uid.is_none() && change.gid.is_none() {
+    let kills = *change == SetAttr::default();
+    if change.uid.is_none() && change.gid.is_none() && !kills {
         return Ok(());
     }
     if inode.attr.kind != FileKind::Directory {

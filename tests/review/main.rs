@@ -1,0 +1,450 @@
+//! Reproductions of what the review found. Each test states what should hold, and fails today.
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
+use cask::volume::{
+    self, Config, Error, RootOwner, SetIdBits, SetXattrMode, Volume, WriteOrigin,
+};
+
+fn sh(script: &str, args: &[&Path]) {
+    let status = Command::new("bash").args(["-ec", script, "sh"]).args(args).status();
+    assert!(status.unwrap().success(), "{script}");
+}
+
+/// A small filesystem of its own (root only).
+struct Disk(tempfile::TempDir);
+impl Disk {
+    fn tmpfs(mib: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        sh(&format!("mount -t tmpfs -o size={mib}M tmpfs \"$1\""), &[dir.path()]);
+        Self(dir)
+    }
+    fn ext4(mib: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().with_extension("img");
+        sh(
+            &format!("truncate -s {mib}M \"$1\"; mkfs.ext4 -q -m 0 \"$1\"; mount -o loop \"$1\" \"$2\"; rm \"$1\""),
+            &[&image, dir.path()],
+        );
+        Self(dir)
+    }
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("ballast")
+    }
+    /// Fills the disk but for `left` KiB.
+    fn fill(&self, left: u64) {
+        sh("dd if=/dev/zero of=\"$1\" bs=64K status=none || true; sync -f \"$1\"
+            truncate -s $(( $(stat -c %s \"$1\") / 4096 * 4096 )) \"$1\"", &[&self.ballast()]);
+        if left > 0 {
+            sh(&format!("truncate -s -{left}K \"$1\"; sync -f \"$1\""), &[&self.ballast()]);
+        }
+        eprintln!("free: {} KiB", self.free_kib());
+    }
+    fn free_kib(&self) -> u64 {
+        let s = rustix::fs::statvfs(self.0.path()).unwrap();
+        s.f_bavail * s.f_frsize / 1024
+    }
+}
+impl Drop for Disk {
+    fn drop(&mut self) {
+        sh("umount -l \"$1\"", &[self.0.path()]);
+    }
+}
+
+fn create(at: &Path) -> PathBuf {
+    let dir = at.join("v");
+    let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
+    volume::create(&dir, &config, RootOwner { uid: 0, gid: 0, mode: 0o755 }).unwrap();
+    dir
+}
+
+fn name(text: &str) -> &Name {
+    Name::parse(text.as_bytes()).unwrap()
+}
+
+fn make(volume: &Volume, text: &str) -> Result<Attr, Error> {
+    let new = NewNode { kind: FileKind::File, mode: 0o644, umask: 0, rdev: 0, target: &[] };
+    volume.create(&Caller::root(), Ino::ROOT, name(text), &new)
+}
+
+fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) -> Result<(), Error> {
+    volume.write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
+}
+
+#[test]
+fn an_xattr_over_the_limit_does_not_give_up_the_reserve() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = create(home.path());
+    let volume = Volume::open(&dir).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    let set = |key: &[u8]| {
+        volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any)
+    };
+    set(b"user.a").unwrap();
+    assert!(matches!(set(b"user.b"), Err(Error::NoSpace)));
+    assert_ne!(fs::metadata(dir.join("reserve")).unwrap().len(), 0, "the reserve was given up");
+}
+
+#[test]
+fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_with_30_mib_free() {
+    let disk = Disk::tmpfs(100);
+    let dir = create(disk.0.path());
+    let volume = Volume::open(&dir).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    write(&volume, ino, 0, b"x").unwrap();
+    disk.fill(12 * 1024);
+    let set = |key: &[u8]| {
+        volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any)
+    };
+    set(b"user.a").unwrap();
+    assert!(matches!(set(b"user.b"), Err(Error::NoSpace)));
+    eprintln!("free now: {} KiB", disk.free_kib());
+    write(&volume, ino, 0, b"y").unwrap();
+}
+
+#[test]
+fn all_names_of_an_inode_fit_into_one_listxattr() {
+    let home = tempfile::tempdir().unwrap();
+    let volume = Volume::open(&create(home.path())).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    for i in 0..9000 {
+        let key = format!("user.{}{}", char::from(b'a' + u8::try_from(i % 26).unwrap()), i / 26);
+        let _unused = volume.set_xattr(&Caller::root(), ino, key.as_bytes(), b"", SetXattrMode::Any);
+        if volume.xattr_names(ino).unwrap().len() > 65_536 {
+            panic!("{} bytes of names after {i}", volume.xattr_names(ino).unwrap().len());
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
+    let disk = Disk::tmpfs(64);
+    let dir = create(disk.0.path());
+    let volume = Volume::open(&dir).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    disk.fill(0);
+    let first = write(&volume, ino, 0, &[1; 5000]);
+    assert!(matches!(first, Err(Error::NoSpace)), "{first:?}");
+    fs::remove_file(disk.ballast()).unwrap();
+    let second = write(&volume, ino, 0, &[1; 5000]);
+    assert!(second.is_ok(), "there is space again, and yet: {second:?}");
+}
+
+#[test]
+fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
+    for disk in [Disk::tmpfs(64), Disk::ext4(64)] {
+        let dir = create(disk.0.path());
+        let volume = Volume::open(&dir).unwrap();
+        let ino = make(&volume, "f").unwrap().ino;
+        write(&volume, ino, 0, &[1; 5000]).unwrap();
+        disk.fill(0);
+        let closed = volume.close();
+        eprintln!("close: {closed:?}");
+        disk.fill(0);
+        let opened = Volume::open(&dir);
+        eprintln!("open: {:?}", opened.as_ref().err());
+        let volume = opened.unwrap();
+        volume.unlink(Ino::ROOT, name("f")).unwrap();
+        closed.unwrap();
+    }
+}
+
+#[test]
+fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
+    let disk = Disk::ext4(100);
+    let dir = create(disk.0.path());
+    let volume = Volume::open(&dir).unwrap();
+    make(&volume, "f").unwrap();
+    volume.close().unwrap();
+    // As after the reserve was given up.
+    fs::File::options().write(true).open(dir.join("reserve")).unwrap().set_len(0).unwrap();
+    disk.fill(14 * 1024);
+    let before = disk.free_kib();
+    let volume = Volume::open(&dir).unwrap();
+    let after = disk.free_kib();
+    let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(dir.join("reserve")).unwrap()) / 2;
+    eprintln!("free before {before} KiB, after {after} KiB; reserve takes {blocks} KiB");
+    drop(volume);
+    assert!(before < 16 * 1024 && blocks == 0, "a reserve that counts as given up takes {blocks} KiB");
+}
+
+#[test]
+fn an_attribute_that_was_set_is_the_one_that_is_read() {
+    let home = tempfile::tempdir().unwrap();
+    let volume = Volume::open(&create(home.path())).unwrap();
+    // Over FUSE the answer is the volume's directory on the host, for any process in any container.
+    volume.set_xattr(&Caller::root(), Ino::ROOT, b"user.cask.dir", b"mine", SetXattrMode::Any).unwrap();
+}
+
+#[test]
+fn removals_on_a_full_disk_work_from_many_threads() {
+    let disk = Disk::tmpfs(96);
+    let dir = create(disk.0.path());
+    let volume = Volume::open(&dir).unwrap();
+    for i in 0..6000 {
+        make(&volume, &format!("f{i}")).unwrap();
+    }
+    volume.checkpoint().unwrap();
+    disk.fill(0);
+    let failed = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for t in 0..8 {
+            let (volume, failed) = (&volume, &failed);
+            scope.spawn(move || {
+                for i in (t..6000).step_by(8) {
+                    if let Err(e) = volume.unlink(Ino::ROOT, name(&format!("f{i}"))) {
+                        if failed.load(std::sync::atomic::Ordering::SeqCst) < 20 {
+                            let start = std::time::Instant::now();
+                            while start.elapsed().as_secs() < 3 && volume.unlink(Ino::ROOT, name(&format!("f{i}"))).is_err() {
+                                pause(20);
+                            }
+                            eprintln!("unlink f{i}: {e}; it worked, or not, after {:?}", start.elapsed());
+                        }
+                        failed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    sh("ls -lsR \"$1\" >&2", &[&dir]);
+    assert_eq!(failed.into_inner(), 0);
+}
+
+#[test]
+fn a_state_file_that_cannot_be_understood_does_not_lock_the_volume_up() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = create(home.path());
+    Volume::open(&dir).unwrap().close().unwrap();
+    fs::write(dir.join("state"), b"").unwrap();
+    assert!(Volume::open(&dir).is_ok());
+}
+
+// The following need faults: races.sh runs each under strace.
+
+fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
+    let start = std::time::Instant::now();
+    let result = run();
+    eprintln!("{what} took {:?}", start.elapsed());
+    result
+}
+
+fn staged() -> Option<(Volume, Ino)> {
+    let dir = PathBuf::from(std::env::var_os("REVIEW_DIR")?);
+    let volume = Volume::open(&dir).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    Some((volume, ino))
+}
+
+fn pause(ms: u64) {
+    std::thread::sleep(std::time::Duration::from_millis(ms));
+}
+
+/// Faults: fsync of `segments` takes 2 s.
+#[test]
+fn race_entry() {
+    let Some((volume, ino)) = staged() else { return };
+    write(&volume, ino, 0, &[7; 9000]).unwrap();
+    std::thread::scope(|scope| {
+        let checkpoint = scope.spawn(|| timed("checkpoint", || volume.checkpoint()));
+        pause(500);
+        let start = std::time::Instant::now();
+        timed("fsync", || volume.sync()).unwrap();
+        let early = start.elapsed().as_millis() < 1000;
+        checkpoint.join().unwrap().unwrap();
+        assert!(!early, "fsync returned while the segment's directory entry was not durable yet");
+    });
+}
+
+/// Faults: the third fdatasync of the segment by one thread fails, and that gets to run 2 s later.
+#[test]
+fn race_error() {
+    let Some((volume, ino)) = staged() else { return };
+    std::thread::scope(|scope| {
+        let checkpoint = scope.spawn(|| {
+            for _ in 0..2 {
+                write(&volume, ino, 0, &[7; 9000]).unwrap();
+                volume.checkpoint().unwrap();
+            }
+            write(&volume, ino, 0, &[8; 9000]).unwrap();
+            timed("checkpoint", || volume.checkpoint())
+        });
+        pause(1000);
+        let synced = timed("fsync", || volume.sync());
+        let checkpointed = checkpoint.join().unwrap();
+        eprintln!("fsync: {synced:?}; checkpoint: {checkpointed:?}");
+        assert!(synced.is_err(), "fsync returned 0 though the disk reported the loss of its bytes");
+    });
+}
+
+/// Faults: the 200th write to the log by one thread fails after 2 s.
+#[test]
+fn race_stop() {
+    let Some((volume, _)) = staged() else { return };
+    fs::write(std::env::var_os("REVIEW_GO").unwrap(), b"").unwrap();
+    pause(2000);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            timed("first", || (0..).map(|i| make(&volume, &format!("a{i}"))).find_map(Result::err))
+        });
+        pause(500);
+        let second = timed("second", || make(&volume, "b"));
+        let first = first.join().unwrap();
+        eprintln!("first: {:?}, second: {:?}, third: {:?}", first, second.as_ref().err(), make(&volume, "c").err());
+        assert!(second.is_err(), "a commit was acknowledged after writing was stopped");
+    });
+}
+
+#[test]
+fn make_volume() {
+    if let Some(dir) = std::env::var_os("REVIEW_MAKE") {
+        create(Path::new(&dir));
+    }
+}
+
+#[test]
+fn everything_can_be_removed_on_a_full_disk() {
+    let disk = Disk::ext4(160);
+    let dir = create(disk.0.path());
+    let volume = Volume::open(&dir).unwrap();
+    for i in 0..40_000 {
+        let ino = make(&volume, &format!("a-rather-long-name-that-takes-some-space-{i}")).unwrap().ino;
+        if i % 4 == 0 {
+            write(&volume, ino, 0, &u32::to_le_bytes(i)).unwrap();
+        }
+    }
+    disk.fill(0);
+    sh("ls -lsR \"$1\" >&2", &[&dir]);
+    for i in 0..40_000 {
+        if let Err(e) = volume.unlink(Ino::ROOT, name(&format!("a-rather-long-name-that-takes-some-space-{i}"))) {
+            sh("ls -lsR \"$1\" >&2", &[&dir]);
+            pause(3000);
+            let again = volume.unlink(Ino::ROOT, name(&format!("a-rather-long-name-that-takes-some-space-{i}")));
+            eprintln!("3 s later: {again:?}; checkpoint: {:?}", volume.checkpoint());
+            sh("ls -lsR \"$1\" >&2", &[&dir]);
+            eprintln!("close: {:?}", volume.close());
+            sh("ls -lsR \"$1\" >&2; cat \"$1/state\" >&2", &[&dir]);
+            eprintln!("open: {:?}", Volume::open(&dir).err());
+            panic!("unlink number {i}: {e}; free {} KiB", disk.free_kib());
+        }
+    }
+}
+
+#[test]
+fn a_file_of_tiny_extents_costs_its_reader_little() {
+    let home = tempfile::tempdir().unwrap();
+    let volume = Volume::open(&create(home.path())).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    for i in 0..2000 {
+        write(&volume, ino, i, &[u8::try_from(i % 250).unwrap() + 1]).unwrap();
+    }
+    let mut len = 2000;
+    let start = std::time::Instant::now();
+    while len < 1 << 20 {
+        let n = volume.copy_range(&Caller::root(), (ino, 0), (ino, len), 2000).unwrap();
+        len += n;
+    }
+    eprintln!("made {len} extents by copy_file_range in {:?}", start.elapsed());
+    let rss = || fs::read_to_string("/proc/self/status").unwrap().lines().find(|l| l.starts_with("VmHWM")).unwrap().to_owned();
+    let before = rss();
+    let read = std::time::Instant::now();
+    volume.read(ino, 0, 1 << 20).unwrap();
+    let took = read.elapsed();
+    eprintln!("one READ of 1 MiB took {took:?}; {before} before, {} after", rss());
+    assert!(took.as_millis() < 200);
+}
+
+#[test]
+fn counting_does_not_stop_writers() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = create(home.path());
+    let conn = rusqlite::Connection::open(dir.join("meta.db")).unwrap();
+    conn.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000)
+         INSERT INTO inode SELECT i, 1, 32768, 420, 0, 0, 1, 5, 0, 0, 1, i, 0, 0, 0, 0, 0, 0, NULL FROM n;
+         UPDATE setting SET value = 3000000 WHERE key = 'numbers'",
+    ).unwrap();
+    conn.close().unwrap();
+    let volume = Volume::open(&dir).unwrap();
+    make(&volume, "warm").unwrap();
+    let slowest = std::thread::scope(|scope| {
+        let counting = scope.spawn(|| (0..5).for_each(|_| drop(timed("usage", || volume.usage()).unwrap())));
+        let mut slowest = std::time::Duration::ZERO;
+        for i in 0.. {
+            if counting.is_finished() { break; }
+            let start = std::time::Instant::now();
+            make(&volume, &format!("f{i}")).unwrap();
+            slowest = slowest.max(start.elapsed());
+            pause(5);
+        }
+        slowest
+    });
+    eprintln!("slowest create: {slowest:?}");
+    assert!(slowest.as_millis() < 50);
+}
+
+#[test]
+fn an_empty_write_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let volume = Volume::open(&create(home.path())).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    write(&volume, ino, 100, b"").unwrap();
+    assert_eq!(volume.getattr(ino).unwrap().size, 0);
+}
+
+#[test]
+fn long_punches_and_cuts_agree_with_bytes_in_memory() {
+    let home = tempfile::tempdir().unwrap();
+    let volume = Volume::open(&create(home.path())).unwrap();
+    let ino = make(&volume, "f").unwrap().ino;
+    let mut bytes = vec![0_u8; 3 << 20];
+    for i in 0..3000_usize {
+        let byte = u8::try_from(i % 255).unwrap() + 1;
+        let at = i * 1000;
+        bytes[at..at + 700].fill(byte);
+        write(&volume, ino, at as u64, &[byte; 700]).unwrap();
+    }
+    let end = 2999 * 1000 + 700;
+    let same = |bytes: &[u8]| {
+        let found = volume.read(ino, 0, 4 << 20).unwrap();
+        assert!(found == bytes, "{} {}", found.len(), bytes.len());
+        assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+    };
+    same(&bytes[..end]);
+    volume.fallocate(&Caller::root(), ino, 1300, 2_000_000, volume::FallocateMode::PunchHole).unwrap();
+    bytes[1300..2_001_300].fill(0);
+    same(&bytes[..end]);
+    for i in 0..1500_usize {
+        let at = i * 1000 + 100;
+        bytes[at..at + 300].fill(9);
+        write(&volume, ino, at as u64, &[9; 300]).unwrap();
+    }
+    same(&bytes[..end]);
+    let cut = cask::types::SetAttr { size: Some(12_350), ..Default::default() };
+    volume.setattr(&Caller::root(), ino, &cut).unwrap();
+    same(&bytes[..12_350]);
+    volume.unlink(Ino::ROOT, name("f")).unwrap();
+    volume.reap().unwrap();
+    assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+}
+
+/// Damage or an I/O error in the closure of a transaction does not stop writing; only BEGIN and COMMIT are noted.
+#[test]
+fn segment_numbers_are_not_used_again() {
+    use cask::chunks::{ChunkStore, NewChunk};
+    use cask::types::SegmentId;
+    let dir = tempfile::tempdir().unwrap();
+    let first = {
+        let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
+        let at = store.append(&[&NewChunk::of(b"a")]).unwrap()[0].segment;
+        store.remove(at).unwrap();
+        at
+    };
+    // As Volume::open does.
+    let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
+    assert_ne!(store.append(&[&NewChunk::of(b"b")]).unwrap()[0].segment, first);
+}
