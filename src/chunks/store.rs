@@ -432,7 +432,10 @@ mod tests {
         // It goes on, commits, and its caller syncs.
         segment.write(at, &[&chunk]).unwrap();
         store.sync().unwrap();
-        assert!(!segment.is_dirty(), "an fsync returned, and the chunk's segment was not synced");
+        assert!(
+            !segment.is_dirty(),
+            "an fsync returned, and the chunk's segment was not synced"
+        );
     }
 
     /// REVIEW: "every record that ends before the mark is durable" (docs/format.md, `state`).

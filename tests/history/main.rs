@@ -2,16 +2,19 @@
 //!
 //! Snapshots do not exist yet, so one is made as format.md describes it: a row in `snapshot`, and the epoch
 //! advances. Removal follows the rule of the design: past rows that only the removed one saw are freed.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may panic and tell"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use cask::types::{
-    Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr, SetTime, Timestamp,
-};
+use cask::types::{Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr, SetTime, Timestamp};
 use cask::volume::{
-    self, Config, FallocateMode, RenameMode, RootOwner, SetIdBits, SetXattrMode, Volume, WriteOrigin,
+    self, Config, FallocateMode, RenameMode, RootOwner, SetIdBits, SetXattrMode, Volume,
+    WriteOrigin,
 };
 use rusqlite::{Connection, types::Value};
 
@@ -79,8 +82,10 @@ fn at(conn: &Connection, s: i64) -> Vec<Rows> {
 }
 
 fn epoch(conn: &Connection) -> i64 {
-    conn.query_row("SELECT value FROM setting WHERE key = 'epoch'", [], |r| r.get(0))
-        .unwrap()
+    conn.query_row("SELECT value FROM setting WHERE key = 'epoch'", [], |r| {
+        r.get(0)
+    })
+    .unwrap()
 }
 
 fn take_snapshot(conn: &Connection) -> i64 {
@@ -91,8 +96,11 @@ fn take_snapshot(conn: &Connection) -> i64 {
         [now],
     )
     .unwrap();
-    conn.execute("UPDATE setting SET value = value + 1 WHERE key = 'epoch'", [])
-        .unwrap();
+    conn.execute(
+        "UPDATE setting SET value = value + 1 WHERE key = 'epoch'",
+        [],
+    )
+    .unwrap();
     now
 }
 
@@ -146,20 +154,42 @@ fn any_node(volume: &Volume, random: &mut Random) -> Ino {
 
 /// One random operation; that it may fail is part of it.
 fn step(volume: &Volume, random: &mut Random) {
-    let caller = Caller { uid: 1000, gid: 1000, pid: 0 };
+    let caller = Caller {
+        uid: 1000,
+        gid: 1000,
+        pid: 0,
+    };
     let name = |random: &mut Random| format!("n{}", random.below(6));
     let (a, b) = (name(random), name(random));
-    let (a, b) = (Name::parse(a.as_bytes()).unwrap(), Name::parse(b.as_bytes()).unwrap());
+    let (a, b) = (
+        Name::parse(a.as_bytes()).unwrap(),
+        Name::parse(b.as_bytes()).unwrap(),
+    );
     let (dir, other) = (any_dir(volume, random), any_dir(volume, random));
     let (node, second) = (any_node(volume, random), any_node(volume, random));
     let place = random.below(12) * 30_000 + random.below(3);
     let len = random.below(4) * 40_000 + random.below(5000) + 1;
     let done = match random.below(16) {
         0 | 1 => {
-            let kinds = [FileKind::File, FileKind::File, FileKind::Directory, FileKind::Symlink];
+            let kinds = [
+                FileKind::File,
+                FileKind::File,
+                FileKind::Directory,
+                FileKind::Symlink,
+            ];
             let kind = kinds[usize::try_from(random.below(4)).unwrap()];
-            let target: &[u8] = if kind == FileKind::Symlink { b"to" } else { b"" };
-            let new = NewNode { kind, mode: 0o6755, umask: 0o22, rdev: 0, target };
+            let target: &[u8] = if kind == FileKind::Symlink {
+                b"to"
+            } else {
+                b""
+            };
+            let new = NewNode {
+                kind,
+                mode: 0o6755,
+                umask: 0o22,
+                rdev: 0,
+                target,
+            };
             volume.create(&caller, dir, a, &new).map(drop)
         }
         2 => volume.unlink(dir, a),
@@ -179,13 +209,20 @@ fn step(volume: &Volume, random: &mut Random) {
         7..=9 => {
             let byte = u8::try_from(random.below(3)).unwrap();
             let data = vec![byte; usize::try_from(len).unwrap()];
-            let bits = if random.below(2) == 0 { SetIdBits::Keep } else { SetIdBits::Clear(caller) };
+            let bits = if random.below(2) == 0 {
+                SetIdBits::Keep
+            } else {
+                SetIdBits::Clear(caller)
+            };
             let origins = [WriteOrigin::Caller, WriteOrigin::PageCache];
             let origin = origins[usize::try_from(random.below(2)).unwrap()];
             volume.write(node, place, &data, origin, bits)
         }
         10 => {
-            let change = SetAttr { size: Some(place), ..SetAttr::default() };
+            let change = SetAttr {
+                size: Some(place),
+                ..SetAttr::default()
+            };
             volume.setattr(&caller, node, &change).map(drop)
         }
         11 => {
@@ -236,7 +273,8 @@ fn check(conn: &Connection, taken: &BTreeMap<i64, Vec<Rows>>, seed: u64) {
             assert!(
                 found[i] == expected[i],
                 "seed {seed}: {table} at snapshot {s}:\nfound {:#?}\nexpected {:#?}",
-                found[i], expected[i]
+                found[i],
+                expected[i]
             );
         }
     }
@@ -293,7 +331,16 @@ fn a_snapshot_is_what_the_live_and_past_rows_say() {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("v");
         let config = Config::new(ChunkBytes::new(32 * 1024).unwrap(), BTreeMap::new());
-        volume::create(&dir, &config, RootOwner { uid: 0, gid: 0, mode: 0o755 }).unwrap();
+        volume::create(
+            &dir,
+            &config,
+            RootOwner {
+                uid: 0,
+                gid: 0,
+                mode: 0o755,
+            },
+        )
+        .unwrap();
         run(seed, &dir);
         eprintln!("seed {seed} ok");
     }

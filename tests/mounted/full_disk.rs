@@ -154,3 +154,26 @@ fn small_files_and_directories_fail_with_enospc_and_nothing_else() {
     assert_all_there(&written);
     assert!(made.iter().skip(100).all(|path| path.is_dir()));
 }
+
+#[test]
+fn a_clone_for_which_there_is_no_room_leaves_nothing() {
+    let Some(small) = Small::new() else { return };
+    fs::write(small.path("file"), "old").unwrap();
+    small.mount.cask(&["snapshot", "v@s"]);
+    fs::write(small.path("file"), "new").unwrap();
+    small.mount.umount();
+    sh(r#"cat /dev/zero > "$1/ballast2" || true"#, &[&small.disk]);
+    let done = small.mount.try_cask(&["clone", "v@s", "c"]);
+    assert_eq!(done.status.code(), Some(1), "{}", done.output());
+    assert!(done.stderr.contains("free some space"), "{}", done.output());
+    let names = fs::read_dir(small.disk.join("root/volumes")).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(
+        names.iter().all(|name| name == "v" || name == ".lock"),
+        "{names:?}"
+    );
+    fs::remove_file(small.disk.join("ballast2")).unwrap();
+    small.mount.mount();
+    assert_eq!(fs::read_to_string(small.path("file")).unwrap(), "new");
+    small.mount.cask(&["clone", "v@s", "c"]);
+}
