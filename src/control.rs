@@ -12,5 +12,7 @@ mod wire;
 pub use address::{SOCKET, bind, connect};
 pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
-pub use message::{Answer, Device, Fault, FaultKind, Op, Phase, Request, Status, Usage, VERSION};
+pub use message::{
+    Answer, Device, Fault, FaultKind, Op, Phase, Request, Status, Tree, Usage, VERSION,
+};
 pub use wire::{Received, Wire, WireError};

@@ -9,5 +9,7 @@ mod connection;
 mod convert;
 mod errno;
 mod listing;
+mod node;
+mod snapshots_adapter;
 
 pub use connection::Connection;

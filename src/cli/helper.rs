@@ -6,9 +6,10 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::locate::{Root, VolumeRef};
+use super::locate::Root;
 use super::mount::{Wish, mount};
 use super::options::{Action, Options, Unknown};
+use super::state_ref::StateRef;
 use super::{CliError, Kind, Result, logging, remount};
 
 /// What follows the name, if the program was called by such a name.
@@ -34,10 +35,11 @@ pub(super) fn run(arguments: &[OsString]) -> Result<()> {
     if options.action == Action::Remount {
         return remount::run(&call.target, &options);
     }
-    let volume =
-        VolumeRef::parse(&call.source).map_err(|e| CliError::new(Kind::Usage, e.to_string()))?;
+    let state =
+        StateRef::parse(&call.source).map_err(|e| CliError::new(Kind::Usage, e.to_string()))?;
     let wish = Wish {
-        volume: &volume,
+        volume: &state.volume,
+        snapshot: state.snapshot.as_ref(),
         mountpoint: &call.target,
         options: &options,
     };

@@ -243,6 +243,8 @@ impl Located {
             | FaultKind::InUse
             | FaultKind::Closing
             | FaultKind::NotMounted
+            | FaultKind::NotShown
+            | FaultKind::Attached
             | FaultKind::Refused => format!("see {}", self.dir.join("server.log").display()),
         }
     }
@@ -261,6 +263,8 @@ fn kind_of(kind: FaultKind) -> Kind {
         FaultKind::InUse | FaultKind::Closing | FaultKind::SnapshotHeld => Kind::InUse,
         FaultKind::Failed
         | FaultKind::NotMounted
+        | FaultKind::NotShown
+        | FaultKind::Attached
         | FaultKind::NewerFormat
         | FaultKind::NoSpace
         | FaultKind::Refused => Kind::Failed,

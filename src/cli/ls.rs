@@ -8,7 +8,7 @@ use super::{Result, output};
 
 /// List the volumes of the root
 ///
-/// Fields for templates and in JSON: Name, Status, Mountpoints, Size (bytes on the host), Created,
+/// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Size (bytes on the host), Created,
 /// Labels, Dir, and Error where a volume is broken.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -63,7 +63,7 @@ fn table(views: &[View]) -> String {
         [
             view.name.clone(),
             view.status.word().to_owned(),
-            or_dash(view.mountpoints.join(",")),
+            or_dash(places(view)),
             human_bytes(view.size),
             or_dash(
                 view.created
@@ -74,6 +74,14 @@ fn table(views: &[View]) -> String {
         ]
     }));
     format::columns(&rows)
+}
+
+/// A snapshot is named behind its place.
+fn places(view: &View) -> String {
+    let snapshots = view.snapshot_mounts.iter();
+    let snapshots = snapshots.map(|(place, snapshot)| format!("{place}@{snapshot}"));
+    let places = view.mountpoints.iter().cloned().chain(snapshots);
+    places.collect::<Vec<_>>().join(",")
 }
 
 fn or_dash(text: String) -> String {

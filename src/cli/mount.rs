@@ -3,26 +3,31 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::server::mounts::{self, Attributes, Place, PlaceError, Spec};
+use crate::server::mounts::{self, Attributes, Place, PlaceError, Shows, Spec};
 use crate::server::{self, Server};
+use crate::types::SnapshotName;
 
 use super::create::create_plain;
 use super::locate::{Located, Root, VolumeRef};
 use super::options::{Action, Options, Unknown};
 use super::rm::remove_fresh;
+use super::state_ref::{SnapshotRef, StateRef, no_snapshot};
 use super::{CliError, Kind, Result, output, remount};
 
-/// Mount a volume; returns when the mount is usable
+/// Mount a volume, or a snapshot of one; returns when the mount is usable
 ///
 /// A volume can be mounted at any number of places; all show one filesystem, with one cache and the same
 /// locks. Without root, `fusermount3` does the mounting: nosuid and nodev always hold, and a second place is refused.
 ///
+/// A snapshot can be mounted beside its volume, or alone. Nothing in it can be changed, also by root, and
+/// none of its inode numbers is that of a file of the volume. Mounting one needs root.
+///
 /// If the volume's server has died, the mounts that it left are detached first.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The volume
-    #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
-    volume: VolumeRef,
+    /// The volume, or the snapshot
+    #[arg(value_name = "NAME[@SNAP]|DIR[@SNAP]", value_parser = StateRef::parser())]
+    state: StateRef,
     /// The directory to mount it at
     mountpoint: PathBuf,
     /// Let nothing be changed through this mount
@@ -48,6 +53,8 @@ pub(super) struct Arguments {
 pub(super) struct Wish<'a> {
     /// Of what.
     pub(super) volume: &'a VolumeRef,
+    /// As it was then, or as it is.
+    pub(super) snapshot: Option<&'a SnapshotName>,
     /// Where.
     pub(super) mountpoint: &'a Path,
     /// How.
@@ -61,7 +68,8 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     }
     let options = Options::parse(&words, Unknown::Refuse)?;
     let wish = Wish {
-        volume: &arguments.volume,
+        volume: &arguments.state.volume,
+        snapshot: arguments.state.snapshot.as_ref(),
         mountpoint: &arguments.mountpoint,
         options: &options,
     };
@@ -98,6 +106,12 @@ pub(super) fn mount(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Loca
 }
 
 fn serve(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
+    if wish.snapshot.is_some() {
+        return Err(
+            CliError::new(Kind::Usage, "a snapshot cannot be served in the foreground")
+                .hint("mount it without --foreground"),
+        );
+    }
     let (located, spec, hidden) = prepare(wish, root)?;
     let server = server::mount_here(&located.dir, &spec, wish.mountpoint);
     let server = server.map_err(|e| explain(e, &located, wish))?;
@@ -110,16 +124,24 @@ fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
     let (located, _) =
         root.open(wish.volume)
             .map_err(|error| match (error.kind(), wish.volume) {
-                (Kind::NotFound, VolumeRef::Name(name)) => error.hint(format!(
-                    "create it with `cask create {name}`, or mount with --create"
-                )),
+                (Kind::NotFound, VolumeRef::Name(name)) if wish.snapshot.is_none() => error.hint(
+                    format!("create it with `cask create {name}`, or mount with --create"),
+                ),
                 _ => error,
             })?;
-    let source = match wish.volume {
+    let mut source = match wish.volume {
         VolumeRef::Name(name) => name.as_str().into(),
         VolumeRef::Dir(_) => located.dir.as_os_str().to_owned(),
     };
+    let shows = match wish.snapshot {
+        None => Shows::Head,
+        Some(name) => {
+            source.push(format!("@{name}"));
+            Shows::Snapshot(name.clone())
+        }
+    };
     let spec = Spec {
+        shows,
         source: wish.options.source.clone().unwrap_or(source),
         attributes: wish.options.apply(Attributes::default()),
     };
@@ -166,7 +188,7 @@ impl Fresh {
         }
         match root.locate(wish.volume) {
             Ok(_) => {}
-            Err(e) if e.kind() == Kind::NotFound => {
+            Err(e) if e.kind() == Kind::NotFound && wish.snapshot.is_none() => {
                 create_plain(wish.volume, root)?;
                 fresh.volume = true;
             }
@@ -242,6 +264,15 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
                 "unmount it first with `cask umount {again}`, or mount as root"
             ))
         }
+        server::Error::SnapshotNeedsRoot => {
+            CliError::new(Kind::Failed, "mounting a snapshot needs root").hint(format!(
+                "make a volume of it: `cask clone {again}@SNAP NEW`"
+            ))
+        }
+        server::Error::NoSnapshot(name) => no_snapshot(&SnapshotRef {
+            volume: located.reference.clone(),
+            name,
+        }),
         server::Error::Served { pid } => {
             let message = format!("{located} is mounted already, served by process {pid}");
             CliError::new(Kind::InUse, message)

@@ -36,7 +36,7 @@ fn refuse_used(located: &Located) -> Result<()> {
     else {
         return refuse_mounted(located);
     };
-    let elsewhere = status.device.map(namespaces_holding).unwrap_or_default();
+    let elsewhere = namespaces_holding(&status.devices());
     let used = mounts.iter().flat_map(holders_of).chain(elsewhere);
     let message = if mounts.is_empty() {
         format!("{located} is mounted in another mount namespace")

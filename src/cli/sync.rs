@@ -35,8 +35,10 @@ fn sync(volume: &VolumeRef, root: &Root) -> Result<()> {
 /// Has the kernel begin to write back what it holds of a volume that is mounted here.
 pub(super) fn flush(located: &Located) -> Result<()> {
     let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-    if let Standing::Served(_, mounted) = standing
-        && let Some(mount) = mounted.first()
+    if let Standing::Served(status, mounted) = standing
+        && let Some(mount) = mounted
+            .iter()
+            .find(|mount| Some(mount.device) == status.device)
     {
         mounts::flush(mount);
     }

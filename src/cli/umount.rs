@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use crate::server::mounts::{self, Holder, How, Mount};
 use crate::server::{self, Standing};
+use crate::types::SnapshotName;
 
 use super::locate::{Located, Root, VolumeRef};
+use super::state_ref::{SnapshotRef, StateRef};
 use super::{CliError, Kind, Result};
 
-/// Unmount a mountpoint, or a volume everywhere in this mount namespace
+/// Unmount a mountpoint, or a volume or snapshot everywhere in this mount namespace
 ///
 /// Returns when everything is safe on the disk and, after the last mount, the volume is closed. If
 /// somebody still uses a mount, or has one in another mount namespace, says who.
@@ -17,8 +19,8 @@ use super::{CliError, Kind, Result};
 /// There is no --force: the kernel would end the connection for every mount of the volume.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Mountpoints, or volumes by name or directory
-    #[arg(required = true, value_name = "MOUNTPOINT|NAME|DIR")]
+    /// Mountpoints, or volumes by name or directory with all their mounts, or snapshots
+    #[arg(required = true, value_name = "MOUNTPOINT|NAME[@SNAP]|DIR[@SNAP]")]
     targets: Vec<OsString>,
     /// Detach at once even if it is in use; the volume closes when its last user is gone
     #[arg(short, long)]
@@ -49,6 +51,16 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 fn resolve(target: &OsStr, root: &Root) -> Result<Target> {
+    if let Ok(StateRef {
+        volume,
+        snapshot: Some(name),
+    }) = StateRef::parse(target)
+    {
+        return match mount_at(Path::new(target))? {
+            Some(mount) => Ok(by_mount(mount, root)),
+            None => by_snapshot(&SnapshotRef { volume, name }, root),
+        };
+    }
     match VolumeRef::parse(target) {
         Ok(VolumeRef::Dir(path)) => by_path(&path, root),
         Ok(name @ VolumeRef::Name(_)) => match root.locate(&name) {
@@ -128,6 +140,31 @@ fn by_volume(located: &Located) -> Result<Target> {
     }
 }
 
+fn by_snapshot(snapshot: &SnapshotRef, root: &Root) -> Result<Target> {
+    let located = root.locate(&snapshot.volume)?;
+    let mounts = snapshot_mounts(&located, &snapshot.name)?;
+    if mounts.is_empty() {
+        let message = format!("{snapshot} is not mounted");
+        return Err(CliError::new(Kind::Failed, message).hint("there is nothing to do"));
+    }
+    Ok(Target {
+        shown: snapshot.to_string(),
+        mounts,
+        dir: Some(located.dir),
+    })
+}
+
+/// The mounts of a snapshot in this namespace.
+pub(super) fn snapshot_mounts(located: &Located, name: &SnapshotName) -> Result<Vec<Mount>> {
+    let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
+    let Standing::Served(status, mut mounts) = standing else {
+        return Ok(Vec::new());
+    };
+    let shows = |mount: &Mount| mount.snapshot().as_ref() == Some(name);
+    mounts.retain(|mount| status.snapshots == Some(mount.device) && shows(mount));
+    Ok(mounts)
+}
+
 fn explain(error: server::Error, target: &Target) -> CliError {
     match error {
         server::Error::Busy {
@@ -175,6 +212,8 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         | server::Error::MountedThere(_)
         | server::Error::Occupied { .. }
         | server::Error::SecondMount
+        | server::Error::SnapshotNeedsRoot
+        | server::Error::NoSnapshot(_)
         | server::Error::Place(_)
         | server::Error::NoFuse(_)
         | server::Error::Control(_)

@@ -18,6 +18,8 @@ pub(super) struct View {
     pub(super) name: String,
     pub(super) status: Status,
     pub(super) mountpoints: Vec<String>,
+    /// Where its snapshots are mounted, and which.
+    pub(super) snapshot_mounts: BTreeMap<String, String>,
     /// Bytes on the host.
     pub(super) size: u64,
     pub(super) created: Option<String>,
@@ -74,6 +76,8 @@ pub(super) struct ServerView {
 pub(super) struct MountView {
     path: String,
     options: String,
+    /// What it shows, if not the volume as it is.
+    snapshot: Option<String>,
 }
 
 /// What a volume holds.
@@ -107,6 +111,7 @@ impl View {
             name: located.reference.typed(),
             status: Status::Broken,
             mountpoints: mountpoints(standing),
+            snapshot_mounts: snapshot_mounts(standing),
             size: store::host_bytes(&located.dir),
             created: None,
             labels: BTreeMap::new(),
@@ -120,6 +125,7 @@ impl View {
             name: located.reference.typed(),
             status: status(standing),
             mountpoints: mountpoints(standing),
+            snapshot_mounts: snapshot_mounts(standing),
             size: store::host_bytes(&located.dir),
             created: Some(config.created),
             labels: config.labels,
@@ -149,7 +155,10 @@ impl Inspection {
                 }),
                 Standing::Unmounted | Standing::Dead(_) => None,
             },
-            mounts: mounts(standing).iter().map(MountView::of).collect(),
+            mounts: mounts(standing)
+                .iter()
+                .map(|mount| MountView::of(mount, standing))
+                .collect(),
             usage: usage.map(|usage| UsageView {
                 inodes: usage.inodes,
                 logical_bytes: usage.logical_bytes,
@@ -160,8 +169,9 @@ impl Inspection {
 }
 
 impl MountView {
-    fn of(mount: &Mount) -> Self {
+    fn of(mount: &Mount, standing: &Standing) -> Self {
         Self {
+            snapshot: snapshot_of(mount, standing),
             path: shown(&mount.mountpoint),
             options: mount.options.clone(),
         }
@@ -197,8 +207,27 @@ fn status(standing: &Standing) -> Status {
 fn mountpoints(standing: &Standing) -> Vec<String> {
     mounts(standing)
         .iter()
+        .filter(|mount| snapshot_of(mount, standing).is_none())
         .map(|mount| shown(&mount.mountpoint))
         .collect()
+}
+
+fn snapshot_mounts(standing: &Standing) -> BTreeMap<String, String> {
+    let mounts = mounts(standing).iter().filter_map(|mount| {
+        let snapshot = snapshot_of(mount, standing)?;
+        Some((shown(&mount.mountpoint), snapshot))
+    });
+    mounts.collect()
+}
+
+/// The snapshot that `mount` shows, if it shows one.
+fn snapshot_of(mount: &Mount, standing: &Standing) -> Option<String> {
+    match standing {
+        Standing::Served(status, _) if status.snapshots == Some(mount.device) => {
+            mount.snapshot().map(String::from)
+        }
+        Standing::Served(..) | Standing::Unmounted | Standing::Dead(_) => None,
+    }
 }
 
 fn mounts(standing: &Standing) -> &[Mount] {

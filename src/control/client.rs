@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Answer, Device, Fault, Op, Received, Request, Status, Wire, WireError, address};
+use super::{Answer, Device, Fault, Op, Received, Request, Status, Tree, Wire, WireError, address};
 
 /// How long a server may take to say who it is, which needs nothing but its attention.
 const STATUS_PATIENCE: Duration = Duration::from_secs(15);
@@ -104,20 +104,27 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn attach(&mut self, device: Device, fuse: BorrowedFd<'_>) -> Result<(), Error> {
-        let answer = self.call(&Request::Attach { device }, Some(fuse))?.body;
+    pub fn attach(
+        &mut self,
+        tree: Tree,
+        device: Device,
+        fuse: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
+        let answer = self
+            .call(&Request::Attach { tree, device }, Some(fuse))?
+            .body;
         if answer == Answer::Attached {
             return Ok(());
         }
         Err(unexpected(answer))
     }
 
-    /// Fetches the server's `/dev/fuse` descriptor.
+    /// Fetches the server's `/dev/fuse` descriptor of the mount that shows `tree`.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn descriptor(&mut self) -> Result<OwnedFd, Error> {
-        let received = self.call(&Request::Descriptor, None)?;
+    pub fn descriptor(&mut self, tree: Tree) -> Result<OwnedFd, Error> {
+        let received = self.call(&Request::Descriptor { tree }, None)?;
         match (received.body, received.descriptor) {
             (Answer::Descriptor, Some(descriptor)) => Ok(descriptor),
             (other, _) => Err(unexpected(other)),

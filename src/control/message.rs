@@ -19,11 +19,16 @@ pub enum Request {
     Status,
     /// Serve the mount behind this `/dev/fuse` descriptor. Answered after the handshake.
     Attach {
+        /// What it shall show.
+        tree: Tree,
         /// The mount's `st_dev`, which the server can't ask for without waiting for itself.
         device: Device,
     },
     /// Give me the `/dev/fuse` descriptor, to mount it once more.
-    Descriptor,
+    Descriptor {
+        /// Of the mount that shows this.
+        tree: Tree,
+    },
     /// Answered at once with [`Answer::Watching`], and when the volume is closed, which may be much later,
     /// with [`Answer::Closed`] or a fault.
     AwaitClose,
@@ -32,6 +37,16 @@ pub enum Request {
         /// What to do.
         op: Op,
     },
+}
+
+/// What a superblock shows of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tree {
+    /// The volume as it is.
+    Head,
+    /// Its snapshots, a directory each.
+    Snapshots,
 }
 
 /// What can be done with a volume, mounted or not.
@@ -129,8 +144,18 @@ pub struct Status {
     pub uuid: VolumeId,
     /// Where the server is in its life.
     pub phase: Phase,
-    /// `st_dev` of the superblock it serves, while it does.
+    /// `st_dev` of the superblock that shows the volume as it is, while there is one.
     pub device: Option<Device>,
+    /// `st_dev` of the superblock that shows its snapshots, while there is one.
+    pub snapshots: Option<Device>,
+}
+
+impl Status {
+    /// The superblocks that it serves.
+    #[must_use]
+    pub fn devices(&self) -> Vec<Device> {
+        self.device.into_iter().chain(self.snapshots).collect()
+    }
 }
 
 /// The life of a server.
@@ -193,6 +218,10 @@ pub enum FaultKind {
     Closing,
     /// The server has no mount yet: ask again.
     NotMounted,
+    /// The server has mounts, but none that shows this: make one.
+    NotShown,
+    /// Somebody else was faster: ask for the descriptor.
+    Attached,
     /// Name a snapshot that is there.
     NoSnapshot,
     /// Name a snapshot that is not there yet.

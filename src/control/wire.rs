@@ -198,7 +198,7 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
 
-    use super::super::{Answer, Device, Request};
+    use super::super::{Answer, Device, Request, Tree};
     use super::*;
 
     fn pair() -> (Wire, Wire) {
@@ -209,13 +209,13 @@ mod tests {
     #[test]
     fn a_message_arrives_with_its_descriptor() {
         let (mut a, mut b) = pair();
-        let device = Device { major: 0, minor: 7 };
+        let (tree, device) = (Tree::Head, Device { major: 0, minor: 7 });
         let null = File::open("/dev/null").unwrap();
-        a.send(&Request::Attach { device }, Some(null.as_fd()))
+        a.send(&Request::Attach { tree, device }, Some(null.as_fd()))
             .unwrap();
         a.send(&Request::Status, None).unwrap();
         let first = b.receive::<Request>().unwrap().unwrap();
-        assert_eq!(first.body, Request::Attach { device });
+        assert_eq!(first.body, Request::Attach { tree, device });
         assert!(first.descriptor.is_some());
         let second = b.receive::<Request>().unwrap().unwrap();
         assert!(second.descriptor.is_none());

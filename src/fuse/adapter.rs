@@ -29,7 +29,7 @@ use crate::types::{Attr, FileKind, Ino, NewNode, SetAttr};
 use crate::volume::{Error, Result, SetIdBits, Volume, WriteOrigin};
 
 /// Answers, on the root, with the absolute directory of the volume: how a mountpoint leads to its volume.
-const DIR_XATTR: &str = "user.cask.dir";
+pub(super) const DIR_XATTR: &str = "user.cask.dir";
 /// Most bytes that one COPY_FILE_RANGE may answer with: its count has 32 bits.
 const COPY_BYTES_MAX: u64 = 1 << 30;
 
@@ -76,15 +76,29 @@ fn empty(op: &'static str, result: Result<()>, reply: ReplyEmpty) {
     }
 }
 
-fn data(op: &'static str, result: Result<Vec<u8>>, reply: ReplyData) {
+pub(super) fn data(op: &'static str, result: Result<Vec<u8>>, reply: ReplyData) {
     match result {
         Ok(bytes) => reply.data(&bytes),
         Err(error) => reply.error(report(op, &error)),
     }
 }
 
+pub(super) fn statfs(volume: &Volume, reply: ReplyStatfs) {
+    match volume.space_on_host() {
+        Ok(space) => {
+            let block = u32::try_from(space.block_bytes).unwrap_or(4096);
+            let (blocks, free, available) = (space.blocks, space.free, space.available);
+            let inodes = (space.inodes, space.inodes_free);
+            reply.statfs(
+                blocks, free, available, inodes.0, inodes.1, block, 255, block,
+            );
+        }
+        Err(error) => reply.error(report("statfs", &error)),
+    }
+}
+
 /// A value of unknown length: a size of 0 asks for the length (getxattr(2)).
-fn sized(op: &'static str, result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
+pub(super) fn sized(op: &'static str, result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
     let bytes = match result {
         Ok(bytes) => bytes,
         Err(error) => return reply.error(report(op, &error)),
@@ -366,7 +380,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectory,
     ) {
-        let listed = each_entry(&self.volume, ino(at), offset, |cookie, name, entry| {
+        let listed = each_entry(&*self.volume, ino(at), offset, |cookie, name, entry| {
             let number = INodeNo(entry.ino().raw());
             match reply.add(number, cookie, file_type(entry.kind()), name) {
                 true => ControlFlow::Break(()),
@@ -387,7 +401,7 @@ impl Filesystem for Adapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let listed = each_entry(&self.volume, ino(at), offset, |cookie, name, entry| {
+        let listed = each_entry(&*self.volume, ino(at), offset, |cookie, name, entry| {
             let number = INodeNo(entry.ino().raw());
             let attr = match entry {
                 Listed::Entry(attr) => file_attr(attr),
@@ -412,17 +426,7 @@ impl Filesystem for Adapter {
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {
-        match self.volume.space_on_host() {
-            Ok(space) => {
-                let block = u32::try_from(space.block_bytes).unwrap_or(4096);
-                let (blocks, free, available) = (space.blocks, space.free, space.available);
-                let inodes = (space.inodes, space.inodes_free);
-                reply.statfs(
-                    blocks, free, available, inodes.0, inodes.1, block, 255, block,
-                );
-            }
-            Err(error) => reply.error(report("statfs", &error)),
-        }
+        statfs(&self.volume, reply);
     }
 
     fn setxattr(

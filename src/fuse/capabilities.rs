@@ -17,6 +17,12 @@ const NEEDED: InitFlags = InitFlags::FUSE_WRITEBACK_CACHE
     .union(InitFlags::FUSE_NO_OPEN_SUPPORT)
     .union(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
 
+/// The same for the snapshots' superblock, to which nobody writes: with the write-back cache the kernel would
+/// take what root writes for written.
+const NEEDED_READ_ONLY: InitFlags = InitFlags::FUSE_POSIX_ACL
+    .union(InitFlags::FUSE_NO_OPEN_SUPPORT)
+    .union(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
+
 /// These only save time.
 const USEFUL: [InitFlags; 6] = [
     InitFlags::FUSE_PARALLEL_DIROPS,
@@ -34,12 +40,24 @@ const USEFUL: [InitFlags; 6] = [
 // - FUSE_ALLOW_IDMAP: sends ids that are not the filesystem's.
 // - FUSE_PASSTHROUGH: excludes the write-back cache for the whole connection.
 
-/// Settles the connection's terms.
+/// Settles the terms of the head's connection.
 ///
 /// # Errors
 /// When the kernel lacks something without which cask would lose data or permissions.
 pub(super) fn agree(config: &mut KernelConfig) -> io::Result<()> {
-    config.add_capabilities(NEEDED).map_err(|missing| {
+    settle(config, NEEDED)
+}
+
+/// Settles the terms of the snapshots' connection.
+///
+/// # Errors
+/// When the kernel lacks something that is needed.
+pub(super) fn agree_read_only(config: &mut KernelConfig) -> io::Result<()> {
+    settle(config, NEEDED_READ_ONLY)
+}
+
+fn settle(config: &mut KernelConfig, needed: InitFlags) -> io::Result<()> {
+    config.add_capabilities(needed).map_err(|missing| {
         log::error!("this kernel's FUSE lacks {missing:?}; Linux 5.11 or newer is needed");
         io::Error::from_raw_os_error(libc::EPROTO)
     })?;

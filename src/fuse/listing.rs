@@ -5,12 +5,38 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::types::{Attr, FileKind, Ino};
-use crate::volume::{Error, FIRST_COOKIE, Volume};
+use crate::volume::{DirEntry, Error, FIRST_COOKIE, Frozen, Volume};
 
 /// Entries read in one go: most answers of one page hold fewer.
 const BATCH: usize = 48;
 const DOT: u64 = FIRST_COOKIE - 2;
 const DOT_DOT: u64 = FIRST_COOKIE - 1;
+
+/// A state of a volume whose directories can be listed.
+pub(super) trait State {
+    fn parent(&self, dir: Ino) -> Result<Ino, Error>;
+    fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>, Error>;
+}
+
+impl State for Volume {
+    fn parent(&self, dir: Ino) -> Result<Ino, Error> {
+        self.parent(dir)
+    }
+
+    fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>, Error> {
+        self.list(dir, after, limit)
+    }
+}
+
+impl State for Frozen<'_> {
+    fn parent(&self, dir: Ino) -> Result<Ino, Error> {
+        self.parent(dir)
+    }
+
+    fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>, Error> {
+        self.list(dir, after, limit)
+    }
+}
 
 /// An entry as it goes into an answer.
 pub(super) enum Listed<'a> {
@@ -38,12 +64,12 @@ impl Listed<'_> {
 
 /// Calls `add` with each entry behind place `after`, until it breaks: place, name, entry.
 pub(super) fn each_entry(
-    volume: &Volume,
+    state: &impl State,
     dir: Ino,
     after: u64,
     mut add: impl FnMut(u64, &OsStr, &Listed<'_>) -> ControlFlow<()>,
 ) -> Result<(), Error> {
-    let parent = volume.parent(dir)?;
+    let parent = state.parent(dir)?;
     for (cookie, name, ino) in [(DOT, ".", dir), (DOT_DOT, "..", parent)] {
         if after < cookie && add(cookie, name.as_ref(), &Listed::Dots(ino)).is_break() {
             return Ok(());
@@ -51,7 +77,7 @@ pub(super) fn each_entry(
     }
     let mut after = after.max(DOT_DOT);
     loop {
-        let entries = volume.list(dir, after, BATCH)?;
+        let entries = state.list(dir, after, BATCH)?;
         for entry in &entries {
             let name = OsStr::from_bytes(entry.name.as_bytes());
             if add(entry.cookie, name, &Listed::Entry(&entry.attr)).is_break() {

@@ -10,6 +10,7 @@ const LIST: &str = "
     SELECT epoch, name, created, numbers, label, held FROM snapshot ORDER BY epoch";
 const GET: &str = "
     SELECT epoch, name, created, numbers, label, held FROM snapshot WHERE name = ?1";
+const IS_THERE: &str = "SELECT 1 FROM snapshot WHERE epoch = ?1";
 const INSERT: &str = "
     INSERT INTO snapshot (epoch, name, created, numbers, label) VALUES (?1, ?2, ?3, ?4, ?5)";
 const HOLD: &str = "UPDATE snapshot SET held = ?2 WHERE epoch = ?1";
@@ -89,6 +90,15 @@ impl Session {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let mut rows = stmt.query([name.as_str()])?;
         rows.next()?.map(read_snapshot).transpose()
+    }
+
+    /// Whether there is a snapshot of this epoch.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn is_snapshot(&self, epoch: Epoch) -> Result<bool> {
+        let mut stmt = self.conn().prepare_cached(IS_THERE)?;
+        Ok(stmt.exists([epoch.0])?)
     }
 
     /// Whether rows wait to be freed.

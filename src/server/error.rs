@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::mounts::{Holder, PlaceError};
 use crate::control::{self, Fault, FaultKind};
+use crate::types::SnapshotName;
 use crate::volume;
 
 /// Why a volume could not be mounted, unmounted or reached.
@@ -40,6 +41,12 @@ pub enum Error {
     /// `fusermount3` mounts a connection once only.
     #[error("it is mounted already, and only root can mount a volume a second time")]
     SecondMount,
+    /// `fusermount3` mounts whole superblocks only.
+    #[error("only root can mount a snapshot")]
+    SnapshotNeedsRoot,
+    /// There is no such snapshot to mount.
+    #[error("there is no snapshot \"{0}\"")]
+    NoSnapshot(SnapshotName),
     /// The place for the mount is none.
     #[error(transparent)]
     Place(#[from] PlaceError),
@@ -89,7 +96,10 @@ impl Error {
     /// Whether the volume is only busy with ending or starting, so that another try may succeed.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Fault(fault) => matches!(fault.kind, FaultKind::Closing | FaultKind::NotMounted),
+            Self::Fault(fault) => matches!(
+                fault.kind,
+                FaultKind::Closing | FaultKind::NotMounted | FaultKind::Attached
+            ),
             Self::Control(control::Error::Ended) => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotConnected,
             Self::Volume(_)
@@ -98,6 +108,8 @@ impl Error {
             | Self::MountedThere(_)
             | Self::Occupied { .. }
             | Self::SecondMount
+            | Self::SnapshotNeedsRoot
+            | Self::NoSnapshot(_)
             | Self::Place(_)
             | Self::NoFuse(_)
             | Self::Busy { .. }

@@ -2,11 +2,12 @@
 //!
 //! State | what is true
 //! --- | ---
-//! `Waiting` | the volume is open, its socket listens, nothing is mounted
-//! `Attached` | a FUSE connection is served; its descriptor can be handed out
-//! `Ending` | the connection is over, or never came; the volume is closed, then the process ends
+//! `Starting` | the volume is open, its socket listens, nothing is mounted
+//! `Serving` | one or two FUSE connections are served; their descriptors can be handed out
+//! `Closing` | the last connection is over, or none came; the volume is closed, then the process ends
 //!
-//! Only these steps exist: `Waiting -> Attached -> Ending` and `Waiting -> Ending`.
+//! Only these steps exist: `Starting -> Serving -> Closing` and `Starting -> Closing`. There is a connection for
+//! each [`Tree`] that is mounted.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +25,7 @@ use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
 use super::record::Record;
 use super::{Error, Result, requests};
-use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status};
+use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status, Tree};
 use crate::fuse::Connection;
 use crate::types::VolumeId;
 use crate::volume::Volume;
@@ -36,16 +37,37 @@ pub struct Server {
     events: Receiver<Event>,
 }
 
-/// What ends the wait for a mount.
+/// What the thread that runs the server is told.
 enum Event {
-    Attached(Connection),
-    Abandoned,
+    Attached(Tree, Connection),
+    /// The last connection is over, or there will be none.
+    Ended,
 }
 
-enum State {
-    Waiting,
-    Attached { fuse: OwnedFd, device: Device },
-    Ending,
+/// A FUSE connection that is served.
+struct Shown {
+    fuse: OwnedFd,
+    device: Device,
+}
+
+struct State {
+    phase: Phase,
+    head: Option<Shown>,
+    snapshots: Option<Shown>,
+}
+
+impl State {
+    fn shown(&mut self, tree: Tree) -> &mut Option<Shown> {
+        match tree {
+            Tree::Head => &mut self.head,
+            Tree::Snapshots => &mut self.snapshots,
+        }
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        let shown = self.head.iter().chain(&self.snapshots);
+        shown.map(|shown| shown.device).collect()
+    }
 }
 
 /// What the threads of a server share.
@@ -76,7 +98,11 @@ impl Server {
             dir: dir.to_owned(),
             uuid: volume.config().uuid,
             volume: RwLock::new(Some(Arc::new(volume))),
-            state: Mutex::new(State::Waiting),
+            state: Mutex::new(State {
+                phase: Phase::Starting,
+                head: None,
+                snapshots: None,
+            }),
             events: sender,
             farewell: Farewell::default(),
         });
@@ -96,12 +122,13 @@ impl Server {
         });
     }
 
-    /// Serves the mount behind `fuse`; returns when the handshake is done.
+    /// Serves the mount behind `fuse`, of the volume as it is; returns when the handshake is done.
     ///
     /// # Errors
     /// When the handshake fails, or there is a mount already.
     pub fn attach(&self, fuse: OwnedFd, device: Device) -> Result<()> {
-        self.shared.attach(fuse, device).map_err(Error::Fault)
+        let attached = self.shared.attach(Tree::Head, fuse, device);
+        attached.map_err(Error::Fault)
     }
 
     /// Serves until the last mount is gone, then closes the volume.
@@ -109,12 +136,14 @@ impl Server {
     /// # Errors
     /// When the volume could not be closed in order.
     pub fn run(self) -> Result<()> {
-        let outcome = match self.events.recv() {
-            Ok(Event::Attached(connection)) => connection.run(),
-            Ok(Event::Abandoned) | Err(_) => Ok(()),
-        };
-        if let Err(e) = outcome {
-            log::error!("the FUSE connection failed: {e}");
+        while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
+            let shared = Arc::clone(&self.shared);
+            thread::spawn(move || {
+                if let Err(e) = connection.run() {
+                    log::error!("the FUSE connection failed: {e}");
+                }
+                shared.ended(tree);
+            });
         }
         let closed = self.shared.close();
         let failure = closed.as_ref().err().map(|error| Fault {
@@ -128,55 +157,82 @@ impl Server {
 
 impl Shared {
     pub(super) fn status(&self) -> Status {
-        let (phase, device) = match &*self.state() {
-            State::Waiting => (Phase::Starting, None),
-            State::Attached { device, .. } => (Phase::Serving, Some(*device)),
-            State::Ending => (Phase::Closing, None),
-        };
+        let state = self.state();
+        let device = |shown: &Option<Shown>| shown.as_ref().map(|shown| shown.device);
         Status {
             pid: std::process::id(),
             uuid: self.uuid,
-            phase,
-            device,
+            phase: state.phase,
+            device: device(&state.head),
+            snapshots: device(&state.snapshots),
         }
     }
 
-    pub(super) fn attach(&self, fuse: OwnedFd, device: Device) -> std::result::Result<(), Fault> {
+    pub(super) fn attach(
+        &self,
+        tree: Tree,
+        fuse: OwnedFd,
+        device: Device,
+    ) -> std::result::Result<(), Fault> {
         let mut state = self.state();
-        match *state {
-            State::Waiting => {}
-            State::Attached { .. } => return Err(refused("there is a mount already")),
-            State::Ending => return Err(closing()),
+        if state.phase == Phase::Closing {
+            return Err(closing());
         }
-        let failed = |what: &str, e: &dyn std::error::Error| Fault {
-            kind: FaultKind::Failed,
-            message: format!("{what}: {}", with_causes(e)),
+        if state.shown(tree).is_some() {
+            return Err(said(FaultKind::Attached, "there is a mount already"));
+        }
+        let failed = |what: &str, e: &dyn std::error::Error| {
+            said(FaultKind::Failed, &format!("{what}: {}", with_causes(e)))
         };
         let volume = self.volume().ok_or_else(closing)?;
         let kept = fuse
             .try_clone()
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
-        Record::store(&self.dir, device).map_err(|e| failed("cannot note the mount", &e))?;
-        let connection = Connection::start(fuse, volume)
-            .map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
-        *state = State::Attached { fuse: kept, device };
+        let mut devices = state.devices();
+        devices.push(device);
+        Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
+        let started = match tree {
+            Tree::Head => Connection::to_head(fuse, volume),
+            Tree::Snapshots => Connection::to_snapshots(fuse, volume),
+        };
+        let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
+        *state.shown(tree) = Some(Shown { fuse: kept, device });
+        state.phase = Phase::Serving;
         // The receiver lives as long as `Server::run`, which nothing but this ends.
         self.events
-            .send(Event::Attached(connection))
+            .send(Event::Attached(tree, connection))
             .map_err(|e| failed("the server is not running", &e))
     }
 
-    pub(super) fn descriptor(&self) -> std::result::Result<OwnedFd, Fault> {
-        match &*self.state() {
-            State::Attached { fuse, .. } => fuse.as_fd().try_clone_to_owned().map_err(|e| Fault {
-                kind: FaultKind::Failed,
-                message: format!("cannot hand out /dev/fuse: {e}"),
-            }),
-            State::Waiting => Err(Fault {
-                kind: FaultKind::NotMounted,
-                message: "there is no mount yet".to_owned(),
-            }),
-            State::Ending => Err(closing()),
+    /// The last mount that shows `tree` is gone.
+    fn ended(&self, tree: Tree) {
+        let mut state = self.state();
+        *state.shown(tree) = None;
+        if !state.devices().is_empty() {
+            if let Err(e) = Record::store(&self.dir, state.devices()) {
+                log::warn!("cannot note the end of a mount: {e}");
+            }
+            return;
+        }
+        state.phase = Phase::Closing;
+        if self.events.send(Event::Ended).is_err() {
+            log::debug!("a connection ended after the end");
+        }
+    }
+
+    pub(super) fn descriptor(&self, tree: Tree) -> std::result::Result<OwnedFd, Fault> {
+        let mut state = self.state();
+        match (state.phase, state.shown(tree)) {
+            (Phase::Closing, _) => Err(closing()),
+            (Phase::Starting, _) => Err(said(FaultKind::NotMounted, "there is no mount yet")),
+            (Phase::Serving, None) => Err(said(FaultKind::NotShown, "no mount shows this")),
+            (Phase::Serving, Some(shown)) => {
+                let copied = shown.fuse.as_fd().try_clone_to_owned();
+                copied.map_err(|e| {
+                    let message = format!("cannot hand out /dev/fuse: {e}");
+                    said(FaultKind::Failed, &message)
+                })
+            }
         }
     }
 
@@ -191,9 +247,9 @@ impl Shared {
     /// Ends the server if it still waits for a mount.
     fn abandon(&self) {
         let mut state = self.state();
-        if matches!(*state, State::Waiting) {
-            *state = State::Ending;
-            if self.events.send(Event::Abandoned).is_err() {
+        if state.phase == Phase::Starting {
+            state.phase = Phase::Closing;
+            if self.events.send(Event::Ended).is_err() {
                 log::debug!("abandoned after the end");
             }
         }
@@ -210,7 +266,7 @@ impl Shared {
     }
 
     fn close(&self) -> Result<()> {
-        *self.state() = State::Ending;
+        self.state().phase = Phase::Closing;
         let volume = {
             let mut held = self.volume.write().unwrap_or_else(PoisonError::into_inner);
             held.take().and_then(Arc::into_inner)
@@ -250,18 +306,15 @@ impl Shared {
     }
 }
 
-fn refused(message: &str) -> Fault {
+fn said(kind: FaultKind, message: &str) -> Fault {
     Fault {
-        kind: FaultKind::Refused,
+        kind,
         message: message.to_owned(),
     }
 }
 
 fn closing() -> Fault {
-    Fault {
-        kind: FaultKind::Closing,
-        message: "the volume is being closed".to_owned(),
-    }
+    said(FaultKind::Closing, "the volume is being closed")
 }
 
 fn watch_signals(shared: &Arc<Shared>) -> Result<()> {

@@ -4,13 +4,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use super::mounts::{
-    self, How, Place, Spec, Staged, UnmountError, detach_dead, device_at, is_privileged,
-    mount_rootless, open_fuse, stage, topmost_at, widen_read_ahead,
+    self, How, Mount, Place, Shows, Spec, Staged, UnmountError, detach_dead, device_at,
+    is_privileged, mount_rootless, open_fuse, stage, topmost_at, widen_read_ahead,
 };
 use super::patience::{connect, patiently};
 use super::record::Record;
 use super::{Error, Result, Server, mounts_of, spawn};
-use crate::control::{self, Client, Device, Phase};
+use crate::control::{self, Client, Device, FaultKind, Phase, Status};
 
 /// Mounts the volume in `dir`, an absolute path, at `target`; returns when the mount is usable.
 ///
@@ -42,8 +42,8 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
         });
     }
     clear_dead(dir)?;
-    let place = free_place(target, None)?;
-    let first = First::prepare()?;
+    let place = free_place(target, spec, None)?;
+    let first = First::prepare(spec)?;
     let server = Server::open(dir)?;
     let first = first.make(spec, &place)?;
     let attached = first
@@ -51,40 +51,58 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
         .try_clone()
         .map_err(|e| Error::io("cannot keep /dev/fuse", e));
     let attached = attached.and_then(|fuse| server.attach(fuse, first.device));
-    first.finish(attached, &place)?;
+    first.finish(attached, spec, &place)?;
     Ok(server)
 }
 
 fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
     clear_dead(dir)?;
-    let place = free_place(target, None)?;
-    let first = First::prepare()?;
-    let mut client = spawn::start(dir)?;
-    let first = first.make(spec, &place)?;
-    let attached = client
-        .attach(first.device, first.fuse.as_fd())
-        .map_err(Error::from);
-    first.finish(attached, &place)
+    let place = free_place(target, spec, None)?;
+    let first = First::prepare(spec)?;
+    let client = spawn::start(dir)?;
+    first.attach_to(client, spec, &place)
 }
 
 fn mount_again(mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
     // The descriptor is asked for first: it is what tells a server that is about to start or end.
-    let fuse = client.descriptor()?;
-    let place = free_place(target, client.status()?.device)?;
+    let fuse = match client.descriptor(spec.shows.tree()).map_err(Error::from) {
+        Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
+            let place = free_place(target, spec, None)?;
+            return First::prepare(spec)?.attach_to(client, spec, &place);
+        }
+        fuse => fuse?,
+    };
+    let place = free_place(target, spec, Some(&client.status()?))?;
     if !is_privileged() {
         return Err(Error::SecondMount);
     }
     let staged = stage_mount(fuse.as_fd(), spec)?;
-    staged.place(&place).map_err(|e| cannot_mount(&place, e))
+    put(staged, spec, &place)
 }
 
-/// The place at `target`, if no volume is mounted at it. `own` is the superblock of the volume to mount.
-fn free_place(target: &Path, own: Option<Device>) -> Result<Place> {
+/// Makes what `staged` has to show appear at `place`.
+fn put(staged: Staged, spec: &Spec, place: &Place) -> Result<()> {
+    let staged = match &spec.shows {
+        Shows::Head => staged,
+        Shows::Snapshot(name) => staged.below(name.as_str()).map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                return Error::NoSnapshot(name.clone());
+            }
+            cannot_mount(place, e)
+        })?,
+    };
+    staged.place(place).map_err(|e| cannot_mount(place, e))
+}
+
+/// The place at `target`, if no volume is mounted at it. `own` is what the volume's server says.
+fn free_place(target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place> {
     let place = Place::open(target)?;
     let there =
         topmost_at(place.path()).map_err(|e| Error::io("cannot read the mount table", e))?;
     match there {
-        Some(there) if Some(there.device) == own => Err(Error::MountedThere(there.mountpoint)),
+        Some(there) if own.is_some_and(|own| shows(&there, spec, own)) => {
+            Err(Error::MountedThere(there.mountpoint))
+        }
         Some(there) if there.is_cask() => Err(Error::Occupied {
             mountpoint: there.mountpoint,
             other: there.source,
@@ -93,11 +111,21 @@ fn free_place(target: &Path, own: Option<Device>) -> Result<Place> {
     }
 }
 
+/// Whether `mount` shows already what is to be mounted.
+fn shows(mount: &Mount, spec: &Spec, own: &Status) -> bool {
+    match &spec.shows {
+        Shows::Head => own.device == Some(mount.device),
+        Shows::Snapshot(name) => {
+            own.snapshots == Some(mount.device) && mount.snapshot().as_ref() == Some(name)
+        }
+    }
+}
+
 fn clear_dead(dir: &Path) -> Result<()> {
     let Some(record) = Record::load(dir) else {
         return Ok(());
     };
-    let detached = detach_dead(record.device).map_err(|error| match error {
+    let detached = detach_dead(&record.devices).map_err(|error| match error {
         UnmountError::Busy => Error::io(
             "cannot detach a mount that a dead server left",
             std::io::Error::other("another mount covers it"),
@@ -129,11 +157,23 @@ struct Made {
 
 impl First {
     /// Opens what is needed before anything is started.
-    fn prepare() -> Result<Self> {
+    fn prepare(spec: &Spec) -> Result<Self> {
+        if !is_privileged() && spec.shows != Shows::Head {
+            return Err(Error::SnapshotNeedsRoot);
+        }
         if !is_privileged() {
             return Ok(Self::Rootless);
         }
         open_fuse().map(Self::Privileged).map_err(Error::NoFuse)
+    }
+
+    /// Makes the mount, has a server serve it, and puts it in its place.
+    fn attach_to(self, mut server: Client, spec: &Spec, place: &Place) -> Result<()> {
+        let made = self.make(spec, place)?;
+        let attached = server
+            .attach(spec.shows.tree(), made.device, made.fuse.as_fd())
+            .map_err(Error::from);
+        made.finish(attached, spec, place)
     }
 
     fn make(self, spec: &Spec, place: &Place) -> Result<Made> {
@@ -165,10 +205,10 @@ impl First {
 
 impl Made {
     /// Puts the mount in its place if its server took it, else takes it away.
-    fn finish(self, attached: Result<()>, place: &Place) -> Result<()> {
+    fn finish(self, attached: Result<()>, spec: &Spec, place: &Place) -> Result<()> {
         match (self.staged, attached) {
             (Some(staged), Ok(())) => {
-                staged.place(place).map_err(|e| cannot_mount(place, e))?;
+                put(staged, spec, place)?;
                 widen_read_ahead(self.device);
                 Ok(())
             }
@@ -182,7 +222,7 @@ impl Made {
 }
 
 fn take_back(device: Device) {
-    for mount in mounts_of(device).unwrap_or_default() {
+    for mount in mounts_of(&[device]).unwrap_or_default() {
         if let Err(e) = mounts::unmount(&mount, How::Lazily) {
             log::error!("cannot take back {}: {e}", mount.mountpoint.display());
         }

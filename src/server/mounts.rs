@@ -15,7 +15,7 @@ mod taking;
 
 pub use attributes::Attributes;
 pub use dead::{answers, dead_mounts, detach_dead};
-pub use holders::{Holder, holders_of, namespaces_holding};
+pub use holders::{Holder, holders_of, namespaces_holding, namespaces_showing};
 pub use kernel::{open_fuse, remount};
 pub use place::{Place, PlaceError, absolute};
 pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
@@ -26,13 +26,38 @@ pub(super) use kernel::{Staged, device_at, stage, widen_read_ahead};
 
 use std::ffi::OsString;
 
+use crate::control::Tree;
+use crate::types::SnapshotName;
+
 /// What a mount shall look like.
 #[derive(Debug, Clone)]
 pub struct Spec {
+    /// What it shows.
+    pub shows: Shows,
     /// What `mount` and `df` show as its source.
     pub source: OsString,
     /// Its flags.
     pub attributes: Attributes,
+}
+
+/// What a mount shows of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shows {
+    /// The volume as it is.
+    Head,
+    /// The volume as it was.
+    Snapshot(SnapshotName),
+}
+
+impl Shows {
+    /// The superblock that has it.
+    #[must_use]
+    pub const fn tree(&self) -> Tree {
+        match self {
+            Self::Head => Tree::Head,
+            Self::Snapshot(_) => Tree::Snapshots,
+        }
+    }
 }
 
 /// Whether this process may mount by itself, or needs `fusermount3`.

@@ -1,7 +1,7 @@
 //! Which mounts are a volume's.
 //!
 //! A living server is asked. Of a dead one there is `server.json` in the volume's directory: the
-//! superblock that it served last, and in which boot of the host.
+//! superblocks that it served last, and in which boot of the host.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -26,16 +26,16 @@ const PATH_BYTES_MAX: usize = 8192;
 /// What a server leaves behind when it is killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The superblock it served.
-    pub device: Device,
+    /// The superblocks it served.
+    pub devices: Vec<Device>,
     boot: String,
 }
 
 impl Record {
-    /// Notes that a server of the volume in `dir` serves `device`.
-    pub(super) fn store(dir: &Path, device: Device) -> io::Result<()> {
+    /// Notes that a server of the volume in `dir` serves `devices`.
+    pub(super) fn store(dir: &Path, devices: Vec<Device>) -> io::Result<()> {
         let boot = boot()?;
-        let bytes = serde_json::to_vec(&Self { device, boot })?;
+        let bytes = serde_json::to_vec(&Self { devices, boot })?;
         durable::replace_file(&dir.join(FILE), &bytes)
     }
 
@@ -79,10 +79,11 @@ pub enum Standing {
 /// No permission; a server that does not answer.
 pub fn standing(dir: &Path) -> Result<Standing> {
     if let Some(status) = ask(dir)? {
-        let mounts = status.device.map_or_else(|| Ok(Vec::new()), mounts_of)?;
+        let mounts = mounts_of(&status.devices())?;
         return Ok(Standing::Served(status, mounts));
     }
-    let dead = Record::load(dir).map_or_else(|| Ok(Vec::new()), |left| dead_mounts(left.device));
+    let left = Record::load(dir).map_or_else(Vec::new, |left| left.devices);
+    let dead = dead_mounts(&left);
     let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
     Ok(if dead.is_empty() {
         Standing::Unmounted
@@ -102,13 +103,13 @@ fn ask(dir: &Path) -> Result<Option<Status>> {
     }
 }
 
-/// The mounts of superblock `device` in this namespace.
+/// The mounts of these superblocks in this namespace.
 ///
 /// # Errors
 /// When the mount table cannot be read.
-pub fn mounts_of(device: Device) -> Result<Vec<Mount>> {
+pub fn mounts_of(devices: &[Device]) -> Result<Vec<Mount>> {
     let mut mounts = read_table().map_err(|e| Error::io("cannot read the mount table", e))?;
-    mounts.retain(|mount| mount.device == device && mount.is_cask());
+    mounts.retain(|mount| devices.contains(&mount.device) && mount.is_cask());
     Ok(mounts)
 }
 
@@ -124,6 +125,6 @@ pub fn volume_of(mount: &Mount, candidates: impl IntoIterator<Item = PathBuf>) -
     }
     candidates.into_iter().find(|dir| {
         matches!(ask(dir), Ok(Some(status))
-            if status.device == Some(mount.device) && status.phase == Phase::Serving)
+            if status.devices().contains(&mount.device) && status.phase == Phase::Serving)
     })
 }

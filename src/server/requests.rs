@@ -83,14 +83,14 @@ fn answer(
 ) -> (Answer, Option<OwnedFd>) {
     let outcome = match request {
         Request::Status => Ok(Answer::Status(shared.status())),
-        Request::Attach { device } => match descriptor {
-            Some(fuse) => shared.attach(fuse, device).map(|()| Answer::Attached),
+        Request::Attach { tree, device } => match descriptor {
+            Some(fuse) => shared.attach(tree, fuse, device).map(|()| Answer::Attached),
             None => Err(Fault {
                 kind: FaultKind::Refused,
                 message: "attach needs a descriptor".to_owned(),
             }),
         },
-        Request::Descriptor => match shared.descriptor() {
+        Request::Descriptor { tree } => match shared.descriptor(tree) {
             Ok(fuse) => return (Answer::Descriptor, Some(fuse)),
             Err(fault) => Err(fault),
         },

@@ -8,23 +8,27 @@ use super::patience::connect;
 use super::{Error, Result, mounts_of};
 use crate::control::{Client, Device, Op, Phase};
 
+/// Between looks at what the server does.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// A volume's server, watched while its mounts are taken away.
 struct Watch {
     server: Client,
     /// Another connection: this one is silent until the volume is closed.
     farewell: Client,
-    device: Option<Device>,
+    /// The superblocks whose mounts are taken away.
+    devices: Vec<Device>,
     is_closed: bool,
 }
 
-/// Takes `mounts`, all of one superblock, away. Theirs is the volume in `dir`, where that is known; with
+/// Takes `mounts`, all of one volume, away. Theirs is the volume in `dir`, where that is known; with
 /// no mounts here, only waits for the volume to be closed.
 ///
 /// # Errors
 /// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`] or
 /// [`Error::NotClosed`], with all of them gone.
 pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
-    let watch = match dir.map(Watch::begin) {
+    let watch = match dir.map(|dir| Watch::begin(dir, mounts)) {
         // With no mount here the server may just have ended.
         Some(Err(error)) if mounts.is_empty() && error.is_passing() => None,
         Some(watch) => watch?,
@@ -53,16 +57,20 @@ fn take(mount: &Mount, how: How) -> Result<()> {
 
 impl Watch {
     /// Begins before anything is taken away, while the mounts keep the server alive.
-    fn begin(dir: &Path) -> Result<Option<Self>> {
+    fn begin(dir: &Path, mounts: &[Mount]) -> Result<Option<Self>> {
         let (Some(mut server), Some(mut farewell)) = (connect(dir)?, connect(dir)?) else {
             return Ok(None);
         };
         farewell.await_close()?;
-        let device = server.status()?.device;
+        let devices = if mounts.is_empty() {
+            server.status()?.devices()
+        } else {
+            mounts.iter().map(|mount| mount.device).collect()
+        };
         Ok(Some(Self {
             server,
             farewell,
-            device,
+            devices,
             is_closed: false,
         }))
     }
@@ -73,10 +81,17 @@ impl Watch {
             if self.is_mounted_here()? {
                 return self.sync();
             }
-            if self.has_ended(patience(how))? {
+            if self.has_ended(PAUSE)? {
                 return Ok(());
             }
-            if since.elapsed() >= patience(how) && self.is_serving()? {
+            if !self.is_serving()? {
+                continue;
+            }
+            if !self.serves_these()? {
+                // Its other superblock is mounted, and not meant.
+                return self.sync();
+            }
+            if since.elapsed() >= patience(how) {
                 break;
             }
         }
@@ -86,14 +101,13 @@ impl Watch {
             _ if self.is_mounted_here()? => Ok(()),
             How::Lazily => Ok(()),
             How::IfUnused => Err(Error::HeldElsewhere {
-                holders: self.device.map(namespaces_holding).unwrap_or_default(),
+                holders: namespaces_holding(&self.devices),
             }),
         }
     }
 
     fn is_mounted_here(&self) -> Result<bool> {
-        self.device
-            .map_or(Ok(false), |device| Ok(!mounts_of(device)?.is_empty()))
+        Ok(!mounts_of(&self.devices)?.is_empty())
     }
 
     fn has_ended(&mut self, patience: Duration) -> Result<bool> {
@@ -110,6 +124,14 @@ impl Watch {
     fn is_serving(&mut self) -> Result<bool> {
         match self.server.status().map_err(Error::from) {
             Ok(status) => Ok(status.phase == Phase::Serving),
+            Err(e) if e.is_passing() => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn serves_these(&mut self) -> Result<bool> {
+        match self.server.status().map_err(Error::from) {
+            Ok(status) => Ok(status.devices().iter().any(|d| self.devices.contains(d))),
             Err(e) if e.is_passing() => Ok(false),
             Err(e) => Err(e),
         }

@@ -15,7 +15,7 @@ pub struct Frozen<'v> {
 }
 
 impl Volume {
-    /// The state at the snapshot of this epoch, which must not be removed meanwhile.
+    /// The state at the snapshot of this epoch; once that is removed, nothing is found in it.
     #[must_use]
     pub const fn frozen(&self, at: Epoch) -> Frozen<'_> {
         Frozen { volume: self, at }
@@ -25,6 +25,10 @@ impl Volume {
 impl Frozen<'_> {
     fn with<T>(&self, read: impl FnOnce(View<'_>) -> Result<T>) -> Result<T> {
         let tx = self.volume.core.database.read()?;
+        // What only a removed snapshot saw goes bit by bit: half of it must not be taken for the whole.
+        if !tx.is_snapshot(self.at)? {
+            return Err(Error::NotFound);
+        }
         read(tx.view(self.at))
     }
 

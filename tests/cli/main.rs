@@ -17,6 +17,7 @@ mod listing;
 mod mounting;
 mod reference;
 mod rootless;
+mod snapshot_mounts;
 mod snapshots;
 mod support;
 mod unmounting;

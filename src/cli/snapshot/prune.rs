@@ -5,14 +5,14 @@ use jiff::{Timestamp, Zoned, tz::TimeZone};
 use crate::control::{Op, SnapshotInfo};
 
 use super::list;
-use super::rm::remove;
+use super::rm::{remove, users};
 use crate::cli::locate::{Root, VolumeRef};
 use crate::cli::state_ref::typed;
 use crate::cli::{CliError, Kind, Result, output};
 
 /// Remove the snapshots that no rule keeps, and print their names
 ///
-/// A snapshot stays if any rule keeps it, or if it is held. The rules look at the snapshots from the
+/// A snapshot stays if any rule keeps it, or if it is held or mounted. The rules look at the snapshots from the
 /// newest to the oldest: --keep-last N keeps the last N, --keep-hourly N the newest of each of the last N
 /// hours that have one, and so on; hours, days, ISO weeks and months are those of UTC. A rule that has
 /// not run out keeps the oldest one, too.
@@ -57,6 +57,9 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     }
     let (located, _) = root.open(&arguments.volume)?;
     for snapshot in arguments.rules.unwanted(list(&located, &Op::Snapshots)?) {
+        if !users(&located, &snapshot.name)?.is_empty() {
+            continue;
+        }
         if !arguments.dry_run {
             remove(&located, &snapshot.name)?;
         }

@@ -10,13 +10,15 @@ use rustix::io::Errno;
 use super::{How, Mount, UnmountError, read_table, taking};
 use crate::control::Device;
 
-/// The mounts of superblock `device` in this namespace, if its server is gone.
+/// The mounts of these superblocks in this namespace whose server is gone.
 ///
 /// # Errors
 /// When the mount table cannot be read.
-pub fn dead_mounts(device: Device) -> io::Result<Vec<Mount>> {
+pub fn dead_mounts(devices: &[Device]) -> io::Result<Vec<Mount>> {
     let mut mounts = read_table()?;
-    mounts.retain(|mount| mount.device == device && mount.is_cask() && !answers(&mount.mountpoint));
+    mounts.retain(|mount| {
+        devices.contains(&mount.device) && mount.is_cask() && !answers(&mount.mountpoint)
+    });
     Ok(mounts)
 }
 
@@ -29,18 +31,16 @@ pub fn answers(mountpoint: &Path) -> bool {
     !matches!(asked, Err(Errno::NOTCONN | Errno::CONNABORTED))
 }
 
-/// Detaches the dead mounts of superblock `device`. Their connection is aborted first: whoever still
+/// Detaches the dead mounts of these superblocks. Their connection is aborted first: whoever still
 /// waits for an answer gets an error instead.
 ///
 /// # Errors
 /// When a mount cannot be detached.
-pub fn detach_dead(device: Device) -> Result<Vec<Mount>, UnmountError> {
-    let mut mounts = dead_mounts(device).map_err(UnmountError::Io)?;
-    if !mounts.is_empty() {
-        abort(device);
-    }
+pub fn detach_dead(devices: &[Device]) -> Result<Vec<Mount>, UnmountError> {
+    let mut mounts = dead_mounts(devices).map_err(UnmountError::Io)?;
     mounts.reverse();
     for mount in &mounts {
+        abort(mount.device);
         taking::unmount(mount, How::Lazily)?;
     }
     Ok(mounts)

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, StatxFlags};
 
 use super::{Mount, read_table, table};
 use crate::control::Device;
+use crate::types::SnapshotName;
 
 /// A process, or a mount, that holds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,15 +47,25 @@ pub fn holders_of(mount: &Mount) -> Vec<Holder> {
     holders
 }
 
-/// One process of each mount namespace, other than this process's own, that shows superblock `device`.
+/// One process of each mount namespace, other than this process's own, that shows one of these superblocks.
 #[must_use]
-pub fn namespaces_holding(device: Device) -> Vec<Holder> {
+pub fn namespaces_holding(devices: &[Device]) -> Vec<Holder> {
+    namespaces_where(|mount| devices.contains(&mount.device))
+}
+
+/// The same for one snapshot, of superblock `device`.
+#[must_use]
+pub fn namespaces_showing(device: Device, snapshot: &SnapshotName) -> Vec<Holder> {
+    namespaces_where(|mount| mount.device == device && mount.snapshot().as_ref() == Some(snapshot))
+}
+
+fn namespaces_where(is_meant: impl Fn(&Mount) -> bool) -> Vec<Holder> {
     let own = fs::read_link("/proc/self/ns/mnt").ok();
     let mut seen: BTreeSet<Option<PathBuf>> = BTreeSet::from([own]);
     processes()
         .filter(|process| {
             let table = fs::read(process.directory.join("mountinfo")).unwrap_or_default();
-            table::table_shows(&table, device)
+            table::parse(&table).iter().any(&is_meant)
                 && seen.insert(fs::read_link(process.directory.join("ns/mnt")).ok())
         })
         .map(Process::into_holder)

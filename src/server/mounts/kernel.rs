@@ -12,12 +12,12 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount,
+    FsMountFlags, FsOpenFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree,
 };
 
 use super::{Attributes, Place, Spec};
-use crate::control::Device;
+use crate::control::{Device, Tree};
 
 /// The mode of a directory (`S_IFDIR`), as the kernel wants to be told of the root.
 const ROOT_MODE: &str = "40000";
@@ -57,7 +57,10 @@ pub(in crate::server) fn stage(fuse: BorrowedFd<'_>, spec: &Spec) -> io::Result<
     fsconfig_set_string(context, "group_id", gid.as_raw().to_string())?;
     fsconfig_set_flag(context, "default_permissions")?;
     fsconfig_set_flag(context, "allow_other")?;
-    // The superblock is always read-write: `ro` is of the one mount.
+    // Of the head, `ro` is of the one mount: the superblock is always read-write.
+    if spec.shows.tree() == Tree::Snapshots {
+        fsconfig_set_flag(context, "ro")?;
+    }
     fsconfig_create(context)?;
     let attributes = spec.attributes.for_fsmount();
     let mount = fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
@@ -68,6 +71,14 @@ impl Staged {
     /// The superblock's device number, learnt without a request to the server.
     pub(in crate::server) fn device(&self) -> io::Result<Device> {
         device_of(self.0.as_fd(), Path::new(""))
+    }
+
+    /// The mount of one directory at the top of what this one shows. The superblock's server must be serving.
+    pub(in crate::server) fn below(self, name: &str) -> io::Result<Self> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+        Ok(Self(open_tree(&self.0, name, flags)?))
     }
 
     /// Makes the mount appear at `place`.

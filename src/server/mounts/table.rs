@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Component, Path, PathBuf};
 
 use crate::control::Device;
+use crate::types::SnapshotName;
 
 /// The filesystem type that our mounts show.
 pub const FILESYSTEM: &str = "fuse.cask";
@@ -19,6 +20,8 @@ pub struct Mount {
     pub parent: u64,
     /// The superblock.
     pub device: Device,
+    /// What of the superblock is mounted, as a path in it.
+    pub root: PathBuf,
     /// Where it is mounted.
     pub mountpoint: PathBuf,
     /// The mount's own flags.
@@ -34,6 +37,15 @@ impl Mount {
     #[must_use]
     pub fn is_cask(&self) -> bool {
         self.filesystem == FILESYSTEM
+    }
+
+    /// The snapshot that it shows, if it is of a superblock that shows snapshots.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<SnapshotName> {
+        match self.root.components().nth(1)? {
+            Component::Normal(name) => name.to_str()?.parse().ok(),
+            _ => None,
+        }
     }
 }
 
@@ -68,13 +80,15 @@ fn parse_line(line: &[u8]) -> Option<Mount> {
     let id = number(fields.next()?)?;
     let parent = number(fields.next()?)?;
     let device = parse_device(fields.next()?)?;
-    let mountpoint = PathBuf::from(unescape(fields.nth(1)?));
+    let root = PathBuf::from(unescape(fields.next()?));
+    let mountpoint = PathBuf::from(unescape(fields.next()?));
     let options = text(fields.next()?)?;
     let mut fields = fields.skip_while(|field| *field != b"-").skip(1);
     Some(Mount {
         id,
         parent,
         device,
+        root,
         mountpoint,
         options,
         filesystem: text(fields.next()?)?,
@@ -119,14 +133,6 @@ fn unescape(field: &[u8]) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// The lines of another process's table, unparsed but for what identifies a superblock.
-pub(super) fn table_shows(table: &[u8], device: Device) -> bool {
-    let wanted = device.to_string();
-    table.split(|&b| b == b'\n').any(|line| {
-        line.split(|&b| b == b' ').nth(2) == Some(std::ffi::OsStr::new(&wanted).as_bytes())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,9 +140,11 @@ mod tests {
     #[test]
     fn lines_with_optional_fields_and_escapes_are_understood() {
         let table = b"36 35 0:52 / /mnt/with\\040space rw,nosuid shared:1 master:2 - fuse.cask my\\134db rw,user_id=0\n\
-            37 36 8:1 /sub /x rw - ext4 /dev/sda1 rw\nnonsense\n";
+            38 35 0:53 /s\\0401/sub /y ro - fuse.cask db@s ro\n37 36 8:1 /sub /x rw - ext4 /dev/sda1 rw\nnonsense\n";
         let mounts = parse(table);
-        assert_eq!(mounts.len(), 2);
+        assert_eq!(mounts.len(), 3);
+        assert_eq!(mounts[0].snapshot(), None);
+        assert_eq!(mounts[1].snapshot(), "s 1".parse().ok());
         assert_eq!(mounts[0].mountpoint, Path::new("/mnt/with space"));
         assert_eq!(
             mounts[0].device,
@@ -146,14 +154,6 @@ mod tests {
             }
         );
         assert_eq!(mounts[0].source, "my\\db");
-        assert!(mounts[0].is_cask() && !mounts[1].is_cask());
-        assert!(table_shows(table, Device { major: 8, minor: 1 }));
-        assert!(!table_shows(
-            table,
-            Device {
-                major: 8,
-                minor: 10
-            }
-        ));
+        assert!(mounts[0].is_cask() && !mounts[2].is_cask());
     }
 }

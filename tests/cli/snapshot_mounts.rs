@@ -1,0 +1,278 @@
+//! Snapshots as they are mounted.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Bench, can_mount, run, wait_for};
+
+/// A mounted volume whose file `a` said `one` when snapshot `s` was taken, and says `two`.
+fn prepared() -> Bench {
+    let bench = Bench::with_mount();
+    fs::write(bench.path("mnt/a"), "one").unwrap();
+    fs::create_dir(bench.path("mnt/dir")).unwrap();
+    symlink("a", bench.path("mnt/dir/link")).unwrap();
+    bench.run(&["snapshot", "db@s"]).succeeds();
+    fs::write(bench.path("mnt/a"), "two").unwrap();
+    bench
+}
+
+fn mount(bench: &Bench, what: &str, at: &str) {
+    bench.run(&["mount", "--create", what, at]).succeeds();
+}
+
+fn read(bench: &Bench, path: &str) -> String {
+    fs::read_to_string(bench.path(path)).unwrap()
+}
+
+#[test]
+fn a_snapshot_is_mounted_beside_its_volume() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    mount(&bench, "db@s", "old");
+    assert_eq!(
+        (read(&bench, "old/a"), read(&bench, "mnt/a")),
+        ("one".into(), "two".into())
+    );
+    assert_eq!(
+        fs::read_link(bench.path("old/dir/link")).unwrap(),
+        Path::new("a")
+    );
+    let mut names: Vec<_> = fs::read_dir(bench.path("old"))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    names.sort_by_key(fs::DirEntry::file_name);
+    let numbers = names.iter().map(std::os::unix::fs::DirEntryExt::ino);
+    let inodes = ["old/a", "old/dir"].map(|path| bench.path(path).metadata().unwrap().ino());
+    assert!(numbers.eq(inodes), "readdir and stat differ");
+    // They hold the directory open.
+    drop(names);
+    assert!(inodes.iter().all(|&ino| ino > i64::MAX.cast_unsigned()));
+    fs::copy(bench.path("old/a"), bench.path("mnt/copy")).unwrap();
+    assert_eq!(read(&bench, "mnt/copy"), "one");
+    let ls = bench.run(&["ls"]).succeeds().out;
+    assert!(
+        ls.contains(&format!("{},{}@s", bench.text("mnt"), bench.text("old"))),
+        "{ls}"
+    );
+    let format = "{{.Mountpoints}} {{.SnapshotMounts}}";
+    let shown = bench
+        .run(&["inspect", "db", "--format", format])
+        .succeeds()
+        .out;
+    assert_eq!(
+        shown,
+        format!("{} {}=s\n", bench.text("mnt"), bench.text("old"))
+    );
+    let source = run(Command::new("findmnt")
+        .args(["-no", "SOURCE"])
+        .arg(bench.path("old")));
+    assert!(source.out.starts_with("db@s"), "{source:?}");
+    bench.run(&["umount", "old"]).succeeds();
+    assert_eq!(read(&bench, "mnt/a"), "two");
+}
+
+#[test]
+fn a_snapshot_is_mounted_alone_and_its_volume_comes_and_goes() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    mount(&bench, "db@s", "old");
+    assert_eq!(read(&bench, "old/a"), "one");
+    let server = bench.server_of("db");
+    for _ in 0..3 {
+        mount(&bench, "db", "mnt");
+        fs::write(bench.path("mnt/a"), "three").unwrap();
+        let open = File::open(bench.path("mnt/a")).unwrap();
+        fs::remove_file(bench.path("mnt/a")).unwrap();
+        drop(open);
+        bench.run(&["umount", "mnt"]).succeeds();
+    }
+    assert_eq!(bench.server_of("db"), server);
+    mount(&bench, "db@s", "old2");
+    assert_eq!(read(&bench, "old2/a"), "one");
+    bench.run(&["umount", "old"]).succeeds();
+    bench.run(&["umount", "db@s"]).succeeds();
+    bench.run(&["rm", "db"]).succeeds();
+}
+
+/// What a program may not do, also as root.
+fn refusals(at: &Path) -> Vec<(&'static str, io::Result<()>)> {
+    let a = at.join("a");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    let write = |options: &mut fs::OpenOptions| options.write(true).open(&a).map(drop);
+    vec![
+        ("open", write(&mut File::options())),
+        ("truncate", write(File::options().truncate(true))),
+        ("append", File::options().append(true).open(&a).map(drop)),
+        ("create", fs::write(at.join("new"), "")),
+        ("mkdir", fs::create_dir(at.join("new"))),
+        ("symlink", symlink("a", at.join("new"))),
+        ("link", fs::hard_link(&a, at.join("new"))),
+        ("unlink", fs::remove_file(&a)),
+        ("rmdir", fs::remove_dir(at.join("dir"))),
+        ("rename", fs::rename(&a, at.join("new"))),
+        ("chmod", fs::set_permissions(&a, mode)),
+    ]
+}
+
+#[test]
+fn nothing_in_a_snapshot_can_be_changed() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    mount(&bench, "db@s", "old");
+    for (call, outcome) in refusals(&bench.path("old")) {
+        let kind = outcome.map_err(|e| e.kind());
+        assert_eq!(kind, Err(io::ErrorKind::ReadOnlyFilesystem), "{call}");
+    }
+    // Root can make the superblock read-write; the server refuses then.
+    run(Command::new("mount")
+        .args(["-i", "-o", "remount,rw"])
+        .arg(bench.path("old")))
+    .succeeds();
+    for (call, outcome) in refusals(&bench.path("old")) {
+        match call {
+            // Nobody asks the server before something is written.
+            "open" | "append" => {}
+            _ => {
+                let kind = outcome.map_err(|e| e.kind());
+                assert_eq!(kind, Err(io::ErrorKind::ReadOnlyFilesystem), "{call}");
+            }
+        }
+    }
+    let mut file = File::options()
+        .append(true)
+        .open(bench.path("old/a"))
+        .unwrap();
+    let kind = io::Write::write(&mut file, b"x").map_err(|e| e.kind());
+    assert_eq!(kind, Err(io::ErrorKind::ReadOnlyFilesystem));
+    drop(file);
+    assert_eq!(read(&bench, "old/a"), "one");
+}
+
+#[test]
+fn a_mounted_snapshot_stays_and_others_come_and_go() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    mount(&bench, "db@s", "old");
+    bench.run(&["snapshot", "rm", "db@s"]).fails(
+        5,
+        &["is mounted at", &bench.text("old"), "cask umount db@s"],
+    );
+    bench.run(&["snapshot", "db@t"]).succeeds();
+    mount(&bench, "db@t", "newer");
+    assert_eq!(read(&bench, "newer/a"), "two");
+    bench.run(&["umount", "newer"]).succeeds();
+    bench.run(&["snapshot", "rm", "db@t"]).succeeds();
+    bench
+        .run(&["mount", "db@t", "newer"])
+        .fails(3, &["no snapshot \"t\" of volume \"db\""]);
+    bench.run(&["snapshot", "db@u"]).succeeds();
+    let pruned = bench.run(&["snapshot", "prune", "db", "--keep-last", "1"]);
+    assert_eq!(pruned.succeeds().out, "", "the mounted one stays");
+    let other = bench.other_namespace();
+    bench
+        .run(&["umount", "old"])
+        .fails(5, &["mount namespace", &other.id()]);
+    bench
+        .run(&["snapshot", "rm", "db@s"])
+        .fails(5, &["in the mount namespace of process", &other.id()]);
+    drop(other);
+    wait_for("the namespace is gone", || {
+        bench.run(&["snapshot", "rm", "db@s"]).code == 0
+    });
+}
+
+#[test]
+fn places_and_snapshots_that_will_not_do() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    mount(&bench, "db@s", "old");
+    bench
+        .run(&["mount", "db@s", "old"])
+        .fails(5, &["already mounted at"]);
+    bench
+        .run(&["mount", "db", "old"])
+        .fails(5, &["already a cask mount", "db@s"]);
+    bench
+        .run(&["mount", "db@s", "mnt"])
+        .fails(5, &["already a cask mount"]);
+    bench.run(&["umount", "db"]).succeeds();
+    assert!(bench.mounts().is_empty());
+    bench.run(&["mount", "--create", "db@nope", "fresh"]).fails(
+        3,
+        &[
+            "no snapshot \"nope\" of volume \"db\"",
+            "cask snapshot ls db",
+        ],
+    );
+    assert!(!bench.path("fresh").exists());
+    bench.wait_until_closed("db");
+    bench
+        .run(&["umount", "db@s"])
+        .fails(1, &["snapshot \"s\" of volume \"db\" is not mounted"]);
+    bench
+        .run(&["mount", "--create", "nope@s", "fresh"])
+        .fails(3, &["no volume \"nope\""]);
+    bench
+        .run(&["mount", "--foreground", "db@s", "old"])
+        .fails(2, &["in the foreground"]);
+}
+
+#[test]
+fn a_snapshot_whose_server_died_is_mounted_again() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    mount(&bench, "db@s", "old");
+    kill_process(bench.server_of("db"), Signal::KILL).unwrap();
+    let (mnt, old) = (bench.path("mnt"), bench.path("old"));
+    let answers = cask::server::mounts::answers;
+    wait_for("the mounts are dead", || !answers(&mnt) && !answers(&old));
+    mount(&bench, "db@s", "old");
+    assert_eq!(bench.mounts().len(), 1);
+    assert_eq!(read(&bench, "old/a"), "one");
+    mount(&bench, "db", "mnt");
+    assert_eq!(read(&bench, "mnt/a"), "two");
+}
+
+#[test]
+fn many_mounts_at_once_of_either_kind_end_in_one_server() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    for _ in 0..5 {
+        std::thread::scope(|scope| {
+            for i in 0..8 {
+                let bench = &bench;
+                let what = if i % 2 == 0 { "db" } else { "db@s" };
+                scope.spawn(move || mount(bench, what, &format!("many-{i}")));
+            }
+        });
+        assert_eq!(bench.mounts().len(), 8);
+        for i in 0..8 {
+            let expected = if i % 2 == 0 { "two" } else { "one" };
+            assert_eq!(read(&bench, &format!("many-{i}/a")), expected);
+        }
+        bench.run(&["umount", "db"]).succeeds();
+        assert!(bench.mounts().is_empty());
+    }
+}
