@@ -31,6 +31,7 @@ pub use extent::{Cleared, ExtentRow, StoredExtent};
 pub use inode::{Home, Inode};
 pub use snapshot::{Hold, Snapshot};
 pub use view::View;
+pub use wal::LogLength;
 
 /// The result of a metadata operation.
 pub type Result<T> = std::result::Result<T, Error>;

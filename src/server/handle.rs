@@ -51,6 +51,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::TooManyLinks
         | Error::NoAttribute
         | Error::AttributeTooLarge
+        | Error::AttributesFull
         | Error::OutOfRange
         | Error::Unsupported
         | Error::ReadOnly

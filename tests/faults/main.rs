@@ -1,5 +1,11 @@
-//! Reproductions of what the review found. Each test states what should hold, and fails today.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell")]
+//! What must hold when things go wrong below: full disks, many threads at once, odd input, damaged hints.
+//!
+//! The small disks are mounted, which needs root.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may panic and tell"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,41 +13,65 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
-use cask::volume::{
-    self, Config, Error, RootOwner, SetIdBits, SetXattrMode, Volume, WriteOrigin,
-};
+use cask::volume::{self, Config, Error, RootOwner, SetIdBits, SetXattrMode, Volume, WriteOrigin};
 
 fn sh(script: &str, args: &[&Path]) {
-    let status = Command::new("bash").args(["-ec", script, "sh"]).args(args).status();
+    let status = Command::new("bash")
+        .args(["-ec", script, "sh"])
+        .args(args)
+        .status();
     assert!(status.unwrap().success(), "{script}");
 }
 
-/// A small filesystem of its own (root only).
+/// `None` where disks cannot be mounted, which CI must not be.
+fn may_mount() -> Option<()> {
+    if rustix::process::geteuid().is_root() {
+        return Some(());
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI must run as root");
+    eprintln!("skipped: mounting a small disk needs root");
+    None
+}
+
+/// A small filesystem of its own.
 struct Disk(tempfile::TempDir);
 impl Disk {
-    fn tmpfs(mib: u32) -> Self {
+    fn tmpfs(mib: u32) -> Option<Self> {
+        may_mount()?;
         let dir = tempfile::tempdir().unwrap();
-        sh(&format!("mount -t tmpfs -o size={mib}M tmpfs \"$1\""), &[dir.path()]);
-        Self(dir)
+        sh(
+            &format!("mount -t tmpfs -o size={mib}M tmpfs \"$1\""),
+            &[dir.path()],
+        );
+        Some(Self(dir))
     }
-    fn ext4(mib: u32) -> Self {
+    fn ext4(mib: u32) -> Option<Self> {
+        may_mount()?;
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().with_extension("img");
         sh(
-            &format!("truncate -s {mib}M \"$1\"; mkfs.ext4 -q -m 0 \"$1\"; mount -o loop \"$1\" \"$2\"; rm \"$1\""),
+            &format!(
+                "truncate -s {mib}M \"$1\"; mkfs.ext4 -q -m 0 \"$1\"; mount -o loop \"$1\" \"$2\"; rm \"$1\""
+            ),
             &[&image, dir.path()],
         );
-        Self(dir)
+        Some(Self(dir))
     }
     fn ballast(&self) -> PathBuf {
         self.0.path().join("ballast")
     }
     /// Fills the disk but for `left` KiB.
     fn fill(&self, left: u64) {
-        sh("dd if=/dev/zero of=\"$1\" bs=64K status=none || true; sync -f \"$1\"
-            truncate -s $(( $(stat -c %s \"$1\") / 4096 * 4096 )) \"$1\"", &[&self.ballast()]);
+        sh(
+            "dd if=/dev/zero of=\"$1\" bs=64K status=none || true; sync -f \"$1\"
+            truncate -s $(( $(stat -c %s \"$1\") / 4096 * 4096 )) \"$1\"",
+            &[&self.ballast()],
+        );
         if left > 0 {
-            sh(&format!("truncate -s -{left}K \"$1\"; sync -f \"$1\""), &[&self.ballast()]);
+            sh(
+                &format!("truncate -s -{left}K \"$1\"; sync -f \"$1\""),
+                &[&self.ballast()],
+            );
         }
         eprintln!("free: {} KiB", self.free_kib());
     }
@@ -59,7 +89,16 @@ impl Drop for Disk {
 fn create(at: &Path) -> PathBuf {
     let dir = at.join("v");
     let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-    volume::create(&dir, &config, RootOwner { uid: 0, gid: 0, mode: 0o755 }).unwrap();
+    volume::create(
+        &dir,
+        &config,
+        RootOwner {
+            uid: 0,
+            gid: 0,
+            mode: 0o755,
+        },
+    )
+    .unwrap();
     dir
 }
 
@@ -68,7 +107,13 @@ fn name(text: &str) -> &Name {
 }
 
 fn make(volume: &Volume, text: &str) -> Result<Attr, Error> {
-    let new = NewNode { kind: FileKind::File, mode: 0o644, umask: 0, rdev: 0, target: &[] };
+    let new = NewNode {
+        kind: FileKind::File,
+        mode: 0o644,
+        umask: 0,
+        rdev: 0,
+        target: &[],
+    };
     volume.create(&Caller::root(), Ino::ROOT, name(text), &new)
 }
 
@@ -82,27 +127,29 @@ fn an_xattr_over_the_limit_does_not_give_up_the_reserve() {
     let dir = create(home.path());
     let volume = Volume::open(&dir).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
-    let set = |key: &[u8]| {
-        volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any)
-    };
+    let set =
+        |key: &[u8]| volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any);
     set(b"user.a").unwrap();
-    assert!(matches!(set(b"user.b"), Err(Error::NoSpace)));
-    assert_ne!(fs::metadata(dir.join("reserve")).unwrap().len(), 0, "the reserve was given up");
+    assert!(matches!(set(b"user.b"), Err(Error::AttributesFull)));
+    assert_ne!(
+        fs::metadata(dir.join("reserve")).unwrap().len(),
+        0,
+        "the reserve was given up"
+    );
 }
 
 #[test]
-fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_with_30_mib_free() {
-    let disk = Disk::tmpfs(100);
+fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_that_is_nearly_full() {
+    let Some(disk) = Disk::tmpfs(100) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     write(&volume, ino, 0, b"x").unwrap();
     disk.fill(12 * 1024);
-    let set = |key: &[u8]| {
-        volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any)
-    };
+    let set =
+        |key: &[u8]| volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any);
     set(b"user.a").unwrap();
-    assert!(matches!(set(b"user.b"), Err(Error::NoSpace)));
+    assert!(matches!(set(b"user.b"), Err(Error::AttributesFull)));
     eprintln!("free now: {} KiB", disk.free_kib());
     write(&volume, ino, 0, b"y").unwrap();
 }
@@ -113,17 +160,25 @@ fn all_names_of_an_inode_fit_into_one_listxattr() {
     let volume = Volume::open(&create(home.path())).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     for i in 0..9000 {
-        let key = format!("user.{}{}", char::from(b'a' + u8::try_from(i % 26).unwrap()), i / 26);
-        let _unused = volume.set_xattr(&Caller::root(), ino, key.as_bytes(), b"", SetXattrMode::Any);
+        let key = format!(
+            "user.{}{}",
+            char::from(b'a' + u8::try_from(i % 26).unwrap()),
+            i / 26
+        );
+        let _unused =
+            volume.set_xattr(&Caller::root(), ino, key.as_bytes(), b"", SetXattrMode::Any);
         if volume.xattr_names(ino).unwrap().len() > 65_536 {
-            panic!("{} bytes of names after {i}", volume.xattr_names(ino).unwrap().len());
+            panic!(
+                "{} bytes of names after {i}",
+                volume.xattr_names(ino).unwrap().len()
+            );
         }
     }
 }
 
 #[test]
 fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
-    let disk = Disk::tmpfs(64);
+    let Some(disk) = Disk::tmpfs(64) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
@@ -137,7 +192,7 @@ fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
 
 #[test]
 fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
-    for disk in [Disk::tmpfs(64), Disk::ext4(64)] {
+    for disk in [Disk::tmpfs(64), Disk::ext4(64)].into_iter().flatten() {
         let dir = create(disk.0.path());
         let volume = Volume::open(&dir).unwrap();
         let ino = make(&volume, "f").unwrap().ino;
@@ -156,21 +211,30 @@ fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
 
 #[test]
 fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
-    let disk = Disk::ext4(100);
+    let Some(disk) = Disk::ext4(100) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     make(&volume, "f").unwrap();
     volume.close().unwrap();
     // As after the reserve was given up.
-    fs::File::options().write(true).open(dir.join("reserve")).unwrap().set_len(0).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(dir.join("reserve"))
+        .unwrap()
+        .set_len(0)
+        .unwrap();
     disk.fill(14 * 1024);
     let before = disk.free_kib();
     let volume = Volume::open(&dir).unwrap();
     let after = disk.free_kib();
-    let blocks = std::os::unix::fs::MetadataExt::blocks(&fs::metadata(dir.join("reserve")).unwrap()) / 2;
+    let blocks =
+        std::os::unix::fs::MetadataExt::blocks(&fs::metadata(dir.join("reserve")).unwrap()) / 2;
     eprintln!("free before {before} KiB, after {after} KiB; reserve takes {blocks} KiB");
     drop(volume);
-    assert!(before < 16 * 1024 && blocks == 0, "a reserve that counts as given up takes {blocks} KiB");
+    assert!(
+        before < 16 * 1024 && blocks == 0,
+        "a reserve that counts as given up takes {blocks} KiB"
+    );
 }
 
 #[test]
@@ -178,12 +242,20 @@ fn an_attribute_that_was_set_is_the_one_that_is_read() {
     let home = tempfile::tempdir().unwrap();
     let volume = Volume::open(&create(home.path())).unwrap();
     // Over FUSE the answer is the volume's directory on the host, for any process in any container.
-    volume.set_xattr(&Caller::root(), Ino::ROOT, b"user.cask.dir", b"mine", SetXattrMode::Any).unwrap();
+    volume
+        .set_xattr(
+            &Caller::root(),
+            Ino::ROOT,
+            b"user.cask.dir",
+            b"mine",
+            SetXattrMode::Any,
+        )
+        .unwrap();
 }
 
 #[test]
 fn removals_on_a_full_disk_work_from_many_threads() {
-    let disk = Disk::tmpfs(96);
+    let Some(disk) = Disk::tmpfs(96) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     for i in 0..6000 {
@@ -200,10 +272,15 @@ fn removals_on_a_full_disk_work_from_many_threads() {
                     if let Err(e) = volume.unlink(Ino::ROOT, name(&format!("f{i}"))) {
                         if failed.load(std::sync::atomic::Ordering::SeqCst) < 20 {
                             let start = std::time::Instant::now();
-                            while start.elapsed().as_secs() < 3 && volume.unlink(Ino::ROOT, name(&format!("f{i}"))).is_err() {
+                            while start.elapsed().as_secs() < 3
+                                && volume.unlink(Ino::ROOT, name(&format!("f{i}"))).is_err()
+                            {
                                 pause(20);
                             }
-                            eprintln!("unlink f{i}: {e}; it worked, or not, after {:?}", start.elapsed());
+                            eprintln!(
+                                "unlink f{i}: {e}; it worked, or not, after {:?}",
+                                start.elapsed()
+                            );
                         }
                         failed.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                     }
@@ -220,7 +297,7 @@ fn a_state_file_that_cannot_be_understood_does_not_lock_the_volume_up() {
     let home = tempfile::tempdir().unwrap();
     let dir = create(home.path());
     Volume::open(&dir).unwrap().close().unwrap();
-    fs::write(dir.join("state"), b"").unwrap();
+    fs::File::create(dir.join("state")).unwrap();
     assert!(Volume::open(&dir).is_ok());
 }
 
@@ -233,86 +310,22 @@ fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn staged() -> Option<(Volume, Ino)> {
-    let dir = PathBuf::from(std::env::var_os("REVIEW_DIR")?);
-    let volume = Volume::open(&dir).unwrap();
-    let ino = make(&volume, "f").unwrap().ino;
-    Some((volume, ino))
-}
-
 fn pause(ms: u64) {
     std::thread::sleep(std::time::Duration::from_millis(ms));
 }
 
-/// Faults: fsync of `segments` takes 2 s.
-#[test]
-fn race_entry() {
-    let Some((volume, ino)) = staged() else { return };
-    write(&volume, ino, 0, &[7; 9000]).unwrap();
-    std::thread::scope(|scope| {
-        let checkpoint = scope.spawn(|| timed("checkpoint", || volume.checkpoint()));
-        pause(500);
-        let start = std::time::Instant::now();
-        timed("fsync", || volume.sync()).unwrap();
-        let early = start.elapsed().as_millis() < 1000;
-        checkpoint.join().unwrap().unwrap();
-        assert!(!early, "fsync returned while the segment's directory entry was not durable yet");
-    });
-}
-
-/// Faults: the third fdatasync of the segment by one thread fails, and that gets to run 2 s later.
-#[test]
-fn race_error() {
-    let Some((volume, ino)) = staged() else { return };
-    std::thread::scope(|scope| {
-        let checkpoint = scope.spawn(|| {
-            for _ in 0..2 {
-                write(&volume, ino, 0, &[7; 9000]).unwrap();
-                volume.checkpoint().unwrap();
-            }
-            write(&volume, ino, 0, &[8; 9000]).unwrap();
-            timed("checkpoint", || volume.checkpoint())
-        });
-        pause(1000);
-        let synced = timed("fsync", || volume.sync());
-        let checkpointed = checkpoint.join().unwrap();
-        eprintln!("fsync: {synced:?}; checkpoint: {checkpointed:?}");
-        assert!(synced.is_err(), "fsync returned 0 though the disk reported the loss of its bytes");
-    });
-}
-
-/// Faults: the 200th write to the log by one thread fails after 2 s.
-#[test]
-fn race_stop() {
-    let Some((volume, _)) = staged() else { return };
-    fs::write(std::env::var_os("REVIEW_GO").unwrap(), b"").unwrap();
-    pause(2000);
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            timed("first", || (0..).map(|i| make(&volume, &format!("a{i}"))).find_map(Result::err))
-        });
-        pause(500);
-        let second = timed("second", || make(&volume, "b"));
-        let first = first.join().unwrap();
-        eprintln!("first: {:?}, second: {:?}, third: {:?}", first, second.as_ref().err(), make(&volume, "c").err());
-        assert!(second.is_err(), "a commit was acknowledged after writing was stopped");
-    });
-}
-
-#[test]
-fn make_volume() {
-    if let Some(dir) = std::env::var_os("REVIEW_MAKE") {
-        create(Path::new(&dir));
-    }
-}
-
 #[test]
 fn everything_can_be_removed_on_a_full_disk() {
-    let disk = Disk::ext4(160);
+    let Some(disk) = Disk::ext4(160) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     for i in 0..40_000 {
-        let ino = make(&volume, &format!("a-rather-long-name-that-takes-some-space-{i}")).unwrap().ino;
+        let ino = make(
+            &volume,
+            &format!("a-rather-long-name-that-takes-some-space-{i}"),
+        )
+        .unwrap()
+        .ino;
         if i % 4 == 0 {
             write(&volume, ino, 0, &u32::to_le_bytes(i)).unwrap();
         }
@@ -320,11 +333,20 @@ fn everything_can_be_removed_on_a_full_disk() {
     disk.fill(0);
     sh("ls -lsR \"$1\" >&2", &[&dir]);
     for i in 0..40_000 {
-        if let Err(e) = volume.unlink(Ino::ROOT, name(&format!("a-rather-long-name-that-takes-some-space-{i}"))) {
+        if let Err(e) = volume.unlink(
+            Ino::ROOT,
+            name(&format!("a-rather-long-name-that-takes-some-space-{i}")),
+        ) {
             sh("ls -lsR \"$1\" >&2", &[&dir]);
             pause(3000);
-            let again = volume.unlink(Ino::ROOT, name(&format!("a-rather-long-name-that-takes-some-space-{i}")));
-            eprintln!("3 s later: {again:?}; checkpoint: {:?}", volume.checkpoint());
+            let again = volume.unlink(
+                Ino::ROOT,
+                name(&format!("a-rather-long-name-that-takes-some-space-{i}")),
+            );
+            eprintln!(
+                "3 s later: {again:?}; checkpoint: {:?}",
+                volume.checkpoint()
+            );
             sh("ls -lsR \"$1\" >&2", &[&dir]);
             eprintln!("close: {:?}", volume.close());
             sh("ls -lsR \"$1\" >&2; cat \"$1/state\" >&2", &[&dir]);
@@ -345,16 +367,31 @@ fn a_file_of_tiny_extents_costs_its_reader_little() {
     let mut len = 2000;
     let start = std::time::Instant::now();
     while len < 1 << 20 {
-        let n = volume.copy_range(&Caller::root(), (ino, 0), (ino, len), 2000).unwrap();
+        let n = volume
+            .copy_range(&Caller::root(), (ino, 0), (ino, len), 2000)
+            .unwrap();
         len += n;
     }
-    eprintln!("made {len} extents by copy_file_range in {:?}", start.elapsed());
-    let rss = || fs::read_to_string("/proc/self/status").unwrap().lines().find(|l| l.starts_with("VmHWM")).unwrap().to_owned();
+    eprintln!(
+        "made {len} extents by copy_file_range in {:?}",
+        start.elapsed()
+    );
+    let rss = || {
+        fs::read_to_string("/proc/self/status")
+            .unwrap()
+            .lines()
+            .find(|l| l.starts_with("VmHWM"))
+            .unwrap()
+            .to_owned()
+    };
     let before = rss();
     let read = std::time::Instant::now();
     volume.read(ino, 0, 1 << 20).unwrap();
     let took = read.elapsed();
-    eprintln!("one READ of 1 MiB took {took:?}; {before} before, {} after", rss());
+    eprintln!(
+        "one READ of 1 MiB took {took:?}; {before} before, {} after",
+        rss()
+    );
     assert!(took.as_millis() < 200);
 }
 
@@ -372,10 +409,16 @@ fn counting_does_not_stop_writers() {
     let volume = Volume::open(&dir).unwrap();
     make(&volume, "warm").unwrap();
     let slowest = std::thread::scope(|scope| {
-        let counting = scope.spawn(|| (0..5).for_each(|_| drop(timed("usage", || volume.usage()).unwrap())));
+        let counting = scope.spawn(|| {
+            for _ in 0..5 {
+                timed("usage", || volume.usage()).unwrap();
+            }
+        });
         let mut slowest = std::time::Duration::ZERO;
         for i in 0.. {
-            if counting.is_finished() { break; }
+            if counting.is_finished() {
+                break;
+            }
             let start = std::time::Instant::now();
             make(&volume, &format!("f{i}")).unwrap();
             slowest = slowest.max(start.elapsed());
@@ -415,7 +458,15 @@ fn long_punches_and_cuts_agree_with_bytes_in_memory() {
         assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
     };
     same(&bytes[..end]);
-    volume.fallocate(&Caller::root(), ino, 1300, 2_000_000, volume::FallocateMode::PunchHole).unwrap();
+    volume
+        .fallocate(
+            &Caller::root(),
+            ino,
+            1300,
+            2_000_000,
+            volume::FallocateMode::PunchHole,
+        )
+        .unwrap();
     bytes[1300..2_001_300].fill(0);
     same(&bytes[..end]);
     for i in 0..1500_usize {
@@ -424,27 +475,13 @@ fn long_punches_and_cuts_agree_with_bytes_in_memory() {
         write(&volume, ino, at as u64, &[9; 300]).unwrap();
     }
     same(&bytes[..end]);
-    let cut = cask::types::SetAttr { size: Some(12_350), ..Default::default() };
+    let cut = cask::types::SetAttr {
+        size: Some(12_350),
+        ..Default::default()
+    };
     volume.setattr(&Caller::root(), ino, &cut).unwrap();
     same(&bytes[..12_350]);
     volume.unlink(Ino::ROOT, name("f")).unwrap();
     volume.reap().unwrap();
     assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
-}
-
-/// Damage or an I/O error in the closure of a transaction does not stop writing; only BEGIN and COMMIT are noted.
-#[test]
-fn segment_numbers_are_not_used_again() {
-    use cask::chunks::{ChunkStore, NewChunk};
-    use cask::types::SegmentId;
-    let dir = tempfile::tempdir().unwrap();
-    let first = {
-        let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
-        let at = store.append(&[&NewChunk::of(b"a")]).unwrap()[0].segment;
-        store.remove(at).unwrap();
-        at
-    };
-    // As Volume::open does.
-    let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
-    assert_ne!(store.append(&[&NewChunk::of(b"b")]).unwrap()[0].segment, first);
 }
