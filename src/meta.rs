@@ -33,6 +33,7 @@ pub use inode::{Home, Inode};
 pub use snapshot::{Hold, Snapshot};
 pub use snapshot_bytes::SnapshotBytes;
 pub use view::View;
+pub use wal::LogLength;
 
 /// The result of a metadata operation.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -146,7 +146,7 @@ mod tests {
             .iter()
             .map(|data| {
                 let at = store.append(&[&NewChunk::of(data)]).unwrap()[0];
-                store.sync().unwrap();
+                store.sync(std::convert::identity).unwrap();
                 at
             })
             .collect();

@@ -1,5 +1,6 @@
 //! One segment file: an append-only run of records, written once, read at any place.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -72,10 +73,20 @@ struct Ends {
     next: u64,
     /// Up to where zeros were written ahead, if past `next`.
     zeroed: u64,
+    /// Places that were given and whose appends have not ended.
+    under_way: BTreeSet<u64>,
+}
+
+impl Ends {
+    /// Every append that was to a place before this has ended.
+    fn settled(&self) -> u64 {
+        self.under_way.first().copied().unwrap_or(self.next)
+    }
 }
 
 impl OpenSegment {
-    /// Makes the file of segment `id`. Neither the file nor its directory entry is synced yet.
+    /// Makes the file of segment `id`, or none on an error. Neither the file nor its directory entry is synced
+    /// yet.
     pub(super) fn create(dir: &Path, id: SegmentId) -> Result<Self> {
         let path = path_of(dir, id);
         let mut options = File::options();
@@ -91,14 +102,19 @@ impl OpenSegment {
             source,
         };
         let file = made.map_err(io)?;
-        file.write_all_at(&record::encode_segment_header(id), 0)
-            .map_err(io)?;
+        if let Err(error) = file.write_all_at(&record::encode_segment_header(id), 0) {
+            if let Err(error) = std::fs::remove_file(&path) {
+                log::warn!("cannot remove {}: {error}", path.display());
+            }
+            return Err(io(error));
+        }
         Ok(Self {
             id,
             file,
             ends: Mutex::new(Ends {
                 next: SEGMENT_HEADER_BYTES,
                 zeroed: 0,
+                under_way: BTreeSet::new(),
             }),
             appended: AtomicU64::new(SEGMENT_HEADER_BYTES),
             synced: AtomicU64::new(0),
@@ -110,12 +126,13 @@ impl OpenSegment {
         self.id
     }
 
-    /// Reserves room for `bytes` of records; `None` when the segment is full.
+    /// Reserves room for `bytes` of records; `None` when the segment is full. [`Self::write`] must follow.
     pub(super) fn reserve(&self, bytes: u64) -> Option<u64> {
         let mut ends = self.ends();
         let at = ends.next;
         (at + bytes <= SEGMENT_BYTES_MAX).then(|| {
             ends.next = at + bytes;
+            ends.under_way.insert(at);
             at
         })
     }
@@ -125,6 +142,12 @@ impl OpenSegment {
     /// One system call for all: the file is locked meanwhile, and whoever waits for it burns time. A failed
     /// write leaves a gap, which readers never see and the scanner steps over.
     pub(super) fn write(&self, at: u64, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
+        let written = self.write_records(at, chunks);
+        self.ends().under_way.remove(&at);
+        written
+    }
+
+    fn write_records(&self, at: u64, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
         static PADDING: [u8; record::ALIGN] = [0; record::ALIGN];
         let headers: Vec<_> = chunks
             .iter()
@@ -174,15 +197,17 @@ impl OpenSegment {
         Ok(())
     }
 
-    /// Whether anything was appended since the last sync.
+    /// Whether it holds, or is about to hold, what no sync has covered.
     pub(super) fn is_dirty(&self) -> bool {
-        self.appended.load(Ordering::Acquire) > self.synced.load(Ordering::Acquire)
+        // In this order: an append that ends in between is seen by the second look.
+        let under_way = !self.ends().under_way.is_empty();
+        under_way || self.appended.load(Ordering::Acquire) > self.synced.load(Ordering::Acquire)
     }
 
     /// Makes the records that were whole before this call durable, though not the file's directory
-    /// entry, and returns the offset that all of them end before.
+    /// entry, and returns an offset before which all records are durable. One caller at a time.
     pub(super) fn sync(&self) -> Result<u64> {
-        let end = self.ends().next;
+        let settled = self.ends().settled();
         let appended = self.appended.load(Ordering::Acquire);
         let before = self.synced.load(Ordering::Acquire);
         if appended > before {
@@ -192,7 +217,7 @@ impl OpenSegment {
             rustix::fs::fdatasync(&self.file).map_err(|e| self.io("sync", e.into()))?;
             self.synced.fetch_max(appended, Ordering::Release);
         }
-        Ok(end)
+        Ok(settled)
     }
 
     /// Writes zeros past the end. Only saves time: a failure is for the next append to find.

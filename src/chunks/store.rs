@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
@@ -33,8 +33,13 @@ pub struct ChunkStore {
     dir: PathBuf,
     appending: Mutex<Appending>,
     readers: Mutex<HashMap<SegmentId, Arc<File>>>,
-    /// A segment was made whose directory entry is not synced yet.
-    entry_dirty: AtomicBool,
+    /// The directory, open for syncing: there may be no descriptor left when it is needed.
+    opened: File,
+    /// Held over a sync: the kernel tells of a lost write once, and whoever syncs beside must not miss it.
+    syncing: Mutex<()>,
+    /// Segments that were made, and those of them whose directory entry is durable.
+    made: AtomicU32,
+    made_synced: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -74,8 +79,32 @@ impl ChunkStore {
                 full: Vec::new(),
             }),
             readers: Mutex::default(),
-            entry_dirty: AtomicBool::new(false),
+            opened: File::open(dir).map_err(io)?,
+            syncing: Mutex::default(),
+            made: AtomicU32::new(0),
+            made_synced: AtomicU32::new(0),
         })
+    }
+
+    /// Makes durable what an earlier process left in the segments in `dir` from `from` on: it may have ended
+    /// before it synced them.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn sync_leftovers(dir: &Path, from: SegmentId) -> Result<()> {
+        let io = |source| Error::Io {
+            op: "sync",
+            path: dir.to_owned(),
+            source,
+        };
+        for entry in fs::read_dir(dir).map_err(io)? {
+            let entry = entry.map_err(io)?;
+            let id = entry.file_name().to_str().and_then(segment::id_of);
+            if id.is_some_and(|id| id >= from) {
+                durable::sync_file(&entry.path()).map_err(io)?;
+            }
+        }
+        durable::sync_dir(dir).map_err(io)
     }
 
     /// Appends chunks and returns their places, in order. They are whole in the file when this returns, and
@@ -98,9 +127,10 @@ impl ChunkStore {
         {
             return Ok((Arc::clone(open), at));
         }
-        let fresh = Arc::new(OpenSegment::create(&self.dir, appending.next)?);
-        self.entry_dirty.store(true, Ordering::Release);
-        appending.next = SegmentId::from_raw(appending.next.raw() + 1);
+        let id = appending.next;
+        appending.next = SegmentId::from_raw(id.raw() + 1);
+        let fresh = Arc::new(OpenSegment::create(&self.dir, id)?);
+        self.made.fetch_add(1, Ordering::Release);
         if let Some(full) = appending.open.replace(Arc::clone(&fresh)) {
             appending.full.push(full);
         }
@@ -209,11 +239,20 @@ impl ChunkStore {
         Ok(file)
     }
 
-    /// Makes every chunk durable whose append had returned.
+    /// Makes every chunk durable whose append had returned; runs `settle` with the outcome before anyone else
+    /// may sync.
     ///
     /// # Errors
     /// I/O errors: what was not synced must then be taken for lost (fsync(2) reports an error once).
-    pub fn sync(&self) -> Result<SyncMark> {
+    pub fn sync<E>(
+        &self,
+        settle: impl FnOnce(Result<SyncMark>) -> std::result::Result<SyncMark, E>,
+    ) -> std::result::Result<SyncMark, E> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        settle(self.sync_alone())
+    }
+
+    fn sync_alone(&self) -> Result<SyncMark> {
         let (full, open, next) = {
             let appending = self.appending();
             (
@@ -222,32 +261,36 @@ impl ChunkStore {
                 appending.next,
             )
         };
-        for segment in &full {
-            segment.sync()?;
-        }
-        let mark = match &open {
-            Some(open) => SyncMark {
+        let made = self.made.load(Ordering::Acquire);
+        let mut mark = SyncMark {
+            segment: next,
+            offset: 0,
+        };
+        if let Some(open) = &open {
+            mark = SyncMark {
                 segment: open.id(),
                 offset: open.sync()?,
-            },
-            None => SyncMark {
-                segment: next,
-                offset: 0,
-            },
-        };
-        if self.entry_dirty.swap(false, Ordering::AcqRel) {
-            durable::sync_dir(&self.dir).map_err(|source| {
-                self.entry_dirty.store(true, Ordering::Release);
-                Error::Io {
-                    op: "sync",
-                    path: self.dir.clone(),
-                    source,
-                }
-            })?;
+            };
         }
-        self.appending()
-            .full
-            .retain(|s| s.is_dirty() || !full.iter().any(|f| Arc::ptr_eq(f, s)));
+        for segment in &full {
+            let settled = SyncMark {
+                segment: segment.id(),
+                offset: segment.sync()?,
+            };
+            if segment.is_dirty() {
+                mark = mark.min(settled);
+            }
+        }
+        if made > self.made_synced.load(Ordering::Acquire) {
+            let synced = self.opened.sync_all();
+            synced.map_err(|source| Error::Io {
+                op: "sync",
+                path: self.dir.clone(),
+                source,
+            })?;
+            self.made_synced.store(made, Ordering::Release);
+        }
+        self.appending().full.retain(|s| s.is_dirty());
         Ok(mark)
     }
 
@@ -384,7 +427,7 @@ mod tests {
             .collect();
         assert_eq!(places[0].segment.raw(), 1);
         assert_eq!(places[69].segment.raw(), 2);
-        let mark = store.sync().unwrap();
+        let mark = store.sync(std::convert::identity).unwrap();
         assert_eq!(mark.segment.raw(), 2);
         assert!(mark.offset > places[69].offset);
         drop(store);
@@ -408,7 +451,7 @@ mod tests {
                 ..NewChunk::of(&data)
             };
             let (sums, at) = (chunk.sums.clone(), store.append(&[&chunk]).unwrap()[0]);
-            store.sync().unwrap();
+            store.sync(std::convert::identity).unwrap();
             kept.push((at, sums, data));
         }
         for (at, sums, data) in kept {
@@ -428,10 +471,10 @@ mod tests {
         let (segment, at) = store.reserve(segment::bytes_of(&[&chunk])).unwrap();
         let big = vec![6; 1 << 20];
         while store.append(&[&NewChunk::of(&big)]).unwrap()[0].segment == segment.id() {}
-        store.sync().unwrap();
+        store.sync(std::convert::identity).unwrap();
         // It goes on, commits, and its caller syncs.
         segment.write(at, &[&chunk]).unwrap();
-        store.sync().unwrap();
+        store.sync(std::convert::identity).unwrap();
         assert!(
             !segment.is_dirty(),
             "an fsync returned, and the chunk's segment was not synced"
@@ -446,7 +489,7 @@ mod tests {
         let chunk = NewChunk::of(&data);
         let (segment, at) = store.reserve(segment::bytes_of(&[&chunk])).unwrap();
         store.append(&[&NewChunk::of(b"another")]).unwrap();
-        let mark = store.sync().unwrap();
+        let mark = store.sync(std::convert::identity).unwrap();
         let place = segment.write(at, &[&chunk]).unwrap()[0];
         assert!(
             place.offset >= mark.offset,

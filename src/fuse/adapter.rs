@@ -28,10 +28,11 @@ use super::listing::{Listed, each_entry};
 use crate::types::{Attr, FileKind, Ino, NewNode, SetAttr};
 use crate::volume::{Error, Result, SetIdBits, Volume, WriteOrigin};
 
-/// Answers, on the root, with the absolute directory of the volume: how a mountpoint leads to its volume.
-pub(super) const DIR_XATTR: &str = "user.cask.dir";
-/// Most bytes that one COPY_FILE_RANGE may answer with: its count has 32 bits.
-const COPY_BYTES_MAX: u64 = 1 << 30;
+/// Answers, on the root, with the absolute directory of the volume: how a mountpoint leads to its volume. Only
+/// the host's superuser sees it.
+pub(super) const DIR_XATTR: &str = "trusted.cask.dir";
+/// Most bytes that one COPY_FILE_RANGE copies, so that its transaction stays short.
+const COPY_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 /// A volume as `fuser` calls it.
 #[derive(Debug)]
@@ -55,11 +56,28 @@ impl Adapter {
     }
 
     fn get_xattr(&self, at: INodeNo, key: &OsStr) -> Result<Vec<u8>> {
-        if ino(at) == Ino::ROOT && key == DIR_XATTR {
+        if is_dir_xattr(at, key) {
             return Ok(self.volume.dir().as_os_str().as_bytes().to_vec());
         }
         self.volume.xattr(ino(at), key.as_bytes())
     }
+}
+
+fn is_dir_xattr(at: INodeNo, key: &OsStr) -> bool {
+    ino(at) == Ino::ROOT && key == DIR_XATTR
+}
+
+/// The names that a user may know of: `trusted` ones are the superuser's (xattr(7)).
+pub(super) fn names_for(request: &Request, names: Vec<u8>) -> Vec<u8> {
+    if request.uid() == 0 {
+        return names;
+    }
+    let visible = names.split_inclusive(|&byte| byte == 0);
+    visible
+        .filter(|name| !name.starts_with(b"trusted."))
+        .flatten()
+        .copied()
+        .collect()
 }
 
 fn attr(op: &'static str, result: Result<Attr>, reply: ReplyAttr) {
@@ -440,6 +458,9 @@ impl Filesystem for Adapter {
         reply: ReplyEmpty,
     ) {
         let result = set_xattr_mode(flags).and_then(|mode| {
+            if is_dir_xattr(at, key) {
+                return Err(Error::NotPermitted);
+            }
             let caller = caller(request);
             self.volume
                 .set_xattr(&caller, ino(at), key.as_bytes(), value, mode)
@@ -451,8 +472,12 @@ impl Filesystem for Adapter {
         sized("getxattr", self.get_xattr(at, key), size, reply);
     }
 
-    fn listxattr(&self, _: &Request, at: INodeNo, size: u32, reply: ReplyXattr) {
-        sized("listxattr", self.volume.xattr_names(ino(at)), size, reply);
+    fn listxattr(&self, request: &Request, at: INodeNo, size: u32, reply: ReplyXattr) {
+        let names = self
+            .volume
+            .xattr_names(ino(at))
+            .map(|names| names_for(request, names));
+        sized("listxattr", names, size, reply);
     }
 
     fn removexattr(&self, _: &Request, at: INodeNo, key: &OsStr, reply: ReplyEmpty) {

@@ -26,7 +26,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::AttributeTooLarge => Errno::E2BIG,
         Error::OutOfRange => Errno::ERANGE,
         Error::Unsupported => Errno::EOPNOTSUPP,
-        Error::NoSpace => Errno::ENOSPC,
+        Error::AttributesFull | Error::NoSpace => Errno::ENOSPC,
         Error::ReadOnly => Errno::EROFS,
         Error::Held | Error::InUse { .. } => Errno::EBUSY,
         Error::NotAVolume { .. }
@@ -43,7 +43,6 @@ pub(super) fn report(op: &'static str, error: &Error) -> Errno {
         | Error::Storage { .. }
         | Error::NotAVolume { .. }
         | Error::NewerFormat { .. } => log::error!("{op}: {}", chain(error)),
-        Error::NoSpace | Error::ReadOnly | Error::InUse { .. } => log::warn!("{op}: {error}"),
         _ => log::debug!("{op}: {error}"),
     }
     errno(error)

@@ -18,7 +18,7 @@ use fuser::{
     ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::adapter::{DIR_XATTR, data, sized, statfs};
+use super::adapter::{DIR_XATTR, data, names_for, sized, statfs};
 use super::capabilities;
 use super::convert::{GENERATION, NO_ENTRY, TTL, file_attr, name};
 use super::errno::report;
@@ -268,9 +268,10 @@ impl Filesystem for SnapshotsAdapter {
         sized("getxattr", self.get_xattr(at, key), size, reply);
     }
 
-    fn listxattr(&self, _: &Request, at: INodeNo, size: u32, reply: ReplyXattr) {
+    fn listxattr(&self, request: &Request, at: INodeNo, size: u32, reply: ReplyXattr) {
         let found = self.frozen(at);
         let names = found.and_then(|(frozen, _, ino)| frozen.xattr_names(ino));
+        let names = names.map(|names| names_for(request, names));
         sized("listxattr", names, size, reply);
     }
 

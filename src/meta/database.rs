@@ -56,6 +56,8 @@ pub struct Database {
 pub(super) struct Progress {
     /// Frames in the log, as of the last commit.
     pub(super) frames: Arc<AtomicU32>,
+    /// The log must stay short, for want of space.
+    pub(super) short: AtomicBool,
     pub(super) lock: Mutex<()>,
     pub(super) shortened: Condvar,
     pub(super) grown: Condvar,
@@ -66,6 +68,8 @@ pub(super) struct Writer {
     pub(super) session: Session,
     pub(super) numbers: Numbers,
     pub(super) epochs: Epochs,
+    /// Bytes of the database's file that the host has set aside.
+    pub(super) allocated: u64,
 }
 
 /// Numbers that were never given out are `next` and above; `reserved` is what the database says.
@@ -128,13 +132,18 @@ impl Database {
             Session(schema::open(path, Role::Reader)?),
             Session(schema::open(path, Role::Reader)?),
         );
-        let file = File::open(path).map_err(|source| Error::Wal { op: "open", source })?;
+        let file = File::options().read(true).write(true).open(path);
+        let file = file.map_err(|source| Error::Wal {
+            op: "open the database behind",
+            source,
+        })?;
         Ok(Self {
             wal: WalFile::open(path)?,
             writer: Mutex::new(Writer {
                 session,
                 numbers,
                 epochs,
+                allocated: 0,
             }),
             readers: Mutex::default(),
             gate: RwLock::new(()),
@@ -157,8 +166,12 @@ impl Database {
 
     /// As [`Self::write`], without waiting for a log that is over its cap.
     pub(super) fn write_past_cap(&self) -> Result<WriteTx<'_>> {
-        self.check_writable()?;
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        // With the lock held: whoever had it may have met the error that stops all writing.
+        self.check_writable()?;
+        if !writer.session.0.is_autocommit() {
+            writer.session.run("ROLLBACK").map_err(|e| self.noted(e))?;
+        }
         writer
             .session
             .run("BEGIN IMMEDIATE")
@@ -190,50 +203,46 @@ impl Database {
     /// I/O errors.
     pub fn read_once(&self) -> Result<ReadTx<'_>> {
         // The writer's own page cache is warm, while every commit makes the pooled readers drop theirs.
-        let source = match self.writer.try_lock() {
-            Ok(writer) => Source::Writer(writer),
-            Err(_) => Source::Pool {
-                session: Some(self.pooled()?),
-                home: &self.readers,
-                _gate: Some(self.gate.read().unwrap_or_else(PoisonError::into_inner)),
-            },
-        };
-        Ok(ReadTx {
-            source,
-            began: false,
-        })
+        match self.writer.try_lock() {
+            Ok(writer) => Ok(ReadTx {
+                source: Source::Writer(writer),
+                began: false,
+            }),
+            Err(_) => self.pooled(),
+        }
     }
 
-    /// As [`Self::read`], for what takes long: it keeps neither writers nor the checkpointer waiting. The log
-    /// is not shortened before it ends.
+    /// As [`Self::read`], for a read that is too long to keep writers waiting.
     ///
     /// # Errors
     /// I/O errors.
-    pub fn read_long(&self) -> Result<ReadTx<'_>> {
-        let source = Source::Pool {
-            session: Some(self.pooled()?),
-            home: &self.readers,
-            _gate: None,
-        };
-        let mut tx = ReadTx {
-            source,
-            began: false,
-        };
+    pub fn read_beside(&self) -> Result<ReadTx<'_>> {
+        let mut tx = self.pooled()?;
         tx.run("BEGIN")?;
         tx.began = true;
         Ok(tx)
     }
 
-    fn pooled(&self) -> Result<Session> {
+    fn pooled(&self) -> Result<ReadTx<'_>> {
+        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
         let idle = self
             .readers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        match idle {
-            Some(session) => Ok(session),
-            None => Ok(Session(schema::open(&self.path, Role::Reader)?)),
-        }
+        let session = match idle {
+            Some(session) => session,
+            None => Session(schema::open(&self.path, Role::Reader)?),
+        };
+        let source = Source::Pool {
+            session: Some(session),
+            home: &self.readers,
+            _gate: gate,
+        };
+        Ok(ReadTx {
+            source,
+            began: false,
+        })
     }
 
     /// Whether writing was stopped by an I/O error.
@@ -266,22 +275,27 @@ impl Database {
         error
     }
 
-    /// Closes the database; whoever opens it next has no log to recover.
+    /// Closes the database, whose chunks must be durable, after moving the log into it. A database that
+    /// stopped writing, or is dropped, keeps its log for the next open.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Full`] when the database cannot grow: the log is then kept, and durable; I/O errors.
     pub fn close(self) -> Result<()> {
+        self.check_writable()?;
         let writer = self
             .writer
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
-        let used = writer.numbers.next;
-        if !self.stopped.load(Ordering::Acquire) {
-            writer.session.set_setting(Setting::Numbers, used)?;
-        }
         drop(self.readers);
         drop(self.checkpointer);
-        // The last connection to close checkpoints the log and removes it.
+        writer
+            .session
+            .set_setting(Setting::Numbers, writer.numbers.next)?;
+        let query = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy: i64 = writer.session.0.query_row(query, [], |row| row.get(0))?;
+        if busy != 0 {
+            log::warn!("the log could not be moved into the database; the next open will");
+        }
         writer
             .session
             .0
@@ -314,6 +328,7 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`Error::Full`] when the log cannot grow, I/O errors; nothing has changed then.
     pub fn commit(mut self) -> Result<()> {
+        self.database.make_room(&mut self.writer)?;
         match self.writer.session.run("COMMIT") {
             Ok(()) => {
                 self.state = TxState::Done;
@@ -382,7 +397,7 @@ enum Source<'d> {
     Pool {
         session: Option<Session>,
         home: &'d Mutex<Vec<Session>>,
-        _gate: Option<RwLockReadGuard<'d, ()>>,
+        _gate: RwLockReadGuard<'d, ()>,
     },
 }
 

@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 pub enum Error {
     /// The disk is full; the transaction changed nothing.
     #[error("the database cannot grow")]
-    Full(#[source] rusqlite::Error),
+    Full,
     /// An earlier I/O error stopped all writing until the volume is opened again.
     #[error("writing was stopped by an earlier I/O error")]
     Stopped,
@@ -37,7 +37,7 @@ impl Error {
     /// Whether the state of what was written is unknown, so that writing must stop.
     pub(super) fn is_fatal_to_writing(&self) -> bool {
         match self {
-            Self::Full(_) | Self::Stopped => false,
+            Self::Full | Self::Stopped => false,
             Self::Corrupt(_) | Self::Wal { .. } => true,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
@@ -54,7 +54,7 @@ impl Error {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::Full(error),
+            Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt(error.to_string())
             }

@@ -155,7 +155,8 @@ pub(super) fn open_empty(path: &Path) -> Result<Connection> {
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
-    set_up(&conn, role)?;
+    keep_log_on_close(&conn)?;
+    // What is not ours is not changed, not even its journal mode.
     let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found != APPLICATION_ID || version != VERSION {
@@ -163,11 +164,19 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
             "it is no cask database of version {VERSION}"
         )));
     }
+    set_up(&conn, role)?;
     Ok(conn)
+}
+
+/// Else the last connection to close checkpoints, whether the chunks are durable or not.
+fn keep_log_on_close(conn: &Connection) -> Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
 }
 
 fn set_up(conn: &Connection, role: Role) -> Result<()> {
     conn.busy_timeout(Duration::from_secs(10))?;
+    keep_log_on_close(conn)?;
     // Else SQLite plans a query anew whenever other values are bound to it.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;

@@ -9,6 +9,10 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use super::database::Writer;
 use super::{Database, Error, Result};
 
 /// The log is written ahead to this length, so that syncing it need not change the file's size on the
@@ -19,6 +23,19 @@ const WRITTEN_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const CHECKPOINT_FRAMES: u32 = 4000;
 /// Frames beyond which writers wait for the checkpointer: about 64 MiB.
 const CAP_FRAMES: u32 = 16_000;
+/// The database's file is set aside on the host in steps of this many bytes.
+const STEP_BYTES: u64 = 4 * 1024 * 1024;
+const PAGE_COUNT: &str = "PRAGMA page_count";
+const PAGE_BYTES: u64 = 4096;
+
+/// How long the log may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLength {
+    /// As long as its cap.
+    Usual,
+    /// No longer than what a checkpoint is due at: there is no space on the host.
+    Short,
+}
 
 /// An own descriptor on the log.
 #[derive(Debug)]
@@ -61,6 +78,35 @@ impl Database {
         })
     }
 
+    /// Has the host set aside what the database will be as large as, before a commit makes it so: a
+    /// checkpoint then needs no space, and a full disk can always be got out of.
+    pub(super) fn make_room(&self, writer: &mut Writer) -> Result<()> {
+        let mut stmt = writer.session.conn().prepare_cached(PAGE_COUNT)?;
+        let pages: i64 = stmt.query_row([], |row| row.get(0))?;
+        let needed = pages.cast_unsigned() * PAGE_BYTES;
+        if needed <= writer.allocated {
+            return Ok(());
+        }
+        let target = needed.next_multiple_of(STEP_BYTES);
+        let allocate = |bytes| fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes);
+        let allocated = allocate(target)
+            .map(|()| target)
+            .or_else(|_| allocate(needed).map(|()| needed));
+        drop(stmt);
+        match allocated {
+            Ok(bytes) => writer.allocated = bytes,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => writer.allocated = u64::MAX,
+            Err(e) if e == Errno::NOSPC || e == Errno::DQUOT => return Err(Error::Full),
+            Err(e) => {
+                return Err(Error::Wal {
+                    op: "set space aside behind",
+                    source: e.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Wakes the checkpointer when a commit made the log long enough.
     pub(super) fn note_growth(&self) {
         if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
@@ -70,7 +116,12 @@ impl Database {
 
     /// Waits while the log is over its cap, for the checkpointer to begin it anew.
     pub(super) fn wait_for_log(&self) {
-        let over = || self.progress.frames.load(Ordering::Relaxed) > CAP_FRAMES;
+        let cap = if self.progress.short.load(Ordering::Relaxed) {
+            CHECKPOINT_FRAMES
+        } else {
+            CAP_FRAMES
+        };
+        let over = || self.progress.frames.load(Ordering::Relaxed) > cap;
         if !over() {
             return;
         }
@@ -101,6 +152,13 @@ impl Database {
         }
         let waited = self.progress.grown.wait_timeout(guard, idle);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether the log must stay short, for want of space.
+    pub fn keep_log(&self, length: LogLength) {
+        self.progress
+            .short
+            .store(length == LogLength::Short, Ordering::Relaxed);
     }
 
     /// Ends a [`Self::wait_for_growth`].

@@ -8,7 +8,7 @@ use crate::types::{Epoch, Ino};
 const GET: &str = "SELECT value FROM xattr WHERE ino = ?1 AND name = ?2";
 const NAMES: &str = "SELECT name FROM xattr WHERE ino = ?1 ORDER BY name";
 const TOTAL: &str = "
-    SELECT coalesce(sum(length(name) + length(value)), 0) FROM xattr WHERE ino = ?1 AND name <> ?2";
+    SELECT coalesce(sum(length(name) + 1 + length(value)), 0) FROM xattr WHERE ino = ?1 AND name <> ?2";
 const BORN: &str = "SELECT born FROM xattr WHERE ino = ?1 AND name = ?2";
 const SET: &str = "
     INSERT INTO xattr (ino, name, born, value) VALUES (?1, ?2, ?3, ?4)
@@ -37,7 +37,7 @@ impl Session {
         names.map(|name| Ok(name?)).collect()
     }
 
-    /// Bytes of all names and values of an inode's attributes but `except`.
+    /// Bytes of all names, each with a NUL, and values of an inode's attributes but `except`.
     ///
     /// # Errors
     /// I/O errors.

@@ -102,6 +102,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::TooManyLinks
         | Error::NoAttribute
         | Error::AttributeTooLarge
+        | Error::AttributesFull
         | Error::OutOfRange
         | Error::Unsupported
         | Error::ReadOnly

@@ -19,7 +19,7 @@ use crate::control::{Device, Phase, Status};
 
 const FILE: &str = "server.json";
 /// By which the root of a mount tells the directory of its volume.
-const DIR_ATTRIBUTE: &str = "user.cask.dir";
+const DIR_ATTRIBUTE: &str = "trusted.cask.dir";
 /// More than any path.
 const PATH_BYTES_MAX: usize = 8192;
 

@@ -71,11 +71,15 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
             return;
         }
         let due = core.database.is_checkpoint_due();
-        if let Err(error) = if due { core.checkpoint() } else { core.sync() } {
+        let done = if due { core.checkpoint() } else { core.sync() };
+        if let Err(error) = &done {
             log::warn!(
                 "cannot {}: {error}",
                 if due { "checkpoint" } else { "sync" }
             );
+        }
+        // A checkpoint that could not shorten the log would be due at once again.
+        if done.is_err() || (due && core.database.is_checkpoint_due()) {
             thread::sleep(RETRY_INTERVAL);
         }
     }

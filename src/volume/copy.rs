@@ -4,12 +4,17 @@ use super::core::Space;
 use super::privilege::clear_unless_superuser;
 use super::setattr::clear;
 use super::write::file;
-use super::{Error, Result, Volume};
+use super::{Error, Result, SetIdBits, Volume, WriteOrigin};
 use crate::meta::{ExtentRow, WriteTx};
 use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
 
 /// Extents that one transaction copies: the rest of a larger range is left for the next call.
 const EXTENTS_MAX: usize = 2048;
+/// This many extents that are together shorter than as many of [`CRUMB_BYTES`] are copied as bytes.
+const CRUMBS_MIN: usize = 32;
+const CRUMB_BYTES: u64 = 2048;
+/// Bytes that one call copies as bytes.
+const COPIED_BYTES_MAX: usize = 1024 * 1024;
 
 impl Volume {
     /// Copies at most `len` bytes from one place to another and returns how many; fewer at the end of
@@ -25,6 +30,9 @@ impl Volume {
         (target, to): (Ino, u64),
         len: u64,
     ) -> Result<u64> {
+        if self.is_crumbled(source, from, len)? {
+            return self.copy_bytes(caller, (source, from), (target, to), len);
+        }
         self.core.change(Space::Needs, |tx| {
             let size = file(tx, source)?.attr.size;
             let len = len.min(size.saturating_sub(from));
@@ -45,6 +53,49 @@ impl Volume {
             place(tx, caller, &extents, from, (target, to), len)?;
             Ok(len)
         })
+    }
+}
+
+impl Volume {
+    /// Whether the range begins with extents so small that sharing them costs more than copying the bytes, and
+    /// would let a few system calls make millions of rows.
+    fn is_crumbled(&self, source: Ino, from: u64, len: u64) -> Result<bool> {
+        let range = from..from.saturating_add(len).min(MAX_FILE_BYTES);
+        let extents = self
+            .core
+            .database
+            .read_once()?
+            .extents(source, &range, CRUMBS_MIN)?;
+        let bytes: u64 = extents
+            .iter()
+            .filter_map(|e| e.clip(&range))
+            .map(|part| part.len)
+            .sum();
+        Ok(extents.len() >= CRUMBS_MIN && bytes < CRUMB_BYTES * CRUMBS_MIN as u64)
+    }
+
+    fn copy_bytes(
+        &self,
+        caller: &Caller,
+        (source, from): (Ino, u64),
+        (target, to): (Ino, u64),
+        len: u64,
+    ) -> Result<u64> {
+        let len = usize::try_from(len)
+            .unwrap_or(usize::MAX)
+            .min(COPIED_BYTES_MAX);
+        if source == target && from.abs_diff(to) < len as u64 {
+            return Err(Error::Invalid);
+        }
+        let bytes = self.read(source, from, len)?;
+        self.write(
+            target,
+            to,
+            &bytes,
+            WriteOrigin::Caller,
+            SetIdBits::Clear(*caller),
+        )?;
+        Ok(bytes.len() as u64)
     }
 }
 

@@ -5,7 +5,7 @@ use super::residents::Residents;
 use super::sync::SyncGroup;
 use super::{Error, Result};
 use crate::chunks::ChunkStore;
-use crate::meta::{Database, Inode, Session, WriteTx};
+use crate::meta::{Database, Inode, LogLength, Session, WriteTx};
 use crate::types::{ChunkBytes, Ino};
 
 #[derive(Debug)]
@@ -36,14 +36,36 @@ impl Core {
         space: Space,
         change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        if space == Space::Needs && !self.reserve.is_whole() {
-            return Err(Error::NoSpace);
+        if space == Space::Needs {
+            self.check_space()?;
         }
         match self.attempt(&change) {
-            Err(Error::NoSpace) if self.reserve.release() && space == Space::Frees => {
-                self.attempt(&change)
+            Err(Error::NoSpace) => {
+                self.give_up_reserve();
+                match space {
+                    Space::Needs => Err(Error::NoSpace),
+                    Space::Frees => self.attempt(&change),
+                }
             }
             result => result,
+        }
+    }
+
+    /// Refuses what needs space while there is none but the reserve.
+    pub(super) fn check_space(&self) -> Result<()> {
+        if self.reserve.is_whole() {
+            self.database.keep_log(LogLength::Usual);
+            return Ok(());
+        }
+        Err(Error::NoSpace)
+    }
+
+    /// Makes room for removals: the reserve goes, and the log begins anew, which needs no space.
+    fn give_up_reserve(&self) {
+        self.database.keep_log(LogLength::Short);
+        self.reserve.release();
+        if let Err(error) = self.checkpoint() {
+            log::warn!("cannot shorten the log on a full disk: {error}");
         }
     }
 

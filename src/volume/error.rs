@@ -54,6 +54,9 @@ pub enum Error {
     /// Not supported by cask.
     #[error("operation not supported")]
     Unsupported,
+    /// The inode has no room for more attributes.
+    #[error("no space left for attributes")]
+    AttributesFull,
     /// The disk or the volume's limit is full; the operation changed nothing.
     #[error("no space left")]
     NoSpace,
@@ -126,7 +129,7 @@ impl From<NameError> for Error {
 impl From<meta::Error> for Error {
     fn from(error: meta::Error) -> Self {
         match error {
-            meta::Error::Full(_) => Self::NoSpace,
+            meta::Error::Full => Self::NoSpace,
             meta::Error::Stopped => Self::ReadOnly,
             meta::Error::Corrupt(what) => Self::Corrupt(what),
             meta::Error::Sqlite(_) | meta::Error::Wal { .. } => Self::Storage {

@@ -11,7 +11,7 @@ use super::core::Core;
 use super::lock::DirLock;
 use super::reserve::Reserve;
 use super::residents::Residents;
-use super::state::StateFile;
+use super::state::{State, StateFile};
 use super::sync::SyncGroup;
 use super::{Config, Error, Result, RootOwner, Volume};
 use crate::chunks::{ChunkStore, SyncMark, durable};
@@ -97,33 +97,7 @@ impl Volume {
             .canonicalize()
             .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))?;
         let lock = DirLock::take(&dir)?;
-        let state = StateFile::of(&dir)?;
-        let before = state.load()?;
-        if before
-            .as_ref()
-            .is_some_and(|before| state.lost_power(before))
-        {
-            log::warn!("{} was open when the host went down", dir.display());
-        }
-        let path = dir.join(DATABASE);
-        if !path.is_file() {
-            return Err(Error::Corrupt(format!("{} is missing", path.display())));
-        }
-        let database = Database::open(&path)?;
-        let segments = dir.join(SEGMENTS);
-        let store = ChunkStore::open(&segments, SegmentId::from_raw(1))?;
-        let mark = before.map_or(START, |before| before.mark());
-        state.store_open(mark)?;
-        let chunk_bytes = ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT);
-        let core = Arc::new(Core {
-            database,
-            store,
-            chunk_bytes,
-            syncs: SyncGroup::default(),
-            residents: Residents::default(),
-            reserve: Reserve::open(&dir)?,
-            state,
-        });
+        let core = Arc::new(open_core(&dir, &config)?);
         if core.database.read_once()?.has_purge()? {
             core.residents.call_purge();
         }
@@ -153,13 +127,70 @@ impl Volume {
         if let Err((_, error)) = core.free(core.residents.take_ended()) {
             log::warn!("removed files are left for the next open: {error}");
         }
-        let mark = core.sync_chunks();
-        let core = Arc::into_inner(core)
+        core.sync()?;
+        let mark = core.sync_chunks()?;
+        let Core {
+            database,
+            state,
+            reserve,
+            ..
+        } = Arc::into_inner(core)
             .ok_or_else(|| Error::Corrupt("the volume is still in use".to_owned()))?;
-        core.database.close()?;
-        core.state.store_clean(mark?)?;
+        match database.close().map_err(Error::from) {
+            // What the log holds is durable: the next open takes it from there.
+            Err(Error::NoSpace) => log::warn!("the disk is full: the log stays"),
+            result => result?,
+        }
+        with_reserve(&reserve, || state.store_clean(mark))?;
         drop(lock);
         Ok(())
+    }
+}
+
+/// Opens what is in `dir`, which this process has locked.
+///
+/// What an earlier server appended may be in the host's memory only: it is made durable before its log is
+/// taken over, for nobody would sync it later.
+fn open_core(dir: &Path, config: &Config) -> Result<Core> {
+    let state = StateFile::of(dir)?;
+    let before = state.load()?;
+    if before
+        .as_ref()
+        .is_some_and(|before| state.lost_power(before))
+    {
+        log::warn!("{} was open when the host went down", dir.display());
+    }
+    let mark = before.as_ref().map_or(START, State::mark);
+    let segments = dir.join(SEGMENTS);
+    if before.is_none_or(|before| !before.clean) {
+        ChunkStore::sync_leftovers(&segments, mark.segment)?;
+    }
+    let path = dir.join(DATABASE);
+    if !path.is_file() {
+        return Err(Error::Corrupt(format!("{} is missing", path.display())));
+    }
+    let reserve = Reserve::open(dir)?;
+    with_reserve(&reserve, || state.store_open(mark))?;
+    let next = mark.segment.raw() + u32::from(mark.offset > 0);
+    Ok(Core {
+        database: Database::open(&path)?,
+        store: ChunkStore::open(&segments, SegmentId::from_raw(next.max(1)))?,
+        chunk_bytes: ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT),
+        syncs: SyncGroup::default(),
+        residents: Residents::default(),
+        reserve,
+        state,
+    })
+}
+
+/// Does something that must work on a full disk, too.
+fn with_reserve(reserve: &Reserve, act: impl Fn() -> Result<()>) -> Result<()> {
+    match act() {
+        Err(Error::NoSpace) => {
+            reserve.release();
+            act()
+        }
+        result => result,
     }
 }
 

@@ -17,10 +17,27 @@ pub(super) fn clear_unless_superuser(
     caller: &Caller,
     inode: &mut Inode,
 ) -> Result<()> {
-    if caller.uid != 0 {
+    if !may_keep_set_id(caller, inode.attr.mode) {
         inode.attr.mode = without_set_id(inode.attr.mode, inode.attr.gid, caller);
     }
     drop_capability(tx, inode.attr.ino)
+}
+
+/// Whether a write by the caller leaves set-id bits: whether it has CAP_FSETID, which is looked up only where
+/// there is something to lose.
+fn may_keep_set_id(caller: &Caller, mode: u32) -> bool {
+    const CAP_FSETID: u32 = 4;
+    if mode & (SETUID | SETGID) == 0 {
+        return true;
+    }
+    let effective = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", caller.pid)).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("CapEff:"))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    caller.uid == 0 && effective().is_none_or(|bits| bits & (1 << CAP_FSETID) != 0)
 }
 
 /// After a change of owner or group, or a write that the kernel says nobody with CAP_FSETID made.

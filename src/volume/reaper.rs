@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::core::{Core, Space};
-use super::{Result, Volume};
+use super::{Error, Result, Volume};
 use crate::meta::WriteTx;
 use crate::types::Ino;
 
@@ -13,13 +13,14 @@ pub(super) const WHOLE_FILE: Range<u64> = 0..crate::types::MAX_FILE_BYTES;
 
 impl Core {
     /// Frees these orphans; on an error returns those that are left.
-    pub(super) fn free(
-        &self,
-        mut inos: Vec<Ino>,
-    ) -> std::result::Result<(), (Vec<Ino>, super::Error)> {
+    pub(super) fn free(&self, mut inos: Vec<Ino>) -> std::result::Result<(), (Vec<Ino>, Error)> {
         while !inos.is_empty() {
             match self.change(Space::Frees, |tx| free_some(tx, &inos)) {
                 Ok(done) => drop(inos.drain(..done)),
+                Err(Error::Corrupt(what)) => {
+                    // It must not keep the others from being freed.
+                    log::error!("cannot free {}: {what}", inos.remove(0));
+                }
                 Err(error) => return Err((inos, error)),
             }
         }

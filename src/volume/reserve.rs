@@ -14,9 +14,9 @@ use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use super::{Error, Result};
 
 const FILE: &str = "reserve";
-/// Bytes kept aside: more than the metadata grows while everything in a volume is removed, for the log
-/// is begun anew at 16 MiB and pages of removed rows are used again.
-const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes kept aside: more than the log grows by between two checkpoints, which is 16 MiB and one
+/// transaction. The database's own growth is set aside before each commit.
+const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The reserve of one open volume.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Reserve {
             .open(&path);
         let file =
             file.map_err(|e| Error::storage(format!("cannot open {}", path.display()), e))?;
-        let given_up = fill(&file).is_err();
+        let given_up = take(&file).is_err();
         Ok(Self {
             file,
             path,
@@ -50,22 +50,22 @@ impl Reserve {
     /// Whether the space is kept aside; tries to get it back when it was given up.
     pub(super) fn is_whole(&self) -> bool {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
-        if *given_up && has_room(&self.file) && fill(&self.file).is_ok() {
+        if *given_up && has_room(&self.file) && take(&self.file).is_ok() {
             log::info!("there is space again: {} is whole", self.path.display());
             *given_up = false;
         }
         !*given_up
     }
 
-    /// Gives the space up, for removals to use; whether there was any to give.
-    pub(super) fn release(&self) -> bool {
+    /// Gives the space up, for removals to use.
+    pub(super) fn release(&self) {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         if *given_up {
-            return false;
+            return;
         }
         log::warn!("the disk is full: {} was given up", self.path.display());
         *given_up = true;
-        self.file.set_len(0).is_ok()
+        give_back(&self.file);
     }
 }
 
@@ -74,10 +74,21 @@ fn has_room(file: &File) -> bool {
     fstatvfs(file).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) >= 2 * RESERVE_BYTES)
 }
 
-fn fill(file: &File) -> io::Result<()> {
+/// Sets the space aside, all of it or none.
+fn take(file: &File) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), 0, RESERVE_BYTES) {
+        Ok(()) => Ok(()),
         // Where space cannot be kept aside (some network filesystems) the volume does without.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
-        result => Ok(result?),
+        Err(error) => {
+            give_back(file);
+            Err(error.into())
+        }
+    }
+}
+
+fn give_back(file: &File) {
+    if let Err(error) = file.set_len(0) {
+        log::warn!("cannot give the reserve back: {error}");
     }
 }

@@ -46,12 +46,13 @@ impl StateFile {
         })
     }
 
-    /// What was stored last; `None` in a volume that was never opened.
+    /// What was stored last; `None` in a volume that was never opened, or when it cannot be understood: it
+    /// only saves work.
     pub(super) fn load(&self) -> Result<Option<State>> {
         match fs::read(&self.path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|e| {
-                Error::Corrupt(format!("{} cannot be understood: {e}", self.path.display()))
-            }),
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+                .inspect_err(|e| log::warn!("{} is ignored: {e}", self.path.display()))
+                .ok()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(Error::storage(
                 format!("cannot read {}", self.path.display()),

@@ -44,7 +44,7 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn usage(&self) -> Result<Usage> {
-        let (inodes, logical_bytes) = self.core.database.read_long()?.count_inodes()?;
+        let (inodes, logical_bytes) = self.core.database.read_beside()?.count_inodes()?;
         let physical_bytes = bytes_below(&self.dir)
             .map_err(|e| Error::storage(format!("cannot measure {}", self.dir.display()), e))?;
         Ok(Usage {

@@ -62,29 +62,40 @@ impl Core {
 
     fn sync_alone(&self) -> Result<()> {
         self.sync_chunks()?;
-        Ok(self.database.sync_wal()?)
+        self.database.sync_wal()?;
+        // An error that someone else met meanwhile may have been of what this call is to vouch for.
+        self.check_not_stopped()
     }
 
     /// Makes the chunks durable whose append had returned.
     pub(super) fn sync_chunks(&self) -> Result<SyncMark> {
-        if self.database.is_stopped() {
-            return Err(Error::ReadOnly);
-        }
-        self.store.sync().map_err(|e| {
-            let error = Error::from(e);
-            log::error!("stopped writing: {error:?}");
-            self.database.stop();
-            error
+        self.store.sync(|outcome| {
+            self.check_not_stopped()?;
+            outcome.map_err(|e| {
+                let error = Error::from(e);
+                log::error!("stopped writing: {error:?}");
+                self.database.stop();
+                error
+            })
         })
+    }
+
+    fn check_not_stopped(&self) -> Result<()> {
+        if self.database.is_stopped() {
+            Err(Error::ReadOnly)
+        } else {
+            Ok(())
+        }
     }
 
     /// Shortens the log; what is durable then is noted for recovery.
     pub(super) fn checkpoint(&self) -> Result<()> {
-        let checkpointed = self.database.checkpoint(|| self.sync_chunks());
-        if matches!(checkpointed, Err(Error::NoSpace)) {
-            self.reserve.release();
+        let mark = self.database.checkpoint(|| self.sync_chunks())?;
+        match self.state.store_open(mark) {
+            // An older mark only makes recovery look at more.
+            Err(Error::NoSpace) => Ok(()),
+            result => result,
         }
-        self.state.store_open(checkpointed?)
     }
 }
 

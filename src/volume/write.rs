@@ -61,9 +61,10 @@ impl Volume {
             .checked_add(data.len() as u64)
             .filter(|&end| end <= MAX_FILE_BYTES);
         let end = end.ok_or(Error::FileTooLarge)?;
-        if !self.core.reserve.is_whole() {
-            return Err(Error::NoSpace);
+        if data.is_empty() {
+            return Ok(());
         }
+        self.core.check_space()?;
         let ready = self.core.prepare(offset, data)?;
         self.core.change(Space::Needs, |tx| {
             let mut inode = file(tx, ino)?;

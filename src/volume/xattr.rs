@@ -11,7 +11,7 @@ use crate::types::{ALL_BITS, Caller, FileKind, Ino, SETGID, Timestamp};
 const NAME_BYTES_MAX: usize = 255;
 /// The longest value, in bytes (`XATTR_SIZE_MAX`).
 const VALUE_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of all names and values of one inode: the names then fit into one listxattr(2).
+/// Bytes of all names, each with its NUL, and values of one inode: the names then fit into one listxattr(2).
 const TOTAL_BYTES_MAX: u64 = 64 * 1024;
 
 /// Whether an attribute must be there already.
@@ -31,7 +31,7 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unsupported`] for an unknown namespace, [`Error::Exists`],
     /// [`Error::NoAttribute`], [`Error::OutOfRange`] for a name too long, [`Error::AttributeTooLarge`],
-    /// [`Error::NoSpace`] when the inode has too many, I/O errors.
+    /// [`Error::AttributesFull`] when the inode has too many, I/O errors.
     pub fn set_xattr(
         &self,
         caller: &Caller,
@@ -47,8 +47,9 @@ impl Volume {
         self.core.change(Space::Needs, |tx| {
             let mut inode = inode(tx, ino)?;
             check_presence(tx, ino, name, mode)?;
-            if tx.xattr_bytes(ino, name)? + (name.len() + value.len()) as u64 > TOTAL_BYTES_MAX {
-                return Err(Error::NoSpace);
+            if tx.xattr_bytes(ino, name)? + (name.len() + 1 + value.len()) as u64 > TOTAL_BYTES_MAX
+            {
+                return Err(Error::AttributesFull);
             }
             match name {
                 ACCESS | DEFAULT => set_acl(tx, caller, &mut inode, name, value)?,

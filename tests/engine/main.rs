@@ -211,7 +211,7 @@ fn the_attributes_of_an_inode_have_a_limit_in_all() {
     for i in 0..15 {
         set(i, 4096).unwrap();
     }
-    assert!(matches!(set(15, 8192), Err(Error::NoSpace)));
+    assert!(matches!(set(15, 8192), Err(Error::AttributesFull)));
     set(0, 10).unwrap();
     set(15, 4096).unwrap();
     volume.close().unwrap();

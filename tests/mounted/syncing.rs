@@ -194,3 +194,18 @@ fn readers_go_on_while_their_file_is_removed() {
         assert!(found == bytes, "other bytes in round {round}");
     }
 }
+
+#[test]
+fn a_server_that_takes_over_makes_durable_what_the_dead_one_left() {
+    let Some(mount) = Mount::new() else {
+        return;
+    };
+    fs::write(mount.path().join("closed"), [7; 300_000]).unwrap();
+    mount.kill_server();
+    let trace = mount.sandbox().join("takeover.trace");
+    mount.mount_traced(&trace);
+    let text = fs::read_to_string(&trace).unwrap();
+    let synced = |line: &str| line.contains("sync(") && line.contains("00000001.seg");
+    assert!(text.lines().any(synced), "{text}");
+    assert_eq!(fs::read(mount.path().join("closed")).unwrap(), [7; 300_000]);
+}

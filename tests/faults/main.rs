@@ -1,4 +1,6 @@
-//! Reproductions of what the review found. Each test states what should hold, and fails today.
+//! What must hold when things go wrong below: full disks, many threads at once, odd input, damaged hints.
+//!
+//! The small disks are mounted, which needs root.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -21,18 +23,30 @@ fn sh(script: &str, args: &[&Path]) {
     assert!(status.unwrap().success(), "{script}");
 }
 
-/// A small filesystem of its own (root only).
+/// `None` where disks cannot be mounted, which CI must not be.
+fn may_mount() -> Option<()> {
+    if rustix::process::geteuid().is_root() {
+        return Some(());
+    }
+    assert!(std::env::var_os("CI").is_none(), "CI must run as root");
+    eprintln!("skipped: mounting a small disk needs root");
+    None
+}
+
+/// A small filesystem of its own.
 struct Disk(tempfile::TempDir);
 impl Disk {
-    fn tmpfs(mib: u32) -> Self {
+    fn tmpfs(mib: u32) -> Option<Self> {
+        may_mount()?;
         let dir = tempfile::tempdir().unwrap();
         sh(
             &format!("mount -t tmpfs -o size={mib}M tmpfs \"$1\""),
             &[dir.path()],
         );
-        Self(dir)
+        Some(Self(dir))
     }
-    fn ext4(mib: u32) -> Self {
+    fn ext4(mib: u32) -> Option<Self> {
+        may_mount()?;
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().with_extension("img");
         sh(
@@ -41,7 +55,7 @@ impl Disk {
             ),
             &[&image, dir.path()],
         );
-        Self(dir)
+        Some(Self(dir))
     }
     fn ballast(&self) -> PathBuf {
         self.0.path().join("ballast")
@@ -116,7 +130,7 @@ fn an_xattr_over_the_limit_does_not_give_up_the_reserve() {
     let set =
         |key: &[u8]| volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any);
     set(b"user.a").unwrap();
-    assert!(matches!(set(b"user.b"), Err(Error::NoSpace)));
+    assert!(matches!(set(b"user.b"), Err(Error::AttributesFull)));
     assert_ne!(
         fs::metadata(dir.join("reserve")).unwrap().len(),
         0,
@@ -125,8 +139,8 @@ fn an_xattr_over_the_limit_does_not_give_up_the_reserve() {
 }
 
 #[test]
-fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_with_30_mib_free() {
-    let disk = Disk::tmpfs(100);
+fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_that_is_nearly_full() {
+    let Some(disk) = Disk::tmpfs(100) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
@@ -135,7 +149,7 @@ fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_with_30_mib_free(
     let set =
         |key: &[u8]| volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any);
     set(b"user.a").unwrap();
-    assert!(matches!(set(b"user.b"), Err(Error::NoSpace)));
+    assert!(matches!(set(b"user.b"), Err(Error::AttributesFull)));
     eprintln!("free now: {} KiB", disk.free_kib());
     write(&volume, ino, 0, b"y").unwrap();
 }
@@ -164,7 +178,7 @@ fn all_names_of_an_inode_fit_into_one_listxattr() {
 
 #[test]
 fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
-    let disk = Disk::tmpfs(64);
+    let Some(disk) = Disk::tmpfs(64) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
@@ -178,7 +192,7 @@ fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
 
 #[test]
 fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
-    for disk in [Disk::tmpfs(64), Disk::ext4(64)] {
+    for disk in [Disk::tmpfs(64), Disk::ext4(64)].into_iter().flatten() {
         let dir = create(disk.0.path());
         let volume = Volume::open(&dir).unwrap();
         let ino = make(&volume, "f").unwrap().ino;
@@ -197,7 +211,7 @@ fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
 
 #[test]
 fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
-    let disk = Disk::ext4(100);
+    let Some(disk) = Disk::ext4(100) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     make(&volume, "f").unwrap();
@@ -241,7 +255,7 @@ fn an_attribute_that_was_set_is_the_one_that_is_read() {
 
 #[test]
 fn removals_on_a_full_disk_work_from_many_threads() {
-    let disk = Disk::tmpfs(96);
+    let Some(disk) = Disk::tmpfs(96) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     for i in 0..6000 {
@@ -283,7 +297,7 @@ fn a_state_file_that_cannot_be_understood_does_not_lock_the_volume_up() {
     let home = tempfile::tempdir().unwrap();
     let dir = create(home.path());
     Volume::open(&dir).unwrap().close().unwrap();
-    fs::write(dir.join("state"), b"").unwrap();
+    fs::File::create(dir.join("state")).unwrap();
     assert!(Volume::open(&dir).is_ok());
 }
 
@@ -296,104 +310,13 @@ fn timed<T>(what: &str, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn staged() -> Option<(Volume, Ino)> {
-    let dir = PathBuf::from(std::env::var_os("REVIEW_DIR")?);
-    let volume = Volume::open(&dir).unwrap();
-    let ino = make(&volume, "f").unwrap().ino;
-    Some((volume, ino))
-}
-
 fn pause(ms: u64) {
     std::thread::sleep(std::time::Duration::from_millis(ms));
 }
 
-/// Faults: fsync of `segments` takes 2 s.
-#[test]
-fn race_entry() {
-    let Some((volume, ino)) = staged() else {
-        return;
-    };
-    write(&volume, ino, 0, &[7; 9000]).unwrap();
-    std::thread::scope(|scope| {
-        let checkpoint = scope.spawn(|| timed("checkpoint", || volume.checkpoint()));
-        pause(500);
-        let start = std::time::Instant::now();
-        timed("fsync", || volume.sync()).unwrap();
-        let early = start.elapsed().as_millis() < 1000;
-        checkpoint.join().unwrap().unwrap();
-        assert!(
-            !early,
-            "fsync returned while the segment's directory entry was not durable yet"
-        );
-    });
-}
-
-/// Faults: the third fdatasync of the segment by one thread fails, and that gets to run 2 s later.
-#[test]
-fn race_error() {
-    let Some((volume, ino)) = staged() else {
-        return;
-    };
-    std::thread::scope(|scope| {
-        let checkpoint = scope.spawn(|| {
-            for _ in 0..2 {
-                write(&volume, ino, 0, &[7; 9000]).unwrap();
-                volume.checkpoint().unwrap();
-            }
-            write(&volume, ino, 0, &[8; 9000]).unwrap();
-            timed("checkpoint", || volume.checkpoint())
-        });
-        pause(1000);
-        let synced = timed("fsync", || volume.sync());
-        let checkpointed = checkpoint.join().unwrap();
-        eprintln!("fsync: {synced:?}; checkpoint: {checkpointed:?}");
-        assert!(
-            synced.is_err(),
-            "fsync returned 0 though the disk reported the loss of its bytes"
-        );
-    });
-}
-
-/// Faults: the 200th write to the log by one thread fails after 2 s.
-#[test]
-fn race_stop() {
-    let Some((volume, _)) = staged() else { return };
-    fs::write(std::env::var_os("REVIEW_GO").unwrap(), b"").unwrap();
-    pause(2000);
-    std::thread::scope(|scope| {
-        let first = scope.spawn(|| {
-            timed("first", || {
-                (0..)
-                    .map(|i| make(&volume, &format!("a{i}")))
-                    .find_map(Result::err)
-            })
-        });
-        pause(500);
-        let second = timed("second", || make(&volume, "b"));
-        let first = first.join().unwrap();
-        eprintln!(
-            "first: {:?}, second: {:?}, third: {:?}",
-            first,
-            second.as_ref().err(),
-            make(&volume, "c").err()
-        );
-        assert!(
-            second.is_err(),
-            "a commit was acknowledged after writing was stopped"
-        );
-    });
-}
-
-#[test]
-fn make_volume() {
-    if let Some(dir) = std::env::var_os("REVIEW_MAKE") {
-        create(Path::new(&dir));
-    }
-}
-
 #[test]
 fn everything_can_be_removed_on_a_full_disk() {
-    let disk = Disk::ext4(160);
+    let Some(disk) = Disk::ext4(160) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open(&dir).unwrap();
     for i in 0..40_000 {
@@ -486,8 +409,11 @@ fn counting_does_not_stop_writers() {
     let volume = Volume::open(&dir).unwrap();
     make(&volume, "warm").unwrap();
     let slowest = std::thread::scope(|scope| {
-        let counting =
-            scope.spawn(|| (0..5).for_each(|_| drop(timed("usage", || volume.usage()).unwrap())));
+        let counting = scope.spawn(|| {
+            for _ in 0..5 {
+                timed("usage", || volume.usage()).unwrap();
+            }
+        });
         let mut slowest = std::time::Duration::ZERO;
         for i in 0.. {
             if counting.is_finished() {
@@ -558,24 +484,4 @@ fn long_punches_and_cuts_agree_with_bytes_in_memory() {
     volume.unlink(Ino::ROOT, name("f")).unwrap();
     volume.reap().unwrap();
     assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
-}
-
-/// Damage or an I/O error in the closure of a transaction does not stop writing; only BEGIN and COMMIT are noted.
-#[test]
-fn segment_numbers_are_not_used_again() {
-    use cask::chunks::{ChunkStore, NewChunk};
-    use cask::types::SegmentId;
-    let dir = tempfile::tempdir().unwrap();
-    let first = {
-        let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
-        let at = store.append(&[&NewChunk::of(b"a")]).unwrap()[0].segment;
-        store.remove(at).unwrap();
-        at
-    };
-    // As Volume::open does.
-    let store = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
-    assert_ne!(
-        store.append(&[&NewChunk::of(b"b")]).unwrap()[0].segment,
-        first
-    );
 }
