@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 
 use crate::harness::{Guard, Mount};
 
@@ -201,11 +201,45 @@ fn a_server_that_takes_over_makes_durable_what_the_dead_one_left() {
         return;
     };
     fs::write(mount.path().join("closed"), [7; 300_000]).unwrap();
-    mount.kill_server();
-    let trace = mount.sandbox().join("takeover.trace");
-    mount.mount_traced(&trace);
+    kill_process(mount.server_pid(), Signal::KILL).unwrap();
+    while fs::metadata(mount.path()).is_ok() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // In the foreground the traced program is the server.
+    let trace = mount.sandbox().dir().join("takeover");
+    let (name, mountpoint) = (volume_name(&mount), mount.path());
+    let cask = mount.command(&["mount", "--foreground", &name]);
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-f", "-y", "-e", "trace=fsync,fdatasync", "-o"])
+        .arg(&trace)
+        .arg(cask.get_program());
+    let root = cask
+        .get_envs()
+        .filter_map(|(key, value)| Some((key, value?)));
+    strace.envs(root).args(cask.get_args()).arg(&mountpoint);
+    let mut server = Guard::spawn(&mut strace);
+    let start = Instant::now();
+    while fs::read(mountpoint.join("closed")).ok() != Some(vec![7; 300_000]) {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "it is not mounted again"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let text = fs::read_to_string(&trace).unwrap();
     let synced = |line: &str| line.contains("sync(") && line.contains("00000001.seg");
     assert!(text.lines().any(synced), "{text}");
-    assert_eq!(fs::read(mount.path().join("closed")).unwrap(), [7; 300_000]);
+    mount.umount();
+    server.wait(Duration::from_secs(20)).unwrap();
+}
+
+fn volume_name(mount: &Mount) -> String {
+    mount
+        .volume_dir()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
