@@ -5,6 +5,7 @@
 
 mod clone;
 mod completions;
+mod cp;
 mod create;
 mod diff;
 mod error;
@@ -26,6 +27,7 @@ mod rollback;
 mod serve;
 mod set;
 mod snapshot;
+mod source;
 mod state_ref;
 mod sync;
 mod umount;
@@ -79,6 +81,7 @@ enum Command {
     Diff(diff::Arguments),
     Clone(clone::Arguments),
     Rollback(rollback::Arguments),
+    Cp(cp::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
@@ -126,6 +129,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Snapshot(arguments) => snapshot::run(&arguments, &root),
         Command::Diff(arguments) => diff::run(&arguments, &root),
         Command::Clone(arguments) => clone::run(&arguments, &root),
+        Command::Cp(arguments) => cp::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
         Command::Completions(_) | Command::Serve(_) => Ok(()),
     }

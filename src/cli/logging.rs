@@ -24,6 +24,7 @@ pub(super) fn start(command: &Command) {
         | Command::Diff(_)
         | Command::Clone(_)
         | Command::Rollback(_)
+        | Command::Cp(_)
         | Command::Completions(_) => false,
     };
     if is_server {

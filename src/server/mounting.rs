@@ -25,6 +25,36 @@ pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
     })
 }
 
+/// A mount, for this process alone, of what the server of the volume in `dir` shows: it is in no namespace, and
+/// goes with the descriptor. `None` when the volume has no server.
+///
+/// # Errors
+/// See [`Error`].
+pub fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
+    patiently(dir, || {
+        let Some(mut client) = connect(dir)? else {
+            return Ok(None);
+        };
+        if !is_privileged() {
+            return Err(Error::SecondMount);
+        }
+        let tree = spec.shows.tree();
+        let staged = match client.descriptor(tree).map_err(Error::from) {
+            Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
+                let fuse = open_fuse().map_err(Error::NoFuse)?;
+                let staged = stage_mount(fuse.as_fd(), spec)?;
+                let device = staged.device();
+                let device = device.map_err(|e| Error::io("cannot look at a mount", e))?;
+                client.attach(tree, device, fuse.as_fd())?;
+                staged
+            }
+            fuse => stage_mount(fuse?.as_fd(), spec)?,
+        };
+        let cannot = |e| Error::io("cannot mount", e);
+        narrow(staged, spec, cannot).map(|staged| Some(staged.into()))
+    })
+}
+
 /// Mounts the volume in `dir` at `target` with this process as its server, ready to run.
 ///
 /// # Errors
@@ -82,16 +112,21 @@ fn mount_again(mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
 
 /// Makes what `staged` has to show appear at `place`.
 fn put(staged: Staged, spec: &Spec, place: &Place) -> Result<()> {
-    let staged = match &spec.shows {
-        Shows::Head => staged,
-        Shows::Snapshot(name) => staged.below(name.as_str()).map_err(|e| {
-            if e.kind() == std::io::ErrorKind::NotFound {
-                return Error::NoSnapshot(name.clone());
-            }
-            cannot_mount(place, e)
-        })?,
-    };
+    let staged = narrow(staged, spec, |e| cannot_mount(place, e))?;
     staged.place(place).map_err(|e| cannot_mount(place, e))
+}
+
+/// The part of what `staged` shows that is wanted.
+fn narrow(staged: Staged, spec: &Spec, cannot: impl Fn(std::io::Error) -> Error) -> Result<Staged> {
+    let Shows::Snapshot(name) = &spec.shows else {
+        return Ok(staged);
+    };
+    staged.below(name.as_str()).map_err(|e| {
+        if e.kind() == std::io::ErrorKind::NotFound {
+            return Error::NoSnapshot(name.clone());
+        }
+        cannot(e)
+    })
 }
 
 /// The place at `target`, if no volume is mounted at it. `own` is what the volume's server says.

@@ -10,6 +10,7 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod bad_input;
+mod copying_out;
 mod helper;
 mod killed;
 mod lifecycle;

@@ -9,7 +9,7 @@ use cask::volume::Volume;
 use crate::support::{Bench, can_mount, start};
 
 /// Does the same with a mounted volume and with one that is closed; `$edit` changes what is in the volume.
-fn both_ways(body: impl Fn(&Bench, &dyn Fn(&dyn Fn(&Path)))) {
+pub(crate) fn both_ways(body: impl Fn(&Bench, &dyn Fn(&dyn Fn(&Path)))) {
     if !can_mount() {
         return;
     }

@@ -67,6 +67,12 @@ pub(in crate::server) fn stage(fuse: BorrowedFd<'_>, spec: &Spec) -> io::Result<
     Ok(Staged(mount))
 }
 
+impl From<Staged> for OwnedFd {
+    fn from(staged: Staged) -> Self {
+        staged.0
+    }
+}
+
 impl Staged {
     /// The superblock's device number, learnt without a request to the server.
     pub(in crate::server) fn device(&self) -> io::Result<Device> {
