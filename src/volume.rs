@@ -41,7 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
-pub use config::{Config, RootOwner};
+pub use config::{Config, Life, RootOwner, Seal};
 pub use diff::{Change, ChangeKind};
 pub use error::Error;
 pub use fallocate::FallocateMode;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::control::{Bytes, Op};
 use crate::server::{self, perform};
-use crate::volume::store;
+use crate::volume::{Life, store};
 
 use super::locate::{Located, Root, VolumeRef};
 use super::state_ref::{StateRef, explain};
@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// The new volume: a name, or a directory
     #[arg(value_name = "NEW", value_parser = VolumeRef::parser())]
     new: VolumeRef,
+    /// Remove the new volume when its last mount is gone
+    #[arg(long)]
+    ephemeral: bool,
 }
 
 /// Why a clone could not be made: the new volume is to blame, or the old one.
@@ -48,7 +51,13 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
             CliError::new(Kind::Failed, format!("cannot reach {}", arguments.new)).because(e)
         })?,
     };
-    let copy = |fresh: &Path| copy(&located, &arguments.from, fresh);
+    let copy = |fresh: &Path| {
+        copy(&located, &arguments.from, fresh)?;
+        if arguments.ephemeral {
+            store::edit(fresh, |config| config.life = Life::Ephemeral)?;
+        }
+        Ok(())
+    };
     let built = match &arguments.new {
         VolumeRef::Name(name) => root.store().build(name, copy),
         VolumeRef::Dir(_) => store::build_at(&wanted.dir, copy),

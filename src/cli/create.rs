@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::types::ChunkBytes;
-use crate::volume::{Config, RootOwner, store};
+use crate::volume::{Config, Life, RootOwner, store};
 
 use super::locate::{Located, Root, VolumeRef};
 use super::{Result, output};
@@ -29,11 +29,17 @@ pub(super) struct Arguments {
     /// Where files are cut into chunks: a power of two from 4K to 1M
     #[arg(long, value_name = "SIZE", default_value = "128K", value_parser = parse_chunk_size)]
     chunk_size: ChunkBytes,
+    /// Remove the volume when its last mount is gone
+    #[arg(long)]
+    ephemeral: bool,
 }
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let labels: BTreeMap<_, _> = arguments.labels.iter().cloned().collect();
-    let config = Config::new(arguments.chunk_size, labels);
+    let mut config = Config::new(arguments.chunk_size, labels);
+    if arguments.ephemeral {
+        config.life = Life::Ephemeral;
+    }
     let owner = RootOwner {
         uid: arguments
             .uid

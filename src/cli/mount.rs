@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::server::mounts::{self, Attributes, Place, PlaceError, Shows, Spec};
 use crate::server::{self, Server};
 use crate::types::SnapshotName;
+use crate::volume::Seal;
 
 use super::create::create_plain;
 use super::locate::{Located, Root, VolumeRef};
@@ -121,7 +122,7 @@ fn serve(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
 }
 
 fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
-    let (located, _) =
+    let (located, config) =
         root.open(wish.volume)
             .map_err(|error| match (error.kind(), wish.volume) {
                 (Kind::NotFound, VolumeRef::Name(name)) if wish.snapshot.is_none() => error.hint(
@@ -140,10 +141,14 @@ fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
             Shows::Snapshot(name.clone())
         }
     };
+    let mut attributes = wish.options.apply(Attributes::default());
+    if config.seal == Seal::Sealed {
+        attributes = attributes.read_only();
+    }
     let spec = Spec {
         shows,
         source: wish.options.source.clone().unwrap_or(source),
-        attributes: wish.options.apply(Attributes::default()),
+        attributes,
     };
     // What is below a mount that is there already was hidden before.
     let hidden = match Place::open(wish.mountpoint) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::control::{Phase, Usage};
 use crate::server::{self, Standing, mounts::Mount};
-use crate::volume::{Config, store};
+use crate::volume::{Config, Life, Seal, store};
 
 use super::locate::Located;
 
@@ -57,6 +57,8 @@ pub(super) struct Inspection {
     pub(super) uuid: String,
     pub(super) format: u32,
     pub(super) chunk_bytes: u32,
+    pub(super) ephemeral: bool,
+    pub(super) sealed: bool,
     pub(super) server: Option<ServerView>,
     pub(super) mounts: Vec<MountView>,
     pub(super) usage: Option<UsageView>,
@@ -147,6 +149,8 @@ impl Inspection {
             uuid: config.uuid.to_string(),
             format: config.format,
             chunk_bytes: config.chunk_bytes,
+            ephemeral: config.life == Life::Ephemeral,
+            sealed: config.seal == Seal::Sealed,
             view: View::assemble(located, standing, config),
             server: match standing {
                 Standing::Served(status, _) => Some(ServerView {

@@ -13,6 +13,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
@@ -28,8 +29,8 @@ use super::{Error, Result, requests};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status, Tree};
 use crate::fuse::Connection;
 use crate::types::VolumeId;
-use crate::volume::Volume;
-use crate::volume::store::DirLock;
+use crate::volume::store::{self, DirLock};
+use crate::volume::{self, Life, Volume};
 
 /// A volume's server, before it serves.
 pub struct Server {
@@ -74,9 +75,11 @@ impl State {
 pub(super) struct Shared {
     dir: PathBuf,
     uuid: VolumeId,
+    life: Life,
     /// Read-locked during requests, so that closing waits for those under way.
     volume: RwLock<Option<Arc<Volume>>>,
     state: Mutex<State>,
+    was_mounted: AtomicBool,
     events: Sender<Event>,
     pub(super) farewell: Farewell,
 }
@@ -97,12 +100,14 @@ impl Server {
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             uuid: volume.config().uuid,
+            life: volume.config().life,
             volume: RwLock::new(Some(Arc::new(volume))),
             state: Mutex::new(State {
                 phase: Phase::Starting,
                 head: None,
                 snapshots: None,
             }),
+            was_mounted: AtomicBool::new(false),
             events: sender,
             farewell: Farewell::default(),
         });
@@ -145,7 +150,7 @@ impl Server {
                 shared.ended(tree);
             });
         }
-        let closed = self.shared.close();
+        let closed = self.shared.close().and_then(|()| self.shared.end_life());
         let failure = closed.as_ref().err().map(|error| Fault {
             kind: FaultKind::Failed,
             message: with_causes(error),
@@ -198,6 +203,9 @@ impl Shared {
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
         *state.shown(tree) = Some(Shown { fuse: kept, device });
         state.phase = Phase::Serving;
+        if tree == Tree::Head {
+            self.was_mounted.store(true, Ordering::Relaxed);
+        }
         // The receiver lives as long as `Server::run`, which nothing but this ends.
         self.events
             .send(Event::Attached(tree, connection))
@@ -280,6 +288,18 @@ impl Shared {
         };
         self.clear_away();
         closed
+    }
+
+    /// Removes a volume that was not to outlive its mounts. One that another process has opened meanwhile stays.
+    fn end_life(&self) -> Result<()> {
+        if self.life == Life::Lasting || !self.was_mounted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        log::info!("{} was ephemeral: removing it", self.dir.display());
+        match store::remove_at(&self.dir) {
+            Err(volume::Error::InUse { .. }) => Ok(()),
+            removed => removed.map_err(Error::Volume),
+        }
     }
 
     /// Removes what only a running server needs. The lock, taken again, keeps a next server's files

@@ -31,6 +31,34 @@ pub struct Config {
     /// The user's labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Whether the volume goes when it is unmounted.
+    #[serde(default)]
+    pub life: Life,
+    /// Whether it may be changed.
+    #[serde(default)]
+    pub seal: Seal,
+}
+
+/// How long a volume lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Life {
+    /// Until it is removed.
+    #[default]
+    Lasting,
+    /// Until its last mount is gone.
+    Ephemeral,
+}
+
+/// Whether a volume may be changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seal {
+    /// It may.
+    #[default]
+    Open,
+    /// Never.
+    Sealed,
 }
 
 /// Owner and mode of a new volume's root directory.
@@ -54,6 +82,8 @@ impl Config {
             created: jiff::Timestamp::now().to_string(),
             chunk_bytes: chunk_bytes.get(),
             labels,
+            life: Life::Lasting,
+            seal: Seal::Open,
         }
     }
 

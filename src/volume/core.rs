@@ -3,7 +3,7 @@
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::sync::SyncGroup;
-use super::{Error, Result};
+use super::{Error, Result, Seal};
 use crate::chunks::ChunkStore;
 use crate::meta::{Database, Inode, LogLength, Session, WriteTx};
 use crate::types::{ChunkBytes, Ino};
@@ -17,6 +17,7 @@ pub(super) struct Core {
     pub(super) residents: Residents,
     pub(super) reserve: Reserve,
     pub(super) state: super::state::StateFile,
+    pub(super) seal: Seal,
 }
 
 /// Whether a change needs new space, or gives some back.
@@ -36,6 +37,9 @@ impl Core {
         space: Space,
         change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
+        if self.seal == Seal::Sealed {
+            return Err(Error::ReadOnly);
+        }
         if space == Space::Needs {
             self.check_space()?;
         }

@@ -180,6 +180,7 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         residents: Residents::default(),
         reserve,
         state,
+        seal: config.seal,
     })
 }
 

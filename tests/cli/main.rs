@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod copying_out;
+mod ephemeral;
 mod helper;
 mod killed;
 mod lifecycle;

@@ -87,6 +87,12 @@ impl Attributes {
         })
     }
 
+    /// The same, and nothing may be written.
+    #[must_use]
+    pub fn read_only(self) -> Self {
+        Self(self.0.union(Flag::MOUNT_ATTR_RDONLY))
+    }
+
     /// Whether nothing may be written.
     #[must_use]
     pub fn is_read_only(self) -> bool {
