@@ -3,15 +3,18 @@
 //! The only code that prints or decides how the program exits. Reaches a mounted volume through its
 //! server and a closed one by opening it; knows neither SQL nor FUSE.
 
+mod archive;
 mod clone;
 mod completions;
 mod cp;
 mod create;
 mod diff;
 mod error;
+mod export;
 mod filter;
 mod format;
 mod helper;
+mod import;
 mod inspect;
 mod locate;
 mod logging;
@@ -19,6 +22,7 @@ mod ls;
 mod mount;
 mod options;
 mod output;
+mod progress;
 mod reference;
 mod remount;
 mod rename;
@@ -82,6 +86,8 @@ enum Command {
     Clone(clone::Arguments),
     Rollback(rollback::Arguments),
     Cp(cp::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
@@ -129,6 +135,8 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Snapshot(arguments) => snapshot::run(&arguments, &root),
         Command::Diff(arguments) => diff::run(&arguments, &root),
         Command::Clone(arguments) => clone::run(&arguments, &root),
+        Command::Export(arguments) => export::run(&arguments, &root),
+        Command::Import(arguments) => import::run(&arguments, &root),
         Command::Cp(arguments) => cp::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
         Command::Completions(_) | Command::Serve(_) => Ok(()),

@@ -31,6 +31,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jiff", &["cli", "types", "volume"]),
     ("signal_hook", &["server", "cli"]),
     ("uuid", &["types"]),
+    ("tar", &["cli"]),
+    ("indicatif", &["cli"]),
 ];
 
 const LINES_MAX: usize = 600;

@@ -25,6 +25,8 @@ pub(super) fn start(command: &Command) {
         | Command::Clone(_)
         | Command::Rollback(_)
         | Command::Cp(_)
+        | Command::Export(_)
+        | Command::Import(_)
         | Command::Completions(_) => false,
     };
     if is_server {

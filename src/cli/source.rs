@@ -6,6 +6,8 @@ mod opened;
 
 use std::path::{Path, PathBuf};
 
+pub(super) use mounted::Mounted;
+
 use crate::server::mounts::{Attributes, Shows, Spec};
 use crate::server::{self, mount_privately, with_closed};
 use crate::types::{Attr, FileKind, Name, NameBuf, NameError};
@@ -116,7 +118,7 @@ pub(super) fn with_source<T>(
         attributes: Attributes::default(),
     };
     match mount_privately(&located.dir, &spec).map_err(|e| unreachable(e, &located, state))? {
-        Some(top) => work(&located, &mounted::Mounted::new(top)),
+        Some(top) => work(&located, &Mounted::new(top)),
         None => {
             let worked = with_closed(&located.dir, |volume| {
                 let at = match &state.snapshot {

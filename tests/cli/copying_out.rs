@@ -9,15 +9,15 @@ use crate::snapshots::both_ways;
 use crate::support::{Bench, can_mount, run};
 
 /// Something of everything.
-fn fill(at: &Path) {
+pub(crate) fn fill(at: &Path) {
     let tree = at.join("tree");
     fs::create_dir(&tree).unwrap();
     fs::write(tree.join("file"), "text").unwrap();
     fs::hard_link(tree.join("file"), tree.join("again")).unwrap();
     symlink("no such", tree.join("link")).unwrap();
     let sparse = File::create(tree.join("sparse")).unwrap();
-    sparse.write_all_at(b"end", 50 << 20).unwrap();
-    sparse.set_len(60 << 20).unwrap();
+    sparse.write_all_at(b"end", 9 << 20).unwrap();
+    sparse.set_len(12 << 20).unwrap();
     let script = r#"cd "$1"
         mkfifo fifo; mknod device c 1 3; head -c 3000000 /dev/urandom > big
         chown 1234:5678 file; chmod 4751 big; chown -h 12:34 link
@@ -28,7 +28,7 @@ fn fill(at: &Path) {
 }
 
 /// All that is below a directory, as tar and getfattr tell it.
-fn description(at: &Path) -> String {
+pub(crate) fn description(at: &Path) -> String {
     let script = r#"cd "$1"
         find . | sort | while IFS= read -r path; do
             stat -c '%n %f %u %g %h %s %t %T %y' "$path"; readlink "$path" || true

@@ -12,7 +12,9 @@ fn an_ephemeral_volume_goes_with_its_last_mount() {
     let bench = Bench::with_mount();
     fs::write(bench.path("mnt/a"), "kept").unwrap();
     bench.run(&["create", "--ephemeral", "new"]).succeeds();
-    bench.run(&["clone", "--ephemeral", "db", "copy"]).succeeds();
+    bench
+        .run(&["clone", "--ephemeral", "db", "copy"])
+        .succeeds();
     for volume in ["new", "copy"] {
         // What only looks at it does not count.
         bench.run(&["sync", volume]).succeeds();
@@ -30,6 +32,9 @@ fn an_ephemeral_volume_goes_with_its_last_mount() {
     assert_eq!(bench.run(&["ls", "-q"]).succeeds().out, "db\n");
     let left = fs::read_dir(bench.path("root/volumes")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert!(left.iter().all(|name| name == "db" || name == ".lock"), "{left:?}");
+    assert!(
+        left.iter().all(|name| name == "db" || name == ".lock"),
+        "{left:?}"
+    );
     assert_eq!(fs::read_to_string(bench.path("mnt/a")).unwrap(), "kept");
 }

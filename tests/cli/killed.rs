@@ -131,6 +131,30 @@ fn a_command_that_dies_in_a_clone_made_a_whole_one_or_none() {
 }
 
 #[test]
+fn a_command_that_dies_in_an_import_made_a_whole_volume_or_none() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    fs::create_dir(bench.path("from")).unwrap();
+    for i in 0..FILES {
+        fs::write(bench.path(&format!("from/{i}")), "old").unwrap();
+    }
+    let import = |i| {
+        ["import", &format!("i{i}"), "from"]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    killed(&bench, import, |i| {
+        let name = format!("i{i}");
+        if bench.volume_dir(&name).exists() {
+            assert_sound(&bench, &name);
+            assert_eq!(said(&bench, &name), "old");
+        }
+    });
+}
+
+#[test]
 fn a_server_that_dies_in_a_snapshot_or_clone_leaves_a_sound_volume() {
     if !can_mount() {
         return;

@@ -9,6 +9,7 @@
 )]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+mod archives;
 mod bad_input;
 mod copying_out;
 mod ephemeral;

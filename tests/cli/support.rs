@@ -184,6 +184,19 @@ fn list(dir: &Path, found: &mut Vec<String>) {
     }
 }
 
+/// Runs a shell script that must succeed, with `$1`, `$2` ... as its arguments and the program as `$CASK`.
+#[track_caller]
+pub(crate) fn sh(bench: &Bench, script: &str, arguments: &[&Path]) -> Outcome {
+    let mut command = Command::new("bash");
+    command
+        .args(["-euo", "pipefail", "-c", script, "bash"])
+        .args(arguments);
+    command
+        .env("CASK", CASK)
+        .env("CASK_ROOT", bench.path("root"));
+    run(command.current_dir(bench.path(""))).succeeds()
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: &mut Command) -> Outcome {
     let command = command

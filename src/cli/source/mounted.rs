@@ -14,12 +14,12 @@ use crate::types::{Attr, FileKind, Ino, MODE_BITS, Name, NameBuf, Timestamp};
 const XATTR_BYTES_MAX: usize = 128 * 1024;
 
 /// The mount.
-pub(super) struct Mounted {
+pub(in crate::cli) struct Mounted {
     top: OwnedFd,
 }
 
 impl Mounted {
-    pub(super) const fn new(top: OwnedFd) -> Self {
+    pub(in crate::cli) const fn new(top: OwnedFd) -> Self {
         Self { top }
     }
 

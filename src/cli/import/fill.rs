@@ -1,0 +1,125 @@
+//! Making inodes in a new volume.
+
+use crate::cli::progress::Progress;
+use crate::cli::source::{Failure, Xattr};
+use crate::types::{Attr, Caller, FileKind, Ino, Name, NewNode, SetAttr, SetTime, Timestamp};
+use crate::volume::{SetIdBits, SetXattrMode, Volume, WriteOrigin};
+
+type Result<T> = std::result::Result<T, Failure>;
+
+/// What an inode has besides its content.
+#[derive(Debug, Clone)]
+pub(super) struct Dress {
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) atime: Timestamp,
+    pub(super) mtime: Timestamp,
+    pub(super) xattrs: Vec<Xattr>,
+}
+
+/// A volume that is being filled.
+pub(super) struct Filler<'v> {
+    pub(super) volume: &'v Volume,
+    /// Dressed at the end: what is made in them changes their times, and would inherit their default ACLs.
+    directories: Vec<(Ino, Dress)>,
+    progress: Progress,
+}
+
+impl<'v> Filler<'v> {
+    pub(super) fn new(volume: &'v Volume) -> Self {
+        Self {
+            volume,
+            directories: Vec::new(),
+            progress: Progress::start("importing"),
+        }
+    }
+
+    pub(super) fn node(
+        &self,
+        parent: Ino,
+        name: &Name,
+        kind: FileKind,
+        rdev: u32,
+        target: &[u8],
+    ) -> Result<Attr> {
+        let mode = if kind == FileKind::Directory {
+            0o755
+        } else {
+            0o600
+        };
+        let new = NewNode {
+            kind,
+            mode,
+            umask: 0,
+            rdev,
+            target,
+        };
+        Ok(self.volume.create(&Caller::root(), parent, name, &new)?)
+    }
+
+    /// Zeros become holes.
+    pub(super) fn data(&self, ino: Ino, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.progress.add(bytes.len());
+        let origin = WriteOrigin::Caller;
+        Ok(self
+            .volume
+            .write(ino, offset, bytes, origin, SetIdBits::Keep)?)
+    }
+
+    pub(super) fn size(&self, ino: Ino, size: u64) -> Result<()> {
+        let change = SetAttr {
+            size: Some(size),
+            ..SetAttr::default()
+        };
+        self.set(ino, &change)
+    }
+
+    /// Gives an inode all but its content; a directory at the end only.
+    pub(super) fn dress(&mut self, inode: &Attr, dress: Dress) -> Result<()> {
+        if inode.kind == FileKind::Directory {
+            self.directories.push((inode.ino, dress));
+            return Ok(());
+        }
+        self.put_on(inode.ino, inode.kind, &dress)
+    }
+
+    pub(super) fn finish(self) -> Result<()> {
+        for (ino, dress) in &self.directories {
+            self.put_on(*ino, FileKind::Directory, dress)?;
+        }
+        Ok(())
+    }
+
+    fn put_on(&self, ino: Ino, kind: FileKind, dress: &Dress) -> Result<()> {
+        let owner = SetAttr {
+            uid: Some(dress.uid),
+            gid: Some(dress.gid),
+            ..SetAttr::default()
+        };
+        self.set(ino, &owner)?;
+        // A change of the owner clears set-id bits, so the mode comes after it.
+        if kind != FileKind::Symlink {
+            let mode = SetAttr {
+                mode: Some(dress.mode),
+                ..SetAttr::default()
+            };
+            self.set(ino, &mode)?;
+        }
+        for (name, value) in &dress.xattrs {
+            let (caller, mode) = (Caller::root(), SetXattrMode::Any);
+            self.volume.set_xattr(&caller, ino, name, value, mode)?;
+        }
+        let times = SetAttr {
+            atime: Some(SetTime::At(dress.atime)),
+            mtime: Some(SetTime::At(dress.mtime)),
+            ..SetAttr::default()
+        };
+        self.set(ino, &times)
+    }
+
+    fn set(&self, ino: Ino, change: &SetAttr) -> Result<()> {
+        self.volume.setattr(&Caller::root(), ino, change)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! `cask export` and `cask import`.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use crate::copying_out::{description, fill};
+use crate::snapshots::both_ways;
+use crate::support::{Bench, can_mount, sh};
+
+/// What a volume holds, mounted for the look.
+fn described(bench: &Bench, volume: &str) -> String {
+    let at = bench.text(&format!("look-{volume}"));
+    bench.run(&["mount", "--create", volume, &at]).succeeds();
+    let text = description(at.as_ref());
+    let sparse = fs::metadata(format!("{at}/tree/sparse"));
+    assert!(
+        sparse.unwrap().blocks() * 512 < 1 << 20,
+        "holes were filled"
+    );
+    bench.run(&["umount", &at]).succeeds();
+    text
+}
+
+#[test]
+fn what_is_exported_and_imported_is_the_same() {
+    both_ways(|bench, edit| {
+        let expected = std::cell::RefCell::new(String::new());
+        edit(&|at| {
+            fill(at);
+            fs::create_dir_all(at.join("n".repeat(120)).join("\u{e4}".repeat(90))).unwrap();
+            let script = r#"cd "$1"; chmod 1777 .; chown 7:8 .; touch -d 2001-01-01 .
+                setfattr -n user.raw -v 0x0a000a3d0a tree/file"#;
+            sh(bench, script, &[at]);
+            *expected.borrow_mut() = description(at);
+        });
+        bench.run(&["snapshot", "db@s"]).succeeds();
+        bench.run(&["export", "db", "-o", "head.tar"]).succeeds();
+        edit(&|at| fs::remove_dir_all(at.join("tree")).unwrap());
+        bench.run(&["export", "db@s", "-o", "snap.tar"]).succeeds();
+        assert!(
+            bench.path("snap.tar").metadata().unwrap().len() < 10 << 20,
+            "holes were stored"
+        );
+        for archive in ["head.tar", "snap.tar"] {
+            assert_eq!(
+                bench.run(&["import", "new", archive]).succeeds().out,
+                "new\n"
+            );
+            assert_eq!(described(bench, "new"), *expected.borrow());
+            bench.run(&["rm", "new"]).succeeds();
+        }
+        // GNU tar reads what we write, and we read what it writes.
+        let script = r#"mkdir out; tar --xattrs --xattrs-include='*' --numeric-owner -xpf snap.tar -C out
+            tar --xattrs --xattrs-include='*' --numeric-owner --format=posix -S -cf gnu.tar -C out ."#;
+        sh(bench, script, &[]);
+        assert_eq!(description(&bench.path("out")), *expected.borrow());
+        sh(
+            bench,
+            r#""$CASK" import gnu - < gnu.tar; "$CASK" import dir out"#,
+            &[],
+        );
+        for volume in ["gnu", "dir"] {
+            assert_eq!(described(bench, volume), *expected.borrow(), "{volume}");
+            bench.run(&["rm", volume]).succeeds();
+        }
+        let piped = r#""$CASK" export db@s | "$CASK" import piped -"#;
+        sh(bench, piped, &[]);
+        assert_eq!(described(bench, "piped"), *expected.borrow());
+        sh(bench, "rm -r out *.tar", &[]);
+    });
+}
+
+#[test]
+fn what_cannot_be_imported_leaves_nothing() {
+    let bench = Bench::with_volume();
+    let script = r#"
+        head -c 5000 /dev/urandom > noise
+        mkdir d; head -c 300000 /dev/urandom > d/f; mkfifo d/p; tar -cf whole.tar d
+        head -c 200000 whole.tar > cut.tar
+        tar -P --transform 's,^d,../d,' -cf up.tar d
+        gzip -k whole.tar"#;
+    sh(&bench, script, &[]);
+    for archive in ["noise", "cut.tar", "up.tar", "whole.tar.gz"] {
+        let before = bench.inventory();
+        bench
+            .run(&["import", "new", archive])
+            .fails(1, &["cannot import", archive, "no volume was made"]);
+        assert_eq!(bench.inventory(), before);
+    }
+    bench
+        .run(&["import", "new", "nope"])
+        .fails(1, &["cannot read nope"]);
+    bench
+        .run(&["import", "db", "whole.tar"])
+        .fails(4, &["exists already"]);
+    bench
+        .run(&["import", "a b", "whole.tar"])
+        .fails(2, &["volume name"]);
+    bench
+        .run(&["export", "nope"])
+        .fails(3, &["no volume \"nope\""]);
+    bench
+        .run(&["export", "db@nope"])
+        .fails(3, &["no snapshot \"nope\""]);
+    bench
+        .run(&["export", "db", "-o", "noise"])
+        .fails(4, &["noise exists already"]);
+}
+
+#[test]
+fn a_sealed_volume_is_never_changed() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new();
+    sh(&bench, "mkdir d; echo text > d/file", &[]);
+    bench.run(&["import", "--seal", "new", "d"]).succeeds();
+    bench.run(&["mount", "--create", "new", "mnt"]).succeeds();
+    let refused = fs::write(bench.path("mnt/file"), "other").unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    bench
+        .run(&["mount", "--create", "-o", "rw", "new", "mnt2"])
+        .succeeds();
+    assert!(fs::create_dir(bench.path("mnt2/dir")).is_err());
+    // Root makes the mount read-write; the volume itself refuses.
+    bench
+        .run(&["mount", "-o", "remount,rw", "new", "mnt"])
+        .succeeds();
+    let refused = fs::create_dir(bench.path("mnt/dir")).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    bench.run(&["snapshot", "new@s"]).fails(1, &["read-only"]);
+    assert_eq!(
+        fs::read_to_string(bench.path("mnt/file")).unwrap(),
+        "text\n"
+    );
+    bench.run(&["umount", "new"]).succeeds();
+    bench.run(&["clone", "new", "open"]).succeeds();
+    bench.run(&["mount", "--create", "open", "mnt"]).succeeds();
+    fs::write(bench.path("mnt/file"), "other").unwrap();
+}
