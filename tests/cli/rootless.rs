@@ -166,3 +166,28 @@ fn another_users_mountpoint_is_refused() {
     assert!(bench.0.mounts().is_empty());
     bench.0.wait_until_closed("db");
 }
+
+#[test]
+fn snapshots_work_and_only_mounting_one_needs_root() {
+    if !can_mount_rootless() {
+        return;
+    }
+    let bench = Rootless::new();
+    bench.shell("echo text > mnt2/file").succeeds();
+    bench.run(&["import", "v", "mnt2"]).succeeds();
+    bench.run(&["snapshot", "v@s"]).succeeds();
+    bench.run(&["cp", "v@s:/file", "copy"]).succeeds();
+    assert_eq!(fs::read_to_string(bench.0.path("copy")).unwrap(), "text\n");
+    bench
+        .run(&["mount", "v@s", "mnt"])
+        .fails(1, &["needs root", "cask clone v@SNAP"]);
+    bench.run(&["mount", "v", "mnt"]).succeeds();
+    bench.run(&["snapshot", "v@t"]).succeeds();
+    bench.run(&["diff", "v@s", "v@t"]).succeeds();
+    bench
+        .run(&["cp", "v@s:/file", "again"])
+        .fails(5, &["only root", "copy from its mountpoint"]);
+    bench.run(&["clone", "v@s", "c"]).succeeds();
+    bench.run(&["umount", "v"]).succeeds();
+    bench.run(&["rollback", "v@s"]).succeeds();
+}

@@ -8,7 +8,7 @@ use crate::volume::{SetIdBits, SetXattrMode, Volume, WriteOrigin};
 type Result<T> = std::result::Result<T, Failure>;
 
 /// What an inode has besides its content.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Dress {
     pub(super) mode: u32,
     pub(super) uid: u32,
@@ -35,18 +35,20 @@ impl<'v> Filler<'v> {
         }
     }
 
+    /// Makes an inode, with owner and mode from the beginning, which saves changing them; a directory without.
     pub(super) fn node(
         &self,
-        parent: Ino,
-        name: &Name,
+        (parent, name): (Ino, &Name),
         kind: FileKind,
         rdev: u32,
         target: &[u8],
+        dress: &Dress,
     ) -> Result<Attr> {
-        let mode = if kind == FileKind::Directory {
-            0o755
+        let (caller, mode) = if kind == FileKind::Directory {
+            (Caller::root(), 0o755)
         } else {
-            0o600
+            let (uid, gid, pid) = (dress.uid, dress.gid, 0);
+            (Caller { uid, gid, pid }, dress.mode)
         };
         let new = NewNode {
             kind,
@@ -55,7 +57,7 @@ impl<'v> Filler<'v> {
             rdev,
             target,
         };
-        Ok(self.volume.create(&Caller::root(), parent, name, &new)?)
+        Ok(self.volume.create(&caller, parent, name, &new)?)
     }
 
     /// Zeros become holes.
@@ -92,14 +94,17 @@ impl<'v> Filler<'v> {
     }
 
     fn put_on(&self, ino: Ino, kind: FileKind, dress: &Dress) -> Result<()> {
-        let owner = SetAttr {
-            uid: Some(dress.uid),
-            gid: Some(dress.gid),
-            ..SetAttr::default()
-        };
-        self.set(ino, &owner)?;
-        // A change of the owner clears set-id bits, so the mode comes after it.
-        if kind != FileKind::Symlink {
+        let made = self.volume.getattr(ino)?;
+        if (made.uid, made.gid) != (dress.uid, dress.gid) {
+            let owner = SetAttr {
+                uid: Some(dress.uid),
+                gid: Some(dress.gid),
+                ..SetAttr::default()
+            };
+            self.set(ino, &owner)?;
+        }
+        // A change of the owner clears set-id bits, so the mode is looked at after it.
+        if kind != FileKind::Symlink && self.volume.getattr(ino)?.mode != dress.mode {
             let mode = SetAttr {
                 mode: Some(dress.mode),
                 ..SetAttr::default()

@@ -55,7 +55,9 @@ impl<R: Read> Unpacker<'_, R> {
                     FileKind::Symlink => item.link.as_slice(),
                     _ => &[],
                 };
-                self.filler.node(parent, name, kind, rdev(item), target)?
+                let dress = dress_of(item);
+                self.filler
+                    .node((parent, name), kind, rdev(item), target, &dress)?
             }
         };
         if kind == FileKind::File {
@@ -79,6 +81,11 @@ impl<R: Read> Unpacker<'_, R> {
                 offset += len as u64;
             }
         }
+        // Only a hole at the end leaves the file too short.
+        let mut runs = item.runs.iter();
+        if runs.any(|run| run.end == item.size && !run.is_empty()) {
+            return Ok(());
+        }
         self.filler.size(made.ino, item.size)
     }
 
@@ -87,7 +94,10 @@ impl<R: Read> Unpacker<'_, R> {
         let mut at = Ino::ROOT;
         for name in steps {
             let found = match self.filler.volume.lookup(at, name) {
-                Err(Error::NotFound) => self.filler.node(at, name, FileKind::Directory, 0, &[])?,
+                Err(Error::NotFound) => {
+                    let (at, kind) = ((at, *name), FileKind::Directory);
+                    self.filler.node(at, kind, 0, &[], &Dress::default())?
+                }
                 found => found?,
             };
             if found.kind != FileKind::Directory {

@@ -49,16 +49,16 @@ impl Copier<'_, '_> {
             FileKind::Symlink => self.source.target(from)?,
             _ => Vec::new(),
         };
+        let dress = self.dress_of(from)?;
         let made = self
             .filler
-            .node(parent, name, attr.kind, attr.rdev, &target)?;
+            .node((parent, name), attr.kind, attr.rdev, &target, &dress)?;
         if has_names {
             self.linked.insert(attr.ino, made.ino);
         }
         if attr.kind == FileKind::File {
             self.content(from, made.ino)?;
         }
-        let dress = self.dress_of(from)?;
         self.filler.dress(&made, dress)?;
         if attr.kind == FileKind::Directory {
             self.children(from, made.ino)?;
