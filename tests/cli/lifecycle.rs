@@ -163,4 +163,6 @@ fn kill(bench: &Bench) {
     kill_process(bench.server_of("db"), Signal::KILL).unwrap();
     let mnt = bench.path("mnt");
     wait_for("the mount is dead", || !cask::server::mounts::answers(&mnt));
+    // A process that is being taken apart may still have its socket.
+    bench.wait_until_closed("db");
 }

@@ -347,6 +347,17 @@ impl Model {
         self.acknowledged += 1;
     }
 
+    /// As `finish`, for a call that returned after the kill: a `close` then promises nothing.
+    pub(super) fn finish_late(&mut self) {
+        match self.in_flight {
+            Some(Call::Close) => {
+                self.in_flight = None;
+                self.state.open = None;
+            }
+            _ => self.finish(),
+        }
+    }
+
     pub(super) fn in_flight(&self) -> &Option<Call> {
         &self.in_flight
     }
