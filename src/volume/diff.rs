@@ -91,7 +91,7 @@ impl States<'_> {
         let mut changes = Vec::new();
         for ino in named {
             let names = |names: &Names| names.get(&ino).cloned().unwrap_or_default();
-            self.compare(ino, names(&gone), names(&come), &mut changes)?;
+            self.compare(ino, &names(&gone), &names(&come), &mut changes)?;
         }
         merge_replaced(changes, |found| self.kind_at(found))
     }
@@ -100,17 +100,22 @@ impl States<'_> {
     fn compare(
         &self,
         ino: Ino,
-        gone: BTreeSet<(Ino, NameBuf)>,
-        come: BTreeSet<(Ino, NameBuf)>,
+        gone: &BTreeSet<(Ino, NameBuf)>,
+        come: &BTreeSet<(Ino, NameBuf)>,
         changes: &mut Vec<Found>,
     ) -> Result<()> {
         let before = self.old.inode(ino)?.filter(|inode| inode.attr.nlink > 0);
         let after = self.new.inode(ino)?.filter(|inode| inode.attr.nlink > 0);
-        let (mut gone, mut come) = (gone.into_iter(), come.into_iter());
+        // A name that a rollback took and another brought back is where it was.
+        let (mut gone, mut come) = (gone.difference(come), come.difference(gone));
         loop {
             let (old, new) = (gone.next(), come.next());
-            let old_path = old.map(|place| path_of(self.old, place)).transpose()?;
-            let new_path = new.map(|place| path_of(self.new, place)).transpose()?;
+            let old_path = old
+                .map(|place| path_of(self.old, place.clone()))
+                .transpose()?;
+            let new_path = new
+                .map(|place| path_of(self.new, place.clone()))
+                .transpose()?;
             let (path, kind, old_path) = match (old_path, new_path) {
                 (Some(old), Some(new)) if old == new => continue,
                 (Some(old), Some(new)) => (new, ChangeKind::Renamed, Some(old)),

@@ -1,6 +1,7 @@
 //! Random histories on a `Volume` and on an in-memory tree, below FUSE: the two never differ.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod changes;
 mod tree;
 
 use cask::types::{Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr, SnapshotName};
@@ -427,9 +428,25 @@ impl Pair {
         let listed = self.volume().snapshots().unwrap();
         let expected: Vec<_> = self.snapshots.iter().map(|(s, _)| s.clone()).collect();
         assert_eq!(listed, expected);
+        for (i, (from, old)) in self.snapshots.iter().enumerate() {
+            let later = &self.snapshots[i + 1..];
+            if let Some((to, new)) = later.first() {
+                self.assert_diff((from, old), (Some(to), new));
+            }
+            self.assert_diff((from, old), (None, &self.tree));
+        }
         for (snapshot, tree) in &self.snapshots {
             tree.assert_same_at(self.volume().frozen(snapshot.epoch));
         }
+    }
+
+    #[track_caller]
+    fn assert_diff(&self, (from, old): (&Snapshot, &Tree), (to, new): (Option<&Snapshot>, &Tree)) {
+        let (mut old, mut new) = (old.clone(), new.clone());
+        old.drop_nameless();
+        new.drop_nameless();
+        let changes = self.volume().diff(from, to).unwrap();
+        changes::assert_changes(&old, &new, &changes);
     }
 
     fn release(&mut self) {

@@ -362,6 +362,38 @@ impl Tree {
         }
     }
 
+    /// Every name: its directory, itself, and what it names.
+    pub(crate) fn places(&self) -> BTreeSet<((Ino, Vec<u8>), Ino)> {
+        let entries = |(&dir, node): (&Ino, &Node)| {
+            let entries = node.entries.iter();
+            entries
+                .map(move |(name, &ino)| ((dir, name.clone()), ino))
+                .collect::<Vec<_>>()
+        };
+        self.nodes.iter().flat_map(entries).collect()
+    }
+
+    /// The path of a name, without a leading `/`.
+    pub(crate) fn path(&self, (dir, name): &(Ino, Vec<u8>)) -> Vec<u8> {
+        if *dir == Ino::ROOT {
+            return name.clone();
+        }
+        let (above, _) = self
+            .places()
+            .into_iter()
+            .find(|(_, ino)| ino == dir)
+            .unwrap();
+        [&self.path(&above)[..], b"/", &name[..]].concat()
+    }
+
+    pub(crate) fn kind(&self, ino: Ino) -> FileKind {
+        self.nodes[&ino].kind
+    }
+
+    pub(crate) fn same_data(&self, other: &Self, ino: Ino) -> bool {
+        self.nodes[&ino].data == other.nodes[&ino].data
+    }
+
     /// Compares every inode that has a name with the volume's as it was at a snapshot.
     #[track_caller]
     pub(crate) fn assert_same_at(&self, frozen: Frozen<'_>) {
