@@ -1,7 +1,7 @@
 //! Checkpoints: the log's pages go into the database, and the log begins anew.
 //!
 //! PASSIVE alone never restarts the log under a steady writer, and TRUNCATE stalls commits: so most of
-//! the work is done beside the writers, and only a small rest with them held (docs/decisions).
+//! the work is done beside the writers, and only a small rest with them held.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;

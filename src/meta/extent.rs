@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Rows, params};
 
 use super::chunk::read_place;
 use super::{Error, Result, Session, WriteTx};
@@ -96,6 +96,31 @@ pub struct Cleared {
     pub unfinished: bool,
 }
 
+/// Reads extents with the places of their bytes, from the columns of [`STORED`], but those that end by `start`.
+pub(super) fn read_stored(mut rows: Rows<'_>, ino: Ino, start: u64) -> Result<Vec<StoredExtent>> {
+    let mut extents = Vec::new();
+    while let Some(row) = rows.next()? {
+        let uint = |i: usize| row.get::<_, i64>(i).map(i64::cast_unsigned);
+        let (off, len, chunk_off) = (uint(6)?, uint(7)?, uint(8)?);
+        if row.get::<_, Option<i64>>(0)?.is_none() {
+            return Err(Error::row(format!(
+                "byte {off} of {ino} names a chunk that is not there"
+            )));
+        }
+        let (at, sums) = read_place(row, 0)?;
+        if off + len > start {
+            extents.push(StoredExtent {
+                off,
+                len,
+                chunk_off,
+                at,
+                sums,
+            });
+        }
+    }
+    Ok(extents)
+}
+
 impl Session {
     /// The extents that have bytes in `range`, whole, by offset, with the places of their bytes.
     ///
@@ -104,29 +129,8 @@ impl Session {
     pub fn stored_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
         let mut stmt = self.conn().prepare_cached(STORED)?;
         let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
-        let mut rows = stmt.query(params![ino.raw().cast_signed(), start, end])?;
-        let mut extents = Vec::new();
-        while let Some(row) = rows.next()? {
-            let uint = |i: usize| row.get::<_, i64>(i).map(i64::cast_unsigned);
-            if row.get::<_, Option<i64>>(0)?.is_none() {
-                let off = uint(6)?;
-                return Err(Error::row(format!(
-                    "byte {off} of {ino} names a chunk that is not there"
-                )));
-            }
-            let (at, sums) = read_place(row, 0)?;
-            let extent = StoredExtent {
-                off: uint(6)?,
-                len: uint(7)?,
-                chunk_off: uint(8)?,
-                at,
-                sums,
-            };
-            if extent.off + extent.len > range.start {
-                extents.push(extent);
-            }
-        }
-        Ok(extents)
+        let rows = stmt.query(params![ino.raw().cast_signed(), start, end])?;
+        read_stored(rows, ino, range.start)
     }
 
     /// Where the last `count` extents from `from` on begin; `None` when there are fewer.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::chunk::read_place;
+use super::extent::read_stored;
 use super::inode::{inode_columns, read_inode};
 use super::{Error, Inode, ListedEntry, Result, Session, StoredExtent};
 use crate::types::{Epoch, Ino, Name};
@@ -145,29 +145,8 @@ impl View<'_> {
     pub fn stored_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
         let mut stmt = self.session.conn().prepare_cached(EXTENTS)?;
         let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
-        let mut rows = stmt.query(params![self.at.0, ino.raw().cast_signed(), start, end])?;
-        let mut extents = Vec::new();
-        while let Some(row) = rows.next()? {
-            let uint = |i: usize| row.get::<_, i64>(i).map(i64::cast_unsigned);
-            if row.get::<_, Option<i64>>(0)?.is_none() {
-                let off = uint(6)?;
-                return Err(Error::row(format!(
-                    "byte {off} of {ino} names a chunk that is not there"
-                )));
-            }
-            let (at, sums) = read_place(row, 0)?;
-            let (off, len, chunk_off) = (uint(6)?, uint(7)?, uint(8)?);
-            if off + len > range.start {
-                extents.push(StoredExtent {
-                    off,
-                    len,
-                    chunk_off,
-                    at,
-                    sums,
-                });
-            }
-        }
-        Ok(extents)
+        let rows = stmt.query(params![self.at.0, ino.raw().cast_signed(), start, end])?;
+        read_stored(rows, ino, range.start)
     }
 
     /// The value of an attribute.
