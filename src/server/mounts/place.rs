@@ -46,8 +46,10 @@ impl Place {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fail = |e: io::Error| explain(path, e);
         let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
-        // Opening in this manner succeeds where no server answers, too.
-        rustix::fs::statx(&directory, "", AtFlags::EMPTY_PATH, StatxFlags::TYPE)
+        // Opening in this manner succeeds where no server answers, too, and so does asking for what the kernel
+        // knows by itself.
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        rustix::fs::statx(&directory, "", flags, StatxFlags::BASIC_STATS)
             .map_err(|e| fail(e.into()))?;
         Ok(Self {
             directory,
