@@ -19,12 +19,14 @@ mod schema;
 mod setting;
 mod snapshot;
 mod snapshot_bytes;
+mod tally;
+mod upgrade;
 mod view;
 mod wal;
 mod xattr;
 
 pub use changes::{Layout, NamedInode};
-pub use chunk::{ChunkRow, Sharing};
+pub use chunk::{ChunkRow, Sharing, StoredChunk};
 pub use database::{Database, ReadTx, Session, WriteTx};
 pub use dentry::{Dentry, ListedEntry};
 pub use error::Error;
@@ -32,6 +34,7 @@ pub use extent::{Cleared, ExtentRow, StoredExtent};
 pub use inode::{Home, Inode};
 pub use snapshot::{Hold, Snapshot};
 pub use snapshot_bytes::SnapshotBytes;
+pub use tally::{HeadTotals, InSegment, Stored, Tally};
 pub use view::View;
 pub use wal::LogLength;
 

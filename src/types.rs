@@ -19,7 +19,7 @@ pub use ino::Ino;
 pub use mode::{ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID};
 pub use name::{Name, NameBuf, NameError};
 pub use snapshot_name::{SnapshotName, SnapshotNameError};
-pub use stored::{Codec, Location, PageSums};
+pub use stored::{Codec, Location, PageSums, record_bytes};
 pub use time::Timestamp;
 pub use volume_id::VolumeId;
 pub use volume_name::{VolumeName, VolumeNameError};

@@ -1,6 +1,6 @@
 //! The invariants of the tables (docs/format.md), checked over all rows.
 
-use super::{Result, Session};
+use super::{Database, Result, Session};
 
 /// Each query selects the rows that break the invariant of its name, described in one column.
 const INVARIANTS: &[(&str, &str)] = &[
@@ -10,6 +10,11 @@ const INVARIANTS: &[(&str, &str)] = &[
          JOIN (SELECT id, (SELECT count(*) FROM extent WHERE chunk = k.id)
                         + (SELECT count(*) FROM extent_past WHERE chunk = k.id) AS found
                FROM chunk k) n ON n.id = c.id WHERE n.found <> c.refs",
+    ),
+    (
+        "a chunk's live is the number of extents of the head that name it",
+        "SELECT 'chunk ' || id || ' has live ' || live FROM chunk k
+         WHERE live <> (SELECT count(*) FROM extent WHERE chunk = k.id)",
     ),
     (
         "an extent lies within its chunk",
@@ -76,12 +81,25 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
 ];
 
-impl Session {
-    /// Checks every invariant; returns a line for each row that breaks one.
+impl Database {
+    /// Checks every invariant of one state; returns a line for each row that breaks one.
     ///
     /// # Errors
     /// I/O errors.
     pub fn audit(&self) -> Result<Vec<String>> {
+        self.tally()?;
+        let (reader, tally) = self.read_with_tally()?;
+        let mut broken = reader.audit()?;
+        let counted = reader.counted()?;
+        if tally.is_some_and(|tally| tally != counted) {
+            broken.push(format!("the counts are those of the rows: {counted:?}"));
+        }
+        Ok(broken)
+    }
+}
+
+impl Session {
+    fn audit(&self) -> Result<Vec<String>> {
         let mut broken = Vec::new();
         for (invariant, query) in INVARIANTS {
             let mut stmt = self.conn().prepare(query)?;

@@ -1,17 +1,35 @@
 //! `chunk`: what is stored, where, and by how many extents it is named.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Error, Result, Session, WriteTx};
+use super::{Error, Result, Session, Stored, WriteTx};
 use crate::types::{ChunkHash, ChunkId, Codec, Location, PageSums, SegmentId};
 
 const FIND: &str = "SELECT id FROM chunk WHERE hash = ?1 AND shared = 1";
 const INSERT: &str = "
-    INSERT INTO chunk (hash, segment, off, len, stored_len, codec, sums, refs, shared)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)";
-const ADD_REF: &str = "UPDATE chunk SET refs = refs + 1 WHERE id = ?1";
-const DROP_LAST_REF: &str = "DELETE FROM chunk WHERE id = ?1 AND refs = 1";
-const DROP_REF: &str = "UPDATE chunk SET refs = refs - 1 WHERE id = ?1";
+    INSERT INTO chunk (hash, segment, off, len, stored_len, codec, sums, refs, shared, live)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, 1)";
+const ADD_REF: &str = "
+    UPDATE chunk SET refs = refs + 1, live = live + 1 WHERE id = ?1
+    RETURNING segment, off, len, stored_len, codec, live = 1";
+// The last reference of any kind.
+const DROP_LAST_REF: &str = "
+    DELETE FROM chunk WHERE id = ?1 AND refs = 1
+    RETURNING segment, off, len, stored_len, codec, live = 1";
+const DROP_LIVE_REF: &str = "
+    UPDATE chunk SET refs = refs - 1, live = live - 1 WHERE id = ?1
+    RETURNING segment, off, len, stored_len, codec, live = 0";
+const DROP_PAST_REF: &str = "UPDATE chunk SET refs = refs - 1 WHERE id = ?1";
+const KEEP_REF: &str = "
+    UPDATE chunk SET live = live - 1 WHERE id = ?1
+    RETURNING segment, off, len, stored_len, codec, live = 0";
+const MOVE: &str = "
+    UPDATE chunk SET segment = ?4, off = ?5, stored_len = ?6, codec = ?7
+    WHERE id = ?1 AND segment = ?2 AND off = ?3";
+const IN_SEGMENTS: &str = "
+    SELECT segment, off, len, stored_len, codec, sums, hash, id FROM chunk WHERE id > ?1 ORDER BY id LIMIT ?2";
 
 /// A chunk to add to the table.
 #[derive(Debug)]
@@ -37,23 +55,68 @@ pub enum Sharing {
 
 /// Reads a chunk's place and sums from the columns `segment, off, len, stored_len, codec, sums`.
 pub(super) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums)> {
+    let place = read_location(row, at)?;
+    let sums = row.get_ref(at + 5)?.as_blob().map_err(Error::row)?;
+    Ok((place, PageSums::from_bytes(sums)))
+}
+
+fn read_location(row: &Row<'_>, at: usize) -> Result<Location> {
     let word = |i: usize| -> Result<u32> {
         let value = row.get::<_, i64>(at + i)?;
         u32::try_from(value).map_err(|_| Error::row(format!("a chunk column holds {value}")))
     };
     let codec = u8::try_from(word(4)?).ok().and_then(Codec::from_raw);
-    let place = Location {
+    Ok(Location {
         segment: SegmentId::from_raw(word(0)?),
         offset: row.get::<_, i64>(at + 1)?.cast_unsigned(),
         len: word(2)?,
         stored_len: word(3)?,
         codec: codec.ok_or_else(|| Error::row("a chunk has an unknown codec"))?,
-    };
-    let sums = row.get_ref(at + 5)?.as_blob().map_err(Error::row)?;
-    Ok((place, PageSums::from_bytes(sums)))
+    })
+}
+
+/// A chunk of the table, with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredChunk {
+    /// Its row.
+    pub id: ChunkId,
+    /// Its name.
+    pub hash: ChunkHash,
+    /// Where it is.
+    pub at: Location,
+    /// The checksums of its pages.
+    pub sums: PageSums,
 }
 
 impl Session {
+    /// Of the next `limit` chunks after `after`, those in one of `segments`, and the last that was looked at;
+    /// `None` at the end of the table.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn chunks_in(
+        &self,
+        segments: &BTreeSet<SegmentId>,
+        after: ChunkId,
+        limit: usize,
+    ) -> Result<Option<(Vec<StoredChunk>, ChunkId)>> {
+        let mut stmt = self.conn().prepare_cached(IN_SEGMENTS)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let mut rows = stmt.query([after.0, limit])?;
+        let (mut found, mut last) = (Vec::new(), None);
+        while let Some(row) = rows.next()? {
+            let id = ChunkId(row.get(7)?);
+            last = Some(id);
+            if segments.contains(&SegmentId::from_raw(row.get(0)?)) {
+                let (at, sums) = read_place(row, 0)?;
+                let hash = row.get::<_, [u8; ChunkHash::LEN]>(6)?;
+                let hash = ChunkHash::from_bytes(hash);
+                found.push(StoredChunk { id, hash, at, sums });
+            }
+        }
+        Ok(last.map(|last| (found, last)))
+    }
+
     /// The chunk with this content, if it is one that is shared.
     ///
     /// # Errors
@@ -85,35 +148,122 @@ impl WriteTx<'_> {
             chunk.sums.as_bytes(),
             shared,
         ])?;
+        self.tally.head.add(Stored::of(at));
+        self.tally.place(at, 1);
         Ok(ChunkId(self.conn().last_insert_rowid()))
     }
 
-    /// Counts one more extent that names the chunk.
+    /// Counts one more extent of the head that names the chunk.
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
     pub fn add_ref(&mut self, chunk: ChunkId) -> Result<()> {
-        match self.conn().prepare_cached(ADD_REF)?.execute([chunk.0])? {
-            1 => Ok(()),
-            _ => Err(Error::row(format!("chunk {} is not in the table", chunk.0))),
+        let (at, is_first) = self.touch(ADD_REF, chunk)?.ok_or_else(|| missing(chunk))?;
+        if is_first {
+            self.tally.head.add(Stored::of(&at));
+            self.tally.past.take(Stored::of(&at));
         }
+        Ok(())
     }
 
-    /// Counts one extent less that names the chunk; the last one takes the chunk along.
+    /// Counts one extent of the head less that names the chunk; the last one takes the chunk along.
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
     pub(super) fn drop_ref(&mut self, chunk: ChunkId) -> Result<()> {
-        let mut changed = self
-            .conn()
-            .prepare_cached(DROP_LAST_REF)?
-            .execute([chunk.0])?;
-        if changed == 0 {
-            changed = self.conn().prepare_cached(DROP_REF)?.execute([chunk.0])?;
+        if self.drop_last_ref(chunk)? {
+            return Ok(());
         }
-        match changed {
+        let (at, was_last) = self
+            .touch(DROP_LIVE_REF, chunk)?
+            .ok_or_else(|| missing(chunk))?;
+        if was_last {
+            self.tally.head.take(Stored::of(&at));
+            self.tally.past.add(Stored::of(&at));
+        }
+        Ok(())
+    }
+
+    /// Counts one extent of a snapshot less that names the chunk; the last one takes the chunk along.
+    ///
+    /// # Errors
+    /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
+    pub(super) fn drop_past_ref(&mut self, chunk: ChunkId) -> Result<()> {
+        if self.drop_last_ref(chunk)? {
+            return Ok(());
+        }
+        match self
+            .conn()
+            .prepare_cached(DROP_PAST_REF)?
+            .execute([chunk.0])?
+        {
             1 => Ok(()),
-            _ => Err(Error::row(format!("chunk {} is not in the table", chunk.0))),
+            _ => Err(missing(chunk)),
         }
     }
+
+    /// An extent of the head that names the chunk is one of a snapshot from now on.
+    ///
+    /// # Errors
+    /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
+    pub(super) fn keep_ref(&mut self, chunk: ChunkId) -> Result<()> {
+        let (at, was_last) = self.touch(KEEP_REF, chunk)?.ok_or_else(|| missing(chunk))?;
+        if was_last {
+            self.tally.head.take(Stored::of(&at));
+            self.tally.past.add(Stored::of(&at));
+        }
+        Ok(())
+    }
+
+    fn drop_last_ref(&mut self, chunk: ChunkId) -> Result<bool> {
+        let Some((at, was_live)) = self.touch(DROP_LAST_REF, chunk)? else {
+            return Ok(false);
+        };
+        let stored = if was_live {
+            &mut self.tally.head
+        } else {
+            &mut self.tally.past
+        };
+        stored.take(Stored::of(&at));
+        self.tally.place(&at, -1);
+        Ok(true)
+    }
+
+    /// Runs a statement that changes the row of a chunk and returns its place and a yes or no.
+    fn touch(&self, sql: &'static str, chunk: ChunkId) -> Result<Option<(Location, bool)>> {
+        let mut stmt = self.conn().prepare_cached(sql)?;
+        let mut rows = stmt.query([chunk.0])?;
+        let Some(row) = rows.next()? else {
+            return Ok(None);
+        };
+        let touched = (read_location(row, 0)?, row.get(5)?);
+        // To the end: an unfinished statement has changed nothing yet.
+        while rows.next()?.is_some() {}
+        Ok(Some(touched))
+    }
+
+    /// Notes that the chunk's bytes are at `to` now; whether it was still at `from`.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn move_chunk(&mut self, chunk: ChunkId, from: &Location, to: &Location) -> Result<bool> {
+        let moved = self.conn().prepare_cached(MOVE)?.execute(params![
+            chunk.0,
+            from.segment.raw(),
+            from.offset.cast_signed(),
+            to.segment.raw(),
+            to.offset.cast_signed(),
+            to.stored_len,
+            i64::from(to.codec.to_raw()),
+        ])?;
+        if moved == 1 {
+            self.tally.place(from, -1);
+            self.tally.place(to, 1);
+        }
+        Ok(moved == 1)
+    }
+}
+
+fn missing(chunk: ChunkId) -> Error {
+    Error::row(format!("chunk {} is not in the table", chunk.0))
 }

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::schema::{self, Role};
 use super::setting::Setting;
+use super::tally::{Counting, OnDisk, Tally};
 use super::wal::WalFile;
 use super::{Error, Result};
 use crate::types::Epoch;
@@ -45,6 +46,8 @@ pub struct Database {
     pub(super) wal: WalFile,
     pub(super) progress: Progress,
     stopped: AtomicBool,
+    /// Held by whoever counts all rows.
+    counting: Mutex<()>,
     path: PathBuf,
     /// For fdatasync. Closing any descriptor of the database drops SQLite's locks on it, so this one is
     /// the last field: it closes after the connections (sqlite.org/howtocorrupt.html, section 2.2).
@@ -70,6 +73,7 @@ pub(super) struct Writer {
     pub(super) epochs: Epochs,
     /// Bytes of the database's file that the host has set aside.
     pub(super) allocated: u64,
+    pub(super) counting: Counting,
 }
 
 /// Numbers that were never given out are `next` and above; `reserved` is what the database says.
@@ -128,6 +132,7 @@ impl Database {
             next: numbers,
             reserved: numbers,
         };
+        let counting = Counting::load(&session)?;
         let pair = (
             Session(schema::open(path, Role::Reader)?),
             Session(schema::open(path, Role::Reader)?),
@@ -144,12 +149,14 @@ impl Database {
                 numbers,
                 epochs,
                 allocated: 0,
+                counting,
             }),
             readers: Mutex::default(),
             gate: RwLock::new(()),
             checkpointer: Mutex::new(pair),
             progress,
             stopped: AtomicBool::new(false),
+            counting: Mutex::default(),
             path: path.to_owned(),
             file,
         })
@@ -182,6 +189,8 @@ impl Database {
             writer,
             state: TxState::Open,
             numbers_grew: false,
+            tally: Tally::default(),
+            uncounted: false,
             before,
         })
     }
@@ -221,6 +230,21 @@ impl Database {
         tx.run("BEGIN")?;
         tx.began = true;
         Ok(tx)
+    }
+
+    /// As [`Self::read_beside`], of the state at the time of the call: SQLite's own begins with the first query.
+    pub(super) fn read_beside_now(&self) -> Result<ReadTx<'_>> {
+        let tx = self.read_beside()?;
+        tx.setting(Setting::Epoch)?;
+        Ok(tx)
+    }
+
+    pub(super) fn locked_writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn count_lock(&self) -> MutexGuard<'_, ()> {
+        self.counting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pooled(&self) -> Result<ReadTx<'_>> {
@@ -291,6 +315,7 @@ impl Database {
         writer
             .session
             .set_setting(Setting::Numbers, writer.numbers.next)?;
+        writer.keep_tally();
         let query = "PRAGMA wal_checkpoint(TRUNCATE)";
         let busy: i64 = writer.session.0.query_row(query, [], |row| row.get(0))?;
         if busy != 0 {
@@ -311,6 +336,10 @@ pub struct WriteTx<'d> {
     pub(super) writer: MutexGuard<'d, Writer>,
     state: TxState,
     pub(super) numbers_grew: bool,
+    /// What it adds to what the tables hold.
+    pub(super) tally: Tally,
+    /// Whether it changed rows without counting them.
+    pub(super) uncounted: bool,
     /// What holds again if the transaction is rolled back.
     before: Epochs,
 }
@@ -329,13 +358,27 @@ impl WriteTx<'_> {
     /// [`Error::Full`] when the log cannot grow, I/O errors; nothing has changed then.
     pub fn commit(mut self) -> Result<()> {
         self.database.make_room(&mut self.writer)?;
+        if self.writer.counting.on_disk == OnDisk::Valid {
+            self.set_setting(Setting::Counted, 0)?;
+        }
         match self.writer.session.run("COMMIT") {
             Ok(()) => {
                 self.state = TxState::Done;
+                self.count();
                 self.database.note_growth();
                 Ok(())
             }
             Err(error) => Err(self.database.noted(error)),
+        }
+    }
+
+    fn count(&mut self) {
+        let counting = &mut self.writer.counting;
+        counting.on_disk = OnDisk::Stale;
+        if self.uncounted {
+            counting.forget();
+        } else {
+            counting.add(&self.tally);
         }
     }
 

@@ -189,6 +189,8 @@ impl WriteTx<'_> {
             extent.chunk.0,
             extent.chunk_off.cast_signed(),
         ])?;
+        self.tally.extents += 1;
+        self.tally.logical += extent.len.cast_signed();
         Ok(())
     }
 
@@ -228,10 +230,13 @@ impl WriteTx<'_> {
             self.conn()
                 .prepare_cached(KEEP)?
                 .execute(params![key.0, key.1, died])?;
+            self.keep_ref(extent.chunk)?;
         }
         self.conn()
             .prepare_cached(DELETE)?
             .execute(params![key.0, key.1])?;
+        self.tally.extents -= 1;
+        self.tally.logical -= extent.len.cast_signed();
         // A kept row holds on to its reference; else the first part that is left takes it over.
         let mut spare = !kept;
         for part in before.iter().chain(&after) {

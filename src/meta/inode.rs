@@ -144,7 +144,9 @@ impl WriteTx<'_> {
             born,
             home,
         };
-        self.write_inode(INSERT, &inode, Some(target))
+        self.write_inode(INSERT, &inode, Some(target))?;
+        self.tally.inodes += 1;
+        Ok(())
     }
 
     /// Stores `inode`, an inode that was read in this transaction and changed since; its `born` becomes
@@ -168,6 +170,7 @@ impl WriteTx<'_> {
         self.conn()
             .prepare_cached(DELETE)?
             .execute([inode.attr.ino.raw().cast_signed()])?;
+        self.tally.inodes -= 1;
         Ok(())
     }
 

@@ -56,8 +56,13 @@ const RESTORE: [[&str; 3]; 4] = [
             WHERE ino IN (SELECT ino FROM temp.changed) AND born <= ?1 AND died > ?1",
     ],
 ];
+const KEEP_REFS: &str = "
+    UPDATE chunk SET live = live - n.less FROM (
+        SELECT chunk, count(*) AS less FROM extent
+            WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1 GROUP BY chunk) n
+    WHERE chunk.id = n.chunk";
 const ADD_REFS: &str = "
-    UPDATE chunk SET refs = refs + n.more FROM (
+    UPDATE chunk SET refs = refs + n.more, live = live + n.more FROM (
         SELECT chunk, count(*) AS more FROM extent
             WHERE ino IN (SELECT ino FROM temp.changed) AND born = ?1 GROUP BY chunk) n
     WHERE chunk.id = n.chunk";
@@ -73,7 +78,8 @@ const FORGET_HISTORY: &str = "
     CREATE TEMP TABLE named AS SELECT chunk AS id, count(*) AS refs FROM extent GROUP BY chunk;
     CREATE UNIQUE INDEX temp.named_id ON named (id);
     DELETE FROM chunk WHERE id NOT IN (SELECT id FROM temp.named);
-    UPDATE chunk SET refs = n.refs FROM temp.named n WHERE chunk.id = n.id AND chunk.refs <> n.refs;
+    UPDATE chunk SET refs = n.refs, live = n.refs FROM temp.named n
+        WHERE chunk.id = n.id AND (chunk.refs <> n.refs OR chunk.live <> n.refs);
     DROP TABLE temp.named;";
 
 impl WriteTx<'_> {
@@ -90,6 +96,7 @@ impl WriteTx<'_> {
         conn.execute(BEGIN, [])?;
         conn.execute(CLEAR, [])?;
         conn.execute(COLLECT, params![at, snapshot.numbers.cast_signed()])?;
+        conn.execute(KEEP_REFS, [at])?;
         for [keep, delete, revive] in RESTORE {
             conn.execute(keep, params![at, now])?;
             conn.execute(delete, [at])?;
@@ -101,6 +108,7 @@ impl WriteTx<'_> {
         conn.execute(ADD_ORPHANS, [])?;
         let changed: i64 = conn.query_row(COUNT, [], |row| row.get(0))?;
         conn.execute(CLEAR, [])?;
+        self.uncounted = true;
         Ok(changed.cast_unsigned())
     }
 
@@ -110,6 +118,7 @@ impl WriteTx<'_> {
     /// I/O errors.
     pub fn forget_history(&mut self) -> Result<()> {
         self.conn().execute_batch(FORGET_HISTORY)?;
+        self.uncounted = true;
         self.change_epochs(self.epochs().current, crate::types::Epoch(0));
         Ok(())
     }

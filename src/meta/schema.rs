@@ -6,10 +6,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Error, Result};
+use super::{Error, Result, upgrade};
 
 /// `PRAGMA user_version` of the tables below.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 /// `PRAGMA application_id`: "Cask".
 const APPLICATION_ID: i64 = 0x4361_736b;
 
@@ -86,7 +86,8 @@ const TABLES: &str = "
         segment INTEGER NOT NULL, off INTEGER NOT NULL,
         len INTEGER NOT NULL CHECK (len > 0), stored_len INTEGER NOT NULL,
         codec INTEGER NOT NULL, sums BLOB NOT NULL,
-        refs INTEGER NOT NULL CHECK (refs > 0), shared INTEGER NOT NULL
+        refs INTEGER NOT NULL CHECK (refs > 0), shared INTEGER NOT NULL,
+        live INTEGER NOT NULL CHECK (live BETWEEN 0 AND refs)
     ) STRICT;
     CREATE UNIQUE INDEX chunk_hash ON chunk (hash) WHERE shared = 1;
 
@@ -103,6 +104,19 @@ const TABLES: &str = "
     CREATE TABLE orphan (ino INTEGER PRIMARY KEY) STRICT;
     CREATE TABLE setting (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO setting (key, value) VALUES ('numbers', 3), ('epoch', 1), ('checkpoints', 0);
+";
+
+/// The counts that are kept from one open to the next.
+pub(super) const TALLY_TABLES: &str = "
+    CREATE TABLE tally (
+        inodes INTEGER NOT NULL, extents INTEGER NOT NULL, logical INTEGER NOT NULL,
+        head_chunks INTEGER NOT NULL, head_plain INTEGER NOT NULL, head_stored INTEGER NOT NULL,
+        past_chunks INTEGER NOT NULL, past_plain INTEGER NOT NULL, past_stored INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE segment (
+        id INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, bytes INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO setting (key, value) VALUES ('counted', 0);
 ";
 
 /// SQLite's VFS that keeps the lock on the database for as long as it is open, and the index of the log in
@@ -137,7 +151,7 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
     set_up(&conn, Role::Writer)?;
-    conn.execute_batch(&format!("BEGIN; {TABLES} COMMIT;"))?;
+    conn.execute_batch(&format!("BEGIN; {TABLES} {TALLY_TABLES} COMMIT;"))?;
     Ok(conn)
 }
 
@@ -159,12 +173,15 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     // What is not ours is not changed, not even its journal mode.
     let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found != APPLICATION_ID || version != VERSION {
+    if found != APPLICATION_ID || !(1..=VERSION).contains(&version) {
         return Err(Error::row(format!(
-            "it is no cask database of version {VERSION}"
+            "it is no cask database of version 1 to {VERSION}"
         )));
     }
     set_up(&conn, role)?;
+    if version < VERSION {
+        upgrade::from_1(&conn)?;
+    }
     Ok(conn)
 }
 

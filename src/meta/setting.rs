@@ -17,6 +17,8 @@ pub(super) enum Setting {
     Epoch,
     /// How often the log was begun anew.
     Checkpoints,
+    /// 1 when the stored counts are those of the rows.
+    Counted,
 }
 
 impl Setting {
@@ -25,6 +27,7 @@ impl Setting {
             Self::Numbers => "numbers",
             Self::Epoch => "epoch",
             Self::Checkpoints => "checkpoints",
+            Self::Counted => "counted",
         }
     }
 }

@@ -214,7 +214,7 @@ impl WriteTx<'_> {
             self.conn()
                 .prepare_cached(DELETE_EXTENT)?
                 .execute(params![ino, off, born])?;
-            self.drop_ref(chunk)?;
+            self.drop_past_ref(chunk)?;
         }
         Ok(dead.len())
     }

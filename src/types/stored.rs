@@ -2,6 +2,13 @@
 
 use super::SegmentId;
 
+/// Bytes that the record of a chunk of `stored_len` bytes takes in its segment: a header of 64, the stored
+/// bytes, and what is missing to a multiple of 8.
+#[must_use]
+pub const fn record_bytes(stored_len: u32) -> u64 {
+    (64 + stored_len as u64).next_multiple_of(8)
+}
+
 /// How a chunk's stored bytes relate to its plaintext.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {

@@ -8,10 +8,11 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn audit(&self) -> Result<Vec<String>> {
-        Ok(self.core.database.read_beside()?.audit()?)
+        Ok(self.core.database.audit()?)
     }
 
-    /// Frees what has no name any more and nobody holds, and what only removed snapshots saw, rather than leaving it to the background.
+    /// Frees what has no name any more and nobody holds, and what only removed snapshots
+    /// saw, rather than leaving it to the background.
     ///
     /// # Errors
     /// I/O errors.
