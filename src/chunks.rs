@@ -17,7 +17,7 @@ pub use error::Error;
 pub use record::NewChunk;
 pub use scan::{ScannedChunk, scan};
 pub use segment::SEGMENT_BYTES_MAX;
-pub use store::{ChunkStore, SyncMark};
+pub use store::{ChunkStore, Placed, SealedSegment, Stream, Survey, SyncMark};
 
 /// The result of a chunk store operation.
 pub type Result<T> = std::result::Result<T, Error>;

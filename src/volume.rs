@@ -7,6 +7,8 @@ mod acl;
 mod audit;
 mod background;
 mod clone;
+mod collect;
+mod collector;
 mod config;
 mod copy;
 mod core;
@@ -41,6 +43,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
+pub use collect::Collected;
 pub use config::{Config, Life, RootOwner, Seal};
 pub use diff::{Change, ChangeKind};
 pub use error::Error;

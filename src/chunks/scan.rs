@@ -134,7 +134,7 @@ fn read_record(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ChunkStore, NewChunk};
+    use super::super::{ChunkStore, NewChunk, Stream};
     use super::*;
 
     #[test]
@@ -145,8 +145,11 @@ mod tests {
         let places: Vec<_> = datas
             .iter()
             .map(|data| {
-                let at = store.append(&[&NewChunk::of(data)]).unwrap()[0];
-                store.sync(std::convert::identity).unwrap();
+                let at = store
+                    .append(Stream::Fresh, &[&NewChunk::of(data)])
+                    .unwrap()
+                    .places[0];
+                store.sync(Stream::Fresh, std::convert::identity).unwrap();
                 at
             })
             .collect();

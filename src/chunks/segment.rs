@@ -70,6 +70,7 @@ pub(super) struct OpenSegment {
     /// Bytes of records that are whole in the file, and of those the ones that were synced.
     appended: AtomicU64,
     synced: AtomicU64,
+    durable_to: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -124,6 +125,7 @@ impl OpenSegment {
             turn: Mutex::default(),
             appended: AtomicU64::new(SEGMENT_HEADER_BYTES),
             synced: AtomicU64::new(0),
+            durable_to: AtomicU64::new(0),
             path,
         })
     }
@@ -211,9 +213,14 @@ impl OpenSegment {
         under_way || self.appended.load(Ordering::Acquire) > self.synced.load(Ordering::Acquire)
     }
 
+    /// An offset before which all records are durable.
+    pub(super) fn durable_to(&self) -> u64 {
+        self.durable_to.load(Ordering::Acquire)
+    }
+
     /// Makes the records that were whole before this call durable, though not the file's directory
-    /// entry, and returns an offset before which all records are durable. One caller at a time.
-    pub(super) fn sync(&self) -> Result<u64> {
+    /// entry. One caller at a time.
+    pub(super) fn sync(&self) -> Result<()> {
         let settled = self.ends().settled();
         let appended = self.appended.load(Ordering::Acquire);
         let before = self.synced.load(Ordering::Acquire);
@@ -224,7 +231,20 @@ impl OpenSegment {
             rustix::fs::fdatasync(&self.file).map_err(|e| self.io("sync", e.into()))?;
             self.synced.fetch_max(appended, Ordering::Release);
         }
-        Ok(settled)
+        self.durable_to.fetch_max(settled, Ordering::Release);
+        Ok(())
+    }
+
+    /// Gives back the zeros past the end; no small appends are to follow.
+    pub(super) fn trim(&self) {
+        let mut ends = self.ends();
+        if ends.zeroed <= ends.next {
+            return;
+        }
+        match self.file.set_len(ends.next) {
+            Ok(()) => ends.zeroed = 0,
+            Err(error) => log::debug!("cannot trim {}: {error}", self.path.display()),
+        }
     }
 
     /// Writes zeros past the end. Only saves time: a failure is for the next append to find.

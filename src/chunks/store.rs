@@ -1,13 +1,13 @@
 //! All segments of a volume: appends go to the open one, reads to any, syncs to those that need it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::segment::{self, OpenSegment};
@@ -27,6 +27,44 @@ pub struct SyncMark {
     pub offset: u64,
 }
 
+/// Whose chunks a segment takes: those that are written now die soon, those that were moved have lasted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Written just now.
+    Fresh,
+    /// Moved out of a segment that is mostly dead.
+    Moved,
+}
+
+/// Where chunks were appended. Their segment stays for as long as this does: whoever commits what names them
+/// drops it afterwards.
+#[derive(Debug)]
+pub struct Placed {
+    /// In the order of the chunks.
+    pub places: Vec<Location>,
+    _segment: Option<Arc<OpenSegment>>,
+}
+
+/// A segment that takes no more records, and that nobody is about to name a record of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealedSegment {
+    /// Its number.
+    pub id: SegmentId,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Volumes that share it: clones have it by a hard link.
+    pub links: u64,
+}
+
+/// The segments that are there.
+#[derive(Debug)]
+pub struct Survey {
+    /// Bytes of all.
+    pub bytes: u64,
+    /// Those that take no more records.
+    pub sealed: Vec<SealedSegment>,
+}
+
 /// The segments of one volume.
 #[derive(Debug)]
 pub struct ChunkStore {
@@ -44,11 +82,51 @@ pub struct ChunkStore {
 
 #[derive(Debug)]
 struct Appending {
+    fresh: Line,
+    moved: Line,
+    next: SegmentId,
+    /// Segments that are full and synced; a writer may still be about to name a record of one.
+    let_go: Vec<Weak<OpenSegment>>,
+}
+
+/// The segments of one stream.
+#[derive(Debug, Default)]
+struct Line {
     /// Made when first needed: a volume that is only read writes nothing.
     open: Option<Arc<OpenSegment>>,
-    next: SegmentId,
     /// Full segments that may hold bytes that no sync has covered.
     full: Vec<Arc<OpenSegment>>,
+}
+
+impl Line {
+    fn all(&self) -> impl Iterator<Item = &Arc<OpenSegment>> {
+        self.open.iter().chain(&self.full)
+    }
+}
+
+impl Appending {
+    fn line(&mut self, stream: Stream) -> &mut Line {
+        match stream {
+            Stream::Fresh => &mut self.fresh,
+            Stream::Moved => &mut self.moved,
+        }
+    }
+
+    /// No record from here on is known to be durable.
+    fn mark(&self) -> SyncMark {
+        let unsettled = self.fresh.all().chain(self.moved.all());
+        let marks = unsettled.map(|segment| SyncMark {
+            segment: segment.id(),
+            offset: segment.durable_to(),
+        });
+        marks.fold(
+            SyncMark {
+                segment: self.next,
+                offset: 0,
+            },
+            SyncMark::min,
+        )
+    }
 }
 
 impl ChunkStore {
@@ -64,19 +142,17 @@ impl ChunkStore {
             source,
         };
         let mut next = next.raw();
-        for entry in fs::read_dir(dir).map_err(io)? {
-            let name = entry.map_err(io)?.file_name();
-            if let Some(id) = name.to_str().and_then(segment::id_of) {
-                next = next.max(id.raw().saturating_add(1));
-            }
+        for found in list(dir).map_err(io)? {
+            next = next.max(found.id.raw().saturating_add(1));
         }
         let next = SegmentId::from_raw(next);
         Ok(Self {
             dir: dir.to_owned(),
             appending: Mutex::new(Appending {
-                open: None,
+                fresh: Line::default(),
+                moved: Line::default(),
                 next,
-                full: Vec::new(),
+                let_go: Vec::new(),
             }),
             readers: Mutex::default(),
             opened: File::open(dir).map_err(io)?,
@@ -107,22 +183,35 @@ impl ChunkStore {
         durable::sync_dir(dir).map_err(io)
     }
 
+    /// The number that the next segment gets.
+    #[must_use]
+    pub fn next_segment(&self) -> SegmentId {
+        self.appending().next
+    }
+
     /// Appends chunks and returns their places, in order. They are whole in the file when this returns, and
-    /// durable after a [`Self::sync`] that begins later.
+    /// durable after a [`Self::sync`] of their stream that begins later.
     ///
     /// # Errors
     /// I/O errors; nothing then refers to what was written.
-    pub fn append(&self, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
+    pub fn append(&self, stream: Stream, chunks: &[&NewChunk<'_>]) -> Result<Placed> {
         if chunks.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Placed {
+                places: Vec::new(),
+                _segment: None,
+            });
         }
-        let (segment, at) = self.reserve(segment::bytes_of(chunks))?;
-        segment.write(at, chunks)
+        let (segment, at) = self.reserve(stream, segment::bytes_of(chunks))?;
+        let places = segment.write(at, chunks)?;
+        Ok(Placed {
+            places,
+            _segment: Some(segment),
+        })
     }
 
-    fn reserve(&self, bytes: u64) -> Result<(Arc<OpenSegment>, u64)> {
+    fn reserve(&self, stream: Stream, bytes: u64) -> Result<(Arc<OpenSegment>, u64)> {
         let mut appending = self.appending();
-        if let Some(open) = &appending.open
+        if let Some(open) = &appending.line(stream).open
             && let Some(at) = open.reserve(bytes)
         {
             return Ok((Arc::clone(open), at));
@@ -131,8 +220,9 @@ impl ChunkStore {
         appending.next = SegmentId::from_raw(id.raw() + 1);
         let fresh = Arc::new(OpenSegment::create(&self.dir, id)?);
         self.made.fetch_add(1, Ordering::Release);
-        if let Some(full) = appending.open.replace(Arc::clone(&fresh)) {
-            appending.full.push(full);
+        let line = appending.line(stream);
+        if let Some(full) = line.open.replace(Arc::clone(&fresh)) {
+            line.full.push(full);
         }
         let at = fresh.reserve(bytes).ok_or_else(|| Error::Io {
             op: "append to",
@@ -239,47 +329,28 @@ impl ChunkStore {
         Ok(file)
     }
 
-    /// Makes every chunk durable whose append had returned; runs `settle` with the outcome before anyone else
-    /// may sync.
+    /// Makes every chunk of `stream` durable whose append had returned; runs `settle` with the outcome before
+    /// anyone else may sync.
+    ///
+    /// Whoever appends to [`Stream::Moved`] syncs it before anything names what was appended, so that nobody
+    /// else has to wait for it.
     ///
     /// # Errors
     /// I/O errors: what was not synced must then be taken for lost (fsync(2) reports an error once).
     pub fn sync<E>(
         &self,
+        stream: Stream,
         settle: impl FnOnce(Result<SyncMark>) -> std::result::Result<SyncMark, E>,
     ) -> std::result::Result<SyncMark, E> {
         let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        settle(self.sync_alone())
+        settle(self.sync_alone(stream))
     }
 
-    fn sync_alone(&self) -> Result<SyncMark> {
-        let (full, open, next) = {
-            let appending = self.appending();
-            (
-                appending.full.clone(),
-                appending.open.clone(),
-                appending.next,
-            )
-        };
+    fn sync_alone(&self, stream: Stream) -> Result<SyncMark> {
+        let segments: Vec<_> = self.appending().line(stream).all().cloned().collect();
         let made = self.made.load(Ordering::Acquire);
-        let mut mark = SyncMark {
-            segment: next,
-            offset: 0,
-        };
-        if let Some(open) = &open {
-            mark = SyncMark {
-                segment: open.id(),
-                offset: open.sync()?,
-            };
-        }
-        for segment in &full {
-            let settled = SyncMark {
-                segment: segment.id(),
-                offset: segment.sync()?,
-            };
-            if segment.is_dirty() {
-                mark = mark.min(settled);
-            }
+        for segment in &segments {
+            segment.sync()?;
         }
         if made > self.made_synced.load(Ordering::Acquire) {
             let synced = self.opened.sync_all();
@@ -290,8 +361,58 @@ impl ChunkStore {
             })?;
             self.made_synced.store(made, Ordering::Release);
         }
-        self.appending().full.retain(|s| s.is_dirty());
-        Ok(mark)
+        let mut appending = self.appending();
+        appending
+            .let_go
+            .retain(|segment| segment.strong_count() > 0);
+        let full = std::mem::take(&mut appending.line(stream).full);
+        let (dirty, settled): (Vec<_>, Vec<_>) = full.into_iter().partition(|s| s.is_dirty());
+        appending.line(stream).full = dirty;
+        for segment in settled {
+            segment.trim();
+            appending.let_go.push(Arc::downgrade(&segment));
+        }
+        Ok(appending.mark())
+    }
+
+    /// Has the next append of each stream begin a new segment.
+    pub fn seal(&self) {
+        let mut appending = self.appending();
+        for stream in [Stream::Fresh, Stream::Moved] {
+            let line = appending.line(stream);
+            line.full.extend(line.open.take());
+        }
+    }
+
+    /// Gives back what was written ahead of the segments that take records: there will be no more.
+    pub fn trim(&self) {
+        let appending = self.appending();
+        for segment in appending.fresh.all().chain(appending.moved.all()) {
+            segment.trim();
+        }
+    }
+
+    /// The segments that are there.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn survey(&self) -> Result<Survey> {
+        // In this order: what is made after the listing is not in it.
+        let mut found = list(&self.dir).map_err(|source| Error::Io {
+            op: "list",
+            path: self.dir.clone(),
+            source,
+        })?;
+        let appending = self.appending();
+        let named = appending.let_go.iter().filter_map(Weak::upgrade);
+        let taking = appending.fresh.all().chain(appending.moved.all());
+        let busy: HashSet<_> = taking.cloned().chain(named).map(|s| s.id()).collect();
+        let bytes = found.iter().map(|segment| segment.bytes).sum();
+        found.retain(|segment| !busy.contains(&segment.id) && segment.id < appending.next);
+        Ok(Survey {
+            bytes,
+            sealed: found,
+        })
     }
 
     /// Gives these segments a second name in `dir`, an empty directory, or copies them where that can't be;
@@ -343,6 +464,27 @@ impl ChunkStore {
     }
 }
 
+/// The segment files in `dir`.
+fn list(dir: &Path) -> io::Result<Vec<SealedSegment>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let Some(id) = entry.file_name().to_str().and_then(segment::id_of) else {
+            continue;
+        };
+        match entry.metadata() {
+            Ok(file) => found.push(SealedSegment {
+                id,
+                bytes: file.len(),
+                links: file.nlink(),
+            }),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(found)
+}
+
 /// A hard link, or a copy where the filesystem has none, has too many, or is another one.
 fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
@@ -377,7 +519,7 @@ mod tests {
         let (_dir, store) = store();
         let data: Vec<u8> = (0..20_000_u32).map(|i| i.to_le_bytes()[0]).collect();
         let chunk = NewChunk::of(&data);
-        let at = store.append(&[&chunk]).unwrap()[0];
+        let at = store.append(Stream::Fresh, &[&chunk]).unwrap().places[0];
         for range in [0..20_000, 0..1, 4095..4097, 8192..12_288, 19_999..20_000] {
             let mut out = vec![0; range.len()];
             store.read(&at, &chunk.sums, range.start, &mut out).unwrap();
@@ -391,7 +533,7 @@ mod tests {
     fn a_flipped_byte_is_an_error_and_other_pages_still_read() {
         let (dir, store) = store();
         let chunk = NewChunk::of(&[9; 10_000]);
-        let at = store.append(&[&chunk]).unwrap()[0];
+        let at = store.append(Stream::Fresh, &[&chunk]).unwrap().places[0];
         let path = segment::path_of(dir.path(), at.segment);
         let file = File::options().write(true).open(path).unwrap();
         file.write_all_at(&[8], at.offset + 5000).unwrap();
@@ -404,7 +546,7 @@ mod tests {
     fn readers_go_on_while_their_segment_is_unlinked() {
         let (_dir, store) = store();
         let chunk = NewChunk::of(b"still here");
-        let at = store.append(&[&chunk]).unwrap()[0];
+        let at = store.append(Stream::Fresh, &[&chunk]).unwrap().places[0];
         let held = store.reader(at.segment).unwrap();
         store.remove(at.segment).unwrap();
         let mut out = [0; 10];
@@ -422,18 +564,24 @@ mod tests {
             .map(|i: u8| {
                 let mut data = data.clone();
                 data[0] = i;
-                store.append(&[&NewChunk::of(&data)]).unwrap()[0]
+                store
+                    .append(Stream::Fresh, &[&NewChunk::of(&data)])
+                    .unwrap()
+                    .places[0]
             })
             .collect();
         assert_eq!(places[0].segment.raw(), 1);
         assert_eq!(places[69].segment.raw(), 2);
-        let mark = store.sync(std::convert::identity).unwrap();
+        let mark = store.sync(Stream::Fresh, std::convert::identity).unwrap();
         assert_eq!(mark.segment.raw(), 2);
         assert!(mark.offset > places[69].offset);
         drop(store);
         let again = ChunkStore::open(dir.path(), SegmentId::from_raw(1)).unwrap();
         assert_eq!(
-            again.append(&[&NewChunk::of(b"x")]).unwrap()[0]
+            again
+                .append(Stream::Fresh, &[&NewChunk::of(b"x")])
+                .unwrap()
+                .places[0]
                 .segment
                 .raw(),
             3
@@ -450,8 +598,11 @@ mod tests {
                 data: &data,
                 ..NewChunk::of(&data)
             };
-            let (sums, at) = (chunk.sums.clone(), store.append(&[&chunk]).unwrap()[0]);
-            store.sync(std::convert::identity).unwrap();
+            let (sums, at) = (
+                chunk.sums.clone(),
+                store.append(Stream::Fresh, &[&chunk]).unwrap().places[0],
+            );
+            store.sync(Stream::Fresh, std::convert::identity).unwrap();
             kept.push((at, sums, data));
         }
         for (at, sums, data) in kept {
@@ -461,35 +612,47 @@ mod tests {
         }
     }
 
-    /// REVIEW: a sync must not let go of a full segment that an append is still under way to.
+    /// A sync must not let go of a full segment that an append is still under way to.
     #[test]
     fn a_full_segment_with_an_append_under_way_is_synced_later() {
         let (_dir, store) = store();
         let data = vec![5; 100_000];
         let chunk = NewChunk::of(&data);
         // A writer has its place, and was not scheduled since.
-        let (segment, at) = store.reserve(segment::bytes_of(&[&chunk])).unwrap();
+        let (segment, at) = store
+            .reserve(Stream::Fresh, segment::bytes_of(&[&chunk]))
+            .unwrap();
         let big = vec![6; 1 << 20];
-        while store.append(&[&NewChunk::of(&big)]).unwrap()[0].segment == segment.id() {}
-        store.sync(std::convert::identity).unwrap();
+        while store
+            .append(Stream::Fresh, &[&NewChunk::of(&big)])
+            .unwrap()
+            .places[0]
+            .segment
+            == segment.id()
+        {}
+        store.sync(Stream::Fresh, std::convert::identity).unwrap();
         // It goes on, commits, and its caller syncs.
         segment.write(at, &[&chunk]).unwrap();
-        store.sync(std::convert::identity).unwrap();
+        store.sync(Stream::Fresh, std::convert::identity).unwrap();
         assert!(
             !segment.is_dirty(),
             "an fsync returned, and the chunk's segment was not synced"
         );
     }
 
-    /// REVIEW: "every record that ends before the mark is durable" (docs/format.md, `state`).
+    /// "Every record that ends before the mark is durable" (docs/format.md, `state`).
     #[test]
     fn the_mark_does_not_cover_an_append_that_is_under_way() {
         let (_dir, store) = store();
         let data = vec![5; 100_000];
         let chunk = NewChunk::of(&data);
-        let (segment, at) = store.reserve(segment::bytes_of(&[&chunk])).unwrap();
-        store.append(&[&NewChunk::of(b"another")]).unwrap();
-        let mark = store.sync(std::convert::identity).unwrap();
+        let (segment, at) = store
+            .reserve(Stream::Fresh, segment::bytes_of(&[&chunk]))
+            .unwrap();
+        store
+            .append(Stream::Fresh, &[&NewChunk::of(b"another")])
+            .unwrap();
+        let mark = store.sync(Stream::Fresh, std::convert::identity).unwrap();
         let place = segment.write(at, &[&chunk]).unwrap()[0];
         assert!(
             place.offset >= mark.offset,

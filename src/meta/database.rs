@@ -269,6 +269,12 @@ impl Database {
         })
     }
 
+    /// How many commits changed what the tables hold, since the database was opened.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.locked_writer().counting.commits
+    }
+
     /// Whether writing was stopped by an I/O error.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -375,6 +381,7 @@ impl WriteTx<'_> {
     fn count(&mut self) {
         let counting = &mut self.writer.counting;
         counting.on_disk = OnDisk::Stale;
+        counting.commits += 1;
         if self.uncounted {
             counting.forget();
         } else {

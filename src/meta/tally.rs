@@ -130,6 +130,8 @@ pub(super) struct Counting {
     total: Tally,
     known: Known,
     pub(super) on_disk: OnDisk,
+    /// Since the database was opened.
+    pub(super) commits: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +155,14 @@ impl Counting {
                 total: Tally::default(),
                 known: Known::No,
                 on_disk: OnDisk::Stale,
+                commits: 0,
             });
         }
         Ok(Self {
             total: session.stored_tally()?,
             known: Known::Yes,
             on_disk: OnDisk::Valid,
+            commits: 0,
         })
     }
 

@@ -1,14 +1,15 @@
 //! The threads behind the operations: one keeps the log short and syncs now and then, one frees what
-//! has no name any more.
+//! has no name any more, one gives back the space of what is dead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::collector::Haste;
 use super::core::Core;
 use super::residents::Purge;
-use super::{Error, Result};
+use super::{Error, Result, Seal};
 
 /// What a power cut can take at most of data that nobody synced.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,6 +36,10 @@ impl Workers {
         workers.spawn("checkpointer", move || keep_log_short(&shared, &closing))?;
         let shared = Arc::clone(core);
         workers.spawn("reaper", move || free(&shared))?;
+        if core.seal == Seal::Open {
+            let shared = Arc::clone(core);
+            workers.spawn("collector", move || collect(&shared))?;
+        }
         Ok(workers)
     }
 
@@ -50,6 +55,7 @@ impl Workers {
         self.closing.store(true, Ordering::Release);
         self.core.database.wake_checkpointer();
         self.core.residents.close();
+        self.core.collector.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a background thread panicked");
@@ -101,6 +107,29 @@ fn free(core: &Core) {
                 return;
             }
             thread::sleep(RETRY_INTERVAL);
+        }
+    }
+}
+
+fn collect(core: &Core) {
+    let mut seen = None;
+    while let Some(haste) = core.collector.wait() {
+        if core.database.is_stopped() {
+            return core.collector.let_writers_go();
+        }
+        // What was looked at and has not changed needs no second look.
+        let now = core.database.changes();
+        if haste == Haste::Idle && seen == Some(now) {
+            continue;
+        }
+        match core.collect(haste) {
+            Ok(_) if haste == Haste::Idle => seen = Some(core.database.changes()),
+            Ok(_) => {}
+            Err(error) => {
+                log::warn!("cannot collect: {error}");
+                core.collector.let_writers_go();
+                core.collector.pause(RETRY_INTERVAL);
+            }
         }
     }
 }

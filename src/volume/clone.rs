@@ -28,6 +28,7 @@ impl Volume {
             .create(&segments)
             .map_err(cannot)?;
         let path = dir.join(DATABASE);
+        let _kept = self.core.collector.keep_segments();
         self.core.database.copy_to(&path)?;
         restrict(&path)?;
         // What the copy names was appended before it was made.

@@ -1,5 +1,6 @@
 //! What the operations and the background threads share, and the one way to change metadata.
 
+use super::collector::Collector;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::sync::SyncGroup;
@@ -18,6 +19,7 @@ pub(super) struct Core {
     pub(super) reserve: Reserve,
     pub(super) state: super::state::StateFile,
     pub(super) seal: Seal,
+    pub(super) collector: Collector,
 }
 
 /// Whether a change needs new space, or gives some back.

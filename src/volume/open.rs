@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::background::Workers;
+use super::collector::Collector;
 use super::core::Core;
 use super::lock::DirLock;
 use super::reserve::Reserve;
@@ -129,8 +130,10 @@ impl Volume {
         }
         core.sync()?;
         let mark = core.sync_chunks()?;
+        core.store.trim();
         let Core {
             database,
+            store,
             state,
             reserve,
             ..
@@ -141,7 +144,7 @@ impl Volume {
             Err(Error::NoSpace) => log::warn!("the disk is full: the log stays"),
             result => result?,
         }
-        with_reserve(&reserve, || state.store_clean(mark))?;
+        with_reserve(&reserve, || state.store_clean(mark, store.next_segment()))?;
         drop(lock);
         Ok(())
     }
@@ -161,6 +164,7 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         log::warn!("{} was open when the host went down", dir.display());
     }
     let mark = before.as_ref().map_or(START, State::mark);
+    let next = before.as_ref().map_or(FIRST, State::next).max(FIRST);
     let segments = dir.join(SEGMENTS);
     if before.is_none_or(|before| !before.clean) {
         ChunkStore::sync_leftovers(&segments, mark.segment)?;
@@ -170,17 +174,17 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         return Err(Error::Corrupt(format!("{} is missing", path.display())));
     }
     let reserve = Reserve::open(dir)?;
-    with_reserve(&reserve, || state.store_open(mark))?;
-    let next = mark.segment.raw() + u32::from(mark.offset > 0);
+    with_reserve(&reserve, || state.store_open(mark, next))?;
     Ok(Core {
         database: Database::open(&path)?,
-        store: ChunkStore::open(&segments, SegmentId::from_raw(next.max(1)))?,
+        store: ChunkStore::open(&segments, next)?,
         chunk_bytes: ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT),
         syncs: SyncGroup::default(),
         residents: Residents::default(),
         reserve,
         state,
         seal: config.seal,
+        collector: Collector::of_new(),
     })
 }
 
@@ -195,6 +199,7 @@ fn with_reserve(reserve: &Reserve, act: impl Fn() -> Result<()>) -> Result<()> {
     }
 }
 
+const FIRST: SegmentId = SegmentId::from_raw(1);
 const START: SyncMark = SyncMark {
     segment: SegmentId::from_raw(0),
     offset: 0,

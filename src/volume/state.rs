@@ -27,6 +27,9 @@ pub(super) struct State {
     pub(super) synced_segment: u32,
     /// The offset in it that all durable records ended before.
     pub(super) synced_offset: u64,
+    /// Segments from this number on were never made.
+    #[serde(default)]
+    pub(super) next_segment: u32,
 }
 
 /// The file of one volume.
@@ -66,22 +69,23 @@ impl StateFile {
         !state.clean && state.boot_id != self.boot_id
     }
 
-    /// Notes that the volume is open and durable up to `mark`.
-    pub(super) fn store_open(&self, mark: SyncMark) -> Result<()> {
-        self.store(mark, false)
+    /// Notes that the volume is open and durable up to `mark`, and that no segment from `next` on was ever made.
+    pub(super) fn store_open(&self, mark: SyncMark, next: SegmentId) -> Result<()> {
+        self.store(mark, next, false)
     }
 
     /// Notes that the volume is closed, and durable.
-    pub(super) fn store_clean(&self, mark: SyncMark) -> Result<()> {
-        self.store(mark, true)
+    pub(super) fn store_clean(&self, mark: SyncMark, next: SegmentId) -> Result<()> {
+        self.store(mark, next, true)
     }
 
-    fn store(&self, mark: SyncMark, clean: bool) -> Result<()> {
+    fn store(&self, mark: SyncMark, next: SegmentId, clean: bool) -> Result<()> {
         let state = State {
             boot_id: self.boot_id.clone(),
             clean,
             synced_segment: mark.segment.raw(),
             synced_offset: mark.offset,
+            next_segment: next.raw(),
         };
         let text = serde_json::to_vec(&state).map_err(|e| Error::Corrupt(e.to_string()))?;
         durable::replace_file(&self.path, &text)
@@ -90,6 +94,12 @@ impl StateFile {
 }
 
 impl State {
+    /// The number that the next segment gets, at least.
+    pub(super) fn next(&self) -> SegmentId {
+        let past_mark = self.synced_segment + u32::from(self.synced_offset > 0);
+        SegmentId::from_raw(self.next_segment.max(past_mark))
+    }
+
     /// The mark that it holds.
     pub(super) const fn mark(&self) -> SyncMark {
         SyncMark {

@@ -4,7 +4,7 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::core::Core;
 use super::{Error, Result, Volume};
-use crate::chunks::SyncMark;
+use crate::chunks::{Stream, SyncMark};
 
 /// Lets concurrent callers share one sync: whoever comes while one runs takes part in the next.
 #[derive(Debug, Default)]
@@ -67,9 +67,14 @@ impl Core {
         self.check_not_stopped()
     }
 
-    /// Makes the chunks durable whose append had returned.
+    /// Makes the chunks durable that were written and whose append had returned.
     pub(super) fn sync_chunks(&self) -> Result<SyncMark> {
-        self.store.sync(|outcome| {
+        self.sync_stream(Stream::Fresh)
+    }
+
+    /// Makes the chunks of a stream durable whose append had returned.
+    pub(super) fn sync_stream(&self, stream: Stream) -> Result<SyncMark> {
+        self.store.sync(stream, |outcome| {
             self.check_not_stopped()?;
             outcome.map_err(|e| {
                 let error = Error::from(e);
@@ -91,7 +96,7 @@ impl Core {
     /// Shortens the log; what is durable then is noted for recovery.
     pub(super) fn checkpoint(&self) -> Result<()> {
         let mark = self.database.checkpoint(|| self.sync_chunks())?;
-        match self.state.store_open(mark) {
+        match self.state.store_open(mark, self.store.next_segment()) {
             // An older mark only makes recovery look at more.
             Err(Error::NoSpace) => Ok(()),
             result => result,

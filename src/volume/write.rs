@@ -1,10 +1,12 @@
 //! Writing data: cut, hashed and appended first, then one transaction that maps it.
 
+use std::cell::RefCell;
+
 use super::core::{Core, Space, inode};
 use super::privilege::clear_for_anyone;
 use super::setattr::clear;
 use super::{Error, Result, Volume};
-use crate::chunks::{NewChunk, Piece, cut};
+use crate::chunks::{NewChunk, Piece, Placed, Stream, cut};
 use crate::meta::{ChunkRow, ExtentRow, Inode, Sharing, WriteTx};
 use crate::types::{Caller, ChunkId, FileKind, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
@@ -28,6 +30,13 @@ pub enum SetIdBits {
     Keep,
     /// They are cleared, as a write by this caller without CAP_FSETID does (inode(7)).
     Clear(Caller),
+}
+
+/// A write that is ready to be mapped.
+struct Prepared<'a> {
+    pieces: Vec<Ready<'a>>,
+    /// The segments of what was appended stay until the rows that name it are committed.
+    appended: RefCell<Vec<Placed>>,
 }
 
 /// A piece of a write that is ready to be mapped.
@@ -65,12 +74,12 @@ impl Volume {
             return Ok(());
         }
         self.core.check_space()?;
-        let ready = self.core.prepare(offset, data)?;
+        let prepared = self.core.prepare(offset, data)?;
         self.core.change(Space::Needs, |tx| {
             let mut inode = file(tx, ino)?;
             let before = inode;
-            for ready in &ready {
-                self.core.map(tx, &mut inode, ready)?;
+            for ready in &prepared.pieces {
+                self.core.map(tx, &mut inode, ready, &prepared)?;
             }
             inode.attr.size = inode.attr.size.max(end);
             if origin == WriteOrigin::Caller {
@@ -100,7 +109,7 @@ pub(super) fn file(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {
 
 impl Core {
     /// Hashes the pieces of a write and appends those that are not stored yet, outside any transaction.
-    fn prepare<'a>(&self, offset: u64, data: &'a [u8]) -> Result<Vec<Ready<'a>>> {
+    fn prepare<'a>(&self, offset: u64, data: &'a [u8]) -> Result<Prepared<'a>> {
         let mut ready: Vec<_> = cut(offset, data, self.chunk_bytes)
             .map(|piece| Ready {
                 piece,
@@ -111,18 +120,22 @@ impl Core {
         let unknown = ready.iter().zip(known).filter(|(_, known)| !known);
         let fresh: Vec<_> = unknown.filter_map(|(ready, _)| ready.chunk()).collect();
         let hashes: Vec<_> = fresh.iter().map(|chunk| chunk.hash).collect();
-        let mut placed = hashes
-            .into_iter()
-            .zip(self.store.append(&fresh)?)
-            .peekable();
+        self.collector
+            .admit(fresh.iter().map(|chunk| chunk.data.len() as u64).sum());
+        let appended = self.store.append(Stream::Fresh, &fresh)?;
+        let mut placed = hashes.into_iter().zip(&appended.places).peekable();
         for ready in &mut ready {
             if let Content::Chunk(chunk, at) = &mut ready.content {
                 *at = placed
                     .next_if(|(hash, _)| *hash == chunk.hash)
-                    .map(|(_, at)| at);
+                    .map(|(_, at)| *at);
             }
         }
-        Ok(ready)
+        drop(placed);
+        Ok(Prepared {
+            pieces: ready,
+            appended: RefCell::new(vec![appended]),
+        })
     }
 
     /// For each piece whether a chunk with its content is stored already.
@@ -143,23 +156,33 @@ impl Core {
         ready.iter().map(known).collect()
     }
 
-    fn append_one(&self, chunk: &NewChunk<'_>) -> Result<Location> {
-        let places = self.store.append(&[chunk])?;
-        places
-            .first()
-            .copied()
-            .ok_or_else(|| Error::Corrupt("a chunk was not placed".to_owned()))
+    fn append_one(&self, chunk: &NewChunk<'_>, prepared: &Prepared<'_>) -> Result<Location> {
+        let placed = self.store.append(Stream::Fresh, &[chunk])?;
+        let place = placed.places.first().copied();
+        prepared.appended.borrow_mut().push(placed);
+        place.ok_or_else(|| Error::Corrupt("a chunk was not placed".to_owned()))
     }
 
     /// Maps one piece in place of what is there.
-    fn map(&self, tx: &mut WriteTx<'_>, inode: &mut Inode, ready: &Ready<'_>) -> Result<()> {
+    fn map(
+        &self,
+        tx: &mut WriteTx<'_>,
+        inode: &mut Inode,
+        ready: &Ready<'_>,
+        prepared: &Prepared<'_>,
+    ) -> Result<()> {
         let Piece { offset, data } = ready.piece;
         let len = data.len() as u64;
         clear(tx, inode, &(offset..offset + len))?;
         let Content::Chunk(chunk, at) = &ready.content else {
             return Ok(());
         };
-        let id = self.chunk_row(tx, chunk, *at, sharing_of(ready))?;
+        let place = || match at {
+            Some(at) => Ok(*at),
+            // The equal chunk that was there a moment ago is gone by now.
+            None => self.append_one(chunk, prepared),
+        };
+        let id = chunk_row(tx, chunk, place, sharing_of(ready))?;
         let born = tx.epoch();
         let extent = ExtentRow {
             off: offset,
@@ -172,33 +195,27 @@ impl Core {
         inode.attr.allocated += len;
         Ok(())
     }
+}
 
-    /// The row of a chunk, with one reference more.
-    fn chunk_row(
-        &self,
-        tx: &mut WriteTx<'_>,
-        chunk: &NewChunk<'_>,
-        at: Option<Location>,
-        sharing: Sharing,
-    ) -> Result<ChunkId> {
-        if sharing == Sharing::Indexed
-            && let Some(id) = tx.find_chunk(&chunk.hash)?
-        {
-            tx.add_ref(id)?;
-            return Ok(id);
-        }
-        let at = match at {
-            Some(at) => at,
-            // The equal chunk that was there a moment ago is gone by now.
-            None => self.append_one(chunk)?,
-        };
-        Ok(tx.insert_chunk(&ChunkRow {
-            hash: &chunk.hash,
-            at,
-            sums: &chunk.sums,
-            sharing,
-        })?)
+/// The row of a chunk, with one reference more; `place` says where it is, unless an equal one is there.
+pub(super) fn chunk_row(
+    tx: &mut WriteTx<'_>,
+    chunk: &NewChunk<'_>,
+    place: impl FnOnce() -> Result<Location>,
+    sharing: Sharing,
+) -> Result<ChunkId> {
+    if sharing == Sharing::Indexed
+        && let Some(id) = tx.find_chunk(&chunk.hash)?
+    {
+        tx.add_ref(id)?;
+        return Ok(id);
     }
+    Ok(tx.insert_chunk(&ChunkRow {
+        hash: &chunk.hash,
+        at: place()?,
+        sums: &chunk.sums,
+        sharing,
+    })?)
 }
 
 impl<'a> Ready<'a> {

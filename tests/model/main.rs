@@ -83,6 +83,7 @@ enum Op {
     Release,
     Reap,
     Checkpoint,
+    Collect,
     Reopen,
     TakeSnapshot,
     RemoveSnapshot {
@@ -152,6 +153,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Release),
         1 => Just(Op::Reap),
         1 => Just(Op::Checkpoint),
+        1 => Just(Op::Collect),
         1 => Just(Op::Reopen),
     ]
 }
@@ -239,6 +241,7 @@ impl Pair {
             Op::Release => self.release(),
             Op::Reap => self.volume().reap().unwrap(),
             Op::Checkpoint => self.volume().checkpoint().unwrap(),
+            Op::Collect => drop(self.volume().collect().unwrap()),
             Op::Reopen => self.reopen(),
             Op::TakeSnapshot => self.take_snapshot(),
             Op::RemoveSnapshot { index } => self.remove_snapshot(*index),

@@ -1,0 +1,281 @@
+//! Collecting: what is alive is moved out of segments that are mostly dead, and those are unlinked.
+//!
+//! Safe against an end at any point: the copies are durable before a row names them, the rows are in the
+//! database before the old segment goes, and what nothing names is found dead by the next look.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::collector::{Candidate, Haste, Look};
+use super::core::{Core, Space};
+use super::{Error, Result, Seal, Volume};
+use crate::chunks::{self, NewChunk, Placed, Stream};
+use crate::meta::StoredChunk;
+use crate::types::{ChunkHash, ChunkId, Location, SegmentId};
+
+/// Rows of the chunk table that are looked through at a time.
+const SCAN_ROWS: usize = 8192;
+/// Chunks, and bytes of them, that are moved at a time.
+const STEP_CHUNKS: usize = 128;
+const STEP_BYTES: u64 = 1024 * 1024;
+/// After a step the collector rests as long as it worked, but no longer than this.
+const REST_MAX: Duration = Duration::from_millis(50);
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Segments that are gone.
+    pub segments: u64,
+    /// Bytes of theirs.
+    pub removed_bytes: u64,
+    /// Bytes that were moved out of them first.
+    pub moved_bytes: u64,
+}
+
+impl Collected {
+    fn add(&mut self, more: Self) {
+        self.segments += more.segments;
+        self.removed_bytes += more.removed_bytes;
+        self.moved_bytes += more.moved_bytes;
+    }
+}
+
+impl Volume {
+    /// Gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most
+    /// a tenth of a segment is dead, but for segments that clones share.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] for a sealed volume, [`Error::NoSpace`], I/O errors; what was collected so far stays
+    /// so.
+    pub fn collect(&self) -> Result<Collected> {
+        if self.core.seal == Seal::Sealed {
+            return Err(Error::ReadOnly);
+        }
+        self.reap()?;
+        self.core.purge()?;
+        self.core.store.seal();
+        self.core.sync()?;
+        self.core.collect(Haste::Asked)
+    }
+}
+
+impl Core {
+    /// Collects as long as that is due.
+    pub(super) fn collect(&self, haste: Haste) -> Result<Collected> {
+        let _alone = self.collector.begin_round();
+        let mut all = Collected::default();
+        if self.collector.is_eager() {
+            self.store.seal();
+            self.sync()?;
+        }
+        while !self.collector.is_closing() {
+            let look = self.look()?;
+            let haste = haste.max(self.urgency());
+            let done = self.round(&look, haste)?;
+            all.add(done);
+            if done.segments == 0 {
+                break;
+            }
+        }
+        // Those who waited see what there is now.
+        self.look()?;
+        Ok(all)
+    }
+
+    /// Writers that wait need the collector at once, and so does a disk that is full.
+    fn urgency(&self) -> Haste {
+        if self.collector.is_pressed() || !self.reserve.is_whole() {
+            Haste::Pressed
+        } else {
+            Haste::Idle
+        }
+    }
+
+    fn look(&self) -> Result<Look> {
+        let appended = self.collector.appended();
+        // Before the counts: see `Look::new`.
+        let survey = self.store.survey()?;
+        let tally = self.database.tally()?;
+        let look = Look::new(survey, &tally, &self.collector);
+        self.collector.looked(&look, appended);
+        Ok(look)
+    }
+
+    /// Removes what is dead, and moves what is alive out of the best victims and removes those.
+    fn round(&self, look: &Look, haste: Haste) -> Result<Collected> {
+        let mut gone = look.empty();
+        // Copies need space, which the reserve is not for.
+        let victims = if self.reserve.is_whole() {
+            look.victims(haste)
+        } else {
+            Vec::new()
+        };
+        if gone.is_empty() && victims.is_empty() {
+            return Ok(Collected::default());
+        }
+        let moved_bytes = self.move_out_of(&victims, haste)?;
+        gone.extend(victims);
+        let (segments, removed_bytes) = self.remove(&gone)?;
+        log::debug!("collected {segments} segments of {removed_bytes} bytes, {moved_bytes} moved");
+        Ok(Collected {
+            segments,
+            removed_bytes,
+            moved_bytes,
+        })
+    }
+
+    fn move_out_of(&self, victims: &[Candidate], haste: Haste) -> Result<u64> {
+        let mut moved = 0;
+        if victims.is_empty() {
+            return Ok(0);
+        }
+        let segments = ids(victims);
+        let mut after = ChunkId(i64::MIN);
+        while let Some((mut found, last)) = self.next_in(&segments, after)? {
+            after = last;
+            found.sort_by_key(|chunk| (chunk.at.segment, chunk.at.offset));
+            for step in steps(&found) {
+                if self.collector.is_closing() {
+                    return Ok(moved);
+                }
+                let began = Instant::now();
+                moved += self.move_step(step)?;
+                if haste.max(self.urgency()) < Haste::Pressed {
+                    self.collector.pause(began.elapsed().min(REST_MAX));
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    fn next_in(
+        &self,
+        segments: &BTreeSet<SegmentId>,
+        after: ChunkId,
+    ) -> Result<Option<(Vec<StoredChunk>, ChunkId)>> {
+        let tx = self.database.read_beside()?;
+        Ok(tx.chunks_in(segments, after, SCAN_ROWS)?)
+    }
+
+    /// Moves some chunks: copies them, makes the copies durable, and then has the table name those.
+    fn move_step(&self, step: &[StoredChunk]) -> Result<u64> {
+        let mut plain = Vec::with_capacity(step.len());
+        for chunk in step {
+            match self.read_whole(chunk) {
+                Ok(bytes) => plain.push((chunk, bytes)),
+                Err(Unreadable::Damaged(error)) => {
+                    log::error!("{} is left as it is: {error}", chunk.at.segment);
+                    self.collector.spare(chunk.at.segment);
+                }
+                Err(Unreadable::Failed(error)) => return Err(error),
+            }
+        }
+        let fresh: Vec<_> = plain.iter().map(|(_, bytes)| NewChunk::of(bytes)).collect();
+        let placed = self
+            .store
+            .append(Stream::Moved, &fresh.iter().collect::<Vec<_>>())?;
+        self.sync_stream(Stream::Moved)?;
+        let moved: Vec<_> = plain.iter().map(|(chunk, _)| *chunk).collect();
+        self.name_copies(&moved, &placed)?;
+        Ok(placed
+            .places
+            .iter()
+            .map(|at| u64::from(at.stored_len))
+            .sum())
+    }
+
+    fn name_copies(&self, chunks: &[&StoredChunk], placed: &Placed) -> Result<()> {
+        self.change(Space::Frees, |tx| {
+            for (chunk, to) in chunks.iter().zip(&placed.places) {
+                // One that died meanwhile leaves its copy dead, too.
+                tx.move_chunk(chunk.id, &chunk.at, to)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn read_whole(&self, chunk: &StoredChunk) -> std::result::Result<Vec<u8>, Unreadable> {
+        let Location { len, .. } = chunk.at;
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        match self.store.read(&chunk.at, &chunk.sums, 0, &mut bytes) {
+            Ok(()) => {}
+            Err(error @ (chunks::Error::Corrupt { .. } | chunks::Error::Missing { .. })) => {
+                return Err(Unreadable::Damaged(error.to_string()));
+            }
+            Err(error) => return Err(Unreadable::Failed(error.into())),
+        }
+        if ChunkHash::of(&bytes) == chunk.hash {
+            Ok(bytes)
+        } else {
+            let place = format!(
+                "the bytes at {} are not those of {}",
+                chunk.at.offset, chunk.hash
+            );
+            Err(Unreadable::Damaged(place))
+        }
+    }
+
+    /// Removes the segments that nothing names; returns how many, and their bytes.
+    fn remove(&self, candidates: &[Candidate]) -> Result<(u64, u64)> {
+        if self.collector.is_closing() {
+            return Ok((0, 0));
+        }
+        let named = self.named_of(&ids(candidates))?;
+        // What is in the log only could be lost with the host's power, and name them again.
+        self.checkpoint()?;
+        let (mut segments, mut bytes, mut failed) = (0, 0, Ok(()));
+        self.collector.unlink(|| {
+            for candidate in candidates {
+                if named.contains(&candidate.segment.id) {
+                    continue;
+                }
+                match self.store.remove(candidate.segment.id) {
+                    Ok(()) => {
+                        segments += 1;
+                        bytes += candidate.segment.bytes;
+                    }
+                    Err(error) => failed = Err(error.into()),
+                }
+            }
+        });
+        failed.map(|()| (segments, bytes))
+    }
+
+    /// Which of these segments the chunk table names: the counts are not taken at their word.
+    fn named_of(&self, segments: &BTreeSet<SegmentId>) -> Result<BTreeSet<SegmentId>> {
+        let mut named = BTreeSet::new();
+        let mut after = ChunkId(i64::MIN);
+        while let Some((found, last)) = self.next_in(segments, after)? {
+            after = last;
+            named.extend(found.iter().map(|chunk| chunk.at.segment));
+        }
+        Ok(named)
+    }
+}
+
+/// Why a chunk was not read.
+enum Unreadable {
+    Damaged(String),
+    Failed(Error),
+}
+
+fn ids(candidates: &[Candidate]) -> BTreeSet<SegmentId> {
+    candidates.iter().map(|c| c.segment.id).collect()
+}
+
+/// Runs of chunks that are moved at a time.
+fn steps(mut chunks: &[StoredChunk]) -> impl Iterator<Item = &[StoredChunk]> {
+    std::iter::from_fn(move || {
+        let (mut count, mut bytes) = (0, 0);
+        for chunk in chunks.iter().take(STEP_CHUNKS) {
+            bytes += u64::from(chunk.at.len);
+            if count > 0 && bytes > STEP_BYTES {
+                break;
+            }
+            count += 1;
+        }
+        let (step, rest) = chunks.split_at(count);
+        chunks = rest;
+        (count > 0).then_some(step)
+    })
+}
