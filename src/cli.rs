@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod filter;
 mod format;
+mod gc;
 mod helper;
 mod import;
 mod inspect;
@@ -23,9 +24,11 @@ mod mount;
 mod options;
 mod output;
 mod progress;
+mod quantity;
 mod reference;
 mod remount;
 mod rename;
+mod resize;
 mod rm;
 mod rollback;
 mod serve;
@@ -80,7 +83,9 @@ enum Command {
     Rm(rm::Arguments),
     Rename(rename::Arguments),
     Set(set::Arguments),
+    Resize(resize::Arguments),
     Sync(sync::Arguments),
+    Gc(gc::Arguments),
     Snapshot(snapshot::Arguments),
     Diff(diff::Arguments),
     Clone(clone::Arguments),
@@ -131,6 +136,8 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Rm(arguments) => rm::run(&arguments, &root),
         Command::Rename(arguments) => rename::run(&arguments, &root),
         Command::Set(arguments) => set::run(&arguments, &root),
+        Command::Resize(arguments) => resize::run(&arguments, &root),
+        Command::Gc(arguments) => gc::run(&arguments, &root),
         Command::Sync(arguments) => sync::run(&arguments, &root),
         Command::Snapshot(arguments) => snapshot::run(&arguments, &root),
         Command::Diff(arguments) => diff::run(&arguments, &root),

@@ -10,6 +10,7 @@ mod name;
 mod snapshot_name;
 mod stored;
 mod time;
+mod usage;
 mod volume_id;
 mod volume_name;
 
@@ -21,6 +22,7 @@ pub use name::{Name, NameBuf, NameError};
 pub use snapshot_name::{SnapshotName, SnapshotNameError};
 pub use stored::{Codec, Location, PageSums, record_bytes};
 pub use time::Timestamp;
+pub use usage::{Limits, Usage};
 pub use volume_id::VolumeId;
 pub use volume_name::{VolumeName, VolumeNameError};
 

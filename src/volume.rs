@@ -17,6 +17,7 @@ mod diff;
 mod error;
 mod fallocate;
 mod frozen;
+mod limits;
 mod link;
 mod list;
 mod lock;
@@ -53,7 +54,7 @@ pub use link::LINKS_MAX;
 pub use list::{DirEntry, FIRST_COOKIE};
 pub use open::create;
 pub use rename::RenameMode;
-pub use statfs::{SpaceOnHost, Usage};
+pub use statfs::Room;
 pub use write::{SetIdBits, WriteOrigin};
 pub use xattr::SetXattrMode;
 

@@ -61,6 +61,8 @@ pub struct SealedSegment {
 pub struct Survey {
     /// Bytes of all.
     pub bytes: u64,
+    /// Bytes of those that clones have, too.
+    pub shared_bytes: u64,
     /// Those that take no more records.
     pub sealed: Vec<SealedSegment>,
 }
@@ -408,9 +410,12 @@ impl ChunkStore {
         let taking = appending.fresh.all().chain(appending.moved.all());
         let busy: HashSet<_> = taking.cloned().chain(named).map(|s| s.id()).collect();
         let bytes = found.iter().map(|segment| segment.bytes).sum();
+        let shared = found.iter().filter(|segment| segment.links > 1);
+        let shared_bytes = shared.map(|segment| segment.bytes).sum();
         found.retain(|segment| !busy.contains(&segment.id) && segment.id < appending.next);
         Ok(Survey {
             bytes,
+            shared_bytes,
             sealed: found,
         })
     }

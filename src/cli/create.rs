@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::ChunkBytes;
+use crate::types::{ChunkBytes, Limits};
 use crate::volume::{Config, Life, RootOwner, store};
 
 use super::locate::{Located, Root, VolumeRef};
+use super::quantity::{Limit, merge, parse_count, parse_size};
+use super::resize::warn_if_over_disk;
 use super::{Result, output};
 
 /// Create a volume and print its name
@@ -29,6 +31,12 @@ pub(super) struct Arguments {
     /// Where files are cut into chunks: a power of two from 4K to 1M
     #[arg(long, value_name = "SIZE", default_value = "128K", value_parser = parse_chunk_size)]
     chunk_size: ChunkBytes,
+    /// How much its files may hold: a number with K, M, G, T or P; `cask resize` changes it
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    size: Option<Limit>,
+    /// How many files, directories and so on it may hold
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    inodes: Option<Limit>,
     /// Remove the volume when its last mount is gone
     #[arg(long)]
     ephemeral: bool,
@@ -37,6 +45,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let labels: BTreeMap<_, _> = arguments.labels.iter().cloned().collect();
     let mut config = Config::new(arguments.chunk_size, labels);
+    config.limits = merge(Limits::default(), arguments.size, arguments.inodes);
     if arguments.ephemeral {
         config.life = Life::Ephemeral;
     }
@@ -50,6 +59,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         mode: arguments.mode,
     };
     create(&arguments.volume, &config, owner, root)?;
+    warn_if_over_disk(&root.locate(&arguments.volume)?, config.limits);
     output::line(&arguments.volume.typed())
 }
 

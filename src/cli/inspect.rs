@@ -1,7 +1,8 @@
 //! `cask inspect`.
 
-use crate::control::{Answer, Op, Usage};
+use crate::control::{Answer, Op};
 use crate::server::{self, Standing};
+use crate::types::Usage;
 
 use super::format::{self, Format};
 use super::locate::{Located, Root, VolumeRef};

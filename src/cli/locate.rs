@@ -235,6 +235,7 @@ impl Located {
             FaultKind::NewerFormat => "use a newer cask".to_owned(),
             FaultKind::Damaged => "restore it from a backup; nothing was changed".to_owned(),
             FaultKind::NoSpace => "free some space on its disk, then try again".to_owned(),
+            FaultKind::Exceeded => "set a higher limit, or remove files first".to_owned(),
             FaultKind::NoSnapshot | FaultKind::SnapshotExists | FaultKind::SnapshotHeld => format!(
                 "`cask snapshot ls {}` shows what is there",
                 self.reference.typed()
@@ -262,6 +263,7 @@ fn kind_of(kind: FaultKind) -> Kind {
         FaultKind::Damaged => Kind::Damaged,
         FaultKind::InUse | FaultKind::Closing | FaultKind::SnapshotHeld => Kind::InUse,
         FaultKind::Failed
+        | FaultKind::Exceeded
         | FaultKind::NotMounted
         | FaultKind::NotShown
         | FaultKind::Attached

@@ -20,6 +20,8 @@ pub(super) fn start(command: &Command) {
         | Command::Rename(_)
         | Command::Set(_)
         | Command::Sync(_)
+        | Command::Resize(_)
+        | Command::Gc(_)
         | Command::Snapshot(_)
         | Command::Diff(_)
         | Command::Clone(_)

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::control::{Phase, Usage};
+use crate::control::Phase;
 use crate::server::{self, Standing, mounts::Mount};
+use crate::types::Usage;
 use crate::volume::{Config, Life, Seal, store};
 
 use super::locate::Located;
@@ -62,6 +63,7 @@ pub(super) struct Inspection {
     pub(super) server: Option<ServerView>,
     pub(super) mounts: Vec<MountView>,
     pub(super) usage: Option<UsageView>,
+    pub(super) limits: LimitsView,
 }
 
 /// A volume's server.
@@ -87,8 +89,42 @@ pub(super) struct MountView {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct UsageView {
     inodes: u64,
+    extents: u64,
     logical_bytes: u64,
+    unique_bytes: u64,
+    snapshot_bytes: u64,
+    dead_bytes: u64,
+    shared_bytes: u64,
     physical_bytes: u64,
+    host_free_bytes: u64,
+    dedup_ratio: f64,
+    compression_ratio: f64,
+}
+
+impl UsageView {
+    pub(super) fn of(usage: &Usage) -> Self {
+        Self {
+            inodes: usage.inodes,
+            extents: usage.extents,
+            logical_bytes: usage.logical_bytes,
+            unique_bytes: usage.live_bytes,
+            snapshot_bytes: usage.snapshot_bytes,
+            dead_bytes: usage.dead_bytes,
+            shared_bytes: usage.shared_bytes,
+            physical_bytes: usage.physical_bytes,
+            host_free_bytes: usage.host_free_bytes,
+            dedup_ratio: usage.dedup_ratio(),
+            compression_ratio: usage.compression_ratio(),
+        }
+    }
+}
+
+/// What a volume may hold; null where there is no limit.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct LimitsView {
+    bytes: Option<u64>,
+    inodes: Option<u64>,
 }
 
 impl View {
@@ -146,6 +182,10 @@ impl Inspection {
         usage: Option<Usage>,
     ) -> Self {
         Self {
+            limits: LimitsView {
+                bytes: config.limits.bytes,
+                inodes: config.limits.inodes,
+            },
             uuid: config.uuid.to_string(),
             format: config.format,
             chunk_bytes: config.chunk_bytes,
@@ -163,11 +203,7 @@ impl Inspection {
                 .iter()
                 .map(|mount| MountView::of(mount, standing))
                 .collect(),
-            usage: usage.map(|usage| UsageView {
-                inodes: usage.inodes,
-                logical_bytes: usage.logical_bytes,
-                physical_bytes: usage.physical_bytes,
-            }),
+            usage: usage.map(|usage| UsageView::of(&usage)),
         }
     }
 }

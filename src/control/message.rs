@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
-use crate::types::{SnapshotName, VolumeId};
+use crate::types::{Limits, SnapshotName, Usage, VolumeId};
 
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 2;
@@ -57,6 +57,13 @@ pub enum Op {
     Sync,
     /// Count what the volume holds.
     Usage,
+    /// Give back the space of all that nothing names any more.
+    Collect,
+    /// Set what the volume may hold.
+    Limit {
+        /// From now on.
+        limits: Limits,
+    },
     /// Take a snapshot.
     TakeSnapshot {
         /// Its name.
@@ -117,6 +124,8 @@ pub enum Answer {
     Synced,
     /// To [`Op::Usage`].
     Usage(Usage),
+    /// To [`Op::Collect`].
+    Collected(Collected),
     /// To [`Op::TakeSnapshot`].
     Snapshot(SnapshotInfo),
     /// To [`Op::Snapshots`] and [`Op::MeasuredSnapshots`].
@@ -185,15 +194,15 @@ impl fmt::Display for Device {
     }
 }
 
-/// What a volume holds.
+/// What a collection did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Inodes in the head.
-    pub inodes: u64,
-    /// Sum of file sizes in the head, in bytes.
-    pub logical_bytes: u64,
-    /// Bytes that the volume's directory takes on the host.
-    pub physical_bytes: u64,
+pub struct Collected {
+    /// Segments that are gone.
+    pub segments: u64,
+    /// Bytes of theirs.
+    pub removed_bytes: u64,
+    /// Bytes that were moved out of them first.
+    pub moved_bytes: u64,
 }
 
 /// Why something could not be done.
@@ -236,6 +245,8 @@ pub enum FaultKind {
     Damaged,
     /// Free some space.
     NoSpace,
+    /// Ask for more: the volume holds more than that.
+    Exceeded,
     /// The request was not understood, or is not allowed.
     Refused,
 }

@@ -102,11 +102,11 @@ pub(super) fn data(op: &'static str, result: Result<Vec<u8>>, reply: ReplyData) 
 }
 
 pub(super) fn statfs(volume: &Volume, reply: ReplyStatfs) {
-    match volume.space_on_host() {
-        Ok(space) => {
-            let block = u32::try_from(space.block_bytes).unwrap_or(4096);
-            let (blocks, free, available) = (space.blocks, space.free, space.available);
-            let inodes = (space.inodes, space.inodes_free);
+    match volume.room() {
+        Ok(room) => {
+            let block = u32::try_from(room.block_bytes).unwrap_or(4096);
+            let (blocks, free, available) = (room.blocks, room.free, room.available);
+            let inodes = (room.inodes, room.inodes_free);
             reply.statfs(
                 blocks, free, available, inodes.0, inodes.1, block, 255, block,
             );

@@ -26,11 +26,12 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::AttributeTooLarge => Errno::E2BIG,
         Error::OutOfRange => Errno::ERANGE,
         Error::Unsupported => Errno::EOPNOTSUPP,
-        Error::AttributesFull | Error::NoSpace => Errno::ENOSPC,
+        Error::AttributesFull | Error::NoSpace | Error::OverLimit => Errno::ENOSPC,
         Error::ReadOnly => Errno::EROFS,
         Error::Held | Error::InUse { .. } => Errno::EBUSY,
         Error::NotAVolume { .. }
         | Error::NewerFormat { .. }
+        | Error::Exceeded { .. }
         | Error::Corrupt(_)
         | Error::Storage { .. } => Errno::EIO,
     }

@@ -31,7 +31,6 @@ const UPDATE: &str = "
     WHERE ino = ?18";
 const KEEP: &str = "INSERT INTO inode_past SELECT *, ?2 FROM inode WHERE ino = ?1";
 const DELETE: &str = "DELETE FROM inode WHERE ino = ?1";
-const COUNT: &str = "SELECT count(*), coalesce(sum(size), 0) FROM inode";
 
 /// The place of a name: a directory, and the cookie of an entry in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,17 +117,6 @@ impl Session {
             .query_row([ino.raw().cast_signed()], |row| row.get(0))
             .optional()?;
         Ok(target.flatten())
-    }
-
-    /// How many inodes there are, and the sum of their sizes in bytes.
-    ///
-    /// # Errors
-    /// I/O errors.
-    pub fn count_inodes(&self) -> Result<(u64, u64)> {
-        let mut stmt = self.conn().prepare_cached(COUNT)?;
-        let counts =
-            stmt.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-        Ok((counts.0.cast_unsigned(), counts.1.cast_unsigned()))
     }
 }
 

@@ -4,10 +4,19 @@ use super::{Result, Session, WriteTx};
 use crate::types::Ino;
 
 const LIST: &str = "SELECT ino FROM orphan ORDER BY ino";
+const ANY: &str = "SELECT 1 FROM orphan LIMIT 1";
 const INSERT: &str = "INSERT INTO orphan (ino) VALUES (?1)";
 const DELETE: &str = "DELETE FROM orphan WHERE ino = ?1";
 
 impl Session {
+    /// Whether there is any.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn has_orphans(&self) -> Result<bool> {
+        Ok(self.conn().prepare_cached(ANY)?.exists([])?)
+    }
+
     /// All orphans.
     ///
     /// # Errors

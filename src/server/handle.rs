@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::content::{change, snapshot_info, with_bytes};
-use crate::control::{Answer, Bytes, Fault, FaultKind, Op, Usage};
+use crate::control::{Answer, Bytes, Collected, Fault, FaultKind, Op};
 use crate::types::{ChunkBytes, SnapshotName};
 use crate::volume::{Config, Error, Hold, Volume};
 
@@ -18,7 +18,9 @@ use crate::volume::{Config, Error, Hold, Volume};
 pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
     match op {
         Op::Sync => volume.sync().map(|()| Answer::Synced),
-        Op::Usage => usage(volume),
+        Op::Usage => volume.usage().map(Answer::Usage),
+        Op::Collect => collect(volume),
+        Op::Limit { limits } => done(volume.set_limits(*limits)),
         Op::TakeSnapshot { name, label } => {
             let taken = volume.take_snapshot(name, label)?;
             Ok(Answer::Snapshot(snapshot_info(taken)))
@@ -45,12 +47,12 @@ fn done(outcome: Result<(), Error>) -> Result<Answer, Error> {
     outcome.map(|()| Answer::Done)
 }
 
-fn usage(volume: &Volume) -> Result<Answer, Error> {
-    let usage = volume.usage()?;
-    Ok(Answer::Usage(Usage {
-        inodes: usage.inodes,
-        logical_bytes: usage.logical_bytes,
-        physical_bytes: usage.physical_bytes,
+fn collect(volume: &Volume) -> Result<Answer, Error> {
+    let collected = volume.collect()?;
+    Ok(Answer::Collected(Collected {
+        segments: collected.segments,
+        removed_bytes: collected.removed_bytes,
+        moved_bytes: collected.moved_bytes,
     }))
 }
 
@@ -62,11 +64,12 @@ fn diff(volume: &Volume, from: &SnapshotName, to: Option<&SnapshotName>) -> Resu
     Ok(Answer::Changes { list })
 }
 
-/// A clone has an identity of its own, and none of the labels.
+/// A clone has an identity of its own, and of what is set the limits only.
 fn clone(volume: &Volume, from: Option<&SnapshotName>, dir: &Bytes) -> Result<Answer, Error> {
     let from = from.map(|from| volume.snapshot(from)).transpose()?;
     let chunk_bytes = ChunkBytes::new(volume.config().chunk_bytes).unwrap_or(ChunkBytes::DEFAULT);
-    let config = Config::new(chunk_bytes, BTreeMap::new());
+    let mut config = Config::new(chunk_bytes, BTreeMap::new());
+    config.limits = volume.limits();
     let dir = Path::new(OsStr::from_bytes(&dir.0));
     done(volume.clone_into(from.as_ref(), dir, &config))
 }
@@ -90,7 +93,8 @@ fn kind(error: &Error) -> FaultKind {
         Error::NotAVolume { .. } => FaultKind::NotAVolume,
         Error::NewerFormat { .. } => FaultKind::NewerFormat,
         Error::Corrupt(_) => FaultKind::Damaged,
-        Error::NoSpace => FaultKind::NoSpace,
+        Error::NoSpace | Error::OverLimit => FaultKind::NoSpace,
+        Error::Exceeded { .. } => FaultKind::Exceeded,
         Error::NotDirectory
         | Error::IsDirectory
         | Error::NotEmpty

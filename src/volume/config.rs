@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::{ChunkBytes, VolumeId};
+use crate::types::{ChunkBytes, Limits, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 const FILE: &str = "volume.json";
 
 /// What `volume.json` holds.
@@ -37,6 +37,9 @@ pub struct Config {
     /// Whether it may be changed.
     #[serde(default)]
     pub seal: Seal,
+    /// What its head may hold.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// How long a volume lives.
@@ -84,6 +87,7 @@ impl Config {
             labels,
             life: Life::Lasting,
             seal: Seal::Open,
+            limits: Limits::default(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the operations and the background threads share, and the one way to change metadata.
 
 use super::collector::Collector;
+use super::limits::Bounds;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::sync::SyncGroup;
@@ -20,6 +21,7 @@ pub(super) struct Core {
     pub(super) state: super::state::StateFile,
     pub(super) seal: Seal,
     pub(super) collector: Collector,
+    pub(super) bounds: Bounds,
 }
 
 /// Whether a change needs new space, or gives some back.
@@ -53,6 +55,7 @@ impl Core {
                     Space::Frees => self.attempt(&change),
                 }
             }
+            Err(Error::OverLimit) => self.retry_over_limit(|| self.attempt(&change)),
             result => result,
         }
     }
@@ -78,6 +81,7 @@ impl Core {
     fn attempt<T>(&self, change: &impl Fn(&mut WriteTx<'_>) -> Result<T>) -> Result<T> {
         let mut tx = self.database.write()?;
         let value = change(&mut tx)?;
+        self.check_limits(&tx)?;
         tx.commit()?;
         Ok(value)
     }

@@ -60,6 +60,17 @@ pub enum Error {
     /// The disk or the volume's limit is full; the operation changed nothing.
     #[error("no space left")]
     NoSpace,
+    /// The volume's own limit is reached; the operation changed nothing.
+    #[error("no space left: the volume has reached its limit")]
+    OverLimit,
+    /// The volume holds more than a limit would allow.
+    #[error("it holds {bytes} bytes in {inodes} inodes")]
+    Exceeded {
+        /// What its files hold.
+        bytes: u64,
+        /// How many there are.
+        inodes: u64,
+    },
     /// The volume was turned read-only by an earlier I/O error, or is sealed.
     #[error("the volume is read-only")]
     ReadOnly,

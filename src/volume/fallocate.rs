@@ -44,8 +44,14 @@ impl Volume {
         let end = offset.checked_add(len).filter(|&end| end <= MAX_FILE_BYTES);
         let range = offset..end.ok_or(Error::FileTooLarge)?;
         match mode {
-            FallocateMode::Extend => self.extend(caller, ino, range.end),
-            FallocateMode::Reserve => self.extend(caller, ino, 0),
+            FallocateMode::Extend => {
+                self.check_room(ino, &range)?;
+                self.extend(caller, ino, range.end)
+            }
+            FallocateMode::Reserve => {
+                self.check_room(ino, &range)?;
+                self.extend(caller, ino, 0)
+            }
             FallocateMode::PunchHole | FallocateMode::ZeroRangeKeepSize => {
                 self.punch(ino, &range)?;
                 self.extend(caller, ino, 0)
@@ -54,6 +60,28 @@ impl Volume {
                 self.punch(ino, &range)?;
                 self.extend(caller, ino, range.end)
             }
+        }
+    }
+
+    /// Refuses a range for whose holes the volume's limit leaves no room. Nothing is set aside: others may use
+    /// it first.
+    fn check_room(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
+        let Some(limit) = self.limits().bytes else {
+            return Ok(());
+        };
+        let extents = self
+            .core
+            .database
+            .read_once()?
+            .extents(ino, range, usize::MAX)?;
+        let covered = extents.iter().filter_map(|extent| extent.clip(range));
+        let covered: u64 = covered.map(|part| part.len).sum();
+        let held = self.core.database.with_tally(|tally| tally.logical)?;
+        let wanted = (range.end - range.start - covered).saturating_add(held.unsigned_abs());
+        if wanted > limit {
+            Err(Error::OverLimit)
+        } else {
+            Ok(())
         }
     }
 

@@ -8,16 +8,18 @@ use std::sync::Arc;
 
 use super::background::Workers;
 use super::collector::Collector;
+use super::config::FORMAT;
 use super::core::Core;
+use super::limits::Bounds;
 use super::lock::DirLock;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::state::{State, StateFile};
 use super::sync::SyncGroup;
-use super::{Config, Error, Result, RootOwner, Volume};
+use super::{Config, Error, Result, RootOwner, Volume, store};
 use crate::chunks::{ChunkStore, SyncMark, durable};
 use crate::meta::{Database, Home};
-use crate::types::{Attr, ChunkBytes, FileKind, Ino, MODE_BITS, SegmentId, Timestamp};
+use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, SegmentId, Timestamp};
 
 pub(super) const DATABASE: &str = "meta.db";
 pub(super) const SEGMENTS: &str = "segments";
@@ -93,12 +95,20 @@ impl Volume {
     /// # Errors
     /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], I/O errors.
     pub fn open(dir: &Path) -> Result<Self> {
-        let config = Config::load(dir)?;
+        let mut config = Config::load(dir)?;
         let dir = dir
             .canonicalize()
             .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))?;
         let lock = DirLock::take(&dir)?;
         let core = Arc::new(open_core(&dir, &config)?);
+        if config.format < FORMAT {
+            // Opening it has brought the tables to the present format.
+            store::edit(&dir, |config| config.format = FORMAT)?;
+            config.format = FORMAT;
+        }
+        if config.limits != Limits::default() {
+            core.database.tally()?;
+        }
         if core.database.read_once()?.has_purge()? {
             core.residents.call_purge();
         }
@@ -185,6 +195,7 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         state,
         seal: config.seal,
         collector: Collector::of_new(),
+        bounds: Bounds::new(config.limits),
     })
 }
 

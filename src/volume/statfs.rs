@@ -1,4 +1,4 @@
-//! What a volume holds, and what the host has room for.
+//! What a volume holds, and what there is room for.
 
 use std::fs;
 use std::io;
@@ -8,22 +8,12 @@ use std::path::Path;
 use rustix::fs::statvfs;
 
 use super::{Error, Result, Volume};
+use crate::meta::Tally;
+use crate::types::{Limits, Usage};
 
-/// What a volume holds.
+/// What there is room for (statvfs(3)); all counts but `block_bytes` are of its blocks or inodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// Inodes in the head.
-    pub inodes: u64,
-    /// Sum of file sizes in the head, in bytes.
-    pub logical_bytes: u64,
-    /// Bytes that the volume's directory takes on the host.
-    pub physical_bytes: u64,
-}
-
-/// The filesystem that holds the volume (statvfs(3)); all counts but `block_bytes` are of its blocks or
-/// inodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SpaceOnHost {
+pub struct Room {
     /// Bytes in a block.
     pub block_bytes: u64,
     /// All blocks.
@@ -39,30 +29,58 @@ pub struct SpaceOnHost {
 }
 
 impl Volume {
-    /// Counts what the volume holds; looks at every inode.
+    /// Counts what the volume holds; looks at its files on the host, at no inode.
     ///
     /// # Errors
     /// I/O errors.
     pub fn usage(&self) -> Result<Usage> {
-        let (inodes, logical_bytes) = self.core.database.read_beside()?.count_inodes()?;
+        let survey = self.core.store.survey()?;
+        let tally = self.core.database.tally()?;
         let physical_bytes = bytes_below(&self.dir)
             .map_err(|e| Error::storage(format!("cannot measure {}", self.dir.display()), e))?;
+        let room = self.room_on_host()?;
+        let named = count(tally.record_bytes());
         Ok(Usage {
-            inodes,
-            logical_bytes,
+            segment_bytes: survey.bytes,
+            shared_bytes: survey.shared_bytes,
+            dead_bytes: survey.bytes.saturating_sub(named),
             physical_bytes,
+            host_free_bytes: room.available.saturating_mul(room.block_bytes),
+            limits: self.limits(),
+            ..of_rows(&tally)
         })
     }
 
-    /// What the host has room for.
+    /// What there is room for: what the host has, and no more than the limits leave.
     ///
     /// # Errors
     /// I/O errors.
-    pub fn space_on_host(&self) -> Result<SpaceOnHost> {
+    pub fn room(&self) -> Result<Room> {
+        let mut room = self.room_on_host()?;
+        let limits = self.limits();
+        if limits == Limits::default() {
+            return Ok(room);
+        }
+        let used = |tally: &Tally| (count(tally.logical), count(tally.inodes));
+        let (bytes, inodes) = self.core.database.with_tally(used)?;
+        if let Some(limit) = limits.bytes {
+            room.blocks = limit / room.block_bytes;
+            let left = limit.saturating_sub(bytes) / room.block_bytes;
+            room.free = left.min(room.free);
+            room.available = left.min(room.available);
+        }
+        if let Some(limit) = limits.inodes {
+            room.inodes = limit;
+            room.inodes_free = limit.saturating_sub(inodes);
+        }
+        Ok(room)
+    }
+
+    fn room_on_host(&self) -> Result<Room> {
         let stat = statvfs(&self.dir).map_err(|e| {
             Error::storage(format!("cannot statvfs {}", self.dir.display()), e.into())
         })?;
-        Ok(SpaceOnHost {
+        Ok(Room {
             block_bytes: stat.f_frsize,
             blocks: stat.f_blocks,
             free: stat.f_bfree,
@@ -71,6 +89,24 @@ impl Volume {
             inodes_free: stat.f_ffree,
         })
     }
+}
+
+fn of_rows(tally: &Tally) -> Usage {
+    Usage {
+        inodes: count(tally.inodes),
+        extents: count(tally.extents),
+        logical_bytes: count(tally.logical),
+        live_chunks: count(tally.head.chunks),
+        live_plain_bytes: count(tally.head.plain),
+        live_bytes: count(tally.head.stored),
+        snapshot_plain_bytes: count(tally.past.plain),
+        snapshot_bytes: count(tally.past.stored),
+        ..Usage::default()
+    }
+}
+
+fn count(counted: i64) -> u64 {
+    u64::try_from(counted).unwrap_or(0)
 }
 
 /// Allocated bytes of all files below a directory; what vanishes meanwhile does not count.

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
 use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
 
+mod limits;
+
 const MIB: u64 = 1024 * 1024;
 
 struct Home(tempfile::TempDir);

@@ -1,0 +1,38 @@
+//! `cask gc`.
+
+use crate::control::{Answer, Op};
+use crate::server;
+
+use super::format::human_bytes;
+use super::locate::{Root, VolumeRef};
+use super::{Result, output};
+
+/// Give back the space of what was removed and overwritten, mounted or not
+///
+/// A mounted volume does so by itself, before dead bytes are more than a fifth of all (and 256 MiB); this does not wait
+/// for that. What snapshots hold is not dead.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The volumes
+    #[arg(required = true, value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volumes: Vec<VolumeRef>,
+    /// Print nothing
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    for volume in &arguments.volumes {
+        let (located, _) = root.open(volume)?;
+        let done = server::perform(&located.dir, &Op::Collect).map_err(|e| located.explain(e))?;
+        if let (Answer::Collected(done), false) = (done, arguments.quiet) {
+            let freed = done.removed_bytes.saturating_sub(done.moved_bytes);
+            output::line(&format!(
+                "{}: {} reclaimed",
+                volume.typed(),
+                human_bytes(freed)
+            ))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What a volume holds, and how much it may.
+
+use serde::{Deserialize, Serialize};
+
+/// How much a volume's head may hold; nothing is said where there is no limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of its files' data, each as often as it is in a file; holes count nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Files, directories and all else that has an inode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inodes: Option<u64>,
+}
+
+/// What a volume holds, at one time. Bytes, where nothing else is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Inodes of the head, and those without a name that wait to be freed.
+    pub inodes: u64,
+    /// Extents of the head.
+    pub extents: u64,
+    /// What those extents cover: the head's data, each byte as often as it is in a file.
+    pub logical_bytes: u64,
+    /// Chunks that the head names.
+    pub live_chunks: u64,
+    /// Their plaintext: the head's data, each byte once.
+    pub live_plain_bytes: u64,
+    /// The same as it is stored.
+    pub live_bytes: u64,
+    /// Plaintext of chunks that only snapshots name.
+    pub snapshot_plain_bytes: u64,
+    /// The same as it is stored: what would come back, were all snapshots removed.
+    pub snapshot_bytes: u64,
+    /// Of the segments, what nothing names any more.
+    pub dead_bytes: u64,
+    /// Segments, whole.
+    pub segment_bytes: u64,
+    /// Of those, segments that clones share.
+    pub shared_bytes: u64,
+    /// Everything that the volume's directory takes on the host.
+    pub physical_bytes: u64,
+    /// What the host has free.
+    pub host_free_bytes: u64,
+    /// What the head may hold.
+    pub limits: Limits,
+}
+
+impl Usage {
+    /// How many bytes of the head one byte of plaintext stands for.
+    #[must_use]
+    pub fn dedup_ratio(&self) -> f64 {
+        ratio(self.logical_bytes, self.live_plain_bytes)
+    }
+
+    /// How many bytes of plaintext one stored byte stands for.
+    #[must_use]
+    pub fn compression_ratio(&self) -> f64 {
+        ratio(
+            self.live_plain_bytes + self.snapshot_plain_bytes,
+            self.live_bytes + self.snapshot_bytes,
+        )
+    }
+}
+
+/// 1 when there is nothing to compare.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a ratio is shown with two digits"
+)]
+fn ratio(of: u64, to: u64) -> f64 {
+    if to == 0 { 1.0 } else { of as f64 / to as f64 }
+}

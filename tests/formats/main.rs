@@ -1,0 +1,63 @@
+//! Volumes that earlier casks made open, with everything in them, and are of the present format afterwards.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use cask::types::{Ino, Name};
+use cask::volume::{Config, Volume};
+
+/// `format-1.tar.gz` is what a cask of format 1 left: `big` of 300 000 bytes with a second name `dir/link`, changed
+/// after snapshot `first`; `copy` of it, removed after; `new`, made after; `sym`; `dir/small` with an attribute.
+fn unpack(archive: &str, into: &Path) -> PathBuf {
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/formats")
+        .join(archive);
+    let mut tar = Command::new("tar");
+    tar.arg("-xzf").arg(archive).arg("-C").arg(into);
+    assert!(tar.status().unwrap().success());
+    into.join("old")
+}
+
+fn name(name: &str) -> &Name {
+    Name::parse(name.as_bytes()).unwrap()
+}
+
+fn pattern(seed: u64, len: u64) -> Vec<u8> {
+    let at = |i: u64| u8::try_from((seed * 7 + i * i + i / 251) % 256).unwrap();
+    (0..len).map(at).collect()
+}
+
+fn read(volume: &Volume, parent: Ino, called: &str) -> Vec<u8> {
+    let attr = volume.lookup(parent, name(called)).unwrap();
+    let len = usize::try_from(attr.size).unwrap();
+    volume.read(attr.ino, 0, len).unwrap()
+}
+
+#[test]
+fn a_volume_of_format_1_is_brought_to_the_present_one() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = unpack("format-1.tar.gz", home.path());
+    assert_eq!(Config::load(&dir).unwrap().format, 1);
+    for _ in 0..2 {
+        let volume = Volume::open(&dir).unwrap();
+        assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+        let mut big = pattern(1, 300_000);
+        big[100_000..105_000].copy_from_slice(&pattern(2, 5000));
+        assert_eq!(read(&volume, Ino::ROOT, "big"), big);
+        let below = volume.lookup(Ino::ROOT, name("dir")).unwrap();
+        assert_eq!(read(&volume, below.ino, "link"), big);
+        let small = volume.lookup(below.ino, name("small")).unwrap();
+        let colour = volume.xattr(small.ino, b"user.colour").unwrap();
+        assert_eq!(colour, b"blue");
+        assert_eq!(read(&volume, Ino::ROOT, "new"), b"new\n");
+        let usage = volume.usage().unwrap();
+        assert_eq!(usage.logical_bytes, 300_000 + 6 + 4);
+        // The head still names a part of each chunk that was changed.
+        assert_eq!((usage.snapshot_bytes, usage.live_chunks), (0, 6));
+        volume.collect().unwrap();
+        assert_eq!(volume.snapshots().unwrap().len(), 1);
+        volume.close().unwrap();
+    }
+    assert!(Config::load(&dir).unwrap().format > 1);
+}
