@@ -19,6 +19,8 @@ PACKAGES=(acl attr busybox-static ca-certificates debootstrap docker.io e2fsprog
 SCRATCH=$(mktemp -d)
 DOCKERD=
 
+# Every volume that a test opens has a collector that runs all the time.
+export CASK_COLLECTOR=eager
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 case ":$PATH:" in *":${CARGO_HOME:-$HOME/.cargo}/bin:"*) ;; *) PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH" ;; esac
 

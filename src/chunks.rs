@@ -11,13 +11,17 @@ mod record;
 mod scan;
 mod segment;
 mod store;
+mod stream;
+mod survey;
 
 pub use cut::{Piece, cut};
 pub use error::Error;
 pub use record::NewChunk;
 pub use scan::{ScannedChunk, scan};
 pub use segment::SEGMENT_BYTES_MAX;
-pub use store::{ChunkStore, Placed, SealedSegment, Stream, Survey, SyncMark};
+pub use store::{ChunkStore, SyncMark};
+pub use stream::{Placed, Stream};
+pub use survey::{SealedSegment, Survey};
 
 /// The result of a chunk store operation.
 pub type Result<T> = std::result::Result<T, Error>;

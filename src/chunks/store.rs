@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::segment::{self, OpenSegment};
+use super::stream::{Appending, Line, Placed, Stream};
+use super::survey::{Survey, link_or_copy, list};
 use super::{Error, NewChunk, Result, durable};
 use crate::types::{Codec, Location, PageSums, SegmentId};
 
@@ -27,46 +29,6 @@ pub struct SyncMark {
     pub offset: u64,
 }
 
-/// Whose chunks a segment takes: those that are written now die soon, those that were moved have lasted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Written just now.
-    Fresh,
-    /// Moved out of a segment that is mostly dead.
-    Moved,
-}
-
-/// Where chunks were appended. Their segment stays for as long as this does: whoever commits what names them
-/// drops it afterwards.
-#[derive(Debug)]
-pub struct Placed {
-    /// In the order of the chunks.
-    pub places: Vec<Location>,
-    _segment: Option<Arc<OpenSegment>>,
-}
-
-/// A segment that takes no more records, and that nobody is about to name a record of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SealedSegment {
-    /// Its number.
-    pub id: SegmentId,
-    /// Bytes of its file.
-    pub bytes: u64,
-    /// Volumes that share it: clones have it by a hard link.
-    pub links: u64,
-}
-
-/// The segments that are there.
-#[derive(Debug)]
-pub struct Survey {
-    /// Bytes of all.
-    pub bytes: u64,
-    /// Bytes of those that clones have, too.
-    pub shared_bytes: u64,
-    /// Those that take no more records.
-    pub sealed: Vec<SealedSegment>,
-}
-
 /// The segments of one volume.
 #[derive(Debug)]
 pub struct ChunkStore {
@@ -80,55 +42,6 @@ pub struct ChunkStore {
     /// Segments that were made, and those of them whose directory entry is durable.
     made: AtomicU32,
     made_synced: AtomicU32,
-}
-
-#[derive(Debug)]
-struct Appending {
-    fresh: Line,
-    moved: Line,
-    next: SegmentId,
-    /// Segments that are full and synced; a writer may still be about to name a record of one.
-    let_go: Vec<Weak<OpenSegment>>,
-}
-
-/// The segments of one stream.
-#[derive(Debug, Default)]
-struct Line {
-    /// Made when first needed: a volume that is only read writes nothing.
-    open: Option<Arc<OpenSegment>>,
-    /// Full segments that may hold bytes that no sync has covered.
-    full: Vec<Arc<OpenSegment>>,
-}
-
-impl Line {
-    fn all(&self) -> impl Iterator<Item = &Arc<OpenSegment>> {
-        self.open.iter().chain(&self.full)
-    }
-}
-
-impl Appending {
-    fn line(&mut self, stream: Stream) -> &mut Line {
-        match stream {
-            Stream::Fresh => &mut self.fresh,
-            Stream::Moved => &mut self.moved,
-        }
-    }
-
-    /// No record from here on is known to be durable.
-    fn mark(&self) -> SyncMark {
-        let unsettled = self.fresh.all().chain(self.moved.all());
-        let marks = unsettled.map(|segment| SyncMark {
-            segment: segment.id(),
-            offset: segment.durable_to(),
-        });
-        marks.fold(
-            SyncMark {
-                segment: self.next,
-                offset: 0,
-            },
-            SyncMark::min,
-        )
-    }
 }
 
 impl ChunkStore {
@@ -466,46 +379,6 @@ impl ChunkStore {
         self.appending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The segment files in `dir`.
-fn list(dir: &Path) -> io::Result<Vec<SealedSegment>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let Some(id) = entry.file_name().to_str().and_then(segment::id_of) else {
-            continue;
-        };
-        match entry.metadata() {
-            Ok(file) => found.push(SealedSegment {
-                id,
-                bytes: file.len(),
-                links: file.nlink(),
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(found)
-}
-
-/// A hard link, or a copy where the filesystem has none, has too many, or is another one.
-fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Err(e)
-            if matches!(
-                e.kind(),
-                io::ErrorKind::CrossesDevices
-                    | io::ErrorKind::TooManyLinks
-                    | io::ErrorKind::PermissionDenied
-                    | io::ErrorKind::Unsupported
-            ) =>
-        {
-            fs::copy(from, to)?;
-            durable::sync_file(to)
-        }
-        result => result,
     }
 }
 

@@ -24,6 +24,7 @@ mod fsx;
 mod full_disk;
 mod harness;
 mod helper;
+mod limits;
 mod persistence;
 mod pjdfstest;
 mod posix;
