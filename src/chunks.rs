@@ -3,6 +3,7 @@
 //! Owns the segment files and everything about their bytes: records, checksums, cutting, syncing.
 //! Knows no SQL, no inode, no FUSE.
 
+mod codec;
 mod cut;
 pub mod durable;
 mod error;
@@ -13,6 +14,7 @@ mod segment;
 mod store;
 mod stream;
 mod survey;
+mod unpacked;
 
 pub use cut::{Piece, cut};
 pub use error::Error;

@@ -2,8 +2,9 @@
 //!
 //! A record says all about its chunk, so that the chunk table can be made again from the segments.
 
+use super::codec::pack;
 use super::pages::sums_of;
-use crate::types::{ChunkHash, Codec, PageSums, SegmentId};
+use crate::types::{ChunkHash, Codec, Compression, PageSums, SegmentId};
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 64;
@@ -36,6 +37,7 @@ pub struct NewChunk<'a> {
     pub sums: PageSums,
     /// Its plaintext.
     pub data: &'a [u8],
+    packed: Option<(Codec, Vec<u8>)>,
 }
 
 impl<'a> NewChunk<'a> {
@@ -46,6 +48,20 @@ impl<'a> NewChunk<'a> {
             hash: ChunkHash::of(data),
             sums: sums_of(data),
             data,
+            packed: None,
+        }
+    }
+
+    /// Has it stored packed, if that makes it shorter by a tenth.
+    pub fn pack(&mut self, compression: Compression) {
+        self.packed = pack(compression, self.data);
+    }
+
+    /// The bytes that are stored, and how they relate to the plaintext.
+    pub(super) fn stored(&self) -> (Codec, &[u8]) {
+        match &self.packed {
+            Some((codec, bytes)) => (*codec, bytes),
+            None => (Codec::Plain, self.data),
         }
     }
 }

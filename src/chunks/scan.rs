@@ -5,10 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::codec::unpack;
 use super::pages::sums_of;
 use super::record::{self, RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use super::{Error, Result, segment};
-use crate::types::{ChunkHash, Codec, Location, PageSums, SegmentId};
+use crate::types::{ChunkHash, Location, PageSums, SegmentId};
 
 const WINDOW_BYTES: usize = 64 * 1024;
 
@@ -115,8 +116,9 @@ fn read_record(
     }
     let mut stored = vec![0; usize::try_from(header.stored_len).unwrap_or(0)];
     file.read_exact_at(&mut stored, offset)?;
-    let plain = match header.codec {
-        Codec::Plain => stored,
+    let len = usize::try_from(header.len).unwrap_or(0);
+    let Some(plain) = unpack(header.codec, stored, len) else {
+        return Ok(None);
     };
     let same = ChunkHash::of(&plain) == header.hash && plain.len() as u64 == u64::from(header.len);
     Ok(same.then(|| ScannedChunk {

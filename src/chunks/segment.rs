@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::record::{self, NewChunk, RecordHeader};
 use super::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use super::{Error, Result};
-use crate::types::{Codec, Location, SegmentId};
+use crate::types::{Location, SegmentId};
 
 /// A segment is full when the next record would end past this many bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -39,7 +39,7 @@ pub(super) fn id_of(file_name: &str) -> Option<SegmentId> {
 
 /// Bytes that the records of these chunks take, from an aligned place on.
 pub(super) fn bytes_of(chunks: &[&NewChunk<'_>]) -> u64 {
-    let record = |chunk: &&NewChunk<'_>| RECORD_HEADER_BYTES + chunk.data.len() as u64;
+    let record = |chunk: &&NewChunk<'_>| RECORD_HEADER_BYTES + chunk.stored().1.len() as u64;
     chunks
         .iter()
         .map(|chunk| record(chunk).next_multiple_of(RECORD_ALIGN))
@@ -48,11 +48,12 @@ pub(super) fn bytes_of(chunks: &[&NewChunk<'_>]) -> u64 {
 
 fn header_of(chunk: &NewChunk<'_>) -> RecordHeader {
     // A chunk is far below 4 GiB: what it is cut from is one request.
-    let len = u32::try_from(chunk.data.len()).unwrap_or(u32::MAX);
+    let len = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let (codec, stored) = chunk.stored();
     RecordHeader {
-        codec: Codec::Plain,
-        len,
-        stored_len: len,
+        codec,
+        len: len(chunk.data),
+        stored_len: len(stored),
         hash: chunk.hash,
     }
 }
@@ -166,7 +167,7 @@ impl OpenSegment {
         let mut end = at;
         for (chunk, header) in chunks.iter().zip(&headers) {
             let padding = usize::try_from(end.next_multiple_of(RECORD_ALIGN) - end).unwrap_or(0);
-            slices.extend([&PADDING[..padding], header, chunk.data].map(IoSlice::new));
+            slices.extend([&PADDING[..padding], header, chunk.stored().1].map(IoSlice::new));
             let offset = end.next_multiple_of(RECORD_ALIGN) + RECORD_HEADER_BYTES;
             let RecordHeader {
                 codec,

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::segment::{self, OpenSegment};
 use super::stream::{Appending, Line, Placed, Stream};
 use super::survey::{Survey, link_or_copy, list};
+use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result, durable};
 use crate::types::{Codec, Location, PageSums, SegmentId};
 
@@ -35,6 +37,7 @@ pub struct ChunkStore {
     dir: PathBuf,
     appending: Mutex<Appending>,
     readers: Mutex<HashMap<SegmentId, Arc<File>>>,
+    unpacked: Unpacked,
     /// The directory, open for syncing: there may be no descriptor left when it is needed.
     opened: File,
     /// Held over a sync: the kernel tells of a lost write once, and whoever syncs beside must not miss it.
@@ -70,6 +73,7 @@ impl ChunkStore {
                 let_go: Vec::new(),
             }),
             readers: Mutex::default(),
+            unpacked: Unpacked::default(),
             opened: File::open(dir).map_err(io)?,
             syncing: Mutex::default(),
             made: AtomicU32::new(0),
@@ -155,7 +159,29 @@ impl ChunkStore {
     pub fn read(&self, at: &Location, sums: &PageSums, start: usize, out: &mut [u8]) -> Result<()> {
         match at.codec {
             Codec::Plain => self.read_plain(at, sums, start, out),
+            Codec::Lz4 | Codec::Zstd => {
+                let plain = self.unpacked(at, sums)?;
+                let wanted = plain.get(start..start + out.len());
+                out.copy_from_slice(wanted.ok_or_else(|| too_short(at))?);
+                Ok(())
+            }
         }
+    }
+
+    /// A packed chunk can only be read whole: those that were read last are kept, for who reads on.
+    fn unpacked(&self, at: &Location, sums: &PageSums) -> Result<Arc<[u8]>> {
+        let key = (at.segment, at.offset);
+        if let Some(plain) = self.unpacked.get(key) {
+            return Ok(plain);
+        }
+        let mut stored = vec![0; usize::try_from(at.stored_len).unwrap_or(0)];
+        self.read_stored(at, 0, &mut stored)?;
+        let plain = unpack(at.codec, stored, usize::try_from(at.len).unwrap_or(0));
+        let plain = plain.ok_or_else(|| corrupt(at, "it cannot be unpacked"))?;
+        if first_bad_page(sums, 0, &plain).is_some() {
+            return Err(corrupt(at, "a page's checksum does not match"));
+        }
+        Ok(self.unpacked.put(key, plain.into()))
     }
 
     fn read_plain(
@@ -168,7 +194,7 @@ impl ChunkStore {
         let wanted = start..start + out.len();
         let pages = widen(wanted.clone(), usize::try_from(at.len).unwrap_or(0));
         if pages.end < wanted.end {
-            return Err(Self::corrupt(at, "it is shorter than what refers to it"));
+            return Err(too_short(at));
         }
         if pages == wanted {
             return self.read_pages(at, sums, &pages, out);
@@ -186,32 +212,26 @@ impl ChunkStore {
         pages: &Range<usize>,
         out: &mut [u8],
     ) -> Result<()> {
-        let file = self.reader(at.segment)?;
-        match file.read_exact_at(out, at.offset + pages.start as u64) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-                return Err(Self::corrupt(at, "the file ends too early"));
-            }
-            Err(source) => {
-                let path = segment::path_of(&self.dir, at.segment);
-                return Err(Error::Io {
-                    op: "read",
-                    path,
-                    source,
-                });
-            }
-        }
+        self.read_stored(at, pages.start, out)?;
         match first_bad_page(sums, pages.start / PAGE_BYTES, out) {
             None => Ok(()),
-            Some(_) => Err(Self::corrupt(at, "a page's checksum does not match")),
+            Some(_) => Err(corrupt(at, "a page's checksum does not match")),
         }
     }
 
-    fn corrupt(at: &Location, what: &'static str) -> Error {
-        Error::Corrupt {
-            segment: at.segment,
-            offset: at.offset,
-            what,
+    /// Reads stored bytes of the chunk at `at`, from its byte `start` on.
+    fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
+        let file = self.reader(at.segment)?;
+        match file.read_exact_at(out, at.offset + start as u64) {
+            Ok(()) => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(corrupt(at, "the file ends too early"))
+            }
+            Err(source) => Err(Error::Io {
+                op: "read",
+                path: segment::path_of(&self.dir, at.segment),
+                source,
+            }),
         }
     }
 
@@ -382,6 +402,18 @@ impl ChunkStore {
     }
 }
 
+fn corrupt(at: &Location, what: &'static str) -> Error {
+    Error::Corrupt {
+        segment: at.segment,
+        offset: at.offset,
+        what,
+    }
+}
+
+fn too_short(at: &Location) -> Error {
+    corrupt(at, "it is shorter than what refers to it")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -472,10 +504,7 @@ mod tests {
         let mut kept = Vec::new();
         for i in 0..400_u32 {
             let data = vec![i.to_le_bytes()[0] | 1; 4096 + i as usize];
-            let chunk = NewChunk {
-                data: &data,
-                ..NewChunk::of(&data)
-            };
+            let chunk = NewChunk::of(&data);
             let (sums, at) = (
                 chunk.sums.clone(),
                 store.append(Stream::Fresh, &[&chunk]).unwrap().places[0],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{ChunkBytes, Limits};
+use crate::types::{ChunkBytes, Compression, Limits};
 use crate::volume::{Config, Life, RootOwner, store};
 
 use super::locate::{Located, Root, VolumeRef};
@@ -37,6 +37,9 @@ pub(super) struct Arguments {
     /// How many files, directories and so on it may hold
     #[arg(long, value_name = "N", value_parser = parse_count)]
     inodes: Option<Limit>,
+    /// How chunks are compressed: none, lz4, zstd or zstd:LEVEL
+    #[arg(long, value_name = "HOW", default_value = "none")]
+    compress: Compression,
     /// Remove the volume when its last mount is gone
     #[arg(long)]
     ephemeral: bool,
@@ -46,6 +49,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let labels: BTreeMap<_, _> = arguments.labels.iter().cloned().collect();
     let mut config = Config::new(arguments.chunk_size, labels);
     config.limits = merge(Limits::default(), arguments.size, arguments.inodes);
+    config.compression = arguments.compress;
     if arguments.ephemeral {
         config.life = Life::Ephemeral;
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
-use crate::types::{Limits, SnapshotName, Usage, VolumeId};
+use crate::types::{Compression, Limits, SnapshotName, Usage, VolumeId};
 
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 2;
@@ -59,6 +59,11 @@ pub enum Op {
     Usage,
     /// Give back the space of all that nothing names any more.
     Collect,
+    /// Compress new chunks otherwise.
+    Compress {
+        /// From now on.
+        compression: Compression,
+    },
     /// Set what the volume may hold.
     Limit {
         /// From now on.

@@ -20,6 +20,7 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
         Op::Sync => volume.sync().map(|()| Answer::Synced),
         Op::Usage => volume.usage().map(Answer::Usage),
         Op::Collect => collect(volume),
+        Op::Compress { compression } => done(volume.set_compression(*compression)),
         Op::Limit { limits } => done(volume.set_limits(*limits)),
         Op::TakeSnapshot { name, label } => {
             let taken = volume.take_snapshot(name, label)?;
@@ -64,12 +65,13 @@ fn diff(volume: &Volume, from: &SnapshotName, to: Option<&SnapshotName>) -> Resu
     Ok(Answer::Changes { list })
 }
 
-/// A clone has an identity of its own, and of what is set the limits only.
+/// A clone has an identity of its own, and of what is set the limits and the compression.
 fn clone(volume: &Volume, from: Option<&SnapshotName>, dir: &Bytes) -> Result<Answer, Error> {
     let from = from.map(|from| volume.snapshot(from)).transpose()?;
     let chunk_bytes = ChunkBytes::new(volume.config().chunk_bytes).unwrap_or(ChunkBytes::DEFAULT);
     let mut config = Config::new(chunk_bytes, BTreeMap::new());
     config.limits = volume.limits();
+    config.compression = volume.compression();
     let dir = Path::new(OsStr::from_bytes(&dir.0));
     done(volume.clone_into(from.as_ref(), dir, &config))
 }

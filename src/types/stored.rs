@@ -14,6 +14,10 @@ pub const fn record_bytes(stored_len: u32) -> u64 {
 pub enum Codec {
     /// They are the plaintext.
     Plain,
+    /// They are an LZ4 block.
+    Lz4,
+    /// They are a Zstandard frame.
+    Zstd,
 }
 
 impl Codec {
@@ -22,6 +26,8 @@ impl Codec {
     pub const fn to_raw(self) -> u8 {
         match self {
             Self::Plain => 0,
+            Self::Lz4 => 1,
+            Self::Zstd => 2,
         }
     }
 
@@ -30,6 +36,8 @@ impl Codec {
     pub const fn from_raw(raw: u8) -> Option<Self> {
         match raw {
             0 => Some(Self::Plain),
+            1 => Some(Self::Lz4),
+            2 => Some(Self::Zstd),
             _ => None,
         }
     }

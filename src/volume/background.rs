@@ -4,15 +4,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::collector::Haste;
 use super::core::Core;
 use super::residents::Purge;
+use super::settle::Disturb;
 use super::{Error, Result, Seal};
 
 /// What a power cut can take at most of data that nobody synced.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked for files to settle, when nothing is written.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause after a failure that may pass, such as a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -112,19 +115,22 @@ fn free(core: &Core) {
 }
 
 fn collect(core: &Core) {
-    let mut seen = None;
+    let (mut seen, mut settled) = (None, Instant::now());
     while let Some(haste) = core.collector.wait() {
         if core.database.is_stopped() {
             return core.collector.let_writers_go();
         }
         // What was looked at and has not changed needs no second look.
-        let now = core.database.changes();
-        if haste == Haste::Idle && seen == Some(now) {
+        if haste == Haste::Idle && seen == Some(core.database.changes()) {
             continue;
         }
-        match core.collect(haste) {
-            Ok(_) if haste == Haste::Idle => seen = Some(core.database.changes()),
-            Ok(_) => {}
+        let done = core.collect(haste).and_then(|_| match haste {
+            Haste::Idle => settle_when_due(core, &mut settled),
+            Haste::Busy | Haste::Pressed | Haste::Asked => Ok(false),
+        });
+        match done {
+            Ok(true) => seen = Some(core.database.changes()),
+            Ok(false) => {}
             Err(error) => {
                 log::warn!("cannot collect: {error}");
                 core.collector.let_writers_go();
@@ -132,4 +138,17 @@ fn collect(core: &Core) {
             }
         }
     }
+}
+
+/// Looks for files to settle, now and then; whether it did.
+fn settle_when_due(core: &Core, last: &mut Instant) -> Result<bool> {
+    if last.elapsed() < SETTLE_INTERVAL && !core.collector.is_eager() {
+        return Ok(false);
+    }
+    let began = Instant::now();
+    let settled = core.settle(Disturb::Quiet)?;
+    log::debug!("settled {settled:?}");
+    // In a large volume a look takes long: it shall be a small part of all time.
+    *last = Instant::now() + began.elapsed() * 20;
+    Ok(settled.files + settled.restless == 0)
 }

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::collector::{Candidate, Haste, Look};
 use super::core::{Core, Space};
+use super::settle::Disturb;
 use super::{Error, Result, Seal, Volume};
-use crate::chunks::{self, NewChunk, Placed, Stream};
+use crate::chunks::{self, Placed, Stream};
 use crate::meta::StoredChunk;
 use crate::types::{ChunkHash, ChunkId, Location, SegmentId};
 
@@ -41,7 +42,7 @@ impl Collected {
 }
 
 impl Volume {
-    /// Gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most
+    /// Settles files that are in small extents, and gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most
     /// a tenth of a segment is dead, but for segments that clones share.
     ///
     /// # Errors
@@ -53,6 +54,7 @@ impl Volume {
         }
         self.reap()?;
         self.core.purge()?;
+        self.core.settle(Disturb::All)?;
         self.core.store.seal();
         self.core.sync()?;
         self.core.collect(Haste::Asked)
@@ -170,7 +172,7 @@ impl Core {
                 Err(Unreadable::Failed(error)) => return Err(error),
             }
         }
-        let fresh: Vec<_> = plain.iter().map(|(_, bytes)| NewChunk::of(bytes)).collect();
+        let fresh: Vec<_> = plain.iter().map(|(_, bytes)| self.packed(bytes)).collect();
         let placed = self
             .store
             .append(Stream::Moved, &fresh.iter().collect::<Vec<_>>())?;

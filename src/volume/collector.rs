@@ -255,17 +255,22 @@ impl Collector {
             if self.is_closing() {
                 return None;
             }
-            let since = self.since_look();
-            if since >= self.policy.look_bytes {
+            if self.is_wanted() {
                 return Some(Haste::Busy);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Some(if since == 0 { Haste::Idle } else { Haste::Busy });
+                let idle = self.since_look() == 0;
+                return Some(if idle { Haste::Idle } else { Haste::Busy });
             }
             let waited = self.wanted.wait_timeout(guard, left);
             guard = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Whether writers have appended so much that a look is due.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.since_look() >= self.policy.look_bytes
     }
 
     fn since_look(&self) -> u64 {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::{ChunkBytes, Limits, VolumeId};
+use crate::types::{ChunkBytes, Compression, Limits, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 2;
@@ -40,6 +40,9 @@ pub struct Config {
     /// What its head may hold.
     #[serde(default)]
     pub limits: Limits,
+    /// How new chunks are compressed.
+    #[serde(default)]
+    pub compression: Compression,
 }
 
 /// How long a volume lives.
@@ -88,6 +91,7 @@ impl Config {
             life: Life::Lasting,
             seal: Seal::Open,
             limits: Limits::default(),
+            compression: Compression::None,
         }
     }
 

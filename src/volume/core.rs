@@ -2,6 +2,7 @@
 
 use super::collector::Collector;
 use super::limits::Bounds;
+use super::packing::Packing;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::sync::SyncGroup;
@@ -22,6 +23,7 @@ pub(super) struct Core {
     pub(super) seal: Seal,
     pub(super) collector: Collector,
     pub(super) bounds: Bounds,
+    pub(super) packing: Packing,
 }
 
 /// Whether a change needs new space, or gives some back.

@@ -12,6 +12,7 @@ use super::config::FORMAT;
 use super::core::Core;
 use super::limits::Bounds;
 use super::lock::DirLock;
+use super::packing::Packing;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::state::{State, StateFile};
@@ -196,6 +197,7 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         seal: config.seal,
         collector: Collector::of_new(),
         bounds: Bounds::new(config.limits),
+        packing: Packing::new(config.compression),
     })
 }
 

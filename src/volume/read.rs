@@ -18,8 +18,7 @@ impl Volume {
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`] when stored bytes are not those
     /// that were written, I/O errors.
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
-        self.core
-            .read_with(ino, offset, || self.core.find_extents(ino, offset, len))
+        self.core.read(ino, offset, len)
     }
 }
 
@@ -34,6 +33,10 @@ pub(super) fn clip(attr: &Attr, offset: u64, len: usize) -> Result<Range<u64>> {
 }
 
 impl Core {
+    pub(super) fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.read_with(ino, offset, || self.find_extents(ino, offset, len))
+    }
+
     /// Reads what `find` finds; looks again when a segment was collected meanwhile.
     pub(super) fn read_with(
         &self,

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use super::core::{Core, Space, inode};
+use super::packing::Packing;
 use super::privilege::clear_for_anyone;
 use super::setattr::clear;
 use super::{Error, Result, Volume};
@@ -117,6 +118,9 @@ impl Core {
             })
             .collect();
         let known = self.find_known(&ready)?;
+        for (ready, _) in ready.iter_mut().zip(&known).filter(|(_, known)| !**known) {
+            ready.pack(&self.packing);
+        }
         let unknown = ready.iter().zip(known).filter(|(_, known)| !known);
         let fresh: Vec<_> = unknown.filter_map(|(ready, _)| ready.chunk()).collect();
         let hashes: Vec<_> = fresh.iter().map(|chunk| chunk.hash).collect();
@@ -219,6 +223,12 @@ pub(super) fn chunk_row(
 }
 
 impl<'a> Ready<'a> {
+    fn pack(&mut self, packing: &Packing) {
+        if let Content::Chunk(chunk, _) = &mut self.content {
+            packing.pack(chunk);
+        }
+    }
+
     fn chunk(&self) -> Option<&NewChunk<'a>> {
         match &self.content {
             Content::Zeros => None,

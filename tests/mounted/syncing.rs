@@ -8,12 +8,23 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Signal, kill_process};
 
-use crate::harness::{Guard, Mount};
+use crate::harness::{Guard, Mount, VOLUME, run_ok};
 
 /// strace attached to the volume's server.
 struct Trace {
     guard: Guard,
     dir: PathBuf,
+}
+
+/// A mount whose collector does not sync what the test is about to.
+#[track_caller]
+fn calm_mount() -> Option<Mount> {
+    let mount = Mount::new()?;
+    mount.umount();
+    let mut command = mount.command(&["mount", VOLUME, &mount.path().to_string_lossy()]);
+    run_ok(command.env_remove("CASK_COLLECTOR"), 60);
+    mount.sandbox().note_connections();
+    Some(mount)
 }
 
 impl Trace {
@@ -111,7 +122,7 @@ fn check_syncs(name: &str, mount: &Mount, paths: &[&str], act: impl FnOnce(&Path
 
 #[test]
 fn fsync_of_a_file_reaches_segment_and_log_before_it_returns() {
-    let Some(mount) = Mount::new() else { return };
+    let Some(mount) = calm_mount() else { return };
     let bytes = crate::harness::Random::new(7).bytes(1 << 20);
     let mut file = File::create_new(mount.path().join("file")).unwrap();
     file.write_all(&bytes).unwrap();
@@ -126,7 +137,7 @@ fn fsync_of_a_file_reaches_segment_and_log_before_it_returns() {
 
 #[test]
 fn fsync_of_a_directory_reaches_the_log_before_it_returns() {
-    let Some(mount) = Mount::new() else { return };
+    let Some(mount) = calm_mount() else { return };
     fs::create_dir(mount.path().join("dir")).unwrap();
     check_syncs("directory", &mount, &["meta.db-wal"], |path| {
         fs::write(path.join("dir/one"), "x").unwrap();
@@ -138,7 +149,7 @@ fn fsync_of_a_directory_reaches_the_log_before_it_returns() {
 #[test]
 fn an_append_with_o_dsync_reaches_the_disk() {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let Some(mount) = Mount::new() else { return };
+    let Some(mount) = calm_mount() else { return };
     let mut options = File::options();
     options
         .append(true)
@@ -152,7 +163,7 @@ fn an_append_with_o_dsync_reaches_the_disk() {
 
 #[test]
 fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
-    let Some(mount) = Mount::new() else { return };
+    let Some(mount) = calm_mount() else { return };
     let mut file = File::create_new(mount.path().join("file")).unwrap();
     file.write_all(&[7; 300_000]).unwrap();
     let inject = "inject=fsync,fdatasync:error=EIO";
@@ -180,7 +191,7 @@ fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
 
 #[test]
 fn readers_go_on_while_their_file_is_removed() {
-    let Some(mount) = Mount::new() else { return };
+    let Some(mount) = calm_mount() else { return };
     let path = mount.path().join("file");
     let bytes = crate::harness::Random::new(8).bytes(8 << 20);
     fs::write(&path, &bytes).unwrap();
@@ -197,7 +208,7 @@ fn readers_go_on_while_their_file_is_removed() {
 
 #[test]
 fn a_server_that_takes_over_makes_durable_what_the_dead_one_left() {
-    let Some(mount) = Mount::new() else {
+    let Some(mount) = calm_mount() else {
         return;
     };
     fs::write(mount.path().join("closed"), [7; 300_000]).unwrap();

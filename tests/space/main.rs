@@ -14,6 +14,7 @@ use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAtt
 use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
 
 mod limits;
+mod settling;
 
 const MIB: u64 = 1024 * 1024;
 

@@ -59,7 +59,7 @@ impl Sandbox {
     }
 
     /// Tells the watchdog which FUSE connections are this test's.
-    pub(super) fn note_connections(&self) {
+    pub(crate) fn note_connections(&self) {
         let found = mounts_below(&self.dir)
             .into_iter()
             .filter(|mount| mount.is_fuse);

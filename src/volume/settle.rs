@@ -1,0 +1,247 @@
+//! Settling: the data of a file that has been quiet for a while is put together again.
+//!
+//! Random writes and small appends leave a file in many small extents. Here each run of them within one chunk's
+//! length becomes one chunk, that is found by its hash: reads are sequential again, the table is small, and equal
+//! files share their chunks. Data that snapshots or other files share is left as it is: it would be there twice.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::core::{Core, Space};
+use super::write::chunk_row;
+use super::{Error, Result, Volume};
+use crate::chunks::{NewChunk, Stream};
+use crate::meta::{ExtentRow, Fragmented, Sharing, WriteTx};
+use crate::types::{ChunkId, Ino, Location, MAX_FILE_BYTES, Timestamp};
+
+/// A file is quiet when nothing of it changed for this many seconds.
+const QUIET_SECS: i64 = 30;
+/// A file is in small extents when they are shorter than half a chunk on average, and at least so many.
+const EXTENTS_MIN: u64 = 4;
+/// Files that are looked at, and extents of one, at a time.
+const FILES: usize = 512;
+const EXTENTS: usize = 1024;
+/// Runs that one transaction puts together.
+const RUNS: usize = 8;
+const REST_MAX: Duration = Duration::from_millis(50);
+
+/// What settling did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Files that were put together.
+    pub files: u64,
+    /// Extents that became fewer.
+    pub extents: u64,
+    /// Files that were left alone because they changed a moment ago.
+    pub restless: u64,
+}
+
+/// Which files are left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disturb {
+    /// Those that changed a moment ago, for they will again.
+    Quiet,
+    /// None.
+    All,
+}
+
+/// Extents that lie side by side within one chunk's length.
+struct Run {
+    extents: Vec<ExtentRow>,
+}
+
+impl Run {
+    fn range(&self) -> Range<u64> {
+        let start = self.extents.first().map_or(0, |extent| extent.off);
+        start..self.extents.last().map_or(0, ExtentRow::end)
+    }
+}
+
+impl Volume {
+    /// Puts every file together that is in small extents.
+    ///
+    /// # Errors
+    /// I/O errors; what was put together stays so.
+    pub fn settle(&self) -> Result<Settled> {
+        self.core.settle(Disturb::All)
+    }
+}
+
+impl Core {
+    /// Looks at every file; ends early when the volume closes or writers need the collector.
+    pub(super) fn settle(&self, disturb: Disturb) -> Result<Settled> {
+        let mut done = Settled::default();
+        let mut after = Ino::from_raw(0);
+        loop {
+            let tx = self.database.read_beside()?;
+            let found = tx.fragmented(after, FILES, self.chunk_bytes, EXTENTS_MIN)?;
+            drop(tx);
+            let Some((files, last)) = found else {
+                return Ok(done);
+            };
+            after = last;
+            for file in files {
+                if self.collector.is_closing() || self.is_busy(disturb) {
+                    return Ok(done);
+                }
+                if disturb == Disturb::Quiet && !self.is_quiet(file.ino)? {
+                    done.restless += 1;
+                    continue;
+                }
+                let extents = self.settle_file(&file, disturb)?;
+                done.extents += extents;
+                done.files += u64::from(extents > 0);
+            }
+        }
+    }
+
+    fn is_busy(&self, disturb: Disturb) -> bool {
+        disturb == Disturb::Quiet && self.collector.is_wanted() || !self.reserve.is_whole()
+    }
+
+    /// Returns how many extents the file has less.
+    fn settle_file(&self, file: &Fragmented, disturb: Disturb) -> Result<u64> {
+        let (mut from, mut fewer) = (0, 0);
+        loop {
+            let range = from..MAX_FILE_BYTES;
+            let tx = self.database.read_beside()?;
+            let extents = tx.extents(file.ino, &range, EXTENTS)?;
+            drop(tx);
+            let whole = extents.len() < EXTENTS;
+            let (runs, next) = runs(&extents, u64::from(self.chunk_bytes.get()), whole);
+            for runs in runs.chunks(RUNS) {
+                if self.collector.is_closing() {
+                    return Ok(fewer);
+                }
+                let began = Instant::now();
+                fewer += self.put_together(file.ino, runs)?;
+                if disturb == Disturb::Quiet {
+                    self.collector.pause(began.elapsed().min(REST_MAX));
+                }
+            }
+            match next {
+                Some(next) if next > from => from = next,
+                _ => return Ok(fewer),
+            }
+        }
+    }
+
+    fn is_quiet(&self, ino: Ino) -> Result<bool> {
+        if self.collector.is_eager() {
+            return Ok(true);
+        }
+        let Some(inode) = self.database.read_once()?.inode(ino)? else {
+            return Ok(false);
+        };
+        let since = Timestamp::now().secs() - inode.attr.ctime.secs();
+        // A clock that went back must not keep a file from settling.
+        Ok(!(0..QUIET_SECS).contains(&since))
+    }
+
+    /// Reads each run, appends it as one chunk, makes that durable and names it in place of the run.
+    fn put_together(&self, ino: Ino, runs: &[Run]) -> Result<u64> {
+        let mut bytes = Vec::with_capacity(runs.len());
+        for run in runs {
+            let Range { start, end } = run.range();
+            let read = self.read(ino, start, usize::try_from(end - start).unwrap_or(0));
+            match read {
+                Ok(read) if read.len() as u64 == end - start => bytes.push(Some(read)),
+                // It changed meanwhile, or is damaged: whoever reads it is told.
+                Ok(_) | Err(Error::Corrupt(_) | Error::NotFound) => bytes.push(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let read: Vec<_> = runs.iter().zip(&bytes).collect();
+        let read: Vec<_> = read
+            .into_iter()
+            .filter_map(|(run, bytes)| Some((run, self.packed(bytes.as_ref()?))))
+            .collect();
+        let chunks: Vec<_> = read.iter().map(|(_, chunk)| chunk).collect();
+        let placed = self.store.append(Stream::Moved, &chunks)?;
+        self.sync_stream(Stream::Moved)?;
+        self.change(Space::Frees, |tx| {
+            let mut fewer = 0;
+            for ((run, chunk), at) in read.iter().zip(&placed.places) {
+                fewer += replace(tx, ino, run, chunk, *at)?;
+            }
+            Ok(fewer)
+        })
+    }
+
+    /// The chunk of these bytes, as it is to be stored.
+    pub(super) fn packed<'a>(&self, bytes: &'a [u8]) -> NewChunk<'a> {
+        let mut chunk = NewChunk::of(bytes);
+        self.packing.pack(&mut chunk);
+        chunk
+    }
+}
+
+/// Maps the run to the chunk, if the run is still what was read and nobody shares it.
+fn replace(
+    tx: &mut WriteTx<'_>,
+    ino: Ino,
+    run: &Run,
+    chunk: &NewChunk<'_>,
+    at: Location,
+) -> Result<u64> {
+    let range = run.range();
+    let found = tx.extents(ino, &range, run.extents.len() + 1)?;
+    if found != run.extents || is_shared(tx, &found)? {
+        return Ok(0);
+    }
+    let cleared = tx.clear_range(ino, &range, usize::MAX)?;
+    let id = chunk_row(tx, chunk, || Ok(at), Sharing::Indexed)?;
+    let born = tx.epoch();
+    tx.put_extent(
+        ino,
+        &ExtentRow {
+            off: range.start,
+            len: range.end - range.start,
+            born,
+            chunk: id,
+            chunk_off: 0,
+        },
+    )?;
+    Ok((cleared.rows as u64).saturating_sub(1))
+}
+
+/// Whether a snapshot or another file, or another part of this one, names a chunk of these.
+fn is_shared(tx: &WriteTx<'_>, extents: &[ExtentRow]) -> Result<bool> {
+    let mut named: HashMap<ChunkId, u64> = HashMap::new();
+    for extent in extents {
+        *named.entry(extent.chunk).or_default() += 1;
+    }
+    for (chunk, here) in named {
+        if tx.chunk_refs(chunk)? > here {
+            return Ok(true);
+        }
+    }
+    Ok(extents.iter().any(|extent| tx.is_seen_by_snapshot(extent)))
+}
+
+/// The runs of two extents and more, and where to go on; extents that may have a neighbour behind the last are
+/// left for then.
+fn runs(extents: &[ExtentRow], chunk: u64, whole: bool) -> (Vec<Run>, Option<u64>) {
+    let mut runs: Vec<Run> = Vec::new();
+    for extent in extents {
+        let joins = runs.last().is_some_and(|run| {
+            let range = run.range();
+            range.end == extent.off && range.start / chunk == (extent.end() - 1) / chunk
+        });
+        match runs.last_mut() {
+            Some(run) if joins => run.extents.push(*extent),
+            _ => runs.push(Run {
+                extents: vec![*extent],
+            }),
+        }
+    }
+    let next = match (whole, runs.len()) {
+        (true, _) => None,
+        // More than is looked at in one go: the rest is for another time.
+        (false, 1) => runs.last().map(|run| run.range().end),
+        (false, _) => runs.pop().map(|run| run.range().start),
+    };
+    runs.retain(|run| run.extents.len() > 1);
+    (runs, next)
+}
