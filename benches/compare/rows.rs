@@ -2,6 +2,7 @@
 
 mod programs;
 mod small;
+mod space;
 mod stream;
 
 use std::fs;
@@ -66,6 +67,11 @@ pub(crate) const GROUPS: &[Group] = &[
         measure: stream::measure_append,
     },
     Group {
+        name: "append during gc",
+        rows: space::GC_ROWS,
+        measure: space::measure_gc,
+    },
+    Group {
         name: "small files",
         rows: small::ROWS,
         measure: small::measure,
@@ -89,6 +95,11 @@ pub(crate) const GROUPS: &[Group] = &[
         name: "sqlite",
         rows: programs::SQLITE_ROWS,
         measure: programs::measure_sqlite,
+    },
+    Group {
+        name: "space",
+        rows: space::ROWS,
+        measure: space::measure,
     },
 ];
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 /// One of the filesystems that are compared.
 pub(crate) struct Target {
@@ -77,6 +77,36 @@ impl Target {
         }
         settle();
         fs::write("/proc/sys/vm/drop_caches", "3").unwrap();
+    }
+
+    /// What the target takes on the disk, with nothing in it that could be given back.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        settle();
+        if let Some(volume) = &self.volume {
+            volume.cask(&["gc", "-q", NAME]);
+        }
+        let dir = self
+            .volume
+            .as_ref()
+            .map_or(&self.dir, |volume| &volume.root);
+        let du = Command::new("du")
+            .arg("-s")
+            .arg("-B1")
+            .arg(dir)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(du.stdout).unwrap();
+        said.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
+    /// Has a volume give back what it can, beside what comes next.
+    pub(crate) fn start_gc(&self) -> Option<Child> {
+        let volume = self.volume.as_ref()?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cask"));
+        command
+            .env("CASK_ROOT", &volume.root)
+            .args(["gc", "-q", NAME]);
+        Some(command.spawn().unwrap())
     }
 
     /// The most memory that the server had, in KiB.

@@ -89,6 +89,17 @@ pub(crate) fn measure_git(target: &mut Target, scale: &Scale, scratch: &Path) ->
 /// TPC-B with four clients, in transactions a second.
 pub(crate) fn measure_pgbench(target: &mut Target, scale: &Scale, scratch: &Path) -> Vec<Sample> {
     let dir = target.fresh_dir("pgbench");
+    let rate = run_pgbench(&dir, scale, scratch);
+    fs::remove_dir_all(dir).unwrap();
+    vec![Sample {
+        row: PGBENCH_ROWS[0],
+        rate,
+        latencies: None,
+    }]
+}
+
+/// Makes a cluster in `dir` and runs pgbench on it; transactions a second.
+pub(super) fn run_pgbench(dir: &Path, scale: &Scale, scratch: &Path) -> f64 {
     let socket = scratch.join("socket");
     fs::create_dir_all(&socket).unwrap();
     open_to_all(&socket);
@@ -103,17 +114,10 @@ pub(crate) fn measure_pgbench(target: &mut Target, scale: &Scale, scratch: &Path
         as pgbench -c 4 -j 2 -T "$seconds" bench 2>/dev/null | awk '/^tps/ {print $3}'"#;
     settle();
     let arguments = [scale.pgbench_scale, scale.pgbench_seconds].map(Path::new);
-    let tps = sh(script, &[&dir, &socket, arguments[0], arguments[1]]);
-    fs::remove_dir_all(dir).unwrap();
-    let rate = tps
-        .trim()
+    let tps = sh(script, &[dir, &socket, arguments[0], arguments[1]]);
+    tps.trim()
         .parse()
-        .unwrap_or_else(|_| panic!("pgbench said {tps:?}"));
-    vec![Sample {
-        row: PGBENCH_ROWS[0],
-        rate,
-        latencies: None,
-    }]
+        .unwrap_or_else(|_| panic!("pgbench said {tps:?}"))
 }
 
 /// One insert a transaction, with a rollback journal and with a log.

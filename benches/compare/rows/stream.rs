@@ -86,11 +86,16 @@ fn offsets(scale: &Scale) -> Vec<u64> {
 
 pub(crate) fn measure_append(target: &mut Target, scale: &Scale, _scratch: &Path) -> Vec<Sample> {
     let path = target.fresh_dir("append").join("log");
+    vec![append(APPEND_ROWS[0], &path, scale)]
+}
+
+/// Appends to a new file, syncing each time, and removes it.
+pub(super) fn append(row: &'static str, path: &Path, scale: &Scale) -> Sample {
     let (mut random, mut page) = (Random(5), [0; PAGE]);
     let mut file = File::options()
         .append(true)
         .create(true)
-        .open(&path)
+        .open(path)
         .unwrap();
     settle();
     let (start, mut took) = (Instant::now(), Vec::with_capacity(scale.appends));
@@ -101,13 +106,13 @@ pub(crate) fn measure_append(target: &mut Target, scale: &Scale, _scratch: &Path
         file.sync_data().unwrap();
         took.push(start.elapsed());
     }
-    let mut sample = rate(APPEND_ROWS[0], scale.appends, start.elapsed());
+    let mut sample = rate(row, scale.appends, start.elapsed());
     took.sort();
     let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
     sample.latencies = Some((
         millis(took[took.len() / 2]),
         millis(took[took.len() * 99 / 100]),
     ));
-    fs::remove_file(&path).unwrap();
-    vec![sample]
+    fs::remove_file(path).unwrap();
+    sample
 }
