@@ -27,6 +27,7 @@ mod packing;
 mod privilege;
 mod read;
 mod reaper;
+mod recover;
 mod remove;
 mod rename;
 mod reserve;

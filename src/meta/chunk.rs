@@ -31,6 +31,10 @@ const MOVE: &str = "
 const IN_SEGMENTS: &str = "
     SELECT segment, off, len, stored_len, codec, sums, hash, id FROM chunk WHERE id > ?1 ORDER BY id LIMIT ?2";
 
+const FROM_PLACE: &str = "
+    SELECT segment, off, len, stored_len, codec, sums, hash, id FROM chunk
+    WHERE id > ?1 AND (segment > ?2 OR (segment = ?2 AND off >= ?3)) ORDER BY id LIMIT ?4";
+
 /// A chunk to add to the table.
 #[derive(Debug)]
 pub struct ChunkRow<'a> {
@@ -58,6 +62,18 @@ pub(super) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums
     let place = read_location(row, at)?;
     let sums = row.get_ref(at + 5)?.as_blob().map_err(Error::row)?;
     Ok((place, PageSums::from_bytes(sums)))
+}
+
+/// Reads a chunk from the columns of [`IN_SEGMENTS`].
+fn read_chunk(row: &Row<'_>) -> Result<StoredChunk> {
+    let (at, sums) = read_place(row, 0)?;
+    let hash = row.get::<_, [u8; ChunkHash::LEN]>(6)?;
+    Ok(StoredChunk {
+        id: ChunkId(row.get(7)?),
+        hash: ChunkHash::from_bytes(hash),
+        at,
+        sums,
+    })
 }
 
 fn read_location(row: &Row<'_>, at: usize) -> Result<Location> {
@@ -108,13 +124,32 @@ impl Session {
             let id = ChunkId(row.get(7)?);
             last = Some(id);
             if segments.contains(&SegmentId::from_raw(row.get(0)?)) {
-                let (at, sums) = read_place(row, 0)?;
-                let hash = row.get::<_, [u8; ChunkHash::LEN]>(6)?;
-                let hash = ChunkHash::from_bytes(hash);
-                found.push(StoredChunk { id, hash, at, sums });
+                found.push(read_chunk(row)?);
             }
         }
         Ok(last.map(|last| (found, last)))
+    }
+
+    /// At most `limit` chunks after `after` whose bytes begin in `segment` at `offset` or later, or in a later segment.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn chunks_from(
+        &self,
+        segment: SegmentId,
+        offset: u64,
+        after: ChunkId,
+        limit: usize,
+    ) -> Result<Vec<StoredChunk>> {
+        let mut stmt = self.conn().prepare_cached(FROM_PLACE)?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = params![after.0, segment.raw(), offset.cast_signed(), limit];
+        let mut rows = stmt.query(values)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(read_chunk(row)?);
+        }
+        Ok(found)
     }
 
     /// The chunk with this content, if it is one that is shared.

@@ -21,6 +21,11 @@ use crate::types::Epoch;
 pub struct Session(Connection);
 
 impl Session {
+    /// A connection that was opened by itself.
+    pub(super) const fn of(conn: Connection) -> Self {
+        Self(conn)
+    }
+
     pub(super) const fn conn(&self) -> &Connection {
         &self.0
     }

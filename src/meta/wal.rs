@@ -41,12 +41,17 @@ pub enum LogLength {
 #[derive(Debug)]
 pub(super) struct WalFile(File);
 
+/// The log of the database at `path`.
+pub(super) fn log_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
 impl WalFile {
     /// Opens the log of the database at `path`, which a connection has made already.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let mut name = path.as_os_str().to_owned();
-        name.push("-wal");
-        let file = File::options().append(true).open(PathBuf::from(name));
+        let file = File::options().append(true).open(log_path(path));
         let file = Self(file.map_err(|source| Error::Wal { op: "open", source })?);
         if let Err(error) = file.write_ahead() {
             log::debug!("cannot write ahead in the log: {error}");

@@ -17,7 +17,7 @@ use super::reserve::Reserve;
 use super::residents::Residents;
 use super::state::{State, StateFile};
 use super::sync::SyncGroup;
-use super::{Config, Error, Result, RootOwner, Volume, store};
+use super::{Config, Error, Result, RootOwner, Volume, recover, store};
 use crate::chunks::{ChunkStore, SyncMark, durable};
 use crate::meta::{Database, Home};
 use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, SegmentId, Timestamp};
@@ -168,21 +168,22 @@ impl Volume {
 fn open_core(dir: &Path, config: &Config) -> Result<Core> {
     let state = StateFile::of(dir)?;
     let before = state.load()?;
-    if before
-        .as_ref()
-        .is_some_and(|before| state.lost_power(before))
-    {
-        log::warn!("{} was open when the host went down", dir.display());
-    }
     let mark = before.as_ref().map_or(START, State::mark);
     let next = before.as_ref().map_or(FIRST, State::next).max(FIRST);
     let segments = dir.join(SEGMENTS);
-    if before.is_none_or(|before| !before.clean) {
-        ChunkStore::sync_leftovers(&segments, mark.segment)?;
-    }
     let path = dir.join(DATABASE);
     if !path.is_file() {
         return Err(Error::Corrupt(format!("{} is missing", path.display())));
+    }
+    // What cannot be understood counts as a power cut.
+    if before
+        .as_ref()
+        .is_none_or(|before| state.lost_power(before))
+    {
+        recover::after_power_cut(dir, mark)?;
+    }
+    if before.is_none_or(|before| !before.clean) {
+        ChunkStore::sync_leftovers(&segments, mark.segment)?;
     }
     let reserve = Reserve::open(dir)?;
     with_reserve(&reserve, || state.store_open(mark, next))?;

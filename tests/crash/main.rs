@@ -1,0 +1,143 @@
+//! Power cuts: what was synced is there, what was not is there or not, and the tree is one that existed.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
+use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
+
+struct Home(tempfile::TempDir);
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
+        let root = RootOwner {
+            uid: 0,
+            gid: 0,
+            mode: 0o755,
+        };
+        volume::create(&home.dir(), &config, root).unwrap();
+        home
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.0.path().join("v")
+    }
+
+    fn open(&self) -> Volume {
+        Volume::open(&self.dir()).unwrap()
+    }
+
+    /// Another boot of the host, by what the volume knows.
+    fn reboot(&self) {
+        let path = self.dir().join("state");
+        let mut state: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        state["boot_id"] = "another".into();
+        put(&path, state.to_string().as_bytes());
+    }
+}
+
+/// Gives a file other bytes.
+fn put(path: &Path, bytes: &[u8]) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(bytes).unwrap();
+}
+
+fn make(volume: &Volume, called: &str) -> Attr {
+    let new = NewNode {
+        kind: FileKind::File,
+        mode: 0o644,
+        umask: 0,
+        rdev: 0,
+        target: &[],
+    };
+    let name = Name::parse(called.as_bytes()).unwrap();
+    volume
+        .create(&Caller::root(), Ino::ROOT, name, &new)
+        .unwrap()
+}
+
+fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) {
+    volume
+        .write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
+        .unwrap();
+}
+
+fn newest_segment(dir: &Path) -> PathBuf {
+    let segments = fs::read_dir(dir.join("segments")).unwrap();
+    segments.map(|entry| entry.unwrap().path()).max().unwrap()
+}
+
+#[test]
+fn synced_data_that_was_overwritten_without_a_sync_is_there_after_a_power_cut() {
+    let home = Home::new();
+    let volume = home.open();
+    let file = make(&volume, "file");
+    write(&volume, file.ino, 0, &[1; 50_000]);
+    volume.sync().unwrap();
+    let segment = newest_segment(&home.dir());
+    let synced = fs::read(&segment).unwrap();
+    for byte in 2..20 {
+        write(&volume, file.ino, 0, &[byte; 50_000]);
+        make(&volume, &format!("{byte}"));
+    }
+    // No close: the log keeps what was committed. Its frames reached the disk, the segment's bytes did not.
+    drop(volume);
+    home.reboot();
+    put(&segment, &synced);
+    let volume = home.open();
+    assert!(volume.read(file.ino, 0, 50_000).unwrap() == [1; 50_000]);
+    // Nothing younger than the first lost write is there, and what was cut off is kept.
+    let later = volume.lookup(Ino::ROOT, Name::parse(b"2").unwrap());
+    assert!(matches!(later, Err(Error::NotFound)), "{later:?}");
+    assert!(home.dir().join("meta.db-wal.cut").exists());
+    assert!(!home.dir().join("recovery").exists());
+    assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+    write(&volume, file.ino, 0, &[9; 50_000]);
+    volume.close().unwrap();
+    let volume = home.open();
+    assert!(volume.read(file.ino, 0, 50_000).unwrap() == [9; 50_000]);
+    volume.close().unwrap();
+}
+
+#[test]
+fn after_a_power_cut_that_lost_nothing_everything_is_there() {
+    let home = Home::new();
+    let volume = home.open();
+    let file = make(&volume, "file");
+    for byte in 1..20 {
+        write(&volume, file.ino, 0, &[byte; 50_000]);
+    }
+    drop(volume);
+    home.reboot();
+    let volume = home.open();
+    assert!(volume.read(file.ino, 0, 50_000).unwrap() == [19; 50_000]);
+    assert!(!home.dir().join("meta.db-wal.cut").exists());
+    volume.close().unwrap();
+}
+
+#[test]
+fn as_much_is_kept_as_is_whole() {
+    let home = Home::new();
+    let volume = home.open();
+    let file = make(&volume, "file");
+    let mut contents = Vec::new();
+    for byte in 1..30 {
+        write(&volume, file.ino, 0, &[byte; 50_000]);
+        contents.push(fs::read(newest_segment(&home.dir())).unwrap());
+    }
+    drop(volume);
+    home.reboot();
+    // The bytes of the 20th write are whole, those of the next are not.
+    let segment = newest_segment(&home.dir());
+    let torn = &contents[20];
+    put(&segment, &torn[..torn.len() - 1]);
+    let volume = home.open();
+    assert!(volume.read(file.ino, 0, 50_000).unwrap() == [20; 50_000]);
+    volume.close().unwrap();
+}
