@@ -8,6 +8,7 @@ mod clone;
 mod completions;
 mod cp;
 mod create;
+mod df;
 mod diff;
 mod error;
 mod export;
@@ -86,6 +87,8 @@ enum Command {
     Resize(resize::Arguments),
     Sync(sync::Arguments),
     Gc(gc::Arguments),
+    Df(df::Arguments),
+    Stats(df::StatsArguments),
     Snapshot(snapshot::Arguments),
     Diff(diff::Arguments),
     Clone(clone::Arguments),
@@ -137,6 +140,8 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Rename(arguments) => rename::run(&arguments, &root),
         Command::Set(arguments) => set::run(&arguments, &root),
         Command::Resize(arguments) => resize::run(&arguments, &root),
+        Command::Df(arguments) => df::run(&arguments, &root),
+        Command::Stats(arguments) => df::run_stats(&arguments, &root),
         Command::Gc(arguments) => gc::run(&arguments, &root),
         Command::Sync(arguments) => sync::run(&arguments, &root),
         Command::Snapshot(arguments) => snapshot::run(&arguments, &root),

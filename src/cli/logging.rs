@@ -22,6 +22,8 @@ pub(super) fn start(command: &Command) {
         | Command::Sync(_)
         | Command::Resize(_)
         | Command::Gc(_)
+        | Command::Df(_)
+        | Command::Stats(_)
         | Command::Snapshot(_)
         | Command::Diff(_)
         | Command::Clone(_)

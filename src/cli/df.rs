@@ -1,0 +1,220 @@
+//! `cask df` and `cask stats`.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::control::{Answer, Op};
+use crate::server;
+use crate::types::Usage;
+
+use super::format::{self, Format, human_bytes};
+use super::locate::{Located, Root, VolumeRef};
+use super::view::UsageView;
+use super::{CliError, Kind, Result, output};
+
+/// Show what volumes hold and what they take, of all volumes or of these
+///
+/// Size is the limit; Used what the files hold, each byte as often as it is in a file; Unique those bytes once, as
+/// they are stored; Snapshots what only snapshots hold; Dead what nothing names any more and is given back in time;
+/// Disk everything on the host. What clones share is in the Disk of each, and once in the total.
+///
+/// Fields for templates and in JSON: Name, Limit (null without), Inodes, Extents, LogicalBytes, UniqueBytes, SnapshotBytes, DeadBytes,
+/// SharedBytes, PhysicalBytes, HostFreeBytes, DedupRatio, CompressionRatio.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The volumes; all without one
+    #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volumes: Vec<VolumeRef>,
+    /// table, json (an object a line), or a template such as '{{.Name}}'
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = Format::parse)]
+    format: Format,
+}
+
+/// Show all that is known of what one volume holds
+#[derive(Debug, clap::Args)]
+pub(super) struct StatsArguments {
+    /// The volume
+    #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volume: VolumeRef,
+    /// table, json, or a template such as '{{.DedupRatio}}'
+    #[arg(long, value_name = "FORMAT", default_value = "table", value_parser = Format::parse)]
+    format: Format,
+}
+
+/// A volume as it is shown: the field names are published.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct View {
+    name: String,
+    limit: Option<u64>,
+    #[serde(flatten)]
+    usage: UsageView,
+    #[serde(skip)]
+    raw: Usage,
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let located = wanted(&arguments.volumes, root)?;
+    let views = located.iter().filter_map(|located| match view(located) {
+        Ok(view) => Some(Ok(view)),
+        // One volume that cannot be used must not hide the others.
+        Err(error) if arguments.volumes.is_empty() => {
+            output::warn(&error.to_string());
+            None
+        }
+        Err(error) => Some(Err(error)),
+    });
+    let views: Vec<View> = views.collect::<Result<_>>()?;
+    match &arguments.format {
+        Format::Table => output::raw(&table(&views, disk_bytes(&located))),
+        Format::Json => views
+            .iter()
+            .try_for_each(|view| output::line(&format::json(view)?)),
+        Format::Template(template) => views
+            .iter()
+            .try_for_each(|view| output::line(&template.render(view)?)),
+    }
+}
+
+pub(super) fn run_stats(arguments: &StatsArguments, root: &Root) -> Result<()> {
+    let view = view(&root.open(&arguments.volume)?.0)?;
+    match &arguments.format {
+        Format::Table => output::raw(&format::columns(&rows(&view))),
+        Format::Json => output::line(&format::json(&view)?),
+        Format::Template(template) => output::line(&template.render(&view)?),
+    }
+}
+
+fn wanted(volumes: &[VolumeRef], root: &Root) -> Result<Vec<Located>> {
+    if !volumes.is_empty() {
+        let opened = volumes.iter().map(|volume| Ok(root.open(volume)?.0));
+        return opened.collect();
+    }
+    let names = root.store().names().map_err(|error| {
+        CliError::new(Kind::Failed, "cannot list volumes")
+            .because(error)
+            .hint("name another root with --root, or run as its owner")
+    })?;
+    let located = names.into_iter().map(VolumeRef::Name);
+    // One that was removed meanwhile is not there.
+    Ok(located.filter_map(|one| root.locate(&one).ok()).collect())
+}
+
+fn view(located: &Located) -> Result<View> {
+    match server::perform(&located.dir, &Op::Usage).map_err(|e| located.explain(e))? {
+        Answer::Usage(raw) => Ok(View {
+            name: located.reference.typed(),
+            limit: raw.limits.bytes,
+            usage: UsageView::of(&raw),
+            raw,
+        }),
+        _ => Err(CliError::new(
+            Kind::Failed,
+            format!("{located} gave another answer"),
+        )),
+    }
+}
+
+const HEADS: [&str; 9] = [
+    "NAME",
+    "SIZE",
+    "USED",
+    "AVAIL",
+    "UNIQUE",
+    "SNAPSHOTS",
+    "DEAD",
+    "DISK",
+    "RATIO",
+];
+
+fn table(views: &[View], disk: u64) -> String {
+    let mut rows = vec![HEADS.map(str::to_owned)];
+    rows.extend(views.iter().map(|view| {
+        let raw = &view.raw;
+        let left = |limit: u64| limit.saturating_sub(raw.logical_bytes);
+        let available = view.limit.map_or(raw.host_free_bytes, left);
+        [
+            view.name.clone(),
+            view.limit.map_or_else(|| "-".to_owned(), human_bytes),
+            human_bytes(raw.logical_bytes),
+            human_bytes(available.min(raw.host_free_bytes)),
+            human_bytes(raw.live_bytes),
+            human_bytes(raw.snapshot_bytes),
+            human_bytes(raw.dead_bytes),
+            human_bytes(raw.physical_bytes),
+            format!("{:.2}", raw.dedup_ratio() * raw.compression_ratio()),
+        ]
+    }));
+    if views.len() > 1 {
+        let sum = |of: fn(&Usage) -> u64| human_bytes(views.iter().map(|v| of(&v.raw)).sum());
+        rows.push([
+            "TOTAL".to_owned(),
+            "-".to_owned(),
+            sum(|raw| raw.logical_bytes),
+            "-".to_owned(),
+            sum(|raw| raw.live_bytes),
+            sum(|raw| raw.snapshot_bytes),
+            sum(|raw| raw.dead_bytes),
+            human_bytes(disk),
+            "-".to_owned(),
+        ]);
+    }
+    format::columns(&rows)
+}
+
+fn rows(view: &View) -> Vec<[String; 2]> {
+    let raw = &view.raw;
+    let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), human_bytes);
+    let inodes = raw.limits.inodes;
+    let rows = [
+        ("Name", view.name.clone()),
+        ("Limit", limit(view.limit)),
+        (
+            "Limit of inodes",
+            inodes.map_or_else(|| "none".to_owned(), |n| n.to_string()),
+        ),
+        ("Inodes", raw.inodes.to_string()),
+        ("Extents", raw.extents.to_string()),
+        ("Data in files", human_bytes(raw.logical_bytes)),
+        (
+            "The same, each byte once",
+            human_bytes(raw.live_plain_bytes),
+        ),
+        ("The same, as it is stored", human_bytes(raw.live_bytes)),
+        ("Only in snapshots", human_bytes(raw.snapshot_bytes)),
+        ("Dead", human_bytes(raw.dead_bytes)),
+        ("Shared with clones", human_bytes(raw.shared_bytes)),
+        ("On the disk", human_bytes(raw.physical_bytes)),
+        ("Free on the disk", human_bytes(raw.host_free_bytes)),
+        ("Deduplication", format!("{:.2}", raw.dedup_ratio())),
+        ("Compression", format!("{:.2}", raw.compression_ratio())),
+    ];
+    rows.map(|(name, value)| [name.to_owned(), value]).to_vec()
+}
+
+/// What the volumes take on the host, with files that several of them have counted once.
+fn disk_bytes(located: &[Located]) -> u64 {
+    let mut seen = HashSet::new();
+    located
+        .iter()
+        .map(|located| bytes_below(&located.dir, &mut seen))
+        .sum()
+}
+
+/// What vanishes meanwhile does not count.
+fn bytes_below(dir: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() {
+            bytes += bytes_below(&entry.path(), seen);
+        } else if seen.insert((meta.dev(), meta.ino())) {
+            bytes += meta.blocks() * 512;
+        }
+    }
+    bytes
+}
