@@ -8,6 +8,8 @@
 pub mod mounts;
 
 mod content;
+mod cut;
+mod cut_part;
 mod error;
 mod farewell;
 mod handle;
@@ -20,6 +22,7 @@ mod requests;
 mod spawn;
 mod unmounting;
 
+pub use cut::{Member, NotTaken, take_cut};
 pub use error::Error;
 pub use handle::{fault, handle};
 pub use life::Server;

@@ -5,6 +5,7 @@
 mod attr;
 mod chunk;
 mod compression;
+mod cut;
 mod ino;
 mod mode;
 mod name;
@@ -18,6 +19,7 @@ mod volume_name;
 pub use attr::{Attr, Caller, FileKind, NewNode, SetAttr, SetTime};
 pub use chunk::{ChunkBytes, ChunkHash, ChunkId, Epoch, SegmentId};
 pub use compression::{Compression, CompressionError};
+pub use cut::{Cut, CutId};
 pub use ino::Ino;
 pub use mode::{ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID};
 pub use name::{Name, NameBuf, NameError};

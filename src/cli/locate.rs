@@ -234,6 +234,7 @@ impl Located {
             ),
             FaultKind::NewerFormat => "use a newer cask".to_owned(),
             FaultKind::Damaged => "restore it from a backup; nothing was changed".to_owned(),
+            FaultKind::NotTogether => "nothing was taken; try again".to_owned(),
             FaultKind::NoSpace => "free some space on its disk, then try again".to_owned(),
             FaultKind::Exceeded => "set a higher limit, or remove files first".to_owned(),
             FaultKind::NoSnapshot | FaultKind::SnapshotExists | FaultKind::SnapshotHeld => format!(
@@ -269,6 +270,7 @@ fn kind_of(kind: FaultKind) -> Kind {
         | FaultKind::Attached
         | FaultKind::NewerFormat
         | FaultKind::NoSpace
+        | FaultKind::NotTogether
         | FaultKind::Refused => Kind::Failed,
     }
 }

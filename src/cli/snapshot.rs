@@ -4,6 +4,7 @@ mod hold;
 mod ls;
 mod prune;
 mod rm;
+mod together;
 
 use clap::Subcommand;
 
@@ -20,6 +21,9 @@ const ATTEMPTS: usize = 5;
 
 /// Take a snapshot of a volume, mounted or not, and print its name
 ///
+/// Of several volumes it is one cut: what programs do to them waits for the moment of it, so that no
+/// snapshot holds an effect without its cause in another. There are snapshots of all of them, or of none.
+///
 /// It holds every change of names and attributes, and all data whose fsync or close had returned. What
 /// programs have written and not closed is begun to be written back, and is in the snapshot or not.
 ///
@@ -35,9 +39,9 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Args)]
 struct Take {
-    /// The volume, and a name for the snapshot; without one it gets the time, in UTC
+    /// The volumes, each with a name for its snapshot; without one it gets the time, in UTC
     #[arg(required = true, value_name = "NAME[@SNAP]", value_parser = StateRef::parser())]
-    state: Option<StateRef>,
+    states: Vec<StateRef>,
     /// A note to keep with it
     #[arg(long, value_name = "TEXT", default_value = "")]
     label: String,
@@ -65,9 +69,9 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 fn take(wish: &Take, root: &Root) -> Result<()> {
-    let state = wish.state.as_ref().ok_or_else(|| {
-        CliError::new(Kind::Usage, "which volume?").hint("cask snapshot NAME[@SNAP]")
-    })?;
+    let [state] = wish.states.as_slice() else {
+        return together::take(&wish.states, &wish.label, root);
+    };
     let (located, _) = root.open(&state.volume)?;
     sync::flush(&located)?;
     let taken = match &state.snapshot {

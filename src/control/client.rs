@@ -6,7 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Answer, Device, Fault, Op, Received, Request, Status, Tree, Wire, WireError, address};
+use super::{
+    Answer, CutPart, Device, Fault, Op, Received, Request, Status, Tree, Wire, WireError, address,
+};
 
 /// How long a server may take to say who it is, which needs nothing but its attention.
 const STATUS_PATIENCE: Duration = Duration::from_secs(15);
@@ -141,6 +143,59 @@ impl Client {
             return Err(fault.into());
         }
         Ok(answer)
+    }
+
+    /// Has every change of the volume wait for a cut; [`Error::Silent`] if that is not so within `patience`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn hold_for_cut(&mut self, part: CutPart, patience: Duration) -> Result<(), Error> {
+        self.send(&Request::HoldForCut { part })?;
+        self.expect_within(&Answer::Held, patience)
+    }
+
+    /// Has the volume that holds its changes take its snapshot. [`Self::prepared_within`] tells when it has.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn prepare_cut(&mut self) -> Result<(), Error> {
+        self.send(&Request::PrepareCut)
+    }
+
+    /// Waits until the snapshot of a cut is durable.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn prepared_within(&mut self, patience: Duration) -> Result<(), Error> {
+        self.expect_within(&Answer::Prepared, patience)
+    }
+
+    /// Has the volume act on what became of the cut. [`Self::settled_within`] tells when it has.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn settle_cut(&mut self) -> Result<(), Error> {
+        self.send(&Request::SettleCut)
+    }
+
+    /// Waits until the volume has acted on what became of the cut.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn settled_within(&mut self, patience: Duration) -> Result<(), Error> {
+        self.expect_within(&Answer::Done, patience)
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), Error> {
+        Ok(self.wire.send(request, None).map_err(WireError::from)?)
+    }
+
+    fn expect_within(&mut self, expected: &Answer, patience: Duration) -> Result<(), Error> {
+        let answer = self.receive_within(patience)?;
+        if answer == *expected {
+            return Ok(());
+        }
+        Err(unexpected(answer))
     }
 
     /// Has the server tell when the volume is closed: [`Self::closed_within`] then waits for that, and

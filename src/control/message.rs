@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
-use crate::types::{Compression, Limits, SnapshotName, Usage, VolumeId};
+use crate::types::{Compression, CutId, Limits, SnapshotName, Usage, VolumeId};
 
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 2;
@@ -32,11 +32,37 @@ pub enum Request {
     /// Answered at once with [`Answer::Watching`], and when the volume is closed, which may be much later,
     /// with [`Answer::Closed`] or a fault.
     AwaitClose,
+    /// Take part in a cut across volumes: let every change wait until the next request, a few seconds at most.
+    /// Answered with [`Answer::Held`] once they wait.
+    HoldForCut {
+        /// The volume's part.
+        part: CutPart,
+    },
+    /// After [`Answer::Held`]: take the snapshot, out of sight, and let changes go on. Answered with
+    /// [`Answer::Prepared`] when it is durable.
+    PrepareCut,
+    /// Act on what became of the cut. The end of the connection means the same.
+    SettleCut,
     /// Do something with the volume.
     Perform {
         /// What to do.
         op: Op,
     },
+}
+
+/// A volume's part in a cut.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutPart {
+    /// The cut.
+    pub cut: CutId,
+    /// The volume that decides it.
+    pub ledger: VolumeId,
+    /// That volume's directory.
+    pub ledger_dir: Bytes,
+    /// The name of this volume's snapshot.
+    pub name: SnapshotName,
+    /// The user's note.
+    pub label: String,
 }
 
 /// What a superblock shows of a volume.
@@ -125,6 +151,10 @@ pub enum Answer {
     Watching,
     /// To [`Request::AwaitClose`], then: everything is safe.
     Closed,
+    /// To [`Request::HoldForCut`]: changes wait.
+    Held,
+    /// To [`Request::PrepareCut`].
+    Prepared,
     /// To [`Op::Sync`].
     Synced,
     /// To [`Op::Usage`].
@@ -252,6 +282,8 @@ pub enum FaultKind {
     NoSpace,
     /// Ask for more: the volume holds more than that.
     Exceeded,
+    /// Try again: the volumes of a cut were not ready at the same time.
+    NotTogether,
     /// The request was not understood, or is not allowed.
     Refused,
 }

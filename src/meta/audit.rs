@@ -63,6 +63,10 @@ const INVARIANTS: &[(&str, &str)] = &[
         "SELECT 'inode ' || ino FROM inode WHERE (nlink = 0) <> (ino IN (SELECT ino FROM orphan))",
     ),
     (
+        "what is pending is a snapshot",
+        "SELECT 'epoch ' || epoch FROM pending WHERE epoch NOT IN (SELECT epoch FROM snapshot)",
+    ),
+    (
         "an entry's directory and inode are there",
         "SELECT 'entry of inode ' || parent FROM dentry
          WHERE parent NOT IN (SELECT ino FROM inode WHERE kind = 16384)

@@ -74,7 +74,7 @@ const ADD_ORPHANS: &str = "
 // A clone has no history: its chunks are those that its head names.
 const FORGET_HISTORY: &str = "
     DELETE FROM inode_past; DELETE FROM dentry_past; DELETE FROM xattr_past; DELETE FROM extent_past;
-    DELETE FROM snapshot; DELETE FROM purge; DELETE FROM revived;
+    DELETE FROM snapshot; DELETE FROM pending; DELETE FROM purge; DELETE FROM revived;
     CREATE TEMP TABLE named AS SELECT chunk AS id, count(*) AS refs FROM extent GROUP BY chunk;
     CREATE UNIQUE INDEX temp.named_id ON named (id);
     DELETE FROM chunk WHERE id NOT IN (SELECT id FROM temp.named);

@@ -6,10 +6,15 @@ use super::setting::Setting;
 use super::{Error, Result, Session, WriteTx};
 use crate::types::{ChunkId, Epoch, SnapshotName, Timestamp};
 
-const LIST: &str = "
+const LIST_ALL: &str = "
     SELECT epoch, name, created, numbers, label, held FROM snapshot ORDER BY epoch";
+const LIST: &str = "
+    SELECT epoch, name, created, numbers, label, held FROM snapshot
+    WHERE epoch NOT IN (SELECT epoch FROM pending WHERE taken = 0) ORDER BY epoch";
 const GET: &str = "
-    SELECT epoch, name, created, numbers, label, held FROM snapshot WHERE name = ?1";
+    SELECT epoch, name, created, numbers, label, held FROM snapshot
+    WHERE name = ?1 AND epoch NOT IN (SELECT epoch FROM pending WHERE taken = 0)";
+const IS_TAKEN: &str = "SELECT 1 FROM snapshot WHERE name = ?1";
 const IS_THERE: &str = "SELECT 1 FROM snapshot WHERE epoch = ?1";
 const INSERT: &str = "
     INSERT INTO snapshot (epoch, name, created, numbers, label) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -68,12 +73,24 @@ fn read_snapshot(row: &Row<'_>) -> Result<Snapshot> {
 }
 
 impl Session {
-    /// All snapshots, the oldest first.
+    /// All snapshots, the oldest first, but those that are pending.
     ///
     /// # Errors
     /// I/O errors.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
-        let mut stmt = self.conn().prepare_cached(LIST)?;
+        self.listed(LIST)
+    }
+
+    /// All snapshots, the oldest first, also those that are pending.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn all_snapshots(&self) -> Result<Vec<Snapshot>> {
+        self.listed(LIST_ALL)
+    }
+
+    fn listed(&self, query: &'static str) -> Result<Vec<Snapshot>> {
+        let mut stmt = self.conn().prepare_cached(query)?;
         let mut rows = stmt.query([])?;
         let mut snapshots = Vec::new();
         while let Some(row) = rows.next()? {
@@ -82,7 +99,7 @@ impl Session {
         Ok(snapshots)
     }
 
-    /// The snapshot of this name.
+    /// The snapshot of this name, unless it is pending.
     ///
     /// # Errors
     /// I/O errors.
@@ -90,6 +107,15 @@ impl Session {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let mut rows = stmt.query([name.as_str()])?;
         rows.next()?.map(read_snapshot).transpose()
+    }
+
+    /// Whether a snapshot has this name, also one that is pending.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn is_taken(&self, name: &SnapshotName) -> Result<bool> {
+        let mut stmt = self.conn().prepare_cached(IS_TAKEN)?;
+        Ok(stmt.exists([name.as_str()])?)
     }
 
     /// Whether there is a snapshot of this epoch.
@@ -171,6 +197,8 @@ impl WriteTx<'_> {
         conn.prepare_cached(INSERT_PURGE)?
             .execute(params![before, epoch.0 + 1, last])?;
         conn.prepare_cached(DELETE)?.execute([epoch.0])?;
+        self.delete_pending(epoch)?;
+        let conn = self.conn();
         conn.prepare_cached(FORGET_REVIVED)?.execute([])?;
         let newest = self.newest_snapshot()?;
         self.change_epochs(self.epochs().current, Epoch(newest));

@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use super::{Result, Session, Snapshot};
+use crate::types::Epoch;
 
 // Extents by the epochs in which they are seen: one pass over the tables, whatever the number of snapshots.
 const SPANS: &str = "
@@ -38,7 +39,9 @@ impl Session {
     /// # Errors
     /// I/O errors.
     pub fn measured_snapshots(&self) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
-        let (snapshots, spans, head) = (self.snapshots()?, self.spans()?, self.head()?.0);
+        let (snapshots, spans, head) = (self.all_snapshots()?, self.spans()?, self.head()?.0);
+        let pending = self.pending()?.into_iter().filter(|one| !one.is_taken);
+        let hidden: Vec<Epoch> = pending.map(|one| one.epoch).collect();
         let epochs: Vec<i64> = snapshots.iter().map(|snapshot| snapshot.epoch.0).collect();
         let mut measured = Vec::new();
         for (i, snapshot) in snapshots.into_iter().enumerate() {
@@ -54,6 +57,7 @@ impl Session {
             };
             measured.push((snapshot, bytes));
         }
+        measured.retain(|(one, _)| !hidden.contains(&one.epoch));
         Ok(measured)
     }
 

@@ -22,6 +22,7 @@ use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::cut_part::Opened;
 use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
 use super::record::Record;
@@ -245,11 +246,8 @@ impl Shared {
     }
 
     pub(super) fn perform(&self, op: &Op) -> std::result::Result<Answer, Fault> {
-        let volume = self.volume.read().unwrap_or_else(PoisonError::into_inner);
-        match &*volume {
-            Some(volume) => handle(op, volume).map_err(|e| fault(&e)),
-            None => Err(closing()),
-        }
+        let done = self.with(|volume| handle(op, volume).map_err(|e| fault(&e)));
+        done.unwrap_or_else(|| Err(closing()))
     }
 
     /// Ends the server if it still waits for a mount.
@@ -326,6 +324,13 @@ impl Shared {
     }
 }
 
+impl Opened for Shared {
+    fn with<T>(&self, work: impl FnOnce(&Volume) -> T) -> Option<T> {
+        let volume = self.volume.read().unwrap_or_else(PoisonError::into_inner);
+        volume.as_deref().map(work)
+    }
+}
+
 fn said(kind: FaultKind, message: &str) -> Fault {
     Fault {
         kind,
@@ -333,7 +338,7 @@ fn said(kind: FaultKind, message: &str) -> Fault {
     }
 }
 
-fn closing() -> Fault {
+pub(super) fn closing() -> Fault {
     said(FaultKind::Closing, "the volume is being closed")
 }
 

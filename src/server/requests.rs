@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::socket_peercred;
 
+use super::cut_part::take_part;
 use super::life::Shared;
 use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
 
@@ -44,6 +45,10 @@ pub(super) fn serve(stream: UnixStream, shared: &Shared) {
     while let Some(request) = next(&mut wire) {
         let served = match request {
             Ok(received) if received.body == Request::AwaitClose => see_off(&mut wire, shared),
+            Ok(Received {
+                body: Request::HoldForCut { part },
+                ..
+            }) => take_part(&mut wire, shared, &part),
             Ok(received) => {
                 let (answer, passed) = answer(received.body, received.descriptor, shared);
                 wire.send(&answer, passed.as_ref().map(AsFd::as_fd))
@@ -95,6 +100,12 @@ fn answer(
             Err(fault) => Err(fault),
         },
         Request::AwaitClose => Ok(Answer::Watching),
+        // Of a cut in which the volume has no part any more.
+        Request::SettleCut => Ok(Answer::Done),
+        Request::HoldForCut { .. } | Request::PrepareCut => Err(Fault {
+            kind: FaultKind::NotTogether,
+            message: "no change waits any more".to_owned(),
+        }),
         Request::Perform { op } => shared.perform(&op),
     };
     (outcome.unwrap_or_else(Answer::Fault), None)

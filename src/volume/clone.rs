@@ -53,7 +53,7 @@ fn detach(database: &Database, from: Option<&Snapshot>) -> Result<()> {
         tx.insert_snapshot(&passing, "")?;
         tx.restore(from)?;
     }
-    if from.is_some() || !tx.snapshots()?.is_empty() || tx.has_purge()? {
+    if from.is_some() || !tx.all_snapshots()?.is_empty() || tx.has_purge()? {
         tx.forget_history()?;
     }
     Ok(tx.commit()?)

@@ -43,12 +43,7 @@ impl Core {
         space: Space,
         change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
-        if self.seal == Seal::Sealed {
-            return Err(Error::ReadOnly);
-        }
-        if space == Space::Needs {
-            self.check_space()?;
-        }
+        self.check_open(space)?;
         match self.attempt(&change) {
             Err(Error::NoSpace) => {
                 self.give_up_reserve();
@@ -59,6 +54,15 @@ impl Core {
             }
             Err(Error::OverLimit) => self.retry_over_limit(|| self.attempt(&change)),
             result => result,
+        }
+    }
+
+    /// Refuses what the volume's state does not allow.
+    pub(super) fn check_open(&self, space: Space) -> Result<()> {
+        match (self.seal, space) {
+            (Seal::Sealed, _) => Err(Error::ReadOnly),
+            (Seal::Open, Space::Needs) => self.check_space(),
+            (Seal::Open, Space::Frees) => Ok(()),
         }
     }
 

@@ -114,13 +114,15 @@ impl Volume {
             core.residents.call_purge();
         }
         let workers = Workers::start(&core)?;
-        Ok(Self {
+        let volume = Self {
             core,
             config,
             dir,
             workers,
             _lock: lock,
-        })
+        };
+        volume.settle_cuts();
+        Ok(volume)
     }
 
     /// Frees what nobody holds any more, makes everything durable, marks the volume clean and gives up

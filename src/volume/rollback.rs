@@ -16,7 +16,7 @@ impl Volume {
     pub fn rollback(&self, to: &SnapshotName, safety: &SnapshotName) -> Result<Snapshot> {
         let taken = self.core.change(Space::Needs, |tx| {
             let target = tx.snapshot(to)?.ok_or(Error::NotFound)?;
-            if tx.snapshot(safety)?.is_some() {
+            if tx.is_taken(safety)? {
                 return Err(Error::Exists);
             }
             let label = format!("before the rollback to {to}");

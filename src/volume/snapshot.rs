@@ -14,7 +14,7 @@ impl Volume {
     /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors.
     pub fn take_snapshot(&self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
         let taken = self.core.change(Space::Needs, |tx| {
-            if tx.snapshot(name)?.is_some() {
+            if tx.is_taken(name)? {
                 return Err(Error::Exists);
             }
             Ok(tx.insert_snapshot(name, label)?)
@@ -67,13 +67,15 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Held`], I/O errors.
     pub fn remove_snapshot(&self, name: &SnapshotName) -> Result<()> {
-        self.core.change(Space::Frees, |tx| {
-            let snapshot = tx.snapshot(name)?.ok_or(Error::NotFound)?;
-            if snapshot.held {
-                return Err(Error::Held);
-            }
-            Ok(tx.delete_snapshot(snapshot.epoch)?)
-        })?;
+        if !self.remove_stuck(name)? {
+            self.core.change(Space::Frees, |tx| {
+                let snapshot = tx.snapshot(name)?.ok_or(Error::NotFound)?;
+                if snapshot.held {
+                    return Err(Error::Held);
+                }
+                Ok(tx.delete_snapshot(snapshot.epoch)?)
+            })?;
+        }
         self.core.residents.call_purge();
         self.core.sync()
     }

@@ -12,6 +12,7 @@
 mod archives;
 mod bad_input;
 mod copying_out;
+mod cuts;
 mod ephemeral;
 mod helper;
 mod killed;

@@ -1,10 +1,17 @@
 //! The engine below FUSE: limits, large directories and files, damage, what an unclean end leaves.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "scratch files need not be durable"
+)]
+
+mod cuts;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
 use cask::volume::{
@@ -16,13 +23,7 @@ struct Home(tempfile::TempDir);
 impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
-        let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-        let root = RootOwner {
-            uid: 0,
-            gid: 0,
-            mode: 0o755,
-        };
-        volume::create(&home.dir(), &config, root).unwrap();
+        create(&home.dir());
         home
     }
 
@@ -32,6 +33,25 @@ impl Home {
 
     fn open(&self) -> Volume {
         Volume::open(&self.dir()).unwrap()
+    }
+}
+
+fn create(dir: &Path) {
+    let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
+    let root = RootOwner {
+        uid: 0,
+        gid: 0,
+        mode: 0o755,
+    };
+    volume::create(dir, &config, root).unwrap();
+}
+
+#[track_caller]
+fn wait_until(is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_secs(30), "waited in vain");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -17,6 +17,7 @@
 )]
 mod apps;
 mod copying;
+mod cuts;
 mod differential;
 mod docker;
 mod durability;

@@ -1,0 +1,219 @@
+//! Taking one cut across several volumes, each wherever it is open.
+//!
+//! Locks in this order: all volumes that have to be opened here, by identity; then the changes of all volumes,
+//! by identity. So cuts of the same volumes wait for each other and never for themselves.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::cut_part::{HOLD, take_part};
+use super::life::closing;
+use super::patience::{connect, patiently};
+use super::{Error, Result};
+use crate::control::{Bytes, Client, CutPart, Fault, FaultKind, Phase, Received, Request, Wire};
+use crate::types::{CutId, SnapshotName, VolumeId};
+use crate::volume::{Ledger, Outcome, Volume};
+
+/// How long a volume may take to make its snapshot durable, which keeps nobody waiting but the asker.
+const PREPARING: Duration = Duration::from_secs(60);
+
+/// A volume of a cut, and what its snapshot shall be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The volume's directory, absolute.
+    pub dir: PathBuf,
+    /// Its identity.
+    pub uuid: VolumeId,
+    /// The snapshot's name.
+    pub name: SnapshotName,
+}
+
+/// Why there is no cut, and of which volume that is said.
+#[derive(Debug)]
+pub struct NotTaken {
+    /// Its place among the members.
+    pub place: usize,
+    /// What is the matter with it.
+    pub error: Error,
+}
+
+/// A volume that takes part.
+struct Part<'m> {
+    place: usize,
+    member: &'m Member,
+    client: Client,
+    /// Serves the volume, if nobody else has it open.
+    local: Option<JoinHandle<Result<()>>>,
+}
+
+/// Takes snapshots of all volumes at one instant, or of none. No two members may be the same volume.
+///
+/// # Errors
+/// Nothing was taken then, unless it is said of what the volume does when it is closed again.
+pub fn take_cut(members: &[Member], label: &str) -> std::result::Result<(), NotTaken> {
+    let mut parts = Vec::new();
+    let taken = join_all(members, &mut parts).and_then(|()| decide(&mut parts, label));
+    let settled = settle_all(parts);
+    taken.and(settled)
+}
+
+/// Reaches or opens all volumes, by identity.
+fn join_all<'m>(
+    members: &'m [Member],
+    parts: &mut Vec<Part<'m>>,
+) -> std::result::Result<(), NotTaken> {
+    let mut order: Vec<_> = members.iter().enumerate().collect();
+    order.sort_by_key(|(_, member)| member.uuid);
+    for (place, member) in order {
+        let joined = patiently(&member.dir, || join(&member.dir));
+        let (client, local) = joined.map_err(|error| NotTaken { place, error })?;
+        parts.push(Part {
+            place,
+            member,
+            client,
+            local,
+        });
+    }
+    Ok(())
+}
+
+/// Has all volumes prepare their snapshots, and takes the cut if all could, or gives it up.
+fn decide(parts: &mut [Part<'_>], label: &str) -> std::result::Result<(), NotTaken> {
+    let Some(first) = parts.first() else {
+        return Ok(());
+    };
+    let (id, place) = (CutId::random(), first.place);
+    let failed = |error| NotTaken { place, error };
+    let ledger = Ledger::of(&first.member.dir);
+    let uuids: Vec<_> = parts.iter().map(|part| part.member.uuid).collect();
+    let begun = ledger.begin(id, &uuids).map_err(|e| failed(e.into()));
+    let prepared = begun.and_then(|()| prepare_all(parts, id, label));
+    let outcome = prepared.and_then(|()| match ledger.take(id) {
+        Ok(Outcome::Taken) => Ok(()),
+        Ok(Outcome::GivenUp) => Err(failed(Error::Fault(interrupted()))),
+        Err(error) => Err(failed(error.into())),
+    });
+    if outcome.is_err()
+        && let Err(e) = ledger.conclude(id)
+    {
+        log::warn!("{e}");
+    }
+    outcome
+}
+
+type Joined = (Client, Option<JoinHandle<Result<()>>>);
+
+fn join(dir: &Path) -> Result<Joined> {
+    let Some(mut client) = connect(dir)? else {
+        return open_here(dir);
+    };
+    match client.status()?.phase {
+        Phase::Closing => Err(Error::Fault(closing())),
+        Phase::Starting | Phase::Serving => Ok((client, None)),
+    }
+}
+
+/// Opens the volume in `dir` and serves it to this process alone, as a server would.
+fn open_here(dir: &Path) -> Result<Joined> {
+    let volume = Volume::open(dir)?;
+    let (ours, theirs) =
+        UnixStream::pair().map_err(|e| Error::io("cannot make a pair of sockets", e))?;
+    let serving = thread::spawn(move || serve_here(theirs, volume));
+    Ok((Client::over(ours), Some(serving)))
+}
+
+fn serve_here(stream: UnixStream, volume: Volume) -> Result<()> {
+    let mut wire = Wire::new(stream);
+    if let Ok(Some(Received {
+        body: Request::HoldForCut { part },
+        ..
+    })) = wire.receive()
+        && let Err(e) = take_part(&mut wire, &volume, &part)
+    {
+        log::debug!("the cut ended: {e}");
+    }
+    Ok(volume.close()?)
+}
+
+/// Has all volumes hold their changes, and then, all of them being held, take their snapshots.
+fn prepare_all(
+    parts: &mut [Part<'_>],
+    id: CutId,
+    label: &str,
+) -> std::result::Result<(), NotTaken> {
+    let Some(ledger) = parts.first().map(|first| first.member) else {
+        return Ok(());
+    };
+    let part_of = |member: &Member| CutPart {
+        cut: id,
+        ledger: ledger.uuid,
+        ledger_dir: Bytes(ledger.dir.as_os_str().as_bytes().to_vec()),
+        name: member.name.clone(),
+        label: label.to_owned(),
+    };
+    each(parts, |client, member| {
+        client.hold_for_cut(part_of(member), HOLD)
+    })?;
+    each(parts, |client, _| client.prepare_cut())?;
+    each(parts, |client, _| client.prepared_within(PREPARING))
+}
+
+fn each(
+    parts: &mut [Part<'_>],
+    ask: impl Fn(&mut Client, &Member) -> std::result::Result<(), crate::control::Error>,
+) -> std::result::Result<(), NotTaken> {
+    parts.iter_mut().try_for_each(|part| {
+        ask(&mut part.client, part.member).map_err(|error| NotTaken {
+            place: part.place,
+            error: said(error),
+        })
+    })
+}
+
+/// A server that is too slow for a cut may serve well otherwise.
+fn said(error: crate::control::Error) -> Error {
+    match error {
+        crate::control::Error::Silent => Error::Fault(Fault {
+            kind: FaultKind::NotTogether,
+            message: "its server did not answer in time".to_owned(),
+        }),
+        other => other.into(),
+    }
+}
+
+/// Has all volumes act on the outcome, and closes those that were opened here. What a volume cannot do now it
+/// does when it is opened next.
+fn settle_all(parts: Vec<Part<'_>>) -> std::result::Result<(), NotTaken> {
+    let mut told = Vec::new();
+    for mut part in parts {
+        let sent = part.client.settle_cut();
+        told.push((part, sent));
+    }
+    let mut closed = Ok(());
+    for (mut part, sent) in told {
+        if let Err(e) = sent.and_then(|()| part.client.settled_within(PREPARING)) {
+            log::debug!("{} will settle later: {e}", part.member.dir.display());
+        }
+        drop(part.client);
+        let ended = part.local.map_or(Ok(()), end);
+        let place = part.place;
+        closed = closed.and(ended.map_err(|error| NotTaken { place, error }));
+    }
+    closed
+}
+
+fn end(serving: JoinHandle<Result<()>>) -> Result<()> {
+    let panicked = |_| Error::io("the volume's thread panicked", io::ErrorKind::Other.into());
+    serving.join().map_err(panicked)?
+}
+
+fn interrupted() -> Fault {
+    Fault {
+        kind: FaultKind::NotTogether,
+        message: "a volume of the cut was closed or opened again in the middle of it".to_owned(),
+    }
+}
