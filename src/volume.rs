@@ -15,6 +15,7 @@ mod core;
 mod create;
 mod cut;
 mod diff;
+mod drain;
 mod error;
 mod fallocate;
 mod frozen;

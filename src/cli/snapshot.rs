@@ -25,7 +25,7 @@ const ATTEMPTS: usize = 5;
 /// snapshot holds an effect without its cause in another. There are snapshots of all of them, or of none.
 ///
 /// It holds every change of names and attributes, and all data whose fsync or close had returned. What
-/// programs have written and not closed is begun to be written back, and is in the snapshot or not.
+/// programs have written and not closed is asked for, and waited for a moment: it is in the snapshot or not.
 ///
 /// Nothing is copied: the cost does not depend on the size of the volume.
 #[derive(Debug, clap::Args)]

@@ -32,15 +32,20 @@ fn sync(volume: &VolumeRef, root: &Root) -> Result<()> {
     synced.map(|_| ()).map_err(|e| located.explain(e))
 }
 
-/// Has the kernel begin to write back what it holds of a volume that is mounted here.
+/// Has the kernel write back what it holds of a volume that is mounted here, and the server take it. Nobody
+/// was promised that: what comes slowly is not waited for.
 pub(super) fn flush(located: &Located) -> Result<()> {
     let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-    if let Standing::Served(status, mounted) = standing
-        && let Some(mount) = mounted
-            .iter()
-            .find(|mount| Some(mount.device) == status.device)
-    {
+    let Standing::Served(status, mounted) = standing else {
+        return Ok(());
+    };
+    let is_head = |mount: &&mounts::Mount| Some(mount.device) == status.device;
+    if let Some(mount) = mounted.iter().find(is_head) {
         mounts::flush(mount);
+    }
+    // What it is done for will meet the same failure, and say so.
+    if let Err(e) = server::perform(&located.dir, &Op::Drain) {
+        log::debug!("{located} was not drained: {e}");
     }
     Ok(())
 }

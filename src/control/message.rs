@@ -81,6 +81,8 @@ pub enum Tree {
 pub enum Op {
     /// Make everything that was acknowledged durable.
     Sync,
+    /// Handle the writes that are on their way.
+    Drain,
     /// Count what the volume holds.
     Usage,
     /// Give back the space of all that nothing names any more.

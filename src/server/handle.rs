@@ -22,6 +22,10 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
         Op::Collect => collect(volume),
         Op::Compress { compression } => done(volume.set_compression(*compression)),
         Op::Limit { limits } => done(volume.set_limits(*limits)),
+        Op::Drain => {
+            volume.drain();
+            Ok(Answer::Done)
+        }
         Op::TakeSnapshot { name, label } => {
             let taken = volume.take_snapshot(name, label)?;
             Ok(Answer::Snapshot(snapshot_info(taken)))

@@ -1,6 +1,7 @@
 //! What the operations and the background threads share, and the one way to change metadata.
 
 use super::collector::Collector;
+use super::drain::Arrivals;
 use super::limits::Bounds;
 use super::packing::Packing;
 use super::reserve::Reserve;
@@ -24,6 +25,7 @@ pub(super) struct Core {
     pub(super) collector: Collector,
     pub(super) bounds: Bounds,
     pub(super) packing: Packing,
+    pub(super) arrivals: Arrivals,
 }
 
 /// Whether a change needs new space, or gives some back.

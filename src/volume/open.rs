@@ -10,6 +10,7 @@ use super::background::Workers;
 use super::collector::Collector;
 use super::config::FORMAT;
 use super::core::Core;
+use super::drain::Arrivals;
 use super::limits::Bounds;
 use super::lock::DirLock;
 use super::packing::Packing;
@@ -201,6 +202,7 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         collector: Collector::of_new(),
         bounds: Bounds::new(config.limits),
         packing: Packing::new(config.compression),
+        arrivals: Arrivals::default(),
     })
 }
 

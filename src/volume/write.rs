@@ -74,6 +74,7 @@ impl Volume {
         if data.is_empty() {
             return Ok(());
         }
+        let _under_way = self.core.arrivals.begin();
         self.core.check_space()?;
         let prepared = self.core.prepare(offset, data)?;
         self.core.change(Space::Needs, |tx| {

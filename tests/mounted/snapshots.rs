@@ -203,3 +203,27 @@ fn a_clone_takes_little_time_and_space() {
     assert!(space < held / 20, "{space} bytes of new space for {held}");
     assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
 }
+
+/// Not promised, for a program that wants its data kept calls fsync or close; but what the kernel can be
+/// asked for, a snapshot has.
+#[test]
+fn a_snapshot_has_what_was_written_a_moment_before() {
+    let Some(mount) = Mount::new() else { return };
+    let (mut random, rounds) = (Random::new(seed()), short_or_long(20, 200));
+    let mut whole = 0;
+    for round in 0..rounds {
+        let bytes = random.bytes(8 << 20);
+        let mut file = File::create(mount.path().join("file")).unwrap();
+        file.write_all(&bytes).unwrap();
+        let name = format!("s{round}");
+        mount.cask(&["snapshot", &state(&name)]);
+        let copy = mount.sandbox().dir().join("copy");
+        let from = format!("{}:/file", state(&name));
+        mount.cask(&["cp", &from, &copy.to_string_lossy()]);
+        whole += usize::from(fs::read(&copy).unwrap() == bytes);
+        fs::remove_file(copy).unwrap();
+        mount.cask(&["snapshot", "rm", &state(&name)]);
+    }
+    eprintln!("{whole} of {rounds} snapshots had all 8 MiB");
+    assert!(whole * 10 >= rounds * 7, "{whole} of {rounds}");
+}
