@@ -2,6 +2,7 @@
 //!
 //! The crate `tar` knows the headers. The records of pax are read here: a value may hold any byte.
 
+mod acl;
 pub(super) mod read;
 pub(super) mod write;
 

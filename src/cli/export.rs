@@ -2,8 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, OFlags, linkat, open};
+use rustix::io::Errno;
+
+use crate::chunks::durable;
 
 use super::archive;
 use super::locate::{Located, Root};
@@ -13,8 +19,12 @@ use super::{CliError, Kind, Result, output};
 
 /// Bytes that are written at once.
 const BUFFER_BYTES: usize = 1 << 20;
+/// An archive holds what only the volume's owner may read.
+const MODE: u32 = 0o600;
 
 /// Write a volume, or a snapshot of one, as a tar archive
+///
+/// A file gets its name when it is whole.
 ///
 /// The archive is in the form of POSIX (pax) and holds owners, modes, times to the nanosecond, extended
 /// attributes and ACLs, hard links, devices and holes. Of a volume that is in use, an archive holds each
@@ -45,27 +55,62 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 fn write_file(located: &Located, source: &dyn Source, path: &Path) -> Result<()> {
-    let mut options = File::options();
-    // An archive holds what only the volume's owner may read.
-    let created = options.write(true).create_new(true).mode(0o600).open(path);
-    let file = created.map_err(|e| {
-        if e.kind() == io::ErrorKind::AlreadyExists {
-            return CliError::new(Kind::Exists, format!("{} exists already", path.display()))
-                .hint("nothing is overwritten: name another file");
+    if path.symlink_metadata().is_ok() {
+        return Err(exists(path));
+    }
+    match unnamed_beside(path) {
+        Ok(file) => {
+            write_whole(located, source, &file, path)?;
+            let fd = format!("/proc/self/fd/{}", file.as_raw_fd());
+            let named = linkat(CWD, fd, CWD, path, AtFlags::SYMLINK_FOLLOW);
+            let named = named.map_err(io::Error::from);
+            named
+                .and_then(|()| durable::sync_parent(path))
+                .map_err(|e| cannot_create(path, e))
         }
-        CliError::new(Kind::Failed, format!("cannot create {}", path.display())).because(e)
-    })?;
-    let written = write(located, source, &file).and_then(|()| {
-        file.sync_all().map_err(|e| {
-            CliError::new(Kind::Failed, format!("cannot write {}", path.display())).because(e)
-        })
-    });
+        Err(e) if e == Errno::OPNOTSUPP || e == Errno::ISDIR => write_named(located, source, path),
+        Err(e) => Err(cannot_create(path, e.into())),
+    }
+}
+
+/// A file that is gone with this process, unless it gets its name.
+fn unnamed_beside(path: &Path) -> rustix::io::Result<File> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    open(dir.unwrap_or(Path::new(".")), flags, MODE.into()).map(File::from)
+}
+
+/// Where files cannot be without a name, what is begun has one.
+fn write_named(located: &Located, source: &dyn Source, path: &Path) -> Result<()> {
+    let mut options = File::options();
+    let created = options.write(true).create_new(true).mode(MODE).open(path);
+    let file = created.map_err(|e| cannot_create(path, e))?;
+    let written = write_whole(located, source, &file, path);
     if written.is_err()
         && let Err(e) = std::fs::remove_file(path)
     {
         output::warn(&format!("a part of it stays in {}: {e}", path.display()));
     }
     written
+}
+
+fn write_whole(located: &Located, source: &dyn Source, file: &File, path: &Path) -> Result<()> {
+    write(located, source, file)?;
+    file.sync_all().map_err(|e| {
+        CliError::new(Kind::Failed, format!("cannot write {}", path.display())).because(e)
+    })
+}
+
+fn exists(path: &Path) -> CliError {
+    CliError::new(Kind::Exists, format!("{} exists already", path.display()))
+        .hint("nothing is overwritten: name another file")
+}
+
+fn cannot_create(path: &Path, e: io::Error) -> CliError {
+    if e.kind() == io::ErrorKind::AlreadyExists {
+        return exists(path);
+    }
+    CliError::new(Kind::Failed, format!("cannot create {}", path.display())).because(e)
 }
 
 fn write(located: &Located, source: &dyn Source, out: impl Write) -> Result<()> {

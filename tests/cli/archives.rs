@@ -71,6 +71,48 @@ fn what_is_exported_and_imported_is_the_same() {
 }
 
 #[test]
+fn acls_in_the_form_of_text_are_understood() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new();
+    let script = r#"mkdir -p d/sub; echo x > d/f; echo y > d/plain; setfacl -m u:1234:rw,u:daemon:r,g:daemon:x d/f
+        setfacl -d -m u:1234:rwx d/sub; ln -s f d/link
+        tar --acls --format=posix -cf text.tar -C d ."#;
+    sh(&bench, script, &[]);
+    bench.run(&["import", "new", "text.tar"]).succeeds();
+    bench.run(&["mount", "--create", "new", "mnt"]).succeeds();
+    let both = r#"diff <(cd "$1"; getfacl -R -n . 2>&1) <(cd "$2"; getfacl -R -n . 2>&1)
+        diff <(cd "$1"; getfattr -R -d -m - -e hex . | sort) <(cd "$2"; getfattr -R -d -m - -e hex . |
+            grep -v trusted.cask | sort)"#;
+    sh(&bench, both, &[&bench.path("d"), &bench.path("mnt")]);
+}
+
+#[test]
+fn what_is_not_understood_is_refused_by_name() {
+    let bench = Bench::new();
+    let script = r#"truncate -s 1M holes; echo end >> holes; tar --format=gnu -S -cf old.tar holes
+        touch f; python3 - <<'END'
+import tarfile
+archive = tarfile.open("stranger.tar", "w", format=tarfile.PAX_FORMAT)
+info = tarfile.TarInfo("f")
+info.pax_headers = {"SCHILY.acl.access": "user::rwx\nuser:stranger:r--\ngroup::r--\nmask::r--\nother::r--"}
+archive.addfile(info)
+archive.close()
+END"#;
+    sh(&bench, script, &[]);
+    for (archive, words) in [
+        ("old.tar", ["GNU tar's old form", "--format=posix"]),
+        ("stranger.tar", ["stranger", "/etc/passwd"]),
+    ] {
+        bench
+            .run(&["import", "new", archive])
+            .fails(1, &["no volume was made", words[0], words[1]]);
+        assert!(!bench.volume_dir("new").exists());
+    }
+}
+
+#[test]
 fn what_cannot_be_imported_leaves_nothing() {
     let bench = Bench::with_volume();
     let script = r#"

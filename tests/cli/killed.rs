@@ -155,6 +155,71 @@ fn a_command_that_dies_in_an_import_made_a_whole_volume_or_none() {
 }
 
 #[test]
+fn a_command_that_dies_in_an_export_leaves_a_whole_archive_or_none() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    let export = |i| {
+        ["export", "db@s", "-o", &format!("{i}.tar")]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let mut whole = 0;
+    killed(&bench, export, |i| {
+        let archive = bench.path(&format!("{i}.tar"));
+        if archive.exists() {
+            bench
+                .run(&["import", "new", &format!("{i}.tar")])
+                .succeeds();
+            assert_eq!(said(&bench, "new"), "old");
+            bench.run(&["rm", "new"]).succeeds();
+            fs::remove_file(archive).unwrap();
+            whole += 1;
+        }
+        assert_sound(&bench, "db");
+    });
+    eprintln!("{whole} archives were written all the same");
+    let left = fs::read_dir(bench.path("")).unwrap();
+    let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut left: Vec<_> = left.filter(|name| name.contains("tar")).collect();
+    left.sort();
+    assert_eq!(left, [""; 0]);
+    assert_eq!(said(&bench, "db"), "new");
+}
+
+#[test]
+fn a_command_that_dies_in_removing_a_snapshot_removed_it_or_not() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    let mut is_there = true;
+    let remove = |_| ["snapshot", "rm", "db@s"].map(str::to_owned).to_vec();
+    killed(&bench, remove, |_| {
+        let now = assert_sound(&bench, "db").contains(&"s".to_owned());
+        assert!(is_there || !now, "it came back");
+        is_there = now;
+        if is_there {
+            bench.run(&["clone", "db@s", "c"]).succeeds();
+            assert_eq!(said(&bench, "c"), "old");
+            bench.run(&["rm", "c"]).succeeds();
+        }
+    });
+    assert!(!is_there, "the last one had all the time it needs");
+    wait_for("what it held is freed", || {
+        let opened = Volume::open(&bench.volume_dir("db")).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        opened.close().unwrap();
+        let database = cask::meta::Database::open(&bench.volume_dir("db").join("meta.db"));
+        !database.unwrap().read().unwrap().has_purge().unwrap()
+    });
+    assert_eq!(said(&bench, "db"), "new");
+}
+
+#[test]
 fn a_server_that_dies_in_a_snapshot_or_clone_leaves_a_sound_volume() {
     if !can_mount() {
         return;

@@ -155,6 +155,73 @@ fn small_files_and_directories_fail_with_enospc_and_nothing_else() {
     assert!(made.iter().skip(100).all(|path| path.is_dir()));
 }
 
+/// Fills what is left of the disk.
+fn fill_up(small: &Small) {
+    let script = r#"cat /dev/zero > "$1/ballast2" || true; sync -f "$1""#;
+    sh(script, &[&small.disk]);
+}
+
+fn volumes_of(small: &Small) -> Vec<String> {
+    let names = fs::read_dir(small.disk.join("root/volumes")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name != ".lock").collect();
+    names.sort();
+    names
+}
+
+/// Enough rows that going back needs more of the log than is set aside.
+#[test]
+fn a_rollback_for_which_there_is_no_room_changes_nothing() {
+    const FILES: usize = 20_000;
+    let Some(small) = Small::new() else { return };
+    let name = |i: usize| small.path(&format!("{i:0100}"));
+    (0..FILES).for_each(|i| drop(File::create(name(i)).unwrap()));
+    small.mount.cask(&["snapshot", "v@s"]);
+    (0..FILES).for_each(|i| fs::remove_file(name(i)).unwrap());
+    fs::write(small.path("file"), "new").unwrap();
+    small.mount.umount();
+    fill_up(&small);
+    let done = small.mount.try_cask(&["rollback", "v@s"]);
+    assert_eq!(done.status.code(), Some(1), "{}", done.output());
+    assert!(done.stderr.contains("free some space"), "{}", done.output());
+    let snapshots = ["snapshot", "ls", "-q", "v"];
+    assert_eq!(small.mount.cask(&snapshots), "s\n");
+    fs::remove_file(small.disk.join("ballast2")).unwrap();
+    small.mount.mount();
+    assert_eq!(fs::read_to_string(small.path("file")).unwrap(), "new");
+    assert_eq!(fs::read_dir(small.mount.path()).unwrap().count(), 1);
+    small.mount.umount();
+    small.mount.cask(&["rollback", "v@s"]);
+    small.mount.mount();
+    assert_eq!(fs::read_dir(small.mount.path()).unwrap().count(), FILES);
+}
+
+#[test]
+fn an_import_for_which_there_is_no_room_leaves_nothing() {
+    let Some(small) = Small::new() else { return };
+    fs::write(small.path("file"), "text").unwrap();
+    let from = small.mount.sandbox().subdir("from");
+    let mut random = Random::new(6);
+    for i in 0..100 {
+        fs::write(from.join(format!("{i}")), random.bytes(MIB)).unwrap();
+    }
+    let import = ["import", "new", &*from.to_string_lossy()];
+    let done = small.mount.try_cask(&import);
+    assert_eq!(done.status.code(), Some(1), "{}", done.output());
+    for words in ["no space left", "no volume was made"] {
+        assert!(done.stderr.contains(words), "{}", done.output());
+    }
+    assert_eq!(volumes_of(&small), ["v"]);
+    small.mount.remount();
+    assert_eq!(fs::read_to_string(small.path("file")).unwrap(), "text");
+    for i in 20..100 {
+        fs::remove_file(from.join(format!("{i}"))).unwrap();
+    }
+    small.mount.cask(&import);
+    assert_eq!(volumes_of(&small), ["new", "v"]);
+    write_durably(&small.path("after"), b"text").unwrap();
+}
+
 #[test]
 fn a_clone_for_which_there_is_no_room_leaves_nothing() {
     let Some(small) = Small::new() else { return };

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use tar::{EntryType, Header};
 
-use super::{BLOCK_BYTES, XATTR, read_time};
+use super::{BLOCK_BYTES, XATTR, acl, read_time};
 use crate::types::Timestamp;
 
 /// The longest extended header or name that is believed.
@@ -42,7 +42,7 @@ pub(in crate::cli) struct Item {
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
-fn bad(what: impl Into<String>) -> io::Error {
+pub(super) fn bad(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
@@ -113,10 +113,6 @@ impl<R: Read> Reader<R> {
         let time = |key: &str| text(records, key).and_then(read_time);
         let seconds = Timestamp::new(i64::try_from(header.mtime()?).unwrap_or(i64::MAX), 0);
         let mtime = time("mtime").unwrap_or(seconds);
-        let xattrs = records.iter().filter_map(|(key, value)| {
-            let name = key.strip_prefix(XATTR)?;
-            Some((name.to_vec(), value.clone()))
-        });
         Ok(Item {
             path: own("GNU.sparse.name")
                 .or_else(|| own("path"))
@@ -134,7 +130,7 @@ impl<R: Read> Reader<R> {
                 header.device_major().ok().flatten().unwrap_or(0),
                 header.device_minor().ok().flatten().unwrap_or(0),
             ),
-            xattrs: xattrs.collect(),
+            xattrs: attributes(records)?,
             size,
             runs,
         })
@@ -233,6 +229,23 @@ impl<R: Read> Reader<R> {
         }
         Ok(())
     }
+}
+
+/// The extended attributes, also those that are told as ACLs in text only.
+fn attributes(records: &Records) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let told = records.iter().filter_map(|(key, value)| {
+        let name = key.strip_prefix(XATTR)?;
+        Some((name.to_vec(), value.clone()))
+    });
+    let mut attributes: BTreeMap<_, _> = told.collect();
+    for (key, name) in acl::KEYS {
+        if let Some(text) = records.get(key)
+            && !attributes.contains_key(name)
+        {
+            attributes.insert(name.to_vec(), acl::attribute(text)?);
+        }
+    }
+    Ok(attributes.into_iter().collect())
 }
 
 fn text<'r>(records: &'r Records, key: &str) -> Option<&'r str> {
