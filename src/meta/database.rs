@@ -128,7 +128,6 @@ impl Database {
             Ok(())
         }))?;
         let session = Session(conn);
-        session.run(super::pending::TABLE)?;
         let numbers = session.setting(Setting::Numbers)?;
         let epochs = Epochs {
             current: Epoch(session.setting(Setting::Epoch)?),

@@ -17,8 +17,8 @@ pub struct Fragmented {
 }
 
 impl Session {
-    /// Of the next `limit` files after `after`, those in at least `extents_min` extents that are shorter than half
-    /// a chunk on average, and the last file that was looked at; `None` at the end.
+    /// Of the next `limit` files after `after`, those in at least `extents_min` extents that are more than as many
+    /// whole chunks as their data would be, and the last file that was looked at; `None` at the end.
     ///
     /// # Errors
     /// I/O errors.
@@ -36,8 +36,9 @@ impl Session {
         while let Some(row) = rows.next()? {
             let ino = Ino::from_raw(row.get::<_, i64>(0)?.cast_unsigned());
             let (extents, bytes) = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?);
-            let half = i64::from(chunk.get() / 2);
-            if extents.cast_unsigned() >= extents_min && bytes / extents < half {
+            let whole = bytes.cast_unsigned().div_ceil(u64::from(chunk.get()));
+            let enough = whole + whole / 32 + 1;
+            if extents.cast_unsigned() >= extents_min.max(enough) {
                 found.push(Fragmented { ino });
             }
             last = Some(ino);

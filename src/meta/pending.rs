@@ -11,12 +11,6 @@ use rusqlite::{Row, params};
 use super::{Error, Result, Session, WriteTx};
 use crate::types::{Cut, Epoch, SnapshotName};
 
-/// Made at each open for the writer: volumes of this format may be older than the table.
-pub(super) const TABLE: &str = "
-    CREATE TABLE IF NOT EXISTS pending (
-        epoch INTEGER PRIMARY KEY, cut TEXT NOT NULL, ledger TEXT NOT NULL, ledger_dir BLOB NOT NULL,
-        taken INTEGER NOT NULL DEFAULT 0
-    ) STRICT";
 const LIST: &str = "
     SELECT p.epoch, s.name, p.cut, p.ledger, p.ledger_dir, p.taken
     FROM pending p JOIN snapshot s ON s.epoch = p.epoch ORDER BY p.epoch";

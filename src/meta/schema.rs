@@ -106,8 +106,8 @@ const TABLES: &str = "
     INSERT INTO setting (key, value) VALUES ('numbers', 3), ('epoch', 1), ('checkpoints', 0);
 ";
 
-/// The counts that are kept from one open to the next.
-pub(super) const TALLY_TABLES: &str = "
+/// What version 1 did not have: counts that are kept from one open to the next, and cuts across volumes.
+pub(super) const SINCE_2: &str = "
     CREATE TABLE tally (
         inodes INTEGER NOT NULL, extents INTEGER NOT NULL, logical INTEGER NOT NULL,
         head_chunks INTEGER NOT NULL, head_plain INTEGER NOT NULL, head_stored INTEGER NOT NULL,
@@ -115,6 +115,10 @@ pub(super) const TALLY_TABLES: &str = "
     ) STRICT;
     CREATE TABLE segment (
         id INTEGER PRIMARY KEY, chunks INTEGER NOT NULL, bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE pending (
+        epoch INTEGER PRIMARY KEY, cut TEXT NOT NULL, ledger TEXT NOT NULL, ledger_dir BLOB NOT NULL,
+        taken INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     INSERT INTO setting (key, value) VALUES ('counted', 0);
 ";
@@ -151,7 +155,7 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
     set_up(&conn, Role::Writer)?;
-    conn.execute_batch(&format!("BEGIN; {TABLES} {TALLY_TABLES} COMMIT;"))?;
+    conn.execute_batch(&format!("BEGIN; {TABLES} {SINCE_2} COMMIT;"))?;
     Ok(conn)
 }
 

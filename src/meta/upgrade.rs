@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::Result;
-use super::schema::{TALLY_TABLES, VERSION};
+use super::schema::{SINCE_2, VERSION};
 
 // Version 1 did not know which chunks the head names.
 const LIVE: &str = "
@@ -17,7 +17,7 @@ const LIVE: &str = "
 pub(super) fn from_1(conn: &Connection) -> Result<()> {
     let set_version = format!("PRAGMA user_version = {VERSION};");
     conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {LIVE} {TALLY_TABLES} {set_version} COMMIT;"
+        "BEGIN IMMEDIATE; {LIVE} {SINCE_2} {set_version} COMMIT;"
     ))?;
     Ok(())
 }

@@ -43,7 +43,7 @@ impl Collected {
 
 impl Volume {
     /// Settles files that are in small extents, and gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most
-    /// a tenth of a segment is dead, but for segments that clones share.
+    /// a twentieth of a segment is dead, but for segments that clones share.
     ///
     /// # Errors
     /// [`Error::ReadOnly`] for a sealed volume, [`Error::NoSpace`], I/O errors; what was collected so far stays

@@ -183,10 +183,11 @@ impl Look {
         }
         let newest = self.sealed.iter().map(|c| c.segment.id).max();
         let newest = newest.unwrap_or(SegmentId::from_raw(0));
+        let dead_share_min = if haste == Haste::Asked { 0.05 } else { 0.1 };
         let mut found: Vec<_> = self
             .sealed
             .iter()
-            .filter(|c| c.chunks > 0 && c.is_worth_moving(0.1))
+            .filter(|c| c.chunks > 0 && c.is_worth_moving(dead_share_min))
             .copied()
             .collect();
         found.sort_by(|a, b| b.score(newest).total_cmp(&a.score(newest)));

@@ -41,7 +41,7 @@ pub(super) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<()> {
     };
     let cut = states.find_cut()?;
     match cut {
-        Cut::Nothing => log::info!("{}: every chunk is there", dir.display()),
+        Cut::Nothing => log::debug!("{}: every chunk is there", dir.display()),
         Cut::Unhelpful => log::error!(
             "{}: chunks are damaged that were safe before the power cut; the log stays as it is",
             dir.display()

@@ -17,7 +17,7 @@ use crate::types::{ChunkId, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
 /// A file is quiet when nothing of it changed for this many seconds.
 const QUIET_SECS: i64 = 30;
-/// A file is in small extents when they are shorter than half a chunk on average, and at least so many.
+/// A file in fewer extents is left alone.
 const EXTENTS_MIN: u64 = 4;
 /// Files that are looked at, and extents of one, at a time.
 const FILES: usize = 512;

@@ -172,11 +172,9 @@ fn equal_chunks_are_stored_once_and_live_until_the_last_name_is_gone() {
             ino
         })
         .collect();
-    let stored: u64 = fs::read_dir(home.dir().join("segments"))
-        .unwrap()
-        .map(|entry| entry.unwrap().metadata().unwrap().len())
-        .sum();
-    assert!(stored < 5 * 1024 * 1024, "{stored} bytes for 4 MiB");
+    let usage = volume.usage().unwrap();
+    assert_eq!(usage.logical_bytes, 4 * 4 * 1024 * 1024);
+    assert_eq!(usage.live_bytes, 4 * 1024 * 1024);
     for i in 0..3 {
         volume
             .unlink(Ino::ROOT, Name::parse(format!("{i}").as_bytes()).unwrap())
