@@ -10,6 +10,7 @@ mod cp;
 mod create;
 mod df;
 mod diff;
+mod docker;
 mod error;
 mod export;
 mod filter;
@@ -96,6 +97,7 @@ enum Command {
     Cp(cp::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Docker(docker::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
@@ -150,6 +152,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Export(arguments) => export::run(&arguments, &root),
         Command::Import(arguments) => import::run(&arguments, &root),
         Command::Cp(arguments) => cp::run(&arguments, &root),
+        Command::Docker(arguments) => docker::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
         Command::Completions(_) | Command::Serve(_) => Ok(()),
     }

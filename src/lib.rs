@@ -7,6 +7,7 @@
 pub mod chunks;
 pub mod cli;
 pub mod control;
+pub mod docker;
 pub mod fuse;
 pub mod meta;
 pub mod server;

@@ -50,6 +50,11 @@ impl Root {
         Ok(Self { path })
     }
 
+    /// Its directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The volumes in it.
     pub(super) fn store(&self) -> Store {
         Store::below(&self.path)

@@ -12,6 +12,7 @@ pub(super) fn start(command: &Command) {
     let is_server = match command {
         Command::Serve(_) => true,
         Command::Mount(arguments) => arguments.foreground,
+        Command::Docker(arguments) => arguments.is_serving(),
         Command::Create(_)
         | Command::Ls(_)
         | Command::Inspect(_)

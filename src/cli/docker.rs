@@ -1,0 +1,123 @@
+//! `cask docker`.
+
+use std::env;
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+
+use crate::docker::{Engine, Listener, Plugin, serve};
+
+use super::locate::Root;
+use super::{CliError, Kind, Result};
+
+/// Volumes for Docker and Podman
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    Serve(ServeArguments),
+}
+
+/// Be the volume plugin, for as long as the process lives
+///
+/// Its end takes no mount along: volumes are served by processes of their own. Sockets that systemd passes on are
+/// used as they are, the one named "podman" for Podman.
+#[derive(Debug, clap::Args)]
+struct ServeArguments {
+    /// The socket for Docker
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "/run/docker/plugins/cask.sock"
+    )]
+    socket: PathBuf,
+    /// The socket for Podman, which containers.conf names; default: podman.sock in the run directory
+    #[arg(long, value_name = "PATH")]
+    podman_socket: Option<PathBuf>,
+    /// Where volumes are mounted for containers, and where it is noted who has them; default: /run/cask, or
+    /// $XDG_RUNTIME_DIR/cask without root
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Whether the command goes on for ever, and logs what it does.
+    pub(super) const fn is_serving(&self) -> bool {
+        match self.action {
+            Action::Serve(_) => true,
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    match &arguments.action {
+        Action::Serve(arguments) => run_serve(arguments, root),
+    }
+}
+
+fn run_serve(arguments: &ServeArguments, root: &Root) -> Result<()> {
+    let failed = |e: crate::docker::Error| {
+        CliError::new(Kind::Failed, "cannot serve volumes to engines")
+            .because(e)
+            .hint("`cask doctor` looks for what is missing")
+    };
+    let run_dir = match &arguments.run_dir {
+        Some(dir) => dir.clone(),
+        None => default_run_dir()?,
+    };
+    // First what is there, then the sockets: an engine forgets what it is told does not exist.
+    let plugin = Plugin::open(root.path(), &run_dir).map_err(failed)?;
+    let passed = passed_on();
+    let listeners = if passed.is_empty() {
+        let podman = arguments.podman_socket.clone();
+        let podman = podman.unwrap_or_else(|| run_dir.join("podman.sock"));
+        vec![
+            Listener::bind(&arguments.socket, Engine::Docker).map_err(failed)?,
+            Listener::bind(&podman, Engine::Podman).map_err(failed)?,
+        ]
+    } else {
+        passed
+    };
+    log::info!("serving volumes of {} to engines", root.path().display());
+    serve(&plugin, listeners).map_err(failed)
+}
+
+/// The sockets that systemd made (`sd_listen_fds(3)`).
+fn passed_on() -> Vec<Listener> {
+    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<&str> = names.split(':').collect();
+    let mut fds = ListenFd::from_env();
+    let sockets = (0..fds.len()).filter_map(|i| {
+        let socket: Option<UnixListener> = fds.take_unix_listener(i).ok().flatten();
+        let engine = match names.get(i) {
+            Some(name) if name.contains("podman") => Engine::Podman,
+            _ => Engine::Docker,
+        };
+        socket.map(|socket| Listener::of(socket, engine))
+    });
+    sockets.collect()
+}
+
+/// Where the plugin keeps what must not outlive the host's boot.
+pub(super) fn default_run_dir() -> Result<PathBuf> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/run/cask"));
+    }
+    let dir = env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    match dir {
+        Some(dir) if fs::metadata(&dir).is_ok_and(|dir| dir.is_dir()) => {
+            Ok(Path::new(&dir).join("cask"))
+        }
+        _ => Err(CliError::new(
+            Kind::Usage,
+            "where to run is unknown: XDG_RUNTIME_DIR is not set",
+        )
+        .hint("use --run-dir DIR")),
+    }
+}

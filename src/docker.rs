@@ -1,0 +1,23 @@
+//! The volume plugin of Docker and Podman: their calls over HTTP on a Unix socket, answered with volumes.
+//!
+//! Owns the protocol, the count of who has what mounted, and the mounts that it makes for engines. Has no rule of its
+//! own about volumes: it creates, mounts and removes them as a command does. The servers of volumes are processes
+//! beside it, which neither its end nor its restart touches.
+
+mod error;
+mod http;
+mod linger;
+mod options;
+mod plugin;
+mod protocol;
+mod references;
+mod target;
+mod turns;
+
+pub use error::Error;
+pub use http::{Listener, serve};
+pub use plugin::Plugin;
+pub use references::Engine;
+
+/// The result of a call.
+pub type Result<T> = std::result::Result<T, Error>;

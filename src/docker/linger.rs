@@ -1,0 +1,53 @@
+//! Mounts that nobody holds any more, and when they go.
+//!
+//! An engine unmounts and mounts again within a moment, as when it copies an image's files into a new volume.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What is to go, and when.
+#[derive(Debug, Default)]
+pub(super) struct Linger {
+    due: Mutex<BTreeMap<String, Instant>>,
+    changed: Condvar,
+}
+
+impl Linger {
+    /// The mount of `name` goes after `delay`, unless it is kept.
+    pub(super) fn release(&self, name: &str, delay: Duration) {
+        self.lock().insert(name.to_owned(), Instant::now() + delay);
+        self.changed.notify_one();
+    }
+
+    /// The mount of `name` stays.
+    pub(super) fn keep(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    /// Waits for a mount that is due.
+    pub(super) fn next(&self) -> String {
+        let mut due = self.lock();
+        loop {
+            let first = due.iter().min_by_key(|(_, at)| **at);
+            let Some((name, at)) = first.map(|(name, at)| (name.clone(), *at)) else {
+                due = self
+                    .changed
+                    .wait(due)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = at.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                due.remove(&name);
+                return name;
+            }
+            let waited = self.changed.wait_timeout(due, left);
+            due = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

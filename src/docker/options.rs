@@ -1,0 +1,148 @@
+//! The options of `docker volume create -o KEY=VALUE`.
+
+use std::collections::BTreeMap;
+
+use super::target::Target;
+use super::{Error, Result};
+use crate::types::{ChunkBytes, Compression, Limits};
+use crate::volume::{Config, Life, RootOwner};
+
+const KNOWN: &str =
+    "size, inodes, uid, gid, mode, compress, chunk-size, ephemeral, from, label.KEY";
+
+/// What a new volume shall be.
+#[derive(Debug)]
+pub(super) struct Wish {
+    pub(super) config: Config,
+    pub(super) owner: RootOwner,
+    /// What it is a clone of.
+    pub(super) from: Option<Target>,
+    /// What a clone does not take over from its origin.
+    pub(super) limits: Limits,
+}
+
+/// Parses the options; one that is not known is refused by its name.
+pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<Wish> {
+    let mut wish = Wish {
+        config: Config::new(ChunkBytes::DEFAULT, BTreeMap::new()),
+        owner: RootOwner {
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+            mode: 0o755,
+        },
+        from: None,
+        limits: Limits::default(),
+    };
+    for (key, value) in options {
+        set(&mut wish, key, value).ok_or_else(|| {
+            Error::BadOption(format!(
+                "option {key}={value} makes no sense; known are: {KNOWN}"
+            ))
+        })??;
+    }
+    wish.config.limits = wish.limits;
+    Ok(wish)
+}
+
+/// Nothing when the value is none for the key, or the key is not known.
+fn set(wish: &mut Wish, key: &str, value: &str) -> Option<Result<()>> {
+    match key {
+        "size" => wish.limits.bytes = Some(bytes(value).filter(|&bytes| bytes > 0)?),
+        "inodes" => wish.limits.inodes = Some(value.parse().ok().filter(|&count: &u64| count > 0)?),
+        "uid" => wish.owner.uid = value.parse().ok()?,
+        "gid" => wish.owner.gid = value.parse().ok()?,
+        "mode" => {
+            let mode = u32::from_str_radix(value, 8).ok();
+            wish.owner.mode = mode.filter(|mode| *mode <= crate::types::MODE_BITS)?;
+        }
+        "compress" => wish.config.compression = value.parse::<Compression>().ok()?,
+        "chunk-size" => {
+            let length = bytes(value).and_then(|bytes| u32::try_from(bytes).ok());
+            wish.config.chunk_bytes = length.and_then(ChunkBytes::new)?.get();
+        }
+        "ephemeral" => match value {
+            "" | "true" | "1" => wish.config.life = Life::Ephemeral,
+            "false" | "0" => {}
+            _ => return None,
+        },
+        "from" => match Target::parse(value) {
+            Ok(from) => wish.from = Some(from),
+            Err(error) => return Some(Err(error)),
+        },
+        _ => {
+            let label = key
+                .strip_prefix("label.")
+                .filter(|label| !label.is_empty())?;
+            wish.config
+                .labels
+                .insert(label.to_owned(), value.to_owned());
+        }
+    }
+    Some(Ok(()))
+}
+
+/// A number with K, M, G, T or P for powers of 1024, as on the command line.
+fn bytes(text: &str) -> Option<u64> {
+    let upper = text.to_ascii_uppercase();
+    let plain = upper.strip_suffix("IB").or(upper.strip_suffix('B'));
+    let number = plain.unwrap_or(&upper);
+    let (digits, power) = ["K", "M", "G", "T", "P"]
+        .iter()
+        .zip(1..)
+        .find_map(|(unit, power)| Some((number.strip_suffix(unit)?, power)))
+        .unwrap_or((number, 0));
+    let bytes = digits
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024_u64.checked_pow(power)?)?;
+    i64::try_from(bytes).ok().map(|_| bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(options: &[(&str, &str)]) -> Result<Wish> {
+        let pairs = options.iter();
+        parse(
+            &pairs
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn options_are_understood_and_unknown_ones_are_named() {
+        let wished = wish(&[
+            ("size", "10G"),
+            ("uid", "999"),
+            ("mode", "0700"),
+            ("compress", "zstd:3"),
+            ("chunk-size", "64K"),
+            ("ephemeral", "true"),
+            ("from", "db@before"),
+            ("label.tier", "hot"),
+        ])
+        .unwrap();
+        assert_eq!(wished.config.limits.bytes, Some(10 << 30));
+        assert_eq!((wished.owner.uid, wished.owner.mode), (999, 0o700));
+        assert_eq!(wished.config.compression, Compression::Zstd(3));
+        assert_eq!(wished.config.chunk_bytes, 65_536);
+        assert_eq!(wished.config.life, Life::Ephemeral);
+        assert_eq!(wished.from.unwrap().to_string(), "db@before");
+        assert_eq!(wished.config.labels["tier"], "hot");
+        for bad in [
+            ("sise", "1G"),
+            ("size", "big"),
+            ("size", "0"),
+            ("mode", "999"),
+            ("label.", "x"),
+        ] {
+            let refused = wish(&[bad]).unwrap_err().to_string();
+            assert!(
+                refused.contains(bad.0) && refused.contains("chunk-size"),
+                "{refused}"
+            );
+        }
+    }
+}

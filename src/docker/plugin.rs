@@ -1,0 +1,413 @@
+//! The calls of the protocol. Each can be repeated: whoever lost an answer asks again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::linger::Linger;
+use super::options::{self, Wish};
+use super::protocol::Shown;
+use super::references::References;
+use super::target::Target;
+use super::turns::Turns;
+use super::{Engine, Error, Result};
+use crate::control::{Answer, Bytes, Op};
+use crate::server::mounts::{Attributes, How, Mount, Shows, Spec, answers, topmost_at};
+use crate::server::{self, Standing, perform, standing};
+use crate::types::VolumeName;
+use crate::volume::store::{self, Store};
+use crate::volume::{self, Config, Seal};
+
+/// How long a mount stays after its last user.
+const LINGER: Duration = Duration::from_secs(3);
+/// How long a mount stays that only the last life of dockerd held.
+const LINGER_STALE: Duration = Duration::from_secs(30);
+
+/// The plugin of one root of volumes.
+#[derive(Debug)]
+pub struct Plugin {
+    store: Store,
+    /// Where volumes are mounted for engines, each in a directory of its name.
+    mounts: PathBuf,
+    references: Mutex<References>,
+    linger: Linger,
+    turns: Turns,
+    /// What was shown of a volume last: shown again while it cannot be looked at.
+    seen: Mutex<HashMap<String, Shown>>,
+}
+
+impl Plugin {
+    /// Loads what an earlier plugin left in `run`, a directory that does not outlive the host's boot.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn open(root: &Path, run: &Path) -> Result<Arc<Self>> {
+        let mounts = run.join("mounts");
+        let mut builder = DirBuilder::new();
+        let made = builder.recursive(true).mode(0o711).create(&mounts);
+        made.map_err(|e| Error::io(format!("make {}", mounts.display()), e))?;
+        let plugin = Arc::new(Self {
+            store: Store::below(root),
+            references: Mutex::new(References::load(&run.join("references.json"))?),
+            mounts: mounts
+                .canonicalize()
+                .map_err(|e| Error::io(format!("reach {}", mounts.display()), e))?,
+            linger: Linger::default(),
+            turns: Turns::default(),
+            seen: Mutex::default(),
+        });
+        plugin.release_unused(LINGER_STALE);
+        let unmounter = Arc::clone(&plugin);
+        thread::spawn(move || {
+            loop {
+                let name = unmounter.linger.next();
+                unmounter.unmount_unused(&name);
+            }
+        });
+        Ok(plugin)
+    }
+
+    pub(super) fn activate(&self, engine: Engine) -> Result<()> {
+        if engine == Engine::Docker {
+            self.references().begin_generation()?;
+            self.release_unused(LINGER_STALE);
+        }
+        Ok(())
+    }
+
+    pub(super) fn create(&self, name: &str, options: &BTreeMap<String, String>) -> Result<()> {
+        let target = Target::parse(name)?;
+        let _call = self.turns.begin(name);
+        if self.exists(&target)? {
+            return Ok(());
+        }
+        if let Some(snapshot) = &target.snapshot {
+            return Err(Error::BadName(format!(
+                "{name} would be a snapshot: take it with `cask snapshot {name}`, or choose a name without @{snapshot}"
+            )));
+        }
+        let wish = options::parse(options)?;
+        match self.build(&target.volume, &wish) {
+            // Somebody else was faster.
+            Err(Error::Make(volume::Error::Exists)) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn build(&self, name: &VolumeName, wish: &Wish) -> Result<()> {
+        let Some(from) = &wish.from else {
+            let created = self.store.create(name, &wish.config, wish.owner);
+            return Ok(created?);
+        };
+        let origin = self.store.dir_of(&from.volume);
+        if !self.exists(from)? {
+            return Err(Error::NoVolume(from.to_string()));
+        }
+        self.store.build(name, |fresh| {
+            let op = Op::Clone {
+                from: from.snapshot.clone(),
+                dir: Bytes(fresh.as_os_str().as_bytes().to_vec()),
+            };
+            perform(&origin, &op).map_err(Error::server(from))?;
+            let edited = store::edit(fresh, |config| {
+                config.labels.clone_from(&wish.config.labels);
+                config.life = wish.config.life;
+                config.limits = wish.limits;
+            });
+            edited.map_err(Error::volume(name))
+        })
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Shown> {
+        let target = Target::parse(name).map_err(|_| Error::NoVolume(name.to_owned()))?;
+        if !self.exists(&target)? {
+            self.seen().remove(name);
+            return Err(Error::NoVolume(name.to_owned()));
+        }
+        let mut shown = self.show(name, &target);
+        shown.status = self.status(&target);
+        Ok(shown)
+    }
+
+    /// Volumes, not their snapshots.
+    pub(super) fn list(&self) -> Vec<Shown> {
+        let names = match self.store.names() {
+            Ok(names) => names,
+            Err(error) => {
+                log::warn!("cannot list volumes: {error}");
+                return self.seen().values().cloned().collect();
+            }
+        };
+        let show = |volume: VolumeName| {
+            let target = Target {
+                volume,
+                snapshot: None,
+            };
+            self.show(&target.to_string(), &target)
+        };
+        names.into_iter().map(show).collect()
+    }
+
+    pub(super) fn path(&self, name: &str) -> Result<String> {
+        let target = Target::parse(name)?;
+        if !self.exists(&target)? {
+            return Err(Error::NoVolume(name.to_owned()));
+        }
+        Ok(self.mountpoint(name))
+    }
+
+    pub(super) fn mount(&self, name: &str, id: &str, engine: Engine) -> Result<String> {
+        let target = Target::parse(name)?;
+        let _call = self.turns.begin(name);
+        if !self.exists(&target)? {
+            return Err(Error::NoVolume(name.to_owned()));
+        }
+        self.linger.keep(name);
+        let mounted = self.make_mount(&target);
+        let counted = mounted.and_then(|place| {
+            self.references().add(name, id, engine)?;
+            Ok(place)
+        });
+        if counted.is_err() && self.references().holders(name) == 0 {
+            self.linger.release(name, LINGER);
+        }
+        Ok(counted?.display().to_string())
+    }
+
+    pub(super) fn unmount(&self, name: &str, id: &str) -> Result<()> {
+        let _call = self.turns.begin(name);
+        self.references().remove(name, id)?;
+        if self.references().holders(name) == 0 {
+            self.linger.release(name, LINGER);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, name: &str) -> Result<()> {
+        let target = Target::parse(name)?;
+        let _call = self.turns.begin(name);
+        let holders = self.references().holders(name);
+        if holders > 0 {
+            let by = format!("{holders} containers have it mounted");
+            return Err(Error::InUse {
+                name: name.to_owned(),
+                by,
+            });
+        }
+        self.take_mount(&target)?;
+        if target.snapshot.is_none() {
+            self.remove_volume(&target.volume)?;
+        }
+        self.seen().remove(name);
+        self.references().forget(name)
+    }
+
+    fn remove_volume(&self, name: &VolumeName) -> Result<()> {
+        let in_use = |by: &str| Error::InUse {
+            name: name.to_string(),
+            by: by.to_owned(),
+        };
+        match self.store.remove(name) {
+            Ok(()) | Err(volume::Error::NotFound) => Ok(()),
+            Err(volume::Error::InUse { .. }) => Err(in_use(
+                "it is mounted elsewhere, `cask inspect` says where; unmount it first",
+            )),
+            Err(error) => Err(Error::volume(name)(error)),
+        }
+    }
+
+    /// Whether there is such a volume, or snapshot. What cannot be found out just now counts as there: an engine
+    /// forgets what it is told does not exist.
+    fn exists(&self, target: &Target) -> Result<bool> {
+        let dir = self.store.dir_of(&target.volume);
+        match fs::symlink_metadata(dir.join("volume.json")) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            _ => {}
+        }
+        let Some(name) = &target.snapshot else {
+            return Ok(true);
+        };
+        match perform(&dir, &Op::Snapshots) {
+            Ok(Answer::Snapshots { list }) => Ok(list.iter().any(|one| one.name == *name)),
+            Ok(_) => Ok(true),
+            Err(error) => {
+                log::warn!("cannot look for {target}: {error}");
+                Ok(true)
+            }
+        }
+    }
+
+    fn show(&self, name: &str, target: &Target) -> Shown {
+        let config = match Config::load(&self.store.dir_of(&target.volume)) {
+            Ok(config) => config,
+            Err(error) => {
+                log::warn!("{target}: {error}");
+                let seen = self.seen().get(name).cloned();
+                return seen.unwrap_or_else(|| Shown {
+                    name: name.to_owned(),
+                    mountpoint: self.mountpoint(name),
+                    created_at: None,
+                    status: BTreeMap::new(),
+                });
+            }
+        };
+        let shown = Shown {
+            name: name.to_owned(),
+            mountpoint: self.mountpoint(name),
+            created_at: Some(config.created),
+            status: BTreeMap::new(),
+        };
+        self.seen().insert(name.to_owned(), shown.clone());
+        shown
+    }
+
+    /// What `docker volume inspect` shows below `Status`. A volume that no server has open is not opened for it.
+    fn status(&self, target: &Target) -> BTreeMap<String, Value> {
+        let dir = self.store.dir_of(&target.volume);
+        let mut status = BTreeMap::new();
+        let mut put = |key: &str, value: Value| drop(status.insert(key.to_owned(), value));
+        put("Dir", json!(dir.display().to_string()));
+        if let Ok(config) = Config::load(&dir) {
+            put("Labels", json!(config.labels));
+            put("Compression", json!(config.compression.to_string()));
+            put("LimitBytes", json!(config.limits.bytes));
+            put("LimitInodes", json!(config.limits.inodes));
+        }
+        let health = match standing(&dir) {
+            Ok(Standing::Served(..)) => {
+                if let Ok(Answer::Usage(usage)) = perform(&dir, &Op::Usage) {
+                    put("LogicalBytes", json!(usage.logical_bytes));
+                    put("UniqueBytes", json!(usage.live_bytes));
+                    put("SnapshotBytes", json!(usage.snapshot_bytes));
+                    put("Inodes", json!(usage.inodes));
+                }
+                if let Ok(Answer::Snapshots { list }) = perform(&dir, &Op::Snapshots) {
+                    let names: Vec<_> = list.iter().map(|one| one.name.as_str()).collect();
+                    put("Snapshots", json!(names));
+                }
+                "served"
+            }
+            Ok(Standing::Unmounted) => "unmounted",
+            Ok(Standing::Dead(_)) => "its server died; the next mount starts another",
+            Err(_) => "unknown",
+        };
+        put("Health", json!(health));
+        put("PhysicalBytes", json!(store::host_bytes(&dir)));
+        status
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.mounts.join(name)
+    }
+
+    /// Where the volume is mounted for engines; nothing while it is not.
+    fn mountpoint(&self, name: &str) -> String {
+        match self.mount_of(name) {
+            Some(mount) => mount.mountpoint.display().to_string(),
+            None => String::new(),
+        }
+    }
+
+    fn mount_of(&self, name: &str) -> Option<Mount> {
+        topmost_at(&self.place(name)).ok().flatten()
+    }
+
+    fn make_mount(&self, target: &Target) -> Result<PathBuf> {
+        let name = target.to_string();
+        let (dir, place) = (self.store.dir_of(&target.volume), self.place(&name));
+        match DirBuilder::new().mode(0o700).create(&place) {
+            // One that is there may be the mount of a server that died.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(|e| Error::io(format!("make {}", place.display()), e))?,
+        }
+        let config = Config::load(&dir).map_err(Error::volume(&name))?;
+        let attributes = Attributes::default();
+        let spec = Spec {
+            shows: match &target.snapshot {
+                None => Shows::Head,
+                Some(snapshot) => Shows::Snapshot(snapshot.clone()),
+            },
+            source: name.clone().into(),
+            attributes: match config.seal {
+                Seal::Sealed => attributes.read_only(),
+                Seal::Open => attributes,
+            },
+        };
+        let dir = dir
+            .canonicalize()
+            .map_err(|e| Error::io(format!("reach {}", dir.display()), e))?;
+        match server::mount(&dir, &spec, &place) {
+            Ok(()) | Err(server::Error::MountedThere(_)) => Ok(place),
+            Err(error) => Err(Error::server(&name)(error)),
+        }
+    }
+
+    /// Takes the mount of a volume away that nobody holds.
+    fn take_mount(&self, target: &Target) -> Result<()> {
+        let name = target.to_string();
+        self.linger.keep(&name);
+        if let Some(mount) = self.mount_of(&name) {
+            let dir = self.store.dir_of(&target.volume);
+            let how = if answers(&mount.mountpoint) {
+                How::IfUnused
+            } else {
+                How::Lazily
+            };
+            match server::unmount(&[mount], Some(&dir), how) {
+                // A container's own mount keeps the volume's server: the next mount here shows the same.
+                Ok(()) | Err(server::Error::HeldElsewhere { .. }) => {}
+                Err(error) => return Err(Error::server(&name)(error)),
+            }
+        }
+        match fs::remove_dir(self.place(&name)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                log::debug!("the mountpoint of {name} stays: {e}");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn unmount_unused(&self, name: &str) {
+        let _call = self.turns.begin(name);
+        if self.references().holders(name) > 0 {
+            return;
+        }
+        let taken = Target::parse(name).and_then(|target| self.take_mount(&target));
+        match taken {
+            Ok(()) => log::info!("unmounted {name}"),
+            Err(error) => {
+                log::info!("{name} stays mounted for now: {error}");
+                self.linger.release(name, LINGER_STALE);
+            }
+        }
+    }
+
+    /// Mounts that no id holds go after `delay`.
+    fn release_unused(&self, delay: Duration) {
+        let entries = fs::read_dir(&self.mounts).into_iter().flatten().flatten();
+        for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+            if self.references().holders(&name) == 0 {
+                self.linger.release(&name, delay);
+            }
+        }
+    }
+
+    fn references(&self) -> MutexGuard<'_, References> {
+        self.references
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, Shown>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
