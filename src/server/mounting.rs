@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::mounts::{
     self, How, Mount, Place, Shows, Spec, Staged, UnmountError, detach_dead, device_at,
-    is_privileged, mount_rootless, open_fuse, stage, topmost_at, widen_read_ahead,
+    is_privileged, mount_rootless, open_fuse, stage, topmost_at, widen_cache,
 };
 use super::patience::{connect, patiently};
 use super::record::Record;
@@ -244,7 +244,7 @@ impl Made {
         match (self.staged, attached) {
             (Some(staged), Ok(())) => {
                 put(staged, spec, place)?;
-                widen_read_ahead(self.device);
+                widen_cache(self.device);
                 Ok(())
             }
             (None, Err(error)) => {

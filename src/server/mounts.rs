@@ -22,7 +22,7 @@ pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
 pub use taking::{How, UnmountError, flush, unmount};
 
 pub(super) use fusermount::mount as mount_rootless;
-pub(super) use kernel::{Staged, device_at, stage, widen_read_ahead};
+pub(super) use kernel::{Staged, device_at, stage, widen_cache};
 
 use std::ffi::OsString;
 

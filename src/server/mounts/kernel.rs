@@ -25,6 +25,9 @@ const ROOT_MODE: &str = "40000";
 const FUSE_DEVICE: (u32, u32) = (10, 229);
 /// What a cold sequential read needs: with the kernel's 128 KiB it is half as fast.
 const READ_AHEAD_KB: &str = "1024";
+/// Of the bytes that may wait in memory for their writing, the part that may be of one mount: less and a program that
+/// writes is put to sleep before the server has enough to do (docs/decisions, 20).
+const DIRTY_PERCENT: &str = "3";
 
 /// A mount that is in no namespace yet.
 #[derive(Debug)]
@@ -110,15 +113,21 @@ fn device_of(dir: BorrowedFd<'_>, path: &Path) -> io::Result<Device> {
     })
 }
 
-/// Has the kernel read further ahead than a FUSE server may ask for. Only a matter of speed.
-pub(in crate::server) fn widen_read_ahead(device: Device) {
-    let path = format!("/sys/class/bdi/{device}/read_ahead_kb");
-    let written = File::options()
-        .write(true)
-        .open(&path)
-        .and_then(|mut file| file.write_all(READ_AHEAD_KB.as_bytes()));
-    if let Err(e) = written {
-        log::debug!("cannot set {path}: {e}");
+/// Has the kernel read further ahead, and gather more unwritten bytes, than it grants to a FUSE server. Only a matter
+/// of speed.
+pub(in crate::server) fn widen_cache(device: Device) {
+    for (name, value) in [
+        ("read_ahead_kb", READ_AHEAD_KB),
+        ("max_ratio", DIRTY_PERCENT),
+    ] {
+        let path = format!("/sys/class/bdi/{device}/{name}");
+        let written = File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(value.as_bytes()));
+        if let Err(e) = written {
+            log::debug!("cannot set {path}: {e}");
+        }
     }
 }
 
