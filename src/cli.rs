@@ -11,6 +11,7 @@ mod create;
 mod df;
 mod diff;
 mod docker;
+mod doctor;
 mod error;
 mod export;
 mod filter;
@@ -51,6 +52,7 @@ use clap::{Parser, Subcommand};
 pub use error::{CliError, Kind};
 pub use reference::reference;
 
+use docker::plugin::Wanted;
 use locate::Root;
 
 /// The result of a command.
@@ -98,6 +100,7 @@ enum Command {
     Export(export::Arguments),
     Import(import::Arguments),
     Docker(docker::Arguments),
+    Doctor(doctor::Arguments),
     Completions(completions::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
@@ -106,7 +109,12 @@ enum Command {
 /// Runs the command that these arguments, the program's name first, ask for.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    match docker::plugin::wanted(&arguments) {
+        Some(Wanted::Metadata) => return ended(docker::plugin::introduce()),
+        Some(Wanted::Command(command)) => arguments = command,
+        None => {}
+    }
     let outcome = match helper::arguments_of(&arguments) {
         Some(rest) => helper::run(rest),
         None => match Arguments::try_parse_from(arguments) {
@@ -114,6 +122,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => return output::usage(&error),
         },
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -152,6 +164,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Export(arguments) => export::run(&arguments, &root),
         Command::Import(arguments) => import::run(&arguments, &root),
         Command::Cp(arguments) => cp::run(&arguments, &root),
+        Command::Doctor(arguments) => doctor::run(&arguments, &root),
         Command::Docker(arguments) => docker::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
         Command::Completions(_) | Command::Serve(_) => Ok(()),

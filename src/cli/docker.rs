@@ -1,11 +1,16 @@
 //! `cask docker`.
 
+mod install;
+pub(super) mod plugin;
+
 use std::env;
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::docker::{Engine, Listener, Plugin, serve};
 
@@ -22,12 +27,14 @@ pub(super) struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     Serve(ServeArguments),
+    Install(install::Arguments),
+    Uninstall(install::UninstallArguments),
 }
 
 /// Be the volume plugin, for as long as the process lives
 ///
 /// Its end takes no mount along: volumes are served by processes of their own. Sockets that systemd passes on are
-/// used as they are, the one named "podman" for Podman.
+/// used as they are, one with "podman" in its name for Podman.
 #[derive(Debug, clap::Args)]
 struct ServeArguments {
     /// The socket for Docker
@@ -51,6 +58,7 @@ impl Arguments {
     pub(super) const fn is_serving(&self) -> bool {
         match self.action {
             Action::Serve(_) => true,
+            Action::Install(_) | Action::Uninstall(_) => false,
         }
     }
 }
@@ -58,6 +66,8 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     match &arguments.action {
         Action::Serve(arguments) => run_serve(arguments, root),
+        Action::Install(arguments) => install::run(arguments),
+        Action::Uninstall(arguments) => install::uninstall(arguments),
     }
 }
 
@@ -77,10 +87,12 @@ fn run_serve(arguments: &ServeArguments, root: &Root) -> Result<()> {
     let listeners = if passed.is_empty() {
         let podman = arguments.podman_socket.clone();
         let podman = podman.unwrap_or_else(|| run_dir.join("podman.sock"));
-        vec![
+        let listeners = vec![
             Listener::bind(&arguments.socket, Engine::Docker).map_err(failed)?,
             Listener::bind(&podman, Engine::Podman).map_err(failed)?,
-        ]
+        ];
+        remove_at_end(vec![arguments.socket.clone(), podman])?;
+        listeners
     } else {
         passed
     };
@@ -88,20 +100,49 @@ fn run_serve(arguments: &ServeArguments, root: &Root) -> Result<()> {
     serve(&plugin, listeners).map_err(failed)
 }
 
+/// Has the sockets go with the process: an engine tries for long to reach one that nobody listens on.
+fn remove_at_end(sockets: Vec<PathBuf>) -> Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])
+        .map_err(|e| CliError::new(Kind::Failed, "cannot wait for signals").because(e))?;
+    std::thread::spawn(move || {
+        let Some(signal) = signals.forever().next() else {
+            return;
+        };
+        for socket in sockets {
+            if let Err(e) = fs::remove_file(&socket) {
+                log::debug!("cannot remove {}: {e}", socket.display());
+            }
+        }
+        if let Err(e) = signal_hook::low_level::emulate_default_handler(signal) {
+            log::warn!("cannot end: {e}");
+        }
+    });
+    Ok(())
+}
+
 /// The sockets that systemd made (`sd_listen_fds(3)`).
 fn passed_on() -> Vec<Listener> {
-    let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let names: Vec<&str> = names.split(':').collect();
     let mut fds = ListenFd::from_env();
     let sockets = (0..fds.len()).filter_map(|i| {
-        let socket: Option<UnixListener> = fds.take_unix_listener(i).ok().flatten();
-        let engine = match names.get(i) {
-            Some(name) if name.contains("podman") => Engine::Podman,
-            _ => Engine::Docker,
-        };
-        socket.map(|socket| Listener::of(socket, engine))
+        let socket: UnixListener = fds.take_unix_listener(i).ok().flatten()?;
+        let engine = engine_of(&socket);
+        Some(Listener::of(socket, engine))
     });
     sockets.collect()
+}
+
+/// Podman's socket has its name.
+fn engine_of(socket: &UnixListener) -> Engine {
+    let address = socket.local_addr().ok();
+    let path = address.as_ref().and_then(|address| address.as_pathname());
+    let name = path
+        .and_then(Path::file_name)
+        .and_then(|name| name.to_str());
+    if name.is_some_and(|name| name.contains("podman")) {
+        Engine::Podman
+    } else {
+        Engine::Docker
+    }
 }
 
 /// Where the plugin keeps what must not outlive the host's boot.

@@ -24,6 +24,7 @@ pub(super) fn start(command: &Command) {
         | Command::Resize(_)
         | Command::Gc(_)
         | Command::Df(_)
+        | Command::Doctor(_)
         | Command::Stats(_)
         | Command::Snapshot(_)
         | Command::Diff(_)
