@@ -4,6 +4,7 @@
 //! server and a closed one by opening it; knows neither SQL nor FUSE.
 
 mod archive;
+mod check;
 mod clone;
 mod completions;
 mod cp;
@@ -90,6 +91,7 @@ enum Command {
     Resize(resize::Arguments),
     Sync(sync::Arguments),
     Gc(gc::Arguments),
+    Check(check::Arguments),
     Df(df::Arguments),
     Stats(df::StatsArguments),
     Snapshot(snapshot::Arguments),
@@ -154,6 +156,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Rename(arguments) => rename::run(&arguments, &root),
         Command::Set(arguments) => set::run(&arguments, &root),
         Command::Resize(arguments) => resize::run(&arguments, &root),
+        Command::Check(arguments) => check::run(&arguments, &root),
         Command::Df(arguments) => df::run(&arguments, &root),
         Command::Stats(arguments) => df::run_stats(&arguments, &root),
         Command::Gc(arguments) => gc::run(&arguments, &root),

@@ -13,6 +13,7 @@ pub use address::{SOCKET, bind, connect};
 pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
-    Answer, Collected, CutPart, Device, Fault, FaultKind, Op, Phase, Request, Status, Tree, VERSION,
+    Answer, Checked, Collected, CutPart, Device, Fault, FaultKind, Op, Phase, Request, Status,
+    Tree, VERSION,
 };
 pub use wire::{Received, Wire, WireError};

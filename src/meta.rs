@@ -7,6 +7,7 @@ mod audit;
 mod changes;
 mod checkpoint;
 mod chunk;
+mod damage;
 mod database;
 mod dentry;
 mod duplicate;
@@ -30,6 +31,7 @@ mod xattr;
 
 pub use changes::{Layout, NamedInode};
 pub use chunk::{ChunkRow, Sharing, StoredChunk};
+pub use damage::NamedBytes;
 pub use database::{Database, ReadTx, Session, WriteTx};
 pub use dentry::{Dentry, ListedEntry};
 pub use error::Error;

@@ -6,6 +6,7 @@
 mod acl;
 mod audit;
 mod background;
+mod check;
 mod clone;
 mod collect;
 mod collector;
@@ -27,6 +28,7 @@ mod lock;
 mod lookup;
 mod open;
 mod packing;
+mod path;
 mod privilege;
 mod read;
 mod reaper;
@@ -50,6 +52,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
+pub use check::{Checked, Depth};
 pub use collect::Collected;
 pub use config::{Config, Life, RootOwner, Seal};
 pub use diff::{Change, ChangeKind};

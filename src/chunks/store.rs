@@ -168,6 +168,23 @@ impl ChunkStore {
         }
     }
 
+    /// Whether the chunk at `at` lies within its segment.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Corrupt`], I/O errors.
+    pub fn reach(&self, at: &Location) -> Result<()> {
+        let file = self.reader(at.segment)?;
+        let found = file.metadata().map_err(|source| Error::Io {
+            op: "look at",
+            path: segment::path_of(&self.dir, at.segment),
+            source,
+        })?;
+        if at.offset + u64::from(at.stored_len) > found.len() {
+            return Err(corrupt(at, "the file ends too early"));
+        }
+        Ok(())
+    }
+
     /// A packed chunk can only be read whole: those that were read last are kept, for who reads on.
     fn unpacked(&self, at: &Location, sums: &PageSums) -> Result<Arc<[u8]>> {
         let key = (at.segment, at.offset);

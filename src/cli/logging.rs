@@ -23,6 +23,7 @@ pub(super) fn start(command: &Command) {
         | Command::Sync(_)
         | Command::Resize(_)
         | Command::Gc(_)
+        | Command::Check(_)
         | Command::Df(_)
         | Command::Doctor(_)
         | Command::Stats(_)

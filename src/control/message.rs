@@ -85,6 +85,10 @@ pub enum Op {
     Drain,
     /// Count what the volume holds.
     Usage,
+    /// Look for damage in the metadata.
+    CheckMetadata,
+    /// The same, and in all data.
+    CheckData,
     /// Give back the space of all that nothing names any more.
     Collect,
     /// Compress new chunks otherwise.
@@ -161,6 +165,8 @@ pub enum Answer {
     Synced,
     /// To [`Op::Usage`].
     Usage(Usage),
+    /// To [`Op::CheckMetadata`] and [`Op::CheckData`].
+    Checked(Checked),
     /// To [`Op::Collect`].
     Collected(Collected),
     /// To [`Op::TakeSnapshot`].
@@ -229,6 +235,17 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
     }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// A sentence for each thing that is wrong.
+    pub problems: Vec<String>,
+    /// Chunks that were looked at.
+    pub chunks: u64,
+    /// Stored bytes that were read and verified.
+    pub bytes: u64,
 }
 
 /// What a collection did.

@@ -5,16 +5,13 @@ use super::{Database, Result, Session};
 /// Each query selects the rows that break the invariant of its name, described in one column.
 const INVARIANTS: &[(&str, &str)] = &[
     (
-        "a chunk's refs is the number of extents that name it",
-        "SELECT 'chunk ' || c.id || ' has refs ' || c.refs || ', named by ' || n.found FROM chunk c
-         JOIN (SELECT id, (SELECT count(*) FROM extent WHERE chunk = k.id)
-                        + (SELECT count(*) FROM extent_past WHERE chunk = k.id) AS found
-               FROM chunk k) n ON n.id = c.id WHERE n.found <> c.refs",
-    ),
-    (
-        "a chunk's live is the number of extents of the head that name it",
-        "SELECT 'chunk ' || id || ' has live ' || live FROM chunk k
-         WHERE live <> (SELECT count(*) FROM extent WHERE chunk = k.id)",
+        "a chunk's refs is the number of extents that name it, and live of those in the head",
+        "SELECT 'chunk ' || c.id || ' has refs ' || c.refs || ' and live ' || c.live
+         FROM chunk c LEFT JOIN (
+            SELECT chunk, count(*) AS refs, sum(live) AS live FROM (
+                SELECT chunk, 1 AS live FROM extent UNION ALL SELECT chunk, 0 FROM extent_past)
+            GROUP BY chunk) n ON n.chunk = c.id
+         WHERE c.refs <> coalesce(n.refs, 0) OR c.live <> coalesce(n.live, 0)",
     ),
     (
         "an extent lies within its chunk",
@@ -46,14 +43,15 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "a file's nlink is the number of its names",
-        "SELECT 'inode ' || i.ino FROM inode i WHERE i.kind <> 16384
-         AND i.nlink <> (SELECT count(*) FROM dentry d WHERE d.ino = i.ino)",
+        "SELECT 'inode ' || i.ino FROM inode i
+         LEFT JOIN (SELECT ino, count(*) AS names FROM dentry GROUP BY ino) n ON n.ino = i.ino
+         WHERE i.kind <> 16384 AND i.nlink <> coalesce(n.names, 0)",
     ),
     (
         "a directory's nlink is 2 and one more for each directory in it, or 0 when it has no name",
         "SELECT 'inode ' || i.ino FROM inode i WHERE i.kind = 16384 AND i.nlink <> CASE
-            WHEN i.ino = 1 OR EXISTS (SELECT 1 FROM dentry d WHERE d.ino = i.ino AND d.parent = i.parent
-                AND d.cookie = i.place)
+            WHEN i.ino = 1 OR EXISTS (SELECT 1 FROM dentry d WHERE d.parent = i.parent
+                AND d.cookie = i.place AND d.ino = i.ino)
             THEN 2 + (SELECT count(*) FROM dentry d JOIN inode c ON c.ino = d.ino
                       WHERE d.parent = i.ino AND c.kind = 16384)
             ELSE 0 END",

@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::content::{change, snapshot_info, with_bytes};
-use crate::control::{Answer, Bytes, Collected, Fault, FaultKind, Op};
+use crate::control::{Answer, Bytes, Checked, Collected, Fault, FaultKind, Op};
 use crate::types::{ChunkBytes, SnapshotName};
-use crate::volume::{Config, Error, Hold, Volume};
+use crate::volume::{Config, Depth, Error, Hold, Volume};
 
 /// Does `op` with `volume`.
 ///
@@ -19,6 +19,8 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
     match op {
         Op::Sync => volume.sync().map(|()| Answer::Synced),
         Op::Usage => volume.usage().map(Answer::Usage),
+        Op::CheckMetadata => check(volume, Depth::Metadata),
+        Op::CheckData => check(volume, Depth::Data),
         Op::Collect => collect(volume),
         Op::Compress { compression } => done(volume.set_compression(*compression)),
         Op::Limit { limits } => done(volume.set_limits(*limits)),
@@ -50,6 +52,15 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
 
 fn done(outcome: Result<(), Error>) -> Result<Answer, Error> {
     outcome.map(|()| Answer::Done)
+}
+
+fn check(volume: &Volume, depth: Depth) -> Result<Answer, Error> {
+    let checked = volume.check(depth)?;
+    Ok(Answer::Checked(Checked {
+        problems: checked.problems,
+        chunks: checked.chunks,
+        bytes: checked.bytes,
+    }))
 }
 
 fn collect(volume: &Volume) -> Result<Answer, Error> {

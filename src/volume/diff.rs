@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Result, Volume};
+use super::{Error, Result, Volume, path};
 use crate::meta::{Inode, Session, Snapshot, View};
 use crate::types::{FileKind, Ino, NameBuf};
 
@@ -111,10 +111,10 @@ impl States<'_> {
         loop {
             let (old, new) = (gone.next(), come.next());
             let old_path = old
-                .map(|place| path_of(self.old, place.clone()))
+                .map(|place| path::of_name(self.old, place.clone()))
                 .transpose()?;
             let new_path = new
-                .map(|place| path_of(self.new, place.clone()))
+                .map(|place| path::of_name(self.new, place.clone()))
                 .transpose()?;
             let (path, kind, old_path) = match (old_path, new_path) {
                 (Some(old), Some(new)) if old == new => continue,
@@ -135,7 +135,7 @@ impl States<'_> {
         if let (Some(before), Some(after)) = (before, after)
             && let Some(kind) = self.difference(&before, &after)?
         {
-            let path = self.path_of_inode(&after)?;
+            let path = path::of_inode(self.new, &after)?;
             changes.push(Found {
                 change: Change {
                     path,
@@ -176,31 +176,6 @@ impl States<'_> {
         Ok(true)
     }
 
-    fn path_of_inode(&self, inode: &Inode) -> Result<Vec<u8>> {
-        let ino = inode.attr.ino;
-        if ino == Ino::ROOT {
-            return Ok(b".".to_vec());
-        }
-        let home = inode.home;
-        if let Some((name, found)) = self.new.entry_at(home.parent, home.cookie)?
-            && found == ino
-        {
-            return path_of(self.new, (home.parent, name));
-        }
-        // Its first name is gone: it is one of several hard links.
-        let names = self
-            .new
-            .names_of(ino)?
-            .into_iter()
-            .map(|(name, dir)| (dir, name));
-        let mut paths = names
-            .map(|place| path_of(self.new, place))
-            .collect::<Result<Vec<_>>>()?;
-        paths.sort();
-        let first = paths.into_iter().next();
-        first.ok_or_else(|| Error::Corrupt(format!("{ino} has links and no name")))
-    }
-
     fn kind_at(&self, found: &Found) -> Result<Option<FileKind>> {
         let view = if found.change.kind == ChangeKind::Removed {
             self.old
@@ -214,21 +189,6 @@ impl States<'_> {
 struct Found {
     change: Change,
     ino: Ino,
-}
-
-/// The path of a name, through the directories that hold it.
-fn path_of(view: View<'_>, (dir, name): (Ino, NameBuf)) -> Result<Vec<u8>> {
-    let mut parts = vec![name];
-    let mut at = dir;
-    while at != Ino::ROOT {
-        let lost = || Error::Corrupt(format!("{at} is not where it says"));
-        let home = view.inode(at)?.ok_or_else(lost)?.home;
-        let (name, _) = view.entry_at(home.parent, home.cookie)?.ok_or_else(lost)?;
-        parts.push(name);
-        at = home.parent;
-    }
-    let parts: Vec<&[u8]> = parts.iter().rev().map(|name| name.as_bytes()).collect();
-    Ok(parts.join(&b'/'))
 }
 
 /// A path that went and came is one that was replaced.

@@ -318,3 +318,35 @@ fn edit(path: &std::path::Path, text: &str) {
         .write_all(text.as_bytes())
         .unwrap();
 }
+
+#[test]
+fn damage_is_listed_and_has_an_exit_code_of_its_own() {
+    let bench = Bench::with_volume();
+    assert_eq!(
+        bench.run(&["check", "db"]).succeeds().out,
+        "db: no damage in 0 chunks\n"
+    );
+    bench.run(&["check", "-q", "--read-data", "db"]).succeeds();
+    fs::create_dir(bench.path("tree")).unwrap();
+    edit(&bench.path("tree/precious"), &"keep me ".repeat(10_000));
+    bench.run(&["import", "copy", "tree"]).succeeds();
+    let whole = bench.run(&["check", "--read-data", "copy"]).succeeds().out;
+    assert!(
+        whole.contains("no damage in 1 chunks, 78.1KiB read at "),
+        "{whole}"
+    );
+    let segments = bench.volume_dir("copy").join("segments");
+    for segment in fs::read_dir(segments).unwrap() {
+        let file = fs::File::options()
+            .write(true)
+            .open(segment.unwrap().path())
+            .unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"?", 5000).unwrap();
+    }
+    let damaged = bench.run(&["check", "--read-data", "copy"]);
+    damaged.fails(
+        6,
+        &["volume \"copy\" is damaged: 1 things are wrong", "backup"],
+    );
+    refused(&bench, &["check", "nowhere"], 3, &["no volume \"nowhere\""]);
+}
