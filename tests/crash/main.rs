@@ -1,6 +1,10 @@
 //! Power cuts: what was synced is there, what was not is there or not, and the tree is one that existed.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod disk;
+mod images;
+mod trace;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -32,13 +36,36 @@ impl Home {
         Volume::open(&self.dir()).unwrap()
     }
 
-    /// Another boot of the host, by what the volume knows.
     fn reboot(&self) {
-        let path = self.dir().join("state");
-        let mut state: serde_json::Value =
-            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        state["boot_id"] = "another".into();
-        put(&path, state.to_string().as_bytes());
+        reboot(&self.dir());
+    }
+}
+
+/// Another boot of the host, by what the volume in `dir` knows.
+fn reboot(dir: &Path) {
+    let path = dir.join("state");
+    let Ok(bytes) = fs::read(&path) else { return };
+    // One that was torn is for the volume to deal with.
+    let Ok(mut state) = serde_json::from_slice::<serde_json::Value>(&bytes) else {
+        return;
+    };
+    state["boot_id"] = "another".into();
+    put(&path, state.to_string().as_bytes());
+}
+
+/// xorshift64.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % limit
     }
 }
 
