@@ -6,6 +6,8 @@
 mod archive;
 mod clone;
 mod completions;
+mod confirm;
+mod contents;
 mod cp;
 mod create;
 mod df;

@@ -206,7 +206,13 @@ fn configurations_that_cannot_be_used() {
         .run(&["ls", "--format", "{{.Status}}: {{.Error}}"])
         .succeeds();
     assert!(listed.out.starts_with("broken: ") && listed.out.contains("volume.json"));
-    bench.run(&["rm", "db"]).succeeds();
+    let may_hold = [
+        "volume \"db\" may hold data",
+        "cannot be understood",
+        "use -f",
+    ];
+    refused(&bench, &["rm", "db"], 1, &may_hold);
+    bench.run(&["rm", "-f", "db"]).succeeds();
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod lifecycle;
 mod listing;
 mod mounting;
 mod reference;
+mod removing;
 mod rootless;
 mod snapshot_mounts;
 mod snapshots;
