@@ -191,6 +191,12 @@ impl Located {
             return CliError::new(Kind::NotFound, format!("there is no {self}"))
                 .hint("`cask ls` shows what is there");
         }
+        if matches!(error, volume::Error::Protected) {
+            return CliError::new(Kind::InUse, format!("{self} is protected")).hint(format!(
+                "to allow it: `cask set {} protect=off`",
+                self.reference.typed()
+            ));
+        }
         let kind = server::fault(&error).kind;
         if kind == FaultKind::InUse {
             return self.in_use();

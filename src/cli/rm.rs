@@ -10,7 +10,7 @@ use super::{CliError, Kind, Result, output};
 
 /// Remove volumes and print their names
 ///
-/// A volume that is mounted, or open elsewhere, stays. What is removed is gone. Before a volume that holds anything,
+/// A volume that is mounted, open elsewhere or protected stays. What is removed is gone. Before a volume that holds anything,
 /// files or snapshots, is removed, you are asked; where there is no terminal to ask on, -f is needed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -77,6 +77,9 @@ fn removable(volume: &VolumeRef, root: &Root) -> Result<Located> {
     refuse_mounted(&located)?;
     if let VolumeRef::Dir(_) = volume {
         refuse_other_directories(&located)?;
+    }
+    if Config::is_protected(&located.dir) {
+        return Err(located.explain_volume(Error::Protected));
     }
     Ok(located)
 }

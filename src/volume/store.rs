@@ -110,10 +110,15 @@ impl Store {
     /// Removes a volume that nobody has open.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`]; I/O errors.
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
     pub fn remove(&self, name: &VolumeName) -> Result<()> {
+        self.take_apart(&self.dir_of(name))
+    }
+
+    /// Takes a volume apart that was in `dir`, anywhere below the root.
+    fn take_apart(&self, dir: &Path) -> Result<()> {
         let lock = self.lock()?;
-        let trash = discard(&self.dir_of(name))?;
+        let trash = discard(dir, self.volumes.join(unique(TRASH)))?;
         self.clear_away_but(&trash);
         drop(lock);
         delete(&trash)
@@ -212,9 +217,9 @@ fn place(fresh: &Path, dir: &Path) -> Result<()> {
 /// Removes the volume in `dir`, which nobody has open.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::InUse`]; I/O errors.
+/// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
 pub fn remove_at(dir: &Path) -> Result<()> {
-    delete(&discard(dir)?)
+    delete(&discard(dir, beside(dir, TRASH))?)
 }
 
 /// Changes the configuration of the volume in `dir`. Edits at the same time come one after the other.
@@ -222,12 +227,17 @@ pub fn remove_at(dir: &Path) -> Result<()> {
 /// # Errors
 /// Those of [`Config::load`] and [`Config::store`].
 pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
-    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
-    let opened = File::open(dir).map_err(cannot)?;
-    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+    let _alone = lock_edits(dir)?;
     let mut config = Config::load(dir)?;
     change(&mut config);
     config.store(dir)
+}
+
+fn lock_edits(dir: &Path) -> Result<File> {
+    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
+    let opened = File::open(dir).map_err(cannot)?;
+    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+    Ok(opened)
 }
 
 /// Bytes that the files below `dir` take on the host. Files that vanish meanwhile count nothing.
@@ -255,10 +265,29 @@ fn lock_closed(dir: &Path) -> Result<DirLock> {
     }
 }
 
-/// Moves a closed volume out of its name, to beside it.
-fn discard(dir: &Path) -> Result<PathBuf> {
-    let _closed = lock_closed(dir)?;
-    let trash = beside(dir, TRASH);
+/// A volume that may be taken away, for as long as this is held: nobody opens it, and nobody protects it.
+struct Removable {
+    _edits: File,
+    _closed: DirLock,
+}
+
+impl Removable {
+    fn take(dir: &Path) -> Result<Self> {
+        let closed = lock_closed(dir)?;
+        let edits = lock_edits(dir)?;
+        if Config::is_protected(dir) {
+            return Err(Error::Protected);
+        }
+        Ok(Self {
+            _edits: edits,
+            _closed: closed,
+        })
+    }
+}
+
+/// Moves a closed volume out of its name, to where it is `trash`.
+fn discard(dir: &Path, trash: PathBuf) -> Result<PathBuf> {
+    let _removable = Removable::take(dir)?;
     durable::rename(dir, &trash)
         .map_err(|e| Error::storage(format!("cannot remove {}", dir.display()), e))?;
     Ok(trash)
@@ -275,10 +304,14 @@ fn delete(dir: &Path) -> Result<()> {
 }
 
 fn beside(dir: &Path, prefix: &str) -> PathBuf {
-    dir.with_file_name(format!("{prefix}{}", VolumeId::random()))
+    dir.with_file_name(unique(prefix))
 }
 
-/// Whether this is a name that [`beside`] makes, and nobody's own directory.
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", VolumeId::random())
+}
+
+/// Whether this is a name that [`unique`] makes, and nobody's own directory.
 fn is_leftover(path: &Path) -> bool {
     let name = path
         .file_name()

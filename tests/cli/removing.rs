@@ -82,3 +82,58 @@ fn on_a_terminal_the_user_is_asked() {
     on_a_terminal(&bench, "rm db", "yes\n").succeeds();
     assert_eq!(names(&bench), "");
 }
+
+#[test]
+fn what_is_protected_stays_until_that_is_lifted() {
+    let bench = Bench::with_volume();
+    let dir = bench.text("by-dir");
+    bench.run(&["create", &dir]).succeeds();
+    let protected = |volume: &str| {
+        let format = ["inspect", volume, "--format", "{{.Protected}}"];
+        bench.run(&format).succeeds().out
+    };
+    for volume in ["db", &dir] {
+        assert_eq!(protected(volume), "false\n");
+        bench.run(&["set", volume, "protect=on"]).succeeds();
+        assert_eq!(protected(volume), "true\n");
+        let before = bench.inventory();
+        let lift = format!("`cask set {volume} protect=off`");
+        for arguments in [&["rm", volume][..], &["rm", "-f", volume]] {
+            bench.run(arguments).fails(5, &["is protected", &lift]);
+        }
+        assert_eq!(bench.inventory(), before);
+        // What else is set is kept, and the other way round.
+        bench.run(&["set", volume, "label.a=b"]).succeeds();
+        assert_eq!(protected(volume), "true\n");
+        bench.run(&["set", volume, "protect=off"]).succeeds();
+        let label = ["inspect", volume, "--format", "{{.Labels.a}}"];
+        assert_eq!(bench.run(&label).succeeds().out, "b\n");
+        bench.run(&["rm", volume]).succeeds();
+    }
+}
+
+#[test]
+fn protection_outlives_what_else_is_wrong() {
+    let bench = Bench::with_volume();
+    bench.run(&["set", "db", "protect=on"]).succeeds();
+    bench.run(&["rename", "db", "new"]).succeeds();
+    let config = bench.volume_dir("new").join("volume.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"format\": 2", "\"format\": 99")).unwrap();
+    bench.run(&["rm", "-f", "new"]).fails(5, &["is protected"]);
+}
+
+#[test]
+fn what_cannot_be_protected() {
+    let bench = Bench::with_volume();
+    bench.run(&["create", "--ephemeral", "passing"]).succeeds();
+    let before = bench.inventory();
+    bench
+        .run(&["set", "passing", "label.a=b", "protect=on"])
+        .fails(1, &["volume \"passing\" is ephemeral", "cask clone"]);
+    for bad in ["protect=yes", "protect=", "protect"] {
+        bench.run(&["set", "db", bad]).fails(2, &[bad, "on"]);
+    }
+    assert_eq!(bench.inventory(), before);
+    bench.run(&["set", "passing", "protect=off"]).succeeds();
+}
