@@ -1,17 +1,23 @@
 //! `cask rm`.
 
+use std::time::Duration;
+
 use crate::server::{Standing, mounts::Mount, standing};
 use crate::volume::{Config, Error, store};
 
 use super::confirm::{self, Reply};
 use super::contents::{self, Contents};
 use super::locate::{Located, Root, VolumeRef};
+use super::quantity::parse_duration;
 use super::{CliError, Kind, Result, output};
 
 /// Remove volumes and print their names
 ///
 /// A volume that is mounted, open elsewhere or protected stays. What is removed is gone. Before a volume that holds anything,
 /// files or snapshots, is removed, you are asked; where there is no terminal to ask on, -f is needed.
+///
+/// With --trash nothing is lost yet: the volume is put aside, its name is free, and `cask restore-volume` brings it
+/// back, until `cask prune` removes what is due.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The volumes
@@ -20,16 +26,27 @@ pub(super) struct Arguments {
     /// Don't ask, and don't complain about volumes that do not exist
     #[arg(short, long)]
     force: bool,
+    /// Put the volumes into the trash instead
+    #[arg(long)]
+    trash: bool,
+    /// How long to keep them there: a number with s, m, h, d or w
+    #[arg(long, value_name = "TIME", default_value = "7d", requires = "trash", value_parser = parse_duration)]
+    keep: Duration,
 }
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
-    let wanted = if arguments.force {
+    let wanted = if arguments.force || arguments.trash {
         arguments.volumes.clone()
     } else {
         agreed(&arguments.volumes, root)?
     };
     for volume in &wanted {
-        match remove(volume, root) {
+        let done = if arguments.trash {
+            put_aside(volume, arguments.keep, root)
+        } else {
+            remove(volume, root)
+        };
+        match done {
             Ok(()) => output::line(&volume.typed())?,
             Err(e) if arguments.force && e.kind() == Kind::NotFound => {}
             Err(e) => return Err(e),
@@ -57,7 +74,8 @@ fn agree(located: &Located) -> Result<Reply> {
     };
     if !confirm::can_ask() {
         let message = format!("{held}, and there is no terminal to ask on");
-        return Err(CliError::new(Kind::Failed, message).hint("use -f to remove it all the same"));
+        let hint = "use -f to remove it all the same, or --trash to keep it for a while";
+        return Err(CliError::new(Kind::Failed, message).hint(hint));
     }
     confirm::ask(&format!("{held}. Remove it for good?"))
 }
@@ -69,6 +87,21 @@ fn remove(volume: &VolumeRef, root: &Root) -> Result<()> {
         VolumeRef::Dir(_) => store::remove_at(&located.dir),
     }
     .map_err(|e| located.explain_volume(e))
+}
+
+fn put_aside(volume: &VolumeRef, keep: Duration, root: &Root) -> Result<()> {
+    let VolumeRef::Name(name) = volume else {
+        let message =
+            format!("{volume} is named by its directory, and the trash is for volumes of the root");
+        let hint = format!(
+            "move it elsewhere yourself, or remove it: `cask rm {}`",
+            volume.typed()
+        );
+        return Err(CliError::new(Kind::Usage, message).hint(hint));
+    };
+    let located = removable(volume, root)?;
+    let put = root.store().trash(name, keep);
+    put.map(drop).map_err(|e| located.explain_volume(e))
 }
 
 /// A volume that nothing stands against removing, as far as can be seen without its lock.

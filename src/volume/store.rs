@@ -6,6 +6,8 @@
 //!
 //! Locks, in this order: the store's, then a volume's.
 
+mod trash;
+
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -18,6 +20,7 @@ pub use super::lock::DirLock;
 use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::{VolumeId, VolumeName};
+pub use trash::Trashed;
 
 const STORE_LOCK: &str = ".lock";
 const FRESH: &str = ".new-";
@@ -27,6 +30,7 @@ const TRASH: &str = ".trash-";
 #[derive(Debug, Clone)]
 pub struct Store {
     volumes: PathBuf,
+    trash: PathBuf,
 }
 
 impl Store {
@@ -35,6 +39,7 @@ impl Store {
     pub fn below(root: &Path) -> Self {
         Self {
             volumes: root.join("volumes"),
+            trash: root.join("trash"),
         }
     }
 
@@ -112,12 +117,36 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
     pub fn remove(&self, name: &VolumeName) -> Result<()> {
-        self.take_apart(&self.dir_of(name))
+        self.take_apart(&self.dir_of(name), |_| Ok(()))
+    }
+
+    /// The same for one volume and no other that has got its name meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Self::remove`]; [`Error::NotFound`] when the name is another's.
+    pub fn remove_known(&self, name: &VolumeName, uuid: VolumeId) -> Result<()> {
+        self.take_apart(&self.dir_of(name), |dir| {
+            let is_it = Config::load(dir).is_ok_and(|found| found.uuid == uuid);
+            is_it.then_some(()).ok_or(Error::NotFound)
+        })
+    }
+
+    /// The directories that killed commands left half made or half removed, which nobody works on any more.
+    ///
+    /// # Errors
+    /// I/O errors; a store that does not exist has none.
+    pub fn unfinished(&self) -> Result<Vec<PathBuf>> {
+        if !self.volumes.exists() {
+            return Ok(Vec::new());
+        }
+        let _lock = self.lock()?;
+        Ok(self.leftovers())
     }
 
     /// Takes a volume apart that was in `dir`, anywhere below the root.
-    fn take_apart(&self, dir: &Path) -> Result<()> {
+    fn take_apart(&self, dir: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let lock = self.lock()?;
+        check(dir)?;
         let trash = discard(dir, self.volumes.join(unique(TRASH)))?;
         self.clear_away_but(&trash);
         drop(lock);
@@ -154,18 +183,21 @@ impl Store {
         self.clear_away_but(Path::new(""));
     }
 
-    /// Removes what interrupted creations and removals left. Needs the store's lock, by which nothing
-    /// that is there now is being made.
     fn clear_away_but(&self, kept: &Path) {
-        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
-        let leftovers = entries
-            .map(|entry| entry.path())
-            .filter(|path| is_leftover(path));
+        let leftovers = self.leftovers().into_iter();
         for path in leftovers.filter(|path| path != kept) {
             if let Err(e) = delete(&path) {
                 log::warn!("cannot clear away {}: {e}", path.display());
             }
         }
+    }
+
+    /// What interrupted creations and removals left. Needs the store's lock, by which nothing that is there
+    /// now is being made.
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| is_leftover(path)).collect()
     }
 }
 
@@ -220,6 +252,14 @@ fn place(fresh: &Path, dir: &Path) -> Result<()> {
 /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
 pub fn remove_at(dir: &Path) -> Result<()> {
     delete(&discard(dir, beside(dir, TRASH))?)
+}
+
+/// Removes one of [`Store::unfinished`]. Nobody makes a directory of that name again.
+///
+/// # Errors
+/// I/O errors.
+pub fn remove_unfinished(dir: &Path) -> Result<()> {
+    delete(dir)
 }
 
 /// Changes the configuration of the volume in `dir`. Edits at the same time come one after the other.
@@ -328,17 +368,17 @@ mod tests {
     use super::*;
     use crate::types::ChunkBytes;
 
-    const OWNER: RootOwner = RootOwner {
+    pub(super) const OWNER: RootOwner = RootOwner {
         uid: 0,
         gid: 0,
         mode: 0o755,
     };
 
-    fn config() -> Config {
+    pub(super) fn config() -> Config {
         Config::new(ChunkBytes::DEFAULT, std::collections::BTreeMap::new())
     }
 
-    fn name(text: &str) -> VolumeName {
+    pub(super) fn name(text: &str) -> VolumeName {
         text.parse().unwrap()
     }
 
