@@ -45,6 +45,7 @@ mod source;
 mod state_ref;
 mod sync;
 mod umount;
+mod usage;
 mod view;
 
 use std::ffi::OsString;

@@ -1,11 +1,10 @@
 //! Whether a volume holds anything that would be lost with it.
 
-use crate::control::{Answer, Op};
-use crate::server;
+use crate::control::Op;
 
 use super::format::human_bytes;
 use super::locate::Located;
-use super::{CliError, Kind, Result};
+use super::{CliError, Kind, Result, snapshot, usage};
 
 /// What would be lost.
 #[derive(Debug)]
@@ -29,17 +28,10 @@ pub(super) fn of(located: &Located) -> Result<Contents> {
 
 /// Inodes without the root, bytes in files, and snapshots.
 fn count(located: &Located) -> Result<(u64, u64, usize)> {
-    let ask = |op| server::perform(&located.dir, &op).map_err(|e| located.explain(e));
-    match (ask(Op::Usage)?, ask(Op::Snapshots)?) {
-        (Answer::Usage(usage), Answer::Snapshots { list }) => {
-            let inodes = usage.inodes.saturating_sub(1);
-            Ok((inodes, usage.logical_bytes, list.len()))
-        }
-        _ => Err(CliError::new(
-            Kind::Failed,
-            format!("the server of {located} answered something else than was asked"),
-        )),
-    }
+    let usage = usage::of(located)?;
+    let snapshots = snapshot::list(located, &Op::Snapshots)?;
+    let inodes = usage.inodes.saturating_sub(1);
+    Ok((inodes, usage.logical_bytes, snapshots.len()))
 }
 
 fn told(inodes: u64, bytes: u64, snapshots: usize) -> Contents {

@@ -1,13 +1,12 @@
 //! `cask prune`.
 
-mod footprint;
 mod garbage;
 
 use super::confirm::{self, Reply};
 use super::format::{self, human_bytes};
 use super::locate::Root;
 use super::{CliError, Kind, Result, output};
-use footprint::Footprint;
+use crate::volume::store::Footprint;
 use garbage::Garbage;
 
 /// Remove what nobody needs any more, and tell how much space that gives back

@@ -6,11 +6,12 @@
 //!
 //! Locks, in this order: the store's, then a volume's.
 
+mod footprint;
 mod trash;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,6 +21,7 @@ pub use super::lock::DirLock;
 use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::{VolumeId, VolumeName};
+pub use footprint::Footprint;
 pub use trash::Trashed;
 
 const STORE_LOCK: &str = ".lock";
@@ -280,22 +282,10 @@ fn lock_edits(dir: &Path) -> Result<File> {
     Ok(opened)
 }
 
-/// Bytes that the files below `dir` take on the host. Files that vanish meanwhile count nothing.
+/// Bytes that `dir` and all below it take on the host. Files that vanish meanwhile count nothing.
 #[must_use]
 pub fn host_bytes(dir: &Path) -> u64 {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| {
-        let metadata = entry.metadata().ok()?;
-        let own = metadata.blocks() * 512;
-        Some(
-            own + if metadata.is_dir() {
-                host_bytes(&entry.path())
-            } else {
-                0
-            },
-        )
-    });
-    sizes.sum()
+    Footprint::of(dir).bytes()
 }
 
 fn lock_closed(dir: &Path) -> Result<DirLock> {

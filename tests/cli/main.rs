@@ -25,6 +25,7 @@ mod removing;
 mod rootless;
 mod snapshot_mounts;
 mod snapshots;
+mod space;
 mod support;
 mod trash;
 mod unmounting;

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::volume::store;
-use crate::volume::store::Trashed;
+use crate::volume::store::{self, Trashed};
 
 use super::Arguments;
 use crate::cli::format::{self, Format, human_bytes};

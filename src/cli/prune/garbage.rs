@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::footprint::Footprint;
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::ls::trashed;
 use crate::cli::{CliError, Kind, Result};
 use crate::server::{self, Record, Standing};
 use crate::types::{VolumeId, VolumeName};
-use crate::volume::store::{self, DirLock, Trashed};
+use crate::volume::store::{self, DirLock, Footprint, Trashed};
 use crate::volume::{Config, Life};
 
 /// Something that nobody needs any more.

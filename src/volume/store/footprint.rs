@@ -1,4 +1,5 @@
-//! What removing directories gives back: a file's space does when its last link goes.
+//! What directories take on the host, and what removing them gives back: files that several of them have count once,
+//! and a file's space comes back when its last link goes.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -9,7 +10,7 @@ const BLOCK_BYTES: u64 = 512;
 
 /// The files of some directories.
 #[derive(Debug, Default)]
-pub(super) struct Footprint {
+pub struct Footprint {
     /// By device and inode.
     files: HashMap<(u64, u64), Links>,
 }
@@ -24,7 +25,8 @@ struct Links {
 
 impl Footprint {
     /// Everything in and below `dir`, and itself. What vanishes meanwhile is not there.
-    pub(super) fn of(dir: &Path) -> Self {
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
         let mut found = Self::default();
         found.walk(dir);
         found
@@ -57,7 +59,7 @@ impl Footprint {
     }
 
     /// Takes another in.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         for (file, links) in &other.files {
             let here = self.files.get(file).map_or(0, |found| found.here);
             let here = here + links.here;
@@ -66,12 +68,14 @@ impl Footprint {
     }
 
     /// What all of it takes.
-    pub(super) fn bytes(&self) -> u64 {
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
         self.files.values().map(|links| links.bytes).sum()
     }
 
     /// What comes back when all of it goes.
-    pub(super) fn freed(&self) -> u64 {
+    #[must_use]
+    pub fn freed(&self) -> u64 {
         let ending = |links: &&Links| links.here >= links.everywhere;
         let gone = self.files.values().filter(ending);
         gone.map(|links| links.bytes).sum()
