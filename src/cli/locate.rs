@@ -105,15 +105,23 @@ impl Root {
                 Kind::NotFound,
                 format!("no volume \"{name}\" in {}", self.path.display()),
             )
-            .hint(format!(
-                "`cask create {name}` makes one, `cask ls` shows what is there"
-            )),
+            .hint(self.hint_for_missing(name)),
             VolumeRef::Dir(dir) => CliError::new(
                 Kind::NotFound,
                 format!("no volume {}: there is no such directory", dir.display()),
             )
             .hint(format!("`cask create {}` makes one", dir.display())),
         }
+    }
+
+    fn hint_for_missing(&self, name: &VolumeName) -> String {
+        let trashed = self.store().trashed().unwrap_or_default();
+        if trashed.iter().any(|one| one.name == *name) {
+            return format!(
+                "one of that name is in the trash: `cask restore-volume {name}` brings it back"
+            );
+        }
+        format!("`cask create {name}` makes one, `cask ls` shows what is there")
     }
 }
 

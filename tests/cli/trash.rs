@@ -25,7 +25,9 @@ fn a_trashed_volume_comes_back_with_all_it_held() {
     let trash = ["rm", "--trash", "--keep", "2h", "db"];
     assert_eq!(listed(&bench, &trash), "db\n");
     assert_eq!(listed(&bench, &["ls", "-q"]), "");
-    bench.run(&["inspect", "db"]).fails(3, &["no volume"]);
+    bench
+        .run(&["inspect", "db"])
+        .fails(3, &["no volume \"db\"", "`cask restore-volume db`"]);
     // The name is free.
     bench.run(&["create", "db"]).succeeds();
     bench.run(&["restore-volume", "db"]).fails(
