@@ -355,8 +355,11 @@ fn is_leftover(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::types::ChunkBytes;
+    use crate::volume::Protection;
 
     pub(super) const OWNER: RootOwner = RootOwner {
         uid: 0,
@@ -409,5 +412,37 @@ mod tests {
         drop(held);
         store.rename(&name("a"), &name("b")).unwrap();
         assert_eq!(store.names().unwrap(), [name("b")]);
+    }
+
+    #[test]
+    fn a_known_volume_goes_and_no_other_that_has_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        let uuid = || Config::load(&store.dir_of(&name("a"))).unwrap().uuid;
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let first = uuid();
+        store.remove(&name("a")).unwrap();
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let other = store.remove_known(&name("a"), first);
+        assert!(matches!(other, Err(Error::NotFound)), "{other:?}");
+        store.remove_known(&name("a"), uuid()).unwrap();
+        assert!(store.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_protected_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let dir = store.dir_of(&name("a"));
+        edit(&dir, |config| config.protection = Protection::On).unwrap();
+        for refused in [
+            store.remove(&name("a")),
+            remove_at(&dir),
+            store.trash(&name("a"), Duration::ZERO).map(drop),
+        ] {
+            assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+        }
+        assert_eq!(store.names().unwrap(), [name("a")]);
     }
 }
