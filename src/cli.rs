@@ -7,6 +7,8 @@ mod archive;
 mod check;
 mod clone;
 mod completions;
+mod confirm;
+mod contents;
 mod cp;
 mod create;
 mod df;
@@ -28,11 +30,13 @@ mod mount;
 mod options;
 mod output;
 mod progress;
+mod prune;
 mod quantity;
 mod reference;
 mod remount;
 mod rename;
 mod resize;
+mod restore_volume;
 mod rm;
 mod rollback;
 mod serve;
@@ -42,6 +46,7 @@ mod source;
 mod state_ref;
 mod sync;
 mod umount;
+mod usage;
 mod view;
 
 use std::ffi::OsString;
@@ -86,6 +91,7 @@ enum Command {
     #[command(visible_alias = "unmount")]
     Umount(umount::Arguments),
     Rm(rm::Arguments),
+    RestoreVolume(restore_volume::Arguments),
     Rename(rename::Arguments),
     Set(set::Arguments),
     Resize(resize::Arguments),
@@ -94,6 +100,7 @@ enum Command {
     Check(check::Arguments),
     Df(df::Arguments),
     Stats(df::StatsArguments),
+    Prune(prune::Arguments),
     Snapshot(snapshot::Arguments),
     Diff(diff::Arguments),
     Clone(clone::Arguments),
@@ -153,12 +160,14 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Mount(arguments) => mount::run(&arguments, &root),
         Command::Umount(arguments) => umount::run(&arguments, &root),
         Command::Rm(arguments) => rm::run(&arguments, &root),
+        Command::RestoreVolume(arguments) => restore_volume::run(&arguments, &root),
         Command::Rename(arguments) => rename::run(&arguments, &root),
         Command::Set(arguments) => set::run(&arguments, &root),
         Command::Resize(arguments) => resize::run(&arguments, &root),
         Command::Check(arguments) => check::run(&arguments, &root),
         Command::Df(arguments) => df::run(&arguments, &root),
         Command::Stats(arguments) => df::run_stats(&arguments, &root),
+        Command::Prune(arguments) => prune::run(&arguments, &root),
         Command::Gc(arguments) => gc::run(&arguments, &root),
         Command::Sync(arguments) => sync::run(&arguments, &root),
         Command::Snapshot(arguments) => snapshot::run(&arguments, &root),

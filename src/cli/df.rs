@@ -1,20 +1,14 @@
 //! `cask df` and `cask stats`.
 
-use std::collections::HashSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use serde::Serialize;
 
-use crate::control::{Answer, Op};
-use crate::server;
 use crate::types::Usage;
+use crate::volume::store::Footprint;
 
 use super::format::{self, Format, human_bytes};
 use super::locate::{Located, Root, VolumeRef};
 use super::view::UsageView;
-use super::{CliError, Kind, Result, output};
+use super::{CliError, Kind, Result, output, usage};
 
 /// Show what volumes hold and what they take, of all volumes or of these
 ///
@@ -55,6 +49,8 @@ struct View {
     usage: UsageView,
     #[serde(skip)]
     raw: Usage,
+    #[serde(skip)]
+    disk: Footprint,
 }
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
@@ -70,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     });
     let views: Vec<View> = views.collect::<Result<_>>()?;
     match &arguments.format {
-        Format::Table => output::raw(&table(&views, disk_bytes(&located))),
+        Format::Table => output::raw(&table(&views)),
         Format::Json => views
             .iter()
             .try_for_each(|view| output::line(&format::json(view)?)),
@@ -105,18 +101,14 @@ fn wanted(volumes: &[VolumeRef], root: &Root) -> Result<Vec<Located>> {
 }
 
 fn view(located: &Located) -> Result<View> {
-    match server::perform(&located.dir, &Op::Usage).map_err(|e| located.explain(e))? {
-        Answer::Usage(raw) => Ok(View {
-            name: located.reference.typed(),
-            limit: raw.limits.bytes,
-            usage: UsageView::of(&raw),
-            raw,
-        }),
-        _ => Err(CliError::new(
-            Kind::Failed,
-            format!("{located} gave another answer"),
-        )),
-    }
+    let raw = usage::of(located)?;
+    Ok(View {
+        name: located.reference.typed(),
+        limit: raw.limits.bytes,
+        usage: UsageView::of(&raw),
+        raw,
+        disk: Footprint::of(&located.dir),
+    })
 }
 
 const HEADS: [&str; 9] = [
@@ -131,7 +123,7 @@ const HEADS: [&str; 9] = [
     "RATIO",
 ];
 
-fn table(views: &[View], disk: u64) -> String {
+fn table(views: &[View]) -> String {
     let mut rows = vec![HEADS.map(str::to_owned)];
     rows.extend(views.iter().map(|view| {
         let raw = &view.raw;
@@ -159,11 +151,18 @@ fn table(views: &[View], disk: u64) -> String {
             sum(|raw| raw.live_bytes),
             sum(|raw| raw.snapshot_bytes),
             sum(|raw| raw.dead_bytes),
-            human_bytes(disk),
+            human_bytes(disk_bytes(views)),
             "-".to_owned(),
         ]);
     }
     format::columns(&rows)
+}
+
+/// What the volumes take on the host, with files that several of them have counted once.
+fn disk_bytes(views: &[View]) -> u64 {
+    let mut together = Footprint::default();
+    views.iter().for_each(|view| together.add(&view.disk));
+    together.bytes()
 }
 
 fn rows(view: &View) -> Vec<[String; 2]> {
@@ -194,27 +193,4 @@ fn rows(view: &View) -> Vec<[String; 2]> {
         ("Compression", format!("{:.2}", raw.compression_ratio())),
     ];
     rows.map(|(name, value)| [name.to_owned(), value]).to_vec()
-}
-
-/// What the volumes take on the host, with files that several of them have counted once.
-fn disk_bytes(located: &[Located]) -> u64 {
-    let mut seen = HashSet::new();
-    located
-        .iter()
-        .map(|located| bytes_below(&located.dir, &mut seen))
-        .sum()
-}
-
-/// What vanishes meanwhile does not count.
-fn bytes_below(dir: &Path, seen: &mut HashSet<(u64, u64)>) -> u64 {
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let Ok(meta) = entry.metadata() else { continue };
-        if meta.is_dir() {
-            bytes += bytes_below(&entry.path(), seen);
-        } else if seen.insert((meta.dev(), meta.ino())) {
-            bytes += meta.blocks() * 512;
-        }
-    }
-    bytes
 }

@@ -55,6 +55,13 @@ impl CliError {
         self
     }
 
+    /// The same, without what the user can do.
+    #[must_use]
+    pub fn unhinted(mut self) -> Self {
+        self.hint = None;
+        self
+    }
+
     /// What the failure is about.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -2,10 +2,11 @@
 
 use crate::control::{Answer, Op};
 use crate::server;
+use crate::volume::Seal;
 
 use super::format::human_bytes;
-use super::locate::{Root, VolumeRef};
-use super::{Result, output};
+use super::locate::{Located, Root, VolumeRef};
+use super::{CliError, Kind, Result, output};
 
 /// Give back the space of what was removed and overwritten, mounted or not
 ///
@@ -23,7 +24,10 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     for volume in &arguments.volumes {
-        let (located, _) = root.open(volume)?;
+        let (located, config) = root.open(volume)?;
+        if config.seal == Seal::Sealed {
+            return Err(refused(&located));
+        }
         let done = server::perform(&located.dir, &Op::Collect).map_err(|e| located.explain(e))?;
         if let (Answer::Collected(done), false) = (done, arguments.quiet) {
             let freed = done.removed_bytes.saturating_sub(done.moved_bytes);
@@ -35,4 +39,10 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn refused(located: &Located) -> CliError {
+    let message = format!("{located} is sealed: nothing in it changes, and nothing is given back");
+    let hint = "remove it whole with `cask rm`, or `cask clone` it and change the clone";
+    CliError::new(Kind::Failed, message).hint(hint)
 }

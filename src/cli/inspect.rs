@@ -1,13 +1,12 @@
 //! `cask inspect`.
 
-use crate::control::{Answer, Op};
 use crate::server::{self, Standing};
 use crate::types::Usage;
 
 use super::format::{self, Format};
 use super::locate::{Located, Root, VolumeRef};
 use super::view::Inspection;
-use super::{Result, output};
+use super::{Result, output, usage};
 
 /// Show everything about volumes, as a JSON array
 ///
@@ -36,21 +35,17 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 fn inspect(volume: &VolumeRef, root: &Root) -> Result<Inspection> {
     let (located, config) = root.open(volume)?;
     let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-    let usage = usage(&located, &standing);
+    let usage = count(&located, &standing);
     Ok(Inspection::of(&located, config, &standing, usage))
 }
 
-fn usage(located: &Located, standing: &Standing) -> Option<Usage> {
+fn count(located: &Located, standing: &Standing) -> Option<Usage> {
     if matches!(standing, Standing::Dead(_)) {
         // Opening it would count, and also begin a recovery that nobody asked for.
         return None;
     }
-    match server::perform(&located.dir, &Op::Usage) {
-        Ok(Answer::Usage(usage)) => Some(usage),
-        Ok(_) => None,
-        Err(error) => {
-            output::warn(&format!("no usage: {}", located.explain(error)));
-            None
-        }
-    }
+    let counted = usage::of(located);
+    counted
+        .inspect_err(|error| output::warn(&format!("no usage: {error}")))
+        .ok()
 }

@@ -105,15 +105,23 @@ impl Root {
                 Kind::NotFound,
                 format!("no volume \"{name}\" in {}", self.path.display()),
             )
-            .hint(format!(
-                "`cask create {name}` makes one, `cask ls` shows what is there"
-            )),
+            .hint(self.hint_for_missing(name)),
             VolumeRef::Dir(dir) => CliError::new(
                 Kind::NotFound,
                 format!("no volume {}: there is no such directory", dir.display()),
             )
             .hint(format!("`cask create {}` makes one", dir.display())),
         }
+    }
+
+    fn hint_for_missing(&self, name: &VolumeName) -> String {
+        let trashed = self.store().trashed().unwrap_or_default();
+        if trashed.iter().any(|one| one.name == *name) {
+            return format!(
+                "one of that name is in the trash: `cask restore-volume {name}` brings it back"
+            );
+        }
+        format!("`cask create {name}` makes one, `cask ls` shows what is there")
     }
 }
 
@@ -190,6 +198,12 @@ impl Located {
         if matches!(error, volume::Error::NotFound) {
             return CliError::new(Kind::NotFound, format!("there is no {self}"))
                 .hint("`cask ls` shows what is there");
+        }
+        if matches!(error, volume::Error::Protected) {
+            return CliError::new(Kind::InUse, format!("{self} is protected")).hint(format!(
+                "to allow it: `cask set {} protect=off`",
+                self.reference.typed()
+            ));
         }
         let kind = server::fault(&error).kind;
         if kind == FaultKind::InUse {

@@ -34,6 +34,8 @@ pub(super) fn start(command: &Command) {
         | Command::Cp(_)
         | Command::Export(_)
         | Command::Import(_)
+        | Command::RestoreVolume(_)
+        | Command::Prune(_)
         | Command::Completions(_) => false,
     };
     if is_server {

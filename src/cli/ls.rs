@@ -1,5 +1,9 @@
 //! `cask ls`.
 
+mod trash;
+
+pub(super) use trash::trashed;
+
 use super::filter::Filter;
 use super::format::{self, Format, human_bytes};
 use super::locate::{Root, VolumeRef};
@@ -9,12 +13,16 @@ use super::{Result, output};
 /// List the volumes of the root
 ///
 /// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Size (bytes on the host), Created,
-/// Labels, Dir, and Error where a volume is broken.
+/// Labels, Dir, and Error where a volume is broken; with --trash: Name, Trashed and Due (when it came there, and until when it
+/// is kept), Size, Dir.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Print names only
     #[arg(short, long)]
     quiet: bool,
+    /// List what `cask rm --trash` put aside instead, with when each is due
+    #[arg(long, conflicts_with = "filters")]
+    trash: bool,
     /// Show only what matches: name=TEXT (a part of it), label=KEY, label=KEY=VALUE,
     /// mounted=true|false; may be given more than once, and all must match
     #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = Filter::parse)]
@@ -25,6 +33,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    if arguments.trash {
+        return trash::run(arguments, root);
+    }
     let views = matching(&arguments.filters, root)?;
     if arguments.quiet {
         return views.iter().try_for_each(|view| output::line(&view.name));

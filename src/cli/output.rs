@@ -34,6 +34,13 @@ pub(super) fn complain(error: &CliError) {
     say(&format!("cask: {error}"));
 }
 
+/// Begins a line that the user ends.
+pub(super) fn prompt(text: &str) {
+    let mut stderr = io::stderr().lock();
+    drop(stderr.write_all(text.as_bytes()));
+    drop(stderr.flush());
+}
+
 /// Shows help or version, which succeeds, or what is wrong with the command line.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     if error.print().is_err() || error.use_stderr() {

@@ -1,6 +1,11 @@
 //! Sizes and counts as users type them.
 
+use std::time::Duration;
+
 use crate::types::Limits;
+
+/// Longer than anybody keeps anything: 100 years.
+const DURATION_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// Parses `10G`: a whole number, with K, M, G, T or P for powers of 1024.
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -18,6 +23,27 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
         .and_then(|n| n.checked_mul(1024_u64.checked_pow(power)?))
         .filter(|bytes| i64::try_from(*bytes).is_ok())
         .ok_or_else(|| "a size is a whole number with K, M, G, T or P, such as 10G".to_owned())
+}
+
+/// Parses `7d`: a whole number of seconds, minutes, hours, days or weeks.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let units = [
+        ('s', 1),
+        ('m', 60),
+        ('h', 3600),
+        ('d', 86_400),
+        ('w', 604_800),
+    ];
+    let parsed = units.iter().find_map(|&(unit, seconds)| {
+        let number = text.strip_suffix(unit)?.parse::<u64>().ok()?;
+        number.checked_mul(seconds).map(Duration::from_secs)
+    });
+    parsed
+        .filter(|duration| *duration <= DURATION_MAX)
+        .ok_or_else(|| {
+            "a time is a whole number with s, m, h, d or w, such as 7d, of 36500d at most"
+                .to_owned()
+        })
 }
 
 /// A limit that a user sets, or lifts with `none`.
@@ -74,5 +100,25 @@ mod tests {
         }
         assert_eq!(parse_size("none"), Ok(Limit(None)));
         assert!(parse_size("0").is_err() && parse_count("x").is_err());
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_secs(7 * 86_400)));
+        assert_eq!(parse_duration("90m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("0s"), Ok(Duration::ZERO));
+        for bad in [
+            "",
+            "7",
+            "d",
+            "-1d",
+            "1.5h",
+            "7 d",
+            "7y",
+            "36501d",
+            "99999999999999999999w",
+        ] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
     }
 }

@@ -20,7 +20,7 @@ the volume as it is now is meant.
 | 2 | the command line makes no sense |
 | 3 | no such volume or snapshot |
 | 4 | exists already |
-| 5 | in use, or held |
+| 5 | in use, held or protected |
 | 6 | the volume is damaged |
 
 An error is one line: `cask: ` what, on which object, why; what to do next.

@@ -32,24 +32,33 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     warn_if_over_disk(&located, limits);
     let done = server::perform(&located.dir, &Op::Limit { limits });
     done.map(drop)
-        .map_err(|error| refused(error, &located, limits))
+        .map_err(|error| refused(error, &located, limits, arguments))
 }
 
-fn refused(error: server::Error, located: &Located, limits: Limits) -> CliError {
+fn refused(error: server::Error, located: &Located, limits: Limits, asked: &Arguments) -> CliError {
     let fault = match error {
         server::Error::Fault(fault) if fault.kind == FaultKind::Exceeded => fault,
         error => return located.explain(error),
     };
-    let wanted = [
-        limits.bytes.map(human_bytes),
-        limits.inodes.map(|count| format!("{count} inodes")),
-    ];
-    let wanted: Vec<_> = wanted.into_iter().flatten().collect();
+    let number = |limit: Option<Limit>| limit.and_then(|limit| limit.0);
+    let mut wanted = named(number(asked.size), number(asked.inodes));
+    if wanted.is_empty() {
+        // What is lifted is not in the way: what was set before is.
+        wanted = named(limits.bytes, limits.inodes);
+    }
     let message = format!(
         "{located} cannot be limited to {}: {fault}",
         wanted.join(" and ")
     );
     CliError::new(Kind::Failed, message).hint("remove files first, or set a higher limit")
+}
+
+fn named(bytes: Option<u64>, inodes: Option<u64>) -> Vec<String> {
+    let inodes = inodes.map(|count| match count {
+        1 => "1 inode".to_owned(),
+        many => format!("{many} inodes"),
+    });
+    bytes.map(human_bytes).into_iter().chain(inodes).collect()
 }
 
 /// A limit that the host cannot hold promises what nobody has.

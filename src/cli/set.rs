@@ -3,7 +3,7 @@
 use crate::control::Op;
 use crate::server;
 use crate::types::Compression;
-use crate::volume::store;
+use crate::volume::{Config, Life, Protection, store};
 
 use super::locate::{Located, Root, VolumeRef};
 use super::{CliError, Kind, Result};
@@ -11,7 +11,8 @@ use super::{CliError, Kind, Result};
 /// Change what is recorded of a volume, mounted or not
 ///
 /// `label.KEY=VALUE` sets a label, `label.KEY=` removes it. `compress=none|lz4|zstd|zstd:LEVEL` is how chunks are
-/// compressed from now on; what is stored already changes when it is moved.
+/// compressed from now on; what is stored already changes when it is moved. `protect=on` keeps the volume from being
+/// removed, by whatever command, until `protect=off`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The volume
@@ -26,6 +27,7 @@ enum Change {
     Label(String, String),
     NoLabel(String),
     Compress(Compression),
+    Protect(Protection),
 }
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
@@ -34,11 +36,24 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         .iter()
         .map(|s| parse(s))
         .collect::<Result<_>>()?;
-    let (located, _) = root.open(&arguments.volume)?;
+    let (located, config) = root.open(&arguments.volume)?;
+    refuse_ephemeral(&changes, &located, &config)?;
     for change in changes {
         apply(change, &located)?;
     }
     Ok(())
+}
+
+/// What is to go by itself cannot be kept from going. A volume is ephemeral from the first, or never.
+fn refuse_ephemeral(changes: &[Change], located: &Located, config: &Config) -> Result<()> {
+    let is_protection = |change: &Change| matches!(change, Change::Protect(Protection::On));
+    if config.life == Life::Lasting || !changes.iter().any(is_protection) {
+        return Ok(());
+    }
+    let message =
+        format!("{located} is ephemeral: it goes with its last mount, and cannot be protected");
+    let hint = "`cask clone` it, and protect the clone";
+    Err(CliError::new(Kind::Failed, message).hint(hint))
 }
 
 fn apply(change: Change, located: &Located) -> Result<()> {
@@ -50,6 +65,7 @@ fn apply(change: Change, located: &Located) -> Result<()> {
     let edited = store::edit(&located.dir, |config| match change {
         Change::Label(key, value) => drop(config.labels.insert(key, value)),
         Change::NoLabel(key) => drop(config.labels.remove(&key)),
+        Change::Protect(protection) => config.protection = protection,
         Change::Compress(_) => {}
     });
     edited.map_err(|e| located.explain_volume(e))
@@ -58,7 +74,7 @@ fn apply(change: Change, located: &Located) -> Result<()> {
 fn parse(setting: &str) -> Result<Change> {
     let unknown = || {
         CliError::new(Kind::Usage, format!("unknown setting \"{setting}\""))
-            .hint("what can be set is label.KEY=VALUE and compress=HOW")
+            .hint("what can be set is label.KEY=VALUE, compress=HOW and protect=on|off")
     };
     let (key, value) = setting.split_once('=').ok_or_else(unknown)?;
     if key == "compress" {
@@ -67,6 +83,11 @@ fn parse(setting: &str) -> Result<Change> {
             .map(Change::Compress)
             .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
     }
+    if key == "protect" {
+        return protection(value).ok_or_else(|| {
+            CliError::new(Kind::Usage, format!("cannot set \"{setting}\"")).hint("it is on or off")
+        });
+    }
     let label = key.strip_prefix("label.").filter(|label| !label.is_empty());
     let label = label.ok_or_else(unknown)?.to_owned();
     Ok(if value.is_empty() {
@@ -74,4 +95,12 @@ fn parse(setting: &str) -> Result<Change> {
     } else {
         Change::Label(label, value.to_owned())
     })
+}
+
+fn protection(value: &str) -> Option<Change> {
+    match value {
+        "on" => Some(Change::Protect(Protection::On)),
+        "off" => Some(Change::Protect(Protection::Off)),
+        _ => None,
+    }
 }

@@ -118,7 +118,7 @@ pub(super) fn name_by_time(prefix: &str) -> SnapshotName {
 }
 
 /// The snapshots of a volume, the oldest first.
-fn list(located: &Located, op: &Op) -> Result<Vec<SnapshotInfo>> {
+pub(super) fn list(located: &Located, op: &Op) -> Result<Vec<SnapshotInfo>> {
     match perform(&located.dir, op).map_err(|e| located.explain(e))? {
         Answer::Snapshots { list } => Ok(list),
         _ => Err(CliError::new(

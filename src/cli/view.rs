@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::control::Phase;
 use crate::server::{self, Standing, mounts::Mount};
 use crate::types::Usage;
-use crate::volume::{Config, Life, Seal, store};
+use crate::volume::{Config, Life, Protection, Seal, store};
 
 use super::locate::Located;
 
@@ -61,6 +61,7 @@ pub(super) struct Inspection {
     pub(super) compression: String,
     pub(super) ephemeral: bool,
     pub(super) sealed: bool,
+    pub(super) protected: bool,
     pub(super) server: Option<ServerView>,
     pub(super) mounts: Vec<MountView>,
     pub(super) usage: Option<UsageView>,
@@ -193,6 +194,7 @@ impl Inspection {
             compression: config.compression.to_string(),
             ephemeral: config.life == Life::Ephemeral,
             sealed: config.seal == Seal::Sealed,
+            protected: config.protection == Protection::On,
             view: View::assemble(located, standing, config),
             server: match standing {
                 Standing::Served(status, _) => Some(ServerView {

@@ -16,7 +16,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::NotDirectory => Errno::ENOTDIR,
         Error::IsDirectory => Errno::EISDIR,
         Error::NotEmpty => Errno::ENOTEMPTY,
-        Error::NotPermitted => Errno::EPERM,
+        Error::NotPermitted | Error::Protected => Errno::EPERM,
         Error::AccessDenied => Errno::EACCES,
         Error::Invalid => Errno::EINVAL,
         Error::NameTooLong => Errno::ENAMETOOLONG,

@@ -127,6 +127,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::OutOfRange
         | Error::Unsupported
         | Error::ReadOnly
+        | Error::Protected
         | Error::Storage { .. } => FaultKind::Failed,
     }
 }

@@ -290,7 +290,7 @@ impl Shared {
 
     /// Removes a volume that was not to outlive its mounts. One that another process has opened meanwhile stays.
     fn end_life(&self) -> Result<()> {
-        if self.life == Life::Lasting || !self.was_mounted.load(Ordering::Relaxed) {
+        if !self.goes_with_its_mounts() {
             return Ok(());
         }
         log::info!("{} was ephemeral: removing it", self.dir.display());
@@ -300,14 +300,24 @@ impl Shared {
         }
     }
 
-    /// Removes what only a running server needs. The lock, taken again, keeps a next server's files
+    fn goes_with_its_mounts(&self) -> bool {
+        self.life == Life::Ephemeral && self.was_mounted.load(Ordering::Relaxed)
+    }
+
+    /// Removes what only a running server needs; of a volume that is to go the record stays, by which one that could not
+    /// is known. The lock, taken again, keeps a next server's files
     /// from being taken for ours.
     fn clear_away(&self) {
         let Ok(_lock) = DirLock::take(&self.dir) else {
             return;
         };
         let socket = fs::remove_file(self.dir.join(control::SOCKET));
-        if let Err(e) = socket.and_then(|()| Record::remove(&self.dir)) {
+        let record = if self.goes_with_its_mounts() {
+            Ok(())
+        } else {
+            Record::remove(&self.dir)
+        };
+        if let Err(e) = socket.and(record) {
             log::warn!("cannot clear away the server's files: {e}");
         }
     }

@@ -47,6 +47,12 @@ impl Record {
         (record.boot == boot().ok()?).then_some(record)
     }
 
+    /// Whether a server of the volume in `dir` has begun to show it and never ended in order, in whatever boot.
+    #[must_use]
+    pub fn is_left_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
     /// Forgets a server that ended in order.
     pub(super) fn remove(dir: &Path) -> io::Result<()> {
         match fs::remove_file(dir.join(FILE)) {

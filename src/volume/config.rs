@@ -43,6 +43,9 @@ pub struct Config {
     /// How new chunks are compressed.
     #[serde(default)]
     pub compression: Compression,
+    /// Whether the volume may be removed.
+    #[serde(default)]
+    pub protection: Protection,
 }
 
 /// How long a volume lives.
@@ -65,6 +68,17 @@ pub enum Seal {
     Open,
     /// Never.
     Sealed,
+}
+
+/// Whether a volume may be removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protection {
+    /// It may.
+    #[default]
+    Off,
+    /// Not by anybody, before this is set off.
+    On,
 }
 
 /// Owner and mode of a new volume's root directory.
@@ -92,6 +106,7 @@ impl Config {
             seal: Seal::Open,
             limits: Limits::default(),
             compression: Compression::None,
+            protection: Protection::Off,
         }
     }
 
@@ -144,6 +159,17 @@ impl Config {
                 config.chunk_bytes
             ))),
         }
+    }
+
+    /// Whether the volume in `dir` is protected. Of a configuration that is newer, or wrong elsewhere, this counts
+    /// all the same.
+    #[must_use]
+    pub fn is_protected(dir: &Path) -> bool {
+        let Ok(bytes) = fs::read(dir.join(FILE)) else {
+            return false;
+        };
+        let value = serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default();
+        value.get("protection").is_some_and(|found| found == "on")
     }
 
     /// Writes the configuration durably into `dir`.

@@ -77,6 +77,9 @@ pub enum Error {
     /// The snapshot is held.
     #[error("the snapshot is held")]
     Held,
+    /// The volume must not be removed.
+    #[error("the volume is protected")]
+    Protected,
     /// Another process has the volume open.
     #[error("{dir} is open in another process", dir = .dir.display())]
     InUse {

@@ -6,9 +6,12 @@
 //!
 //! Locks, in this order: the store's, then a volume's.
 
+mod footprint;
+mod trash;
+
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -18,6 +21,8 @@ pub use super::lock::DirLock;
 use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::{VolumeId, VolumeName};
+pub use footprint::Footprint;
+pub use trash::Trashed;
 
 const STORE_LOCK: &str = ".lock";
 const FRESH: &str = ".new-";
@@ -27,6 +32,7 @@ const TRASH: &str = ".trash-";
 #[derive(Debug, Clone)]
 pub struct Store {
     volumes: PathBuf,
+    trash: PathBuf,
 }
 
 impl Store {
@@ -35,6 +41,7 @@ impl Store {
     pub fn below(root: &Path) -> Self {
         Self {
             volumes: root.join("volumes"),
+            trash: root.join("trash"),
         }
     }
 
@@ -110,10 +117,39 @@ impl Store {
     /// Removes a volume that nobody has open.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`]; I/O errors.
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
     pub fn remove(&self, name: &VolumeName) -> Result<()> {
+        self.take_apart(&self.dir_of(name), |_| Ok(()))
+    }
+
+    /// The same for one volume and no other that has got its name meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`Self::remove`]; [`Error::NotFound`] when the name is another's.
+    pub fn remove_known(&self, name: &VolumeName, uuid: VolumeId) -> Result<()> {
+        self.take_apart(&self.dir_of(name), |dir| {
+            let is_it = Config::load(dir).is_ok_and(|found| found.uuid == uuid);
+            is_it.then_some(()).ok_or(Error::NotFound)
+        })
+    }
+
+    /// The directories that killed commands left half made or half removed, which nobody works on any more.
+    ///
+    /// # Errors
+    /// I/O errors; a store that does not exist has none.
+    pub fn unfinished(&self) -> Result<Vec<PathBuf>> {
+        if !self.volumes.exists() {
+            return Ok(Vec::new());
+        }
+        let _lock = self.lock()?;
+        Ok(self.leftovers())
+    }
+
+    /// Takes a volume apart that was in `dir`, anywhere below the root.
+    fn take_apart(&self, dir: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let lock = self.lock()?;
-        let trash = discard(&self.dir_of(name))?;
+        check(dir)?;
+        let trash = discard(dir, self.volumes.join(unique(TRASH)))?;
         self.clear_away_but(&trash);
         drop(lock);
         delete(&trash)
@@ -149,18 +185,21 @@ impl Store {
         self.clear_away_but(Path::new(""));
     }
 
-    /// Removes what interrupted creations and removals left. Needs the store's lock, by which nothing
-    /// that is there now is being made.
     fn clear_away_but(&self, kept: &Path) {
-        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
-        let leftovers = entries
-            .map(|entry| entry.path())
-            .filter(|path| is_leftover(path));
+        let leftovers = self.leftovers().into_iter();
         for path in leftovers.filter(|path| path != kept) {
             if let Err(e) = delete(&path) {
                 log::warn!("cannot clear away {}: {e}", path.display());
             }
         }
+    }
+
+    /// What interrupted creations and removals left. Needs the store's lock, by which nothing that is there
+    /// now is being made.
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| is_leftover(path)).collect()
     }
 }
 
@@ -212,9 +251,17 @@ fn place(fresh: &Path, dir: &Path) -> Result<()> {
 /// Removes the volume in `dir`, which nobody has open.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::InUse`]; I/O errors.
+/// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
 pub fn remove_at(dir: &Path) -> Result<()> {
-    delete(&discard(dir)?)
+    delete(&discard(dir, beside(dir, TRASH))?)
+}
+
+/// Removes one of [`Store::unfinished`]. Nobody makes a directory of that name again.
+///
+/// # Errors
+/// I/O errors.
+pub fn remove_unfinished(dir: &Path) -> Result<()> {
+    delete(dir)
 }
 
 /// Changes the configuration of the volume in `dir`. Edits at the same time come one after the other.
@@ -222,30 +269,23 @@ pub fn remove_at(dir: &Path) -> Result<()> {
 /// # Errors
 /// Those of [`Config::load`] and [`Config::store`].
 pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
-    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
-    let opened = File::open(dir).map_err(cannot)?;
-    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+    let _alone = lock_edits(dir)?;
     let mut config = Config::load(dir)?;
     change(&mut config);
     config.store(dir)
 }
 
-/// Bytes that the files below `dir` take on the host. Files that vanish meanwhile count nothing.
+fn lock_edits(dir: &Path) -> Result<File> {
+    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
+    let opened = File::open(dir).map_err(cannot)?;
+    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+    Ok(opened)
+}
+
+/// Bytes that `dir` and all below it take on the host. Files that vanish meanwhile count nothing.
 #[must_use]
 pub fn host_bytes(dir: &Path) -> u64 {
-    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| {
-        let metadata = entry.metadata().ok()?;
-        let own = metadata.blocks() * 512;
-        Some(
-            own + if metadata.is_dir() {
-                host_bytes(&entry.path())
-            } else {
-                0
-            },
-        )
-    });
-    sizes.sum()
+    Footprint::of(dir).bytes()
 }
 
 fn lock_closed(dir: &Path) -> Result<DirLock> {
@@ -255,10 +295,29 @@ fn lock_closed(dir: &Path) -> Result<DirLock> {
     }
 }
 
-/// Moves a closed volume out of its name, to beside it.
-fn discard(dir: &Path) -> Result<PathBuf> {
-    let _closed = lock_closed(dir)?;
-    let trash = beside(dir, TRASH);
+/// A volume that may be taken away, for as long as this is held: nobody opens it, and nobody protects it.
+struct Removable {
+    _edits: File,
+    _closed: DirLock,
+}
+
+impl Removable {
+    fn take(dir: &Path) -> Result<Self> {
+        let closed = lock_closed(dir)?;
+        let edits = lock_edits(dir)?;
+        if Config::is_protected(dir) {
+            return Err(Error::Protected);
+        }
+        Ok(Self {
+            _edits: edits,
+            _closed: closed,
+        })
+    }
+}
+
+/// Moves a closed volume out of its name, to where it is `trash`.
+fn discard(dir: &Path, trash: PathBuf) -> Result<PathBuf> {
+    let _removable = Removable::take(dir)?;
     durable::rename(dir, &trash)
         .map_err(|e| Error::storage(format!("cannot remove {}", dir.display()), e))?;
     Ok(trash)
@@ -275,10 +334,14 @@ fn delete(dir: &Path) -> Result<()> {
 }
 
 fn beside(dir: &Path, prefix: &str) -> PathBuf {
-    dir.with_file_name(format!("{prefix}{}", VolumeId::random()))
+    dir.with_file_name(unique(prefix))
 }
 
-/// Whether this is a name that [`beside`] makes, and nobody's own directory.
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", VolumeId::random())
+}
+
+/// Whether this is a name that [`unique`] makes, and nobody's own directory.
 fn is_leftover(path: &Path) -> bool {
     let name = path
         .file_name()
@@ -292,20 +355,23 @@ fn is_leftover(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::types::ChunkBytes;
+    use crate::volume::Protection;
 
-    const OWNER: RootOwner = RootOwner {
+    pub(super) const OWNER: RootOwner = RootOwner {
         uid: 0,
         gid: 0,
         mode: 0o755,
     };
 
-    fn config() -> Config {
+    pub(super) fn config() -> Config {
         Config::new(ChunkBytes::DEFAULT, std::collections::BTreeMap::new())
     }
 
-    fn name(text: &str) -> VolumeName {
+    pub(super) fn name(text: &str) -> VolumeName {
         text.parse().unwrap()
     }
 
@@ -346,5 +412,37 @@ mod tests {
         drop(held);
         store.rename(&name("a"), &name("b")).unwrap();
         assert_eq!(store.names().unwrap(), [name("b")]);
+    }
+
+    #[test]
+    fn a_known_volume_goes_and_no_other_that_has_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        let uuid = || Config::load(&store.dir_of(&name("a"))).unwrap().uuid;
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let first = uuid();
+        store.remove(&name("a")).unwrap();
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let other = store.remove_known(&name("a"), first);
+        assert!(matches!(other, Err(Error::NotFound)), "{other:?}");
+        store.remove_known(&name("a"), uuid()).unwrap();
+        assert!(store.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_protected_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let dir = store.dir_of(&name("a"));
+        edit(&dir, |config| config.protection = Protection::On).unwrap();
+        for refused in [
+            store.remove(&name("a")),
+            remove_at(&dir),
+            store.trash(&name("a"), Duration::ZERO).map(drop),
+        ] {
+            assert!(matches!(refused, Err(Error::Protected)), "{refused:?}");
+        }
+        assert_eq!(store.names().unwrap(), [name("a")]);
     }
 }

@@ -47,7 +47,7 @@ fn what_is_exported_and_imported_is_the_same() {
                 "new\n"
             );
             assert_eq!(described(bench, "new"), *expected.borrow());
-            bench.run(&["rm", "new"]).succeeds();
+            bench.run(&["rm", "-f", "new"]).succeeds();
         }
         // GNU tar reads what we write, and we read what it writes.
         let script = r#"mkdir out; tar --xattrs --xattrs-include='*' --numeric-owner -xpf snap.tar -C out
@@ -61,7 +61,7 @@ fn what_is_exported_and_imported_is_the_same() {
         );
         for volume in ["gnu", "dir"] {
             assert_eq!(described(bench, volume), *expected.borrow(), "{volume}");
-            bench.run(&["rm", volume]).succeeds();
+            bench.run(&["rm", "-f", volume]).succeeds();
         }
         let piped = r#""$CASK" export db@s | "$CASK" import piped -"#;
         sh(bench, piped, &[]);

@@ -31,6 +31,22 @@ fn commands_that_make_no_sense() {
         &["mount", "db"],
         &["set", "db"],
         &["rm"],
+        &["create", "db2", "--size", "0"],
+        &["create", "db2", "--size", "1.5G"],
+        &["create", "db2", "--inodes", "0"],
+        &["create", "db2", "--inodes", "many"],
+        &["create", "db2", "--compress", "gzip"],
+        &["resize", "db"],
+        &["resize", "db", "0"],
+        &["resize", "db", "-1"],
+        &["resize", "db", "10X"],
+        &["resize", "db", "9E"],
+        &["resize", "db", "--inodes", "0"],
+        &["resize", "db", "--inodes", "1K"],
+        &["gc"],
+        &["stats"],
+        &["df", "--format", "csv"],
+        &["prune", "db"],
     ] {
         refused(&bench, arguments, 2, &["error:"]);
     }
@@ -65,6 +81,10 @@ fn volumes_that_do_not_exist() {
         &["set", "nope", "label.a=b"],
         &["sync", "nope"],
         &["umount", "nope"],
+        &["gc", "nope"],
+        &["resize", "nope", "1G"],
+        &["df", "nope"],
+        &["stats", "nope"],
     ] {
         refused(&bench, arguments, 3, &no_volume);
     }
@@ -152,6 +172,10 @@ fn mount_options_nobody_knows() {
     );
     let setting = ["unknown setting \"size=3\"", "label.KEY=VALUE"];
     refused(&bench, &["set", "db", "size=3"], 2, &setting);
+    for bad in ["compress=gzip", "compress=", "compress=zstd:20"] {
+        let words = ["cannot set", bad, "none, lz4, zstd"];
+        refused(&bench, &["set", "db", bad], 2, &words);
+    }
     let field = ["no field \"Nmae\"", "Name"];
     refused(&bench, &["ls", "--format", "{{.Nmae}}"], 2, &field);
 }
@@ -167,6 +191,9 @@ fn directories_that_are_no_volumes() {
         &["rm", "./plain"],
         &["sync", "./plain"],
         &["set", "./plain", "label.a=b"],
+        &["gc", "./plain"],
+        &["resize", "./plain", "1G"],
+        &["df", "./plain"],
     ] {
         refused(
             &bench,
@@ -206,7 +233,13 @@ fn configurations_that_cannot_be_used() {
         .run(&["ls", "--format", "{{.Status}}: {{.Error}}"])
         .succeeds();
     assert!(listed.out.starts_with("broken: ") && listed.out.contains("volume.json"));
-    bench.run(&["rm", "db"]).succeeds();
+    let may_hold = [
+        "volume \"db\" may hold data",
+        "cannot be understood",
+        "use -f",
+    ];
+    refused(&bench, &["rm", "db"], 1, &may_hold);
+    bench.run(&["rm", "-f", "db"]).succeeds();
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_command_that_dies_in_a_clone_made_a_whole_one_or_none() {
         if bench.volume_dir(&name).exists() {
             assert_eq!(assert_sound(&bench, &name), [""; 0]);
             assert_eq!(said(&bench, &name), "old");
-            bench.run(&["rm", &name]).succeeds();
+            bench.run(&["rm", "-f", &name]).succeeds();
         }
         assert_sound(&bench, "db");
     });
@@ -174,7 +174,7 @@ fn a_command_that_dies_in_an_export_leaves_a_whole_archive_or_none() {
                 .run(&["import", "new", &format!("{i}.tar")])
                 .succeeds();
             assert_eq!(said(&bench, "new"), "old");
-            bench.run(&["rm", "new"]).succeeds();
+            bench.run(&["rm", "-f", "new"]).succeeds();
             fs::remove_file(archive).unwrap();
             whole += 1;
         }
@@ -205,7 +205,7 @@ fn a_command_that_dies_in_removing_a_snapshot_removed_it_or_not() {
         if is_there {
             bench.run(&["clone", "db@s", "c"]).succeeds();
             assert_eq!(said(&bench, "c"), "old");
-            bench.run(&["rm", "c"]).succeeds();
+            bench.run(&["rm", "-f", "c"]).succeeds();
         }
     });
     assert!(!is_there, "the last one had all the time it needs");

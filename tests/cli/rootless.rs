@@ -127,7 +127,7 @@ fn one_mountpoint_works_and_a_second_is_refused_with_the_reason() {
         .succeeds();
     bench.shell("cat mnt/copy && ! touch mnt/new").succeeds();
     bench.run(&["umount", "db"]).succeeds();
-    bench.run(&["rm", "db"]).succeeds();
+    bench.run(&["rm", "-f", "db"]).succeeds();
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_snapshot_is_mounted_alone_and_its_volume_comes_and_goes() {
     assert_eq!(read(&bench, "old2/a"), "one");
     bench.run(&["umount", "old"]).succeeds();
     bench.run(&["umount", "db@s"]).succeeds();
-    bench.run(&["rm", "db"]).succeeds();
+    bench.run(&["rm", "-f", "db"]).succeeds();
 }
 
 /// What a program may not do, also as root.

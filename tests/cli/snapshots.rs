@@ -192,7 +192,7 @@ fn a_clone_is_independent() {
         assert_eq!(content(bench, "now"), files(&[("a", "two")]));
         for volume in ["old", "now"] {
             sound(bench, volume);
-            bench.run(&["rm", volume]).succeeds();
+            bench.run(&["rm", "-f", volume]).succeeds();
         }
         bench.run(&["snapshot", "ls", &dir]).succeeds();
         edit(&|at| assert_eq!(fs::read_to_string(at.join("a")).unwrap(), "three"));

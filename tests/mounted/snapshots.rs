@@ -31,8 +31,8 @@ impl<'m> Cloned<'m> {
 
 impl Drop for Cloned<'_> {
     fn drop(&mut self) {
-        for arguments in [["umount", "cloned"], ["rm", "cloned"]] {
-            let done = self.mount.try_cask(&arguments);
+        for arguments in [&["umount", "cloned"][..], &["rm", "-f", "cloned"]] {
+            let done = self.mount.try_cask(arguments);
             if !done.status.success() {
                 eprintln!("cask {arguments:?}: {}", done.output());
             }
