@@ -19,6 +19,8 @@ const SCAN_ROWS: usize = 8192;
 /// Chunks, and bytes of them, that are moved at a time.
 const STEP_CHUNKS: usize = 128;
 const STEP_BYTES: u64 = 1024 * 1024;
+/// How long a collection that was asked for waits for files that were removed and may still be open.
+const FORGET_MAX: Duration = Duration::from_millis(200);
 /// After a step the collector rests as long as it worked, but no longer than this.
 const REST_MAX: Duration = Duration::from_millis(50);
 
@@ -52,12 +54,27 @@ impl Volume {
         if self.core.seal == Seal::Sealed {
             return Err(Error::ReadOnly);
         }
-        self.reap()?;
+        self.reap_what_ends()?;
         self.core.purge()?;
         self.core.settle(Disturb::All)?;
         self.core.store.seal();
         self.core.sync()?;
         self.core.collect(Haste::Asked)
+    }
+}
+
+impl Volume {
+    /// Frees files without a name, and waits a moment for those of which the kernel has still to say that nobody has
+    /// them open: it says so a little after they were removed.
+    fn reap_what_ends(&self) -> Result<()> {
+        let until = Instant::now() + FORGET_MAX;
+        loop {
+            self.reap()?;
+            if Instant::now() >= until || !self.core.database.read_once()?.has_orphans()? {
+                return Ok(());
+            }
+            self.core.collector.pause(Duration::from_millis(5));
+        }
     }
 }
 
