@@ -54,6 +54,7 @@ use std::sync::Arc;
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
 pub use check::{Checked, Depth};
 pub use collect::Collected;
+pub use collector::Collecting;
 pub use config::{Config, Life, Protection, RootOwner, Seal};
 pub use diff::{Change, ChangeKind};
 pub use error::Error;

@@ -21,8 +21,28 @@ const SLACK_BYTES: u64 = 224 * MIB;
 const ROUND_BYTES_MIN: u64 = 64 * MIB;
 /// How long a writer waits at most: a collector that makes no headway must not stop it for good.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// Makes the collector of every volume that this process opens an eager one, for tests.
+/// Makes the collector of the volumes that this process opens an eager one, for tests.
 const EAGER: (&str, &str) = ("CASK_COLLECTOR", "eager");
+
+/// When a volume's collector is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collecting {
+    /// When it is worth it.
+    WhenDue,
+    /// All the time, for tests.
+    AllTheTime,
+}
+
+impl Collecting {
+    /// What the environment says: `CASK_COLLECTOR=eager` is all the time.
+    #[must_use]
+    pub fn of_environment() -> Self {
+        match std::env::var_os(EAGER.0) {
+            Some(value) if value == EAGER.1 => Self::AllTheTime,
+            _ => Self::WhenDue,
+        }
+    }
+}
 
 /// What is put up with before something is collected.
 #[derive(Debug)]
@@ -70,8 +90,9 @@ pub(super) enum Haste {
 #[derive(Debug)]
 pub(super) struct Collector {
     policy: &'static Policy,
-    /// Held over a round.
+    /// Held over a round, and over a look for files to settle.
     round: Mutex<()>,
+    settling: Mutex<()>,
     /// Held shared by whoever needs the segments to stay that a database names.
     unlinking: RwLock<()>,
     /// Bytes appended since the volume was opened, and how many there were at the last look.
@@ -205,11 +226,14 @@ impl Look {
 
 impl Collector {
     /// The collector of a volume that is being opened.
-    pub(super) fn of_new() -> Self {
-        let eager = std::env::var_os(EAGER.0).is_some_and(|value| value == EAGER.1);
+    pub(super) fn new(collecting: Collecting) -> Self {
         Self {
-            policy: if eager { &ALL_THE_TIME } else { &USUAL },
+            policy: match collecting {
+                Collecting::WhenDue => &USUAL,
+                Collecting::AllTheTime => &ALL_THE_TIME,
+            },
             round: Mutex::default(),
+            settling: Mutex::default(),
             unlinking: RwLock::default(),
             appended: AtomicU64::new(0),
             looked_at: AtomicU64::new(0),
@@ -346,6 +370,11 @@ impl Collector {
     /// One round at a time.
     pub(super) fn begin_round(&self) -> MutexGuard<'_, ()> {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One look for files to settle at a time.
+    pub(super) fn begin_settling(&self) -> MutexGuard<'_, ()> {
+        self.settling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A segment with a damaged chunk is left as it is.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::background::Workers;
-use super::collector::Collector;
+use super::collector::{Collecting, Collector};
 use super::config::FORMAT;
 use super::core::Core;
 use super::drain::Arrivals;
@@ -97,12 +97,20 @@ impl Volume {
     /// # Errors
     /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], I/O errors.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(dir, Collecting::of_environment())
+    }
+
+    /// As [`Self::open`], whatever the environment says of the collector.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(dir: &Path, collecting: Collecting) -> Result<Self> {
         let mut config = Config::load(dir)?;
         let dir = dir
             .canonicalize()
             .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))?;
         let lock = DirLock::take(&dir)?;
-        let core = Arc::new(open_core(&dir, &config)?);
+        let core = Arc::new(open_core(&dir, &config, collecting)?);
         if config.format < FORMAT {
             // Opening it has brought the tables to the present format.
             store::edit(&dir, |config| config.format = FORMAT)?;
@@ -168,7 +176,7 @@ impl Volume {
 ///
 /// What an earlier server appended may be in the host's memory only: it is made durable before its log is
 /// taken over, for nobody would sync it later.
-fn open_core(dir: &Path, config: &Config) -> Result<Core> {
+fn open_core(dir: &Path, config: &Config, collecting: Collecting) -> Result<Core> {
     let state = StateFile::of(dir)?;
     let before = state.load()?;
     let mark = before.as_ref().map_or(START, State::mark);
@@ -199,7 +207,7 @@ fn open_core(dir: &Path, config: &Config) -> Result<Core> {
         reserve,
         state,
         seal: config.seal,
-        collector: Collector::of_new(),
+        collector: Collector::new(collecting),
         bounds: Bounds::new(config.limits),
         packing: Packing::new(config.compression),
         arrivals: Arrivals::default(),

@@ -71,6 +71,8 @@ impl Volume {
 impl Core {
     /// Looks at every file; ends early when the volume closes or writers need the collector.
     pub(super) fn settle(&self, disturb: Disturb) -> Result<Settled> {
+        // Two at once would put the same runs together, each for itself.
+        let _alone = self.collector.begin_settling();
         let mut done = Settled::default();
         let mut after = Ino::from_raw(0);
         loop {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
-use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
+use cask::volume::{self, Collecting, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
 
 mod limits;
 mod settling;
@@ -36,8 +36,9 @@ impl Home {
         self.0.path().join(name)
     }
 
+    /// What is measured here is what a volume does by itself.
     fn open(&self) -> Volume {
-        Volume::open(&self.dir("v")).unwrap()
+        Volume::open_with(&self.dir("v"), Collecting::WhenDue).unwrap()
     }
 }
 
