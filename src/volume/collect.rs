@@ -85,9 +85,10 @@ impl Core {
         let mut all = Collected::default();
         if self.collector.is_eager() {
             self.store.seal();
-            self.sync()?;
         }
         while !self.collector.is_closing() {
+            // A full segment is no victim before it was synced, and writers that never sync fill many.
+            self.sync_chunks()?;
             let look = self.look()?;
             let haste = haste.max(self.urgency());
             let done = self.round(&look, haste)?;

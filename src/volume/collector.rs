@@ -293,9 +293,12 @@ impl Collector {
         }
     }
 
-    /// Whether writers have appended so much that a look is due.
+    /// Whether writers have appended so much that a look is due, or wait for one.
     pub(super) fn is_wanted(&self) -> bool {
-        self.since_look() >= self.policy.look_bytes
+        let waiting = self.paced.load(Ordering::Relaxed)
+            && self.allowance.load(Ordering::Relaxed) < 0
+            && self.since_look() > 0;
+        waiting || self.since_look() >= self.policy.look_bytes
     }
 
     fn since_look(&self) -> u64 {
