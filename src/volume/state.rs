@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
+    /// Held over each replacement: two at once would take each other's new file away.
+    writing: Mutex<()>,
     boot_id: String,
 }
 
@@ -45,6 +48,7 @@ impl StateFile {
             .map_err(|e| Error::storage(format!("cannot read {BOOT_ID}"), e))?;
         Ok(Self {
             path: dir.join(FILE),
+            writing: Mutex::default(),
             boot_id: boot_id.trim().to_owned(),
         })
     }
@@ -88,6 +92,7 @@ impl StateFile {
             next_segment: next.raw(),
         };
         let text = serde_json::to_vec(&state).map_err(|e| Error::Corrupt(e.to_string()))?;
+        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         durable::replace_file(&self.path, &text)
             .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))
     }
@@ -106,5 +111,30 @@ impl State {
             segment: SegmentId::from_raw(self.synced_segment),
             offset: self.synced_offset,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_who_note_at_once_do_not_disturb_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateFile::of(dir.path()).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4_u32 {
+                let state = &state;
+                scope.spawn(move || {
+                    for offset in 0..50 {
+                        let segment = SegmentId::from_raw(thread + 1);
+                        state
+                            .store_open(SyncMark { segment, offset }, segment)
+                            .unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(state.load().unwrap().unwrap().synced_offset, 49);
     }
 }
