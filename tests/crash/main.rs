@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
-use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
+use cask::volume::{self, Collecting, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
 
 struct Home(tempfile::TempDir);
 
@@ -32,8 +32,9 @@ impl Home {
         self.0.path().join("v")
     }
 
+    /// The bytes stay where they were written.
     fn open(&self) -> Volume {
-        Volume::open(&self.dir()).unwrap()
+        Volume::open_with(&self.dir(), Collecting::WhenDue).unwrap()
     }
 
     fn reboot(&self) {

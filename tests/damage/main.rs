@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
 use cask::volume::{
-    self, Checked, Config, Depth, Error, RootOwner, SetIdBits, Volume, WriteOrigin,
+    self, Checked, Collecting, Config, Depth, Error, RootOwner, SetIdBits, Volume, WriteOrigin,
 };
 
 const FILE_BYTES: usize = 300_000;
@@ -42,8 +42,9 @@ impl Home {
         self.0.path().join("v")
     }
 
+    /// The bytes stay where they were written.
     fn open(&self) -> Volume {
-        Volume::open(&self.dir()).unwrap()
+        Volume::open_with(&self.dir(), Collecting::WhenDue).unwrap()
     }
 
     fn segment(&self) -> PathBuf {
@@ -180,7 +181,7 @@ fn a_damaged_database_is_reported_or_refused_and_never_believed() {
         writable(&database)
             .write_all_at(&[0; 4096], page * 4096)
             .unwrap();
-        let Ok(volume) = Volume::open(&home.dir()) else {
+        let Ok(volume) = Volume::open_with(&home.dir(), Collecting::WhenDue) else {
             continue;
         };
         let checked = volume.check(Depth::Data);
