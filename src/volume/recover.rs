@@ -84,25 +84,38 @@ struct States<'a> {
 }
 
 impl States<'_> {
+    /// Every state up to the last fsync names whole chunks only, and some state behind it does not: between the two a
+    /// state is found that does, followed by one that does not.
     fn find_cut(&mut self) -> Result<Cut> {
-        let commits = self.log.commits();
-        if self.is_whole(commits.len())? {
+        let all = self.log.commits().len();
+        if self.is_whole(all)? {
             return Ok(Cut::Nothing);
         }
-        if !self.is_whole(0)? {
-            return Ok(Cut::Unhelpful);
-        }
-        let (mut whole, mut torn) = (0, commits.len());
+        let (mut whole, mut torn) = (0, all);
         while torn - whole > 1 {
             let middle = usize::midpoint(whole, torn);
-            if self.is_whole(middle)? {
+            if self.may_be_whole(middle)? {
                 whole = middle;
             } else {
                 torn = middle;
             }
         }
-        let commit = whole.checked_sub(1).and_then(|at| commits.get(at)).copied();
-        Ok(Cut::To(commit, commits.len() - whole))
+        if whole == 0 && !matches!(self.is_whole(0), Ok(true)) {
+            return Ok(Cut::Unhelpful);
+        }
+        let commit = whole
+            .checked_sub(1)
+            .and_then(|at| self.log.commits().get(at));
+        Ok(Cut::To(commit.copied(), all - whole))
+    }
+
+    /// A checkpoint that the power cut interrupted has copied pages of later commits into the database: with an earlier
+    /// commit they are no database at all. But what was copied was synced before, and the cut is not to be that early.
+    fn may_be_whole(&mut self, count: usize) -> Result<bool> {
+        match self.is_whole(count) {
+            Err(Error::Corrupt(_)) => Ok(true),
+            outcome => outcome,
+        }
     }
 
     /// Whether the state after the first `count` commits names no chunk that is not there.
