@@ -17,6 +17,7 @@ mod turns;
 
 pub use error::Error;
 pub use http::{Listener, serve};
+pub use linger::Delays;
 pub use plugin::Plugin;
 pub use references::Engine;
 

@@ -7,12 +7,13 @@ use std::env;
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::docker::{Engine, Listener, Plugin, serve};
+use crate::docker::{Delays, Engine, Listener, Plugin, serve};
 
 use super::locate::Root;
 use super::{CliError, Kind, Result};
@@ -51,6 +52,23 @@ struct ServeArguments {
     /// $XDG_RUNTIME_DIR/cask without root
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// Milliseconds that a mount stays after its last user went
+    #[arg(long, value_name = "MS", hide = true)]
+    linger_ms: Option<u64>,
+    /// Milliseconds that a mount stays which only the last life of dockerd held
+    #[arg(long, value_name = "MS", hide = true)]
+    linger_stale_ms: Option<u64>,
+}
+
+impl ServeArguments {
+    fn delays(&self) -> Delays {
+        let usual = Delays::default();
+        let chosen = |ms: Option<u64>, usual| ms.map_or(usual, Duration::from_millis);
+        Delays {
+            unused: chosen(self.linger_ms, usual.unused),
+            stale: chosen(self.linger_stale_ms, usual.stale),
+        }
+    }
 }
 
 impl Arguments {
@@ -82,7 +100,7 @@ fn run_serve(arguments: &ServeArguments, root: &Root) -> Result<()> {
         None => default_run_dir()?,
     };
     // First what is there, then the sockets: an engine forgets what it is told does not exist.
-    let plugin = Plugin::open(root.path(), &run_dir).map_err(failed)?;
+    let plugin = Plugin::open(root.path(), &run_dir, arguments.delays()).map_err(failed)?;
     let passed = passed_on();
     let listeners = if passed.is_empty() {
         let podman = arguments.podman_socket.clone();

@@ -6,6 +6,24 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How long mounts stay that nobody holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Delays {
+    /// After the last user went.
+    pub unused: Duration,
+    /// When only the last life of dockerd held it: its containers may be about to start again.
+    pub stale: Duration,
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        Self {
+            unused: Duration::from_secs(3),
+            stale: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What is to go, and when.
 #[derive(Debug, Default)]
 pub(super) struct Linger {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::linger::Linger;
+use super::linger::{Delays, Linger};
 use super::options::{self, Wish};
 use super::protocol::Shown;
 use super::references::References;
@@ -26,11 +26,6 @@ use crate::types::VolumeName;
 use crate::volume::store::{self, Store};
 use crate::volume::{self, Config, Seal};
 
-/// How long a mount stays after its last user.
-const LINGER: Duration = Duration::from_secs(3);
-/// How long a mount stays that only the last life of dockerd held.
-const LINGER_STALE: Duration = Duration::from_secs(30);
-
 /// The plugin of one root of volumes.
 #[derive(Debug)]
 pub struct Plugin {
@@ -39,6 +34,7 @@ pub struct Plugin {
     mounts: PathBuf,
     references: Mutex<References>,
     linger: Linger,
+    delays: Delays,
     turns: Turns,
     /// What was shown of a volume last: shown again while it cannot be looked at.
     seen: Mutex<HashMap<String, Shown>>,
@@ -49,7 +45,7 @@ impl Plugin {
     ///
     /// # Errors
     /// I/O errors.
-    pub fn open(root: &Path, run: &Path) -> Result<Arc<Self>> {
+    pub fn open(root: &Path, run: &Path, delays: Delays) -> Result<Arc<Self>> {
         let mounts = run.join("mounts");
         let mut builder = DirBuilder::new();
         let made = builder.recursive(true).mode(0o711).create(&mounts);
@@ -61,10 +57,11 @@ impl Plugin {
                 .canonicalize()
                 .map_err(|e| Error::io(format!("reach {}", mounts.display()), e))?,
             linger: Linger::default(),
+            delays,
             turns: Turns::default(),
             seen: Mutex::default(),
         });
-        plugin.release_unused(LINGER_STALE);
+        plugin.release_unused(delays.stale);
         let unmounter = Arc::clone(&plugin);
         thread::spawn(move || {
             loop {
@@ -78,7 +75,7 @@ impl Plugin {
     pub(super) fn activate(&self, engine: Engine) -> Result<()> {
         if engine == Engine::Docker {
             self.references().begin_generation()?;
-            self.release_unused(LINGER_STALE);
+            self.release_unused(self.delays.stale);
         }
         Ok(())
     }
@@ -177,7 +174,7 @@ impl Plugin {
             Ok(place)
         });
         if counted.is_err() && self.references().holders(name) == 0 {
-            self.linger.release(name, LINGER);
+            self.linger.release(name, self.delays.unused);
         }
         Ok(counted?.display().to_string())
     }
@@ -186,7 +183,7 @@ impl Plugin {
         let _call = self.turns.begin(name);
         self.references().remove(name, id)?;
         if self.references().holders(name) == 0 {
-            self.linger.release(name, LINGER);
+            self.linger.release(name, self.delays.unused);
         }
         Ok(())
     }
@@ -386,7 +383,7 @@ impl Plugin {
             Ok(()) => log::info!("unmounted {name}"),
             Err(error) => {
                 log::info!("{name} stays mounted for now: {error}");
-                self.linger.release(name, LINGER_STALE);
+                self.linger.release(name, self.delays.stale);
             }
         }
     }

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -34,7 +35,7 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
     let log = open_log(dir)
         .map_err(|e| Error::io(format!("cannot write {}", dir.join(LOG).display()), e))?;
     // By way of /proc it is this very program, even if its file was replaced meanwhile.
-    Command::new("/proc/self/exe")
+    let mut server = Command::new("/proc/self/exe")
         .arg0("cask")
         .arg("serve")
         .arg("--volume")
@@ -44,6 +45,8 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
         .stderr(Stdio::from(log))
         .spawn()
         .map_err(cannot)?;
+    // A starter that outlives it, as the plugin of an engine does, takes note of its end: else it stays as a zombie.
+    thread::spawn(move || server.wait());
     let mut client = Client::over(ours);
     client.await_start()?;
     Ok(client)

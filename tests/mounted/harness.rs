@@ -3,6 +3,12 @@
 //! Owns the cleaning up: when a [`Mount`] or [`Sandbox`] is dropped, also by a panic, its mounts, servers
 //! and files go. What a killed run left behind is found by the next one.
 
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "tests/docker has it too, and neither binary uses all"
+)]
+
 mod cleanup;
 mod mount;
 mod program;
@@ -11,10 +17,13 @@ mod sandbox;
 mod tree;
 mod user;
 
-pub(crate) use mount::{Mount, VOLUME};
+pub(crate) use cleanup::kill_contained;
+pub(crate) use mount::{Mount, VOLUME, binary};
 pub(crate) use program::{Guard, run, run_ok, sh};
 pub(crate) use raw::{SharedMap, close, truncate};
-pub(crate) use sandbox::{Sandbox, docker_missing, drop_caches, mounts_below, no_loop_device};
+pub(crate) use sandbox::{
+    Sandbox, docker_missing, drop_caches, lacks_program, mounts_below, no_loop_device,
+};
 pub(crate) use tree::{assert_same_tree, snapshot, timed_snapshot};
 pub(crate) use user::{NOBODY, as_user};
 

@@ -85,7 +85,31 @@ fn end_servers(dir: &Path) -> Vec<String> {
     complaints
 }
 
-/// The processes, other than this one, that have `dir` in their command line or as working directory.
+/// Kills the processes of containers whose root directory is kept in `dir`: nobody else names them once their engine
+/// was killed.
+pub(crate) fn kill_contained(dir: &Path) {
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let pid = entry.file_name().to_string_lossy().parse::<i32>();
+        let Some(pid) = pid.ok().and_then(Pid::from_raw) else {
+            continue;
+        };
+        if is_contained(&entry.path(), dir) {
+            kill_process(pid, Signal::KILL).ok();
+        }
+    }
+}
+
+/// Whether the mount that a process has as `/` is made of something in `dir`.
+fn is_contained(process: &Path, dir: &Path) -> bool {
+    let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
+    let root = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(4) == Some("/"));
+    root.is_some_and(|line| line.contains(&*dir.to_string_lossy()))
+}
+
+/// The processes, other than this one, that have `dir` in their command line, as working directory, or as what their
+/// container is made of.
 fn processes_naming(dir: &Path) -> Vec<(Pid, String)> {
     let needle = dir.to_string_lossy().into_owned();
     let mut found = Vec::new();
@@ -98,7 +122,8 @@ fn processes_naming(dir: &Path) -> Vec<(Pid, String)> {
         let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_else(|_| PathBuf::new());
         let is_self = pid.cast_unsigned() == std::process::id();
         let alive = is_alive(&pid.to_string());
-        if !is_self && alive && (command.contains(&needle) || cwd.starts_with(dir)) {
+        let names = command.contains(&needle) || cwd.starts_with(dir);
+        if !is_self && alive && (names || is_contained(&entry.path(), dir)) {
             found.push((Pid::from_raw(pid).unwrap(), command));
         }
     }

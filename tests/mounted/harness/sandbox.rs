@@ -190,6 +190,19 @@ pub(crate) fn docker_missing() -> bool {
     missing
 }
 
+/// Says so, and returns true, where one of these programs is not to be found.
+#[track_caller]
+pub(crate) fn lacks_program(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_missing =
+        |name: &&&str| !std::env::split_paths(&path).any(|dir| dir.join(name).exists());
+    let missing = programs.iter().find(is_missing);
+    if let Some(name) = missing {
+        skip(&format!("there is no {name}"));
+    }
+    missing.is_some()
+}
+
 /// `/sys/fs/fuse/connections`, where a dead connection is aborted, is not mounted on every machine.
 fn mount_fusectl() {
     let dir = "/sys/fs/fuse/connections";
