@@ -91,6 +91,7 @@ fn answer(plugin: &Plugin, engine: Engine, mut request: Request) {
         .as_reader()
         .take(BODY_BYTES_MAX)
         .read_to_end(&mut body);
+    log::debug!("{call} {}", String::from_utf8_lossy(&body));
     let outcome = match read {
         Ok(_) => dispatch(plugin, engine, &call, &body),
         Err(e) => Err(Error::io("read the request", e)),

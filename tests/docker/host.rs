@@ -14,7 +14,7 @@ use crate::harness::{Guard, Sandbox, lacks_program, mounts_below, run, run_ok, s
 
 /// What the plugin is told instead of its usual delays, which are for people.
 pub(crate) const LINGER: Duration = Duration::from_millis(300);
-pub(crate) const LINGER_STALE: Duration = Duration::from_millis(1500);
+pub(crate) const LINGER_STALE: Duration = Duration::from_millis(1000);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The engine, the plugin and their volumes.
@@ -106,6 +106,7 @@ impl Host {
         for (option, delay) in [("--linger-ms", LINGER), ("--linger-stale-ms", LINGER_STALE)] {
             command.arg(option).arg(delay.as_millis().to_string());
         }
+        command.env("RUST_LOG", "info,cask::docker=debug");
         command.stderr(append(&dir.join("plugin.log")));
         self.plugin = Some(Guard::spawn(&mut command));
         let answers = |socket: &Path| std::os::unix::net::UnixStream::connect(socket).is_ok();

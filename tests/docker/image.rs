@@ -46,8 +46,8 @@ pub(crate) fn import(host: &Host, root: &std::path::Path, name: &str) {
 pub(crate) fn import_postgresql(host: &Host) {
     let root = host.sandbox().subdir("postgresql");
     let script = r#"bin=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1); version=$(basename $(dirname $bin))
-        mkdir "$1"/{bin,tmp,etc,run,data}; chmod 1777 "$1/tmp"; cp "$(command -v busybox)" "$1/bin/busybox"
-        for name in sh cat ls mkdir chown rm touch sleep; do ln -s busybox "$1/bin/$name"; done
+        mkdir "$1"/{bin,tmp,etc,run}; chmod 1777 "$1/tmp"; cp "$(command -v busybox)" "$1/bin/busybox"
+        for name in sh dd rm; do ln -s busybox "$1/bin/$name"; done
         programs=($bin/{postgres,initdb,pg_ctl,psql,pgbench})
         # The compiler for queries is larger than all the rest.
         libraries=$(ldd "${programs[@]}" ${bin%bin}lib/*.so | grep -o '/[^ ]*\.so[^ :]*' | sort -u | grep -vE 'LLVM|llvm|:$')
