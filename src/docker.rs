@@ -4,6 +4,7 @@
 //! own about volumes: it creates, mounts and removes them as a command does. The servers of volumes are processes
 //! beside it, which neither its end nor its restart touches.
 
+mod connection;
 pub mod engine;
 mod error;
 mod http;

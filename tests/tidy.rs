@@ -39,7 +39,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("uuid", &["types"]),
     ("tar", &["cli"]),
     ("indicatif", &["cli"]),
-    ("tiny_http", &["docker"]),
     ("listenfd", &["cli"]),
     ("lz4_flex", &["chunks"]),
     ("zstd", &["chunks"]),

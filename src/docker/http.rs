@@ -1,23 +1,22 @@
 //! HTTP on Unix sockets: a path is a call, a body its arguments.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
-use tiny_http::{Header, Request, Response, Server};
 
+use super::connection::{Connection, Request};
 use super::protocol::{self, Body};
 use super::{Engine, Error, Plugin, Result};
 
-/// No request of the protocol is longer.
-const BODY_BYTES_MAX: u64 = 1024 * 1024;
-/// Calls that are served at once, for each engine.
-const THREADS: usize = 8;
+/// After a connection that could not be served.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that an engine calls.
 #[derive(Debug)]
@@ -55,6 +54,23 @@ impl Listener {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(cannot)?;
         Ok(Self { socket, engine })
     }
+
+    fn accept_all(&self, plugin: &Arc<Plugin>) {
+        for stream in self.socket.incoming() {
+            let started = stream.and_then(|stream| {
+                let (plugin, engine) = (Arc::clone(plugin), self.engine);
+                thread::Builder::new().spawn(move || {
+                    let ended = converse(&plugin, engine, Connection::over(stream));
+                    ended.unwrap_or_else(|e| log::debug!("a connection broke: {e}"));
+                })
+            });
+            if let Err(e) = started {
+                log::error!("a connection is not served: {e}");
+                // Too many files or threads: what ends them needs a moment.
+                thread::sleep(PAUSE);
+            }
+        }
+    }
 }
 
 /// Serves the sockets for as long as the process lives.
@@ -63,57 +79,56 @@ impl Listener {
 /// When a socket cannot be served.
 pub fn serve(plugin: &Arc<Plugin>, listeners: Vec<Listener>) -> Result<()> {
     let mut threads = Vec::new();
-    for Listener { socket, engine } in listeners {
-        let server = Server::from_listener(socket, None)
-            .map_err(|e| Error::io("serve the socket", io::Error::other(e.to_string())))?;
-        let server = Arc::new(server);
-        for _ in 0..THREADS {
-            let (server, plugin) = (Arc::clone(&server), Arc::clone(plugin));
-            threads.push(thread::spawn(move || {
-                while let Ok(request) = server.recv() {
-                    answer(&plugin, engine, request);
-                }
-            }));
-        }
+    for listener in listeners {
+        let plugin = Arc::clone(plugin);
+        threads.push(thread::spawn(move || listener.accept_all(&plugin)));
     }
     for thread in threads {
         if thread.join().is_err() {
-            log::error!("a call ended a thread of the plugin");
+            log::error!("a thread of the plugin has ended");
         }
     }
     Ok(())
 }
 
-fn answer(plugin: &Plugin, engine: Engine, mut request: Request) {
-    let call = request.url().to_owned();
-    let mut body = Vec::new();
-    let read = request
-        .as_reader()
-        .take(BODY_BYTES_MAX)
-        .read_to_end(&mut body);
-    log::debug!("{call} {}", String::from_utf8_lossy(&body));
-    let outcome = match read {
-        Ok(_) => dispatch(plugin, engine, &call, &body),
-        Err(e) => Err(Error::io("read the request", e)),
-    };
-    let (status, value) = match outcome {
+/// Answers what is asked on one connection.
+fn converse(plugin: &Plugin, engine: Engine, mut connection: Connection) -> io::Result<()> {
+    loop {
+        let request = match connection.next() {
+            Ok(Some(request)) => request,
+            Ok(None) => return Ok(()),
+            Err(e) => {
+                // What follows cannot be told apart from the rest of it.
+                let text = protocol::failure(&Error::BadRequest(e.to_string()));
+                return connection.answer(500, &text.to_string());
+            }
+        };
+        if is_lost(&request) {
+            return Ok(());
+        }
+        let (status, body) = answer(plugin, engine, &request);
+        connection.answer(status, &body.to_string())?;
+        if !request.stays {
+            return Ok(());
+        }
+    }
+}
+
+/// When dockerd repeats a request that was cut off, the body is missing. Of a `Get` that is answered with whatever error
+/// it believes that the volume is gone, and forgets what it knew of it; not so when the connection ends.
+fn is_lost(request: &Request) -> bool {
+    request.path == "/VolumeDriver.Get" && request.body.is_empty()
+}
+
+fn answer(plugin: &Plugin, engine: Engine, request: &Request) -> (u16, Value) {
+    let call = &request.path;
+    log::debug!("{call} {}", String::from_utf8_lossy(&request.body));
+    match dispatch(plugin, engine, call, &request.body) {
         Ok(value) => (200, value),
         Err(error) => {
             log::warn!("{call}: {error}");
             (500, protocol::failure(&error))
         }
-    };
-    if let Err(e) = request.respond(response(status, &value)) {
-        log::debug!("{call}: the answer was not taken: {e}");
-    }
-}
-
-fn response(status: u16, value: &Value) -> Response<io::Cursor<Vec<u8>>> {
-    let response = Response::from_string(value.to_string()).with_status_code(status);
-    let kind = Header::from_bytes("Content-Type", "application/vnd.docker.plugins.v1.1+json");
-    match kind {
-        Ok(header) => response.with_header(header),
-        Err(()) => response,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The plugin's calls without an engine: all of them, and what is wrong or odd about a request.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -96,6 +96,15 @@ fn what_cannot_be_understood_is_refused_and_does_nothing() {
             r#"{"Name":5}"#,
             r#"{"Name":["db"]}"#,
         ] {
+            // Docker repeats what was cut off without a body, and forgets a volume of which it gets an error.
+            if (*name, body) == ("Get", "") {
+                let mut stream = connect(&socket);
+                stream
+                    .write_all(request("VolumeDriver.Get", "", "").as_bytes())
+                    .unwrap();
+                assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+                continue;
+            }
             call(&socket, name, body).fails();
         }
     }
@@ -204,8 +213,10 @@ fn a_connection_that_is_idle_or_says_nonsense_is_in_nobodys_way() {
         start.elapsed()
     );
     drop(idle);
+    // It is refused by its length: the end of the connection may come before all was sent.
     let huge = format!(r#"{{"Name":"{}"}}"#, "x".repeat(3_000_000));
-    call(&socket, "Create", &huge).fails();
+    let sent = connect(&socket).write_all(request("VolumeDriver.Create", "", &huge).as_bytes());
+    drop(sent);
     call(&socket, "Create", r#"{"Name":"db"}"#).succeeds();
     assert_eq!(host.volumes(), ["db"]);
 }
