@@ -185,7 +185,7 @@ impl Host {
         ));
     }
 
-    fn docker_address(&self) -> String {
+    pub(crate) fn docker_address(&self) -> String {
         format!("unix://{}", self.dir().join("docker.sock").display())
     }
 
