@@ -68,7 +68,7 @@ impl Host {
 
     fn make_namespace(&mut self) {
         let script = r#"mount --bind "$1/plugins" /run/docker/plugins
-            mount --bind "$1/containerd" /run/containerd; touch "$1/is-ready"; exec sleep 100000"#;
+            mount --bind "$1/containerd" /run/containerd; touch "$1/is-ready"; exec tail -f "$1/is-ready""#;
         fs::create_dir_all("/run/docker/plugins").unwrap();
         fs::create_dir_all("/run/containerd").unwrap();
         let mut command = Command::new("unshare");
