@@ -18,7 +18,9 @@ use crate::types::{ChunkHash, ChunkId, Location, SegmentId};
 const SCAN_ROWS: usize = 8192;
 /// Chunks, and bytes of them, that are moved at a time.
 const STEP_CHUNKS: usize = 128;
-const STEP_BYTES: u64 = 1024 * 1024;
+const STEP_BYTES: u64 = 256 * 1024;
+/// Rows that are changed with the writer held.
+const NAMED_AT_ONCE: usize = 16;
 /// How long a collection that was asked for waits for files that were removed and may still be open.
 const FORGET_MAX: Duration = Duration::from_millis(200);
 /// After a step the collector rests as long as it worked, but no longer than this.
@@ -158,14 +160,27 @@ impl Core {
                 if self.collector.is_closing() {
                     return Ok(moved);
                 }
-                let began = Instant::now();
+                let (began, seen) = (Instant::now(), self.collector.appended());
                 moved += self.move_step(step)?;
-                if haste.max(self.urgency()) < Haste::Pressed {
-                    self.collector.pause(began.elapsed().min(REST_MAX));
-                }
+                self.rest(haste, seen, began.elapsed());
             }
         }
         Ok(moved)
+    }
+
+    /// Leaves the disk and the processor to others for as long as the last step had them, and longer while they write, unless writers wait for the
+    /// collector. A user who asks waits for it, too, but not at the cost of those who write.
+    fn rest(&self, haste: Haste, seen: u64, worked: Duration) {
+        let others = self.collector.appended() != seen;
+        let hurried = match haste {
+            Haste::Idle | Haste::Busy => false,
+            Haste::Asked => !others,
+            Haste::Pressed => true,
+        };
+        if !hurried && self.urgency() < Haste::Pressed {
+            let share = if others { 3 } else { 1 };
+            self.collector.pause((worked * share).min(REST_MAX));
+        }
     }
 
     fn next_in(
@@ -205,13 +220,17 @@ impl Core {
     }
 
     fn name_copies(&self, chunks: &[&StoredChunk], placed: &Placed) -> Result<()> {
-        self.change(Space::Frees, |tx| {
-            for (chunk, to) in chunks.iter().zip(&placed.places) {
-                // One that died meanwhile leaves its copy dead, too.
-                tx.move_chunk(chunk.id, &chunk.at, to)?;
-            }
-            Ok(())
-        })
+        let moves: Vec<_> = chunks.iter().zip(&placed.places).collect();
+        for moves in moves.chunks(NAMED_AT_ONCE) {
+            self.change(Space::Frees, |tx| {
+                for (chunk, to) in moves {
+                    // One that died meanwhile leaves its copy dead, too.
+                    tx.move_chunk(chunk.id, &chunk.at, to)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     fn read_whole(&self, chunk: &StoredChunk) -> std::result::Result<Vec<u8>, Unreadable> {
