@@ -89,9 +89,12 @@ impl Core {
             self.store.seal();
         }
         while !self.collector.is_closing() {
-            // A full segment is no victim before it was synced, and writers that never sync fill many.
-            self.sync_chunks()?;
-            let look = self.look()?;
+            let mut look = self.look()?;
+            if look.has_dead(haste) {
+                // A full segment is no victim before it was synced, and writers that never sync fill many.
+                self.sync_chunks()?;
+                look = self.look()?;
+            }
             let haste = haste.max(self.urgency());
             let done = self.round(&look, haste)?;
             all.add(done);

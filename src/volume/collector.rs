@@ -180,9 +180,18 @@ impl Look {
         (2 * self.live + SLACK_BYTES).cast_signed() - self.bytes.cast_signed()
     }
 
+    /// Whether so much is dead, in segments that take records or are not synced as well, that something is to be
+    /// collected.
+    pub(super) fn has_dead(&self, haste: Haste) -> bool {
+        self.is_much(self.bytes.saturating_sub(self.live), haste)
+    }
+
     /// Whether segments that are alive in part should be collected.
     fn is_due(&self, haste: Haste) -> bool {
-        let dead = self.dead();
+        self.is_much(self.dead(), haste)
+    }
+
+    fn is_much(&self, dead: u64, haste: Haste) -> bool {
         let over = |bytes| dead > bytes && dead > self.bytes / 100 * self.policy.dead_percent;
         match haste {
             Haste::Idle => over(self.policy.dead_bytes_idle),
