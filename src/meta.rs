@@ -36,7 +36,6 @@ pub use database::{Database, ReadTx, Session, WriteTx};
 pub use dentry::{Dentry, ListedEntry};
 pub use error::Error;
 pub use extent::{Cleared, ExtentRow, StoredExtent};
-pub use fragmented::Fragmented;
 pub use inode::{Home, Inode};
 pub use pending::Pending;
 pub use recovery::{Commit, CutLog};

@@ -52,8 +52,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
-pub use check::{Checked, Depth};
-pub use collect::Collected;
+pub use check::Depth;
 pub use collector::Collecting;
 pub use config::{Config, Life, Protection, RootOwner, Seal};
 pub use diff::{Change, ChangeKind};

@@ -65,15 +65,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         Err(error) => Some(Err(error)),
     });
     let views: Vec<View> = views.collect::<Result<_>>()?;
-    match &arguments.format {
-        Format::Table => output::raw(&table(&views)),
-        Format::Json => views
-            .iter()
-            .try_for_each(|view| output::line(&format::json(view)?)),
-        Format::Template(template) => views
-            .iter()
-            .try_for_each(|view| output::line(&template.render(view)?)),
-    }
+    output::listed(&arguments.format, &views, table)
 }
 
 pub(super) fn run_stats(arguments: &StatsArguments, root: &Root) -> Result<()> {
@@ -102,12 +94,13 @@ fn wanted(volumes: &[VolumeRef], root: &Root) -> Result<Vec<Located>> {
 
 fn view(located: &Located) -> Result<View> {
     let raw = usage::of(located)?;
+    let disk = Footprint::of(&located.dir);
     Ok(View {
         name: located.reference.typed(),
         limit: raw.limits.bytes,
-        usage: UsageView::of(&raw),
+        usage: UsageView::of(&raw, disk.bytes()),
         raw,
-        disk: Footprint::of(&located.dir),
+        disk,
     })
 }
 
@@ -137,7 +130,7 @@ fn table(views: &[View]) -> String {
             human_bytes(raw.live_bytes),
             human_bytes(raw.snapshot_bytes),
             human_bytes(raw.dead_bytes),
-            human_bytes(raw.physical_bytes),
+            human_bytes(view.disk.bytes()),
             format!("{:.2}", raw.dedup_ratio() * raw.compression_ratio()),
         ]
     }));
@@ -187,7 +180,7 @@ fn rows(view: &View) -> Vec<[String; 2]> {
         ("Only in snapshots", human_bytes(raw.snapshot_bytes)),
         ("Dead", human_bytes(raw.dead_bytes)),
         ("Shared with clones", human_bytes(raw.shared_bytes)),
-        ("On the disk", human_bytes(raw.physical_bytes)),
+        ("On the disk", human_bytes(view.disk.bytes())),
         ("Free on the disk", human_bytes(raw.host_free_bytes)),
         ("Deduplication", format!("{:.2}", raw.dedup_ratio())),
         ("Compression", format!("{:.2}", raw.compression_ratio())),

@@ -36,7 +36,7 @@ fn inspect(volume: &VolumeRef, root: &Root) -> Result<Inspection> {
     let (located, config) = root.open(volume)?;
     let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
     let usage = count(&located, &standing);
-    Ok(Inspection::of(&located, config, &standing, usage))
+    Ok(Inspection::of(&located, &config, &standing, usage))
 }
 
 fn count(located: &Located, standing: &Standing) -> Option<Usage> {

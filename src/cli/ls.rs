@@ -40,15 +40,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if arguments.quiet {
         return views.iter().try_for_each(|view| output::line(&view.name));
     }
-    match &arguments.format {
-        Format::Table => output::raw(&table(&views)),
-        Format::Json => views
-            .iter()
-            .try_for_each(|v| output::line(&format::json(v)?)),
-        Format::Template(template) => views
-            .iter()
-            .try_for_each(|view| output::line(&template.render(view)?)),
-    }
+    output::listed(&arguments.format, &views, table)
 }
 
 fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {

@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use serde::Serialize;
+
+use super::format::{Format, json};
 use super::{CliError, Kind, Result};
 
 /// Prints `text` and the end of the line.
@@ -21,6 +24,21 @@ pub(super) fn raw(text: &str) -> Result<()> {
             Err(CliError::new(Kind::Failed, "cannot write to standard output").because(e))
         }
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints a list as `format` asks: as `table` lays it out, or a line for each.
+pub(super) fn listed<V: Serialize>(
+    format: &Format,
+    views: &[V],
+    table: impl FnOnce(&[V]) -> String,
+) -> Result<()> {
+    match format {
+        Format::Table => raw(&table(views)),
+        Format::Json => views.iter().try_for_each(|view| line(&json(view)?)),
+        Format::Template(template) => views
+            .iter()
+            .try_for_each(|view| line(&template.render(view)?)),
     }
 }
 

@@ -2,26 +2,14 @@
 
 use std::time::Duration;
 
-use crate::types::Limits;
+use crate::types::{Limits, bytes_of};
 
 /// Longer than anybody keeps anything: 100 years.
 const DURATION_MAX: Duration = Duration::from_secs(36_500 * 86_400);
 
 /// Parses `10G`: a whole number, with K, M, G, T or P for powers of 1024.
 pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let units = ["K", "M", "G", "T", "P"];
-    let upper = text.to_ascii_uppercase();
-    let plain = upper.strip_suffix("IB").or(upper.strip_suffix('B'));
-    let number = plain.unwrap_or(&upper);
-    let (digits, power) = units
-        .iter()
-        .zip(1..)
-        .find_map(|(unit, power)| Some((number.strip_suffix(unit)?, power)))
-        .unwrap_or((number, 0));
-    let parsed = digits.parse::<u64>().ok();
-    parsed
-        .and_then(|n| n.checked_mul(1024_u64.checked_pow(power)?))
-        .filter(|bytes| i64::try_from(*bytes).is_ok())
+    bytes_of(text)
         .ok_or_else(|| "a size is a whole number with K, M, G, T or P, such as 10G".to_owned())
 }
 

@@ -104,7 +104,8 @@ pub(super) struct UsageView {
 }
 
 impl UsageView {
-    pub(super) fn of(usage: &Usage) -> Self {
+    /// `physical_bytes` is what its directory takes on the host.
+    pub(super) fn of(usage: &Usage, physical_bytes: u64) -> Self {
         Self {
             inodes: usage.inodes,
             extents: usage.extents,
@@ -113,7 +114,7 @@ impl UsageView {
             snapshot_bytes: usage.snapshot_bytes,
             dead_bytes: usage.dead_bytes,
             shared_bytes: usage.shared_bytes,
-            physical_bytes: usage.physical_bytes,
+            physical_bytes,
             host_free_bytes: usage.host_free_bytes,
             dedup_ratio: usage.dedup_ratio(),
             compression_ratio: usage.compression_ratio(),
@@ -135,7 +136,7 @@ impl View {
         let config = Config::load(&located.dir).map_err(|e| e.to_string());
         let standing = server::standing(&located.dir);
         match (config, standing) {
-            (Ok(config), Ok(standing)) => Self::assemble(located, &standing, config),
+            (Ok(config), Ok(standing)) => Self::assemble(located, &standing, &config),
             (Err(error), standing) => {
                 Self::broken(located, &standing.unwrap_or(Standing::Unmounted), error)
             }
@@ -160,15 +161,15 @@ impl View {
         }
     }
 
-    fn assemble(located: &Located, standing: &Standing, config: Config) -> Self {
+    fn assemble(located: &Located, standing: &Standing, config: &Config) -> Self {
         Self {
             name: located.reference.typed(),
             status: status(standing),
             mountpoints: mountpoints(standing),
             snapshot_mounts: snapshot_mounts(standing),
             size: store::host_bytes(&located.dir),
-            created: Some(config.created),
-            labels: config.labels,
+            created: Some(config.created.clone()),
+            labels: config.labels.clone(),
             dir: shown(&located.dir),
             error: None,
         }
@@ -179,10 +180,11 @@ impl Inspection {
     /// Puts together what was found out about a volume.
     pub(super) fn of(
         located: &Located,
-        config: Config,
+        config: &Config,
         standing: &Standing,
         usage: Option<Usage>,
     ) -> Self {
+        let view = View::assemble(located, standing, config);
         Self {
             limits: LimitsView {
                 bytes: config.limits.bytes,
@@ -195,7 +197,8 @@ impl Inspection {
             ephemeral: config.life == Life::Ephemeral,
             sealed: config.seal == Seal::Sealed,
             protected: config.protection == Protection::On,
-            view: View::assemble(located, standing, config),
+            usage: usage.map(|usage| UsageView::of(&usage, view.size)),
+            view,
             server: match standing {
                 Standing::Served(status, _) => Some(ServerView {
                     pid: status.pid,
@@ -207,7 +210,6 @@ impl Inspection {
                 .iter()
                 .map(|mount| MountView::of(mount, standing))
                 .collect(),
-            usage: usage.map(|usage| UsageView::of(&usage)),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
-use crate::types::{Compression, CutId, Limits, SnapshotName, Usage, VolumeId};
+use crate::types::{Checked, Collected, Compression, CutId, Limits, SnapshotName, Usage, VolumeId};
 
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 2;
@@ -235,28 +235,6 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.major, self.minor)
     }
-}
-
-/// What a check found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checked {
-    /// A sentence for each thing that is wrong.
-    pub problems: Vec<String>,
-    /// Chunks that were looked at.
-    pub chunks: u64,
-    /// Stored bytes that were read and verified.
-    pub bytes: u64,
-}
-
-/// What a collection did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Collected {
-    /// Segments that are gone.
-    pub segments: u64,
-    /// Bytes of theirs.
-    pub removed_bytes: u64,
-    /// Bytes that were moved out of them first.
-    pub moved_bytes: u64,
 }
 
 /// Why something could not be done.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::target::Target;
 use super::{Error, Result};
-use crate::types::{ChunkBytes, Compression, Limits};
+use crate::types::{ChunkBytes, Compression, Limits, bytes_of};
 use crate::volume::{Config, Life, RootOwner};
 
 const KNOWN: &str =
@@ -47,7 +47,7 @@ pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<Wish> {
 /// Nothing when the value is none for the key, or the key is not known.
 fn set(wish: &mut Wish, key: &str, value: &str) -> Option<Result<()>> {
     match key {
-        "size" => wish.limits.bytes = Some(bytes(value).filter(|&bytes| bytes > 0)?),
+        "size" => wish.limits.bytes = Some(bytes_of(value).filter(|&bytes| bytes > 0)?),
         "inodes" => wish.limits.inodes = Some(value.parse().ok().filter(|&count: &u64| count > 0)?),
         "uid" => wish.owner.uid = value.parse().ok()?,
         "gid" => wish.owner.gid = value.parse().ok()?,
@@ -57,7 +57,7 @@ fn set(wish: &mut Wish, key: &str, value: &str) -> Option<Result<()>> {
         }
         "compress" => wish.config.compression = value.parse::<Compression>().ok()?,
         "chunk-size" => {
-            let length = bytes(value).and_then(|bytes| u32::try_from(bytes).ok());
+            let length = bytes_of(value).and_then(|bytes| u32::try_from(bytes).ok());
             wish.config.chunk_bytes = length.and_then(ChunkBytes::new)?.get();
         }
         "ephemeral" => match value {
@@ -79,23 +79,6 @@ fn set(wish: &mut Wish, key: &str, value: &str) -> Option<Result<()>> {
         }
     }
     Some(Ok(()))
-}
-
-/// A number with K, M, G, T or P for powers of 1024, as on the command line.
-fn bytes(text: &str) -> Option<u64> {
-    let upper = text.to_ascii_uppercase();
-    let plain = upper.strip_suffix("IB").or(upper.strip_suffix('B'));
-    let number = plain.unwrap_or(&upper);
-    let (digits, power) = ["K", "M", "G", "T", "P"]
-        .iter()
-        .zip(1..)
-        .find_map(|(unit, power)| Some((number.strip_suffix(unit)?, power)))
-        .unwrap_or((number, 0));
-    let bytes = digits
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(1024_u64.checked_pow(power)?)?;
-    i64::try_from(bytes).ok().map(|_| bytes)
 }
 
 #[cfg(test)]

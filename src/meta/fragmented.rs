@@ -9,13 +9,6 @@ const COUNT: &str = "
     SELECT ino, count(*), sum(len) FROM extent WHERE ino > ?1 GROUP BY ino ORDER BY ino LIMIT ?2";
 const REFS: &str = "SELECT refs FROM chunk WHERE id = ?1";
 
-/// A file in many small extents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fragmented {
-    /// The file.
-    pub ino: Ino,
-}
-
 impl Session {
     /// Of the next `limit` files after `after`, those in at least `extents_min` extents that are more than as many
     /// whole chunks as their data would be, and the last file that was looked at; `None` at the end.
@@ -28,7 +21,7 @@ impl Session {
         limit: usize,
         chunk: ChunkBytes,
         extents_min: u64,
-    ) -> Result<Option<(Vec<Fragmented>, Ino)>> {
+    ) -> Result<Option<(Vec<Ino>, Ino)>> {
         let mut stmt = self.conn().prepare_cached(COUNT)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = stmt.query(params![after.raw().cast_signed(), limit])?;
@@ -39,7 +32,7 @@ impl Session {
             let whole = bytes.cast_unsigned().div_ceil(u64::from(chunk.get()));
             let enough = whole + whole / 32 + 1;
             if extents.cast_unsigned() >= extents_min.max(enough) {
-                found.push(Fragmented { ino });
+                found.push(ino);
             }
             last = Some(ino);
         }

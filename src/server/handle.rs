@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::content::{change, snapshot_info, with_bytes};
-use crate::control::{Answer, Bytes, Checked, Collected, Fault, FaultKind, Op};
+use crate::control::{Answer, Bytes, Fault, FaultKind, Op};
 use crate::types::{ChunkBytes, SnapshotName};
 use crate::volume::{Config, Depth, Error, Hold, Volume};
 
@@ -19,9 +19,9 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
     match op {
         Op::Sync => volume.sync().map(|()| Answer::Synced),
         Op::Usage => volume.usage().map(Answer::Usage),
-        Op::CheckMetadata => check(volume, Depth::Metadata),
-        Op::CheckData => check(volume, Depth::Data),
-        Op::Collect => collect(volume),
+        Op::CheckMetadata => volume.check(Depth::Metadata).map(Answer::Checked),
+        Op::CheckData => volume.check(Depth::Data).map(Answer::Checked),
+        Op::Collect => volume.collect().map(Answer::Collected),
         Op::Compress { compression } => done(volume.set_compression(*compression)),
         Op::Limit { limits } => done(volume.set_limits(*limits)),
         Op::Drain => {
@@ -52,24 +52,6 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
 
 fn done(outcome: Result<(), Error>) -> Result<Answer, Error> {
     outcome.map(|()| Answer::Done)
-}
-
-fn check(volume: &Volume, depth: Depth) -> Result<Answer, Error> {
-    let checked = volume.check(depth)?;
-    Ok(Answer::Checked(Checked {
-        problems: checked.problems,
-        chunks: checked.chunks,
-        bytes: checked.bytes,
-    }))
-}
-
-fn collect(volume: &Volume) -> Result<Answer, Error> {
-    let collected = volume.collect()?;
-    Ok(Answer::Collected(Collected {
-        segments: collected.segments,
-        removed_bytes: collected.removed_bytes,
-        moved_bytes: collected.moved_bytes,
-    }))
 }
 
 fn diff(volume: &Volume, from: &SnapshotName, to: Option<&SnapshotName>) -> Result<Answer, Error> {

@@ -1,4 +1,4 @@
-//! What a volume holds, and how much it may.
+//! What a volume holds, how much it may, and what looking after it did.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,6 @@ pub struct Usage {
     pub segment_bytes: u64,
     /// Of those, segments that clones share.
     pub shared_bytes: u64,
-    /// Everything that the volume's directory takes on the host.
-    pub physical_bytes: u64,
     /// What the host has free.
     pub host_free_bytes: u64,
     /// What the head may hold.
@@ -70,4 +68,35 @@ impl Usage {
 )]
 fn ratio(of: u64, to: u64) -> f64 {
     if to == 0 { 1.0 } else { of as f64 / to as f64 }
+}
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collected {
+    /// Segments that are gone.
+    pub segments: u64,
+    /// Bytes of theirs.
+    pub removed_bytes: u64,
+    /// Bytes that were moved out of them first.
+    pub moved_bytes: u64,
+}
+
+impl Collected {
+    /// And what another did.
+    pub fn add(&mut self, more: Self) {
+        self.segments += more.segments;
+        self.removed_bytes += more.removed_bytes;
+        self.moved_bytes += more.moved_bytes;
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// A sentence for each thing that is wrong.
+    pub problems: Vec<String>,
+    /// Chunks that were looked at.
+    pub chunks: u64,
+    /// Stored bytes that were read and verified.
+    pub bytes: u64,
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Result, Volume, path};
 use crate::chunks;
 use crate::meta::{NamedBytes, Session, Snapshot, StoredChunk};
-use crate::types::{ChunkHash, ChunkId, Epoch, SegmentId};
+use crate::types::{Checked, ChunkHash, ChunkId, Epoch, SegmentId};
 
 /// Rows of the chunk table that are looked through at a time.
 const ROWS: usize = 1024;
@@ -17,17 +17,6 @@ pub enum Depth {
     Metadata,
     /// Every stored byte as well.
     Data,
-}
-
-/// What a check found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Checked {
-    /// A sentence for each thing that is wrong.
-    pub problems: Vec<String>,
-    /// Chunks that were looked at.
-    pub chunks: u64,
-    /// Stored bytes that were read and verified.
-    pub bytes: u64,
 }
 
 impl Volume {

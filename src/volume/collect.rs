@@ -12,7 +12,7 @@ use super::settle::Disturb;
 use super::{Error, Result, Seal, Volume};
 use crate::chunks::{self, Placed, Stream};
 use crate::meta::StoredChunk;
-use crate::types::{ChunkHash, ChunkId, Location, SegmentId};
+use crate::types::{ChunkHash, ChunkId, Collected, Location, SegmentId};
 
 /// Rows of the chunk table that are looked through at a time.
 const SCAN_ROWS: usize = 8192;
@@ -25,25 +25,6 @@ const NAMED_AT_ONCE: usize = 16;
 const FORGET_MAX: Duration = Duration::from_millis(200);
 /// After a step the collector rests as long as it worked, but no longer than this.
 const REST_MAX: Duration = Duration::from_millis(50);
-
-/// What a collection did.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Collected {
-    /// Segments that are gone.
-    pub segments: u64,
-    /// Bytes of theirs.
-    pub removed_bytes: u64,
-    /// Bytes that were moved out of them first.
-    pub moved_bytes: u64,
-}
-
-impl Collected {
-    fn add(&mut self, more: Self) {
-        self.segments += more.segments;
-        self.removed_bytes += more.removed_bytes;
-        self.moved_bytes += more.moved_bytes;
-    }
-}
 
 impl Volume {
     /// Settles files that are in small extents, and gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most

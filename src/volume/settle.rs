@@ -12,7 +12,7 @@ use super::core::{Core, Space};
 use super::write::chunk_row;
 use super::{Error, Result, Volume};
 use crate::chunks::{NewChunk, Stream};
-use crate::meta::{ExtentRow, Fragmented, Sharing, WriteTx};
+use crate::meta::{ExtentRow, Sharing, WriteTx};
 use crate::types::{ChunkId, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
 /// A file is quiet when nothing of it changed for this many seconds.
@@ -87,11 +87,11 @@ impl Core {
                 if self.collector.is_closing() || self.is_busy(disturb) {
                     return Ok(done);
                 }
-                if disturb == Disturb::Quiet && !self.is_quiet(file.ino)? {
+                if disturb == Disturb::Quiet && !self.is_quiet(file)? {
                     done.restless += 1;
                     continue;
                 }
-                let extents = self.settle_file(&file, disturb)?;
+                let extents = self.settle_file(file, disturb)?;
                 done.extents += extents;
                 done.files += u64::from(extents > 0);
             }
@@ -103,12 +103,12 @@ impl Core {
     }
 
     /// Returns how many extents the file has less.
-    fn settle_file(&self, file: &Fragmented, disturb: Disturb) -> Result<u64> {
+    fn settle_file(&self, ino: Ino, disturb: Disturb) -> Result<u64> {
         let (mut from, mut fewer) = (0, 0);
         loop {
             let range = from..MAX_FILE_BYTES;
             let tx = self.database.read_beside()?;
-            let extents = tx.extents(file.ino, &range, EXTENTS)?;
+            let extents = tx.extents(ino, &range, EXTENTS)?;
             drop(tx);
             let whole = extents.len() < EXTENTS;
             let (runs, next) = runs(&extents, u64::from(self.chunk_bytes.get()), whole);
@@ -117,7 +117,7 @@ impl Core {
                     return Ok(fewer);
                 }
                 let began = Instant::now();
-                fewer += self.put_together(file.ino, runs)?;
+                fewer += self.put_together(ino, runs)?;
                 if disturb == Disturb::Quiet {
                     self.collector.pause(began.elapsed().min(REST_MAX));
                 }
@@ -154,9 +154,8 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
-        let read: Vec<_> = runs.iter().zip(&bytes).collect();
+        let read = runs.iter().zip(&bytes);
         let read: Vec<_> = read
-            .into_iter()
             .filter_map(|(run, bytes)| Some((run, self.packed(bytes.as_ref()?))))
             .collect();
         let chunks: Vec<_> = read.iter().map(|(_, chunk)| chunk).collect();

@@ -1,10 +1,5 @@
 //! What a volume holds, and what there is room for.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
 use rustix::fs::statvfs;
 
 use super::{Error, Result, Volume};
@@ -29,22 +24,19 @@ pub struct Room {
 }
 
 impl Volume {
-    /// Counts what the volume holds; looks at its files on the host, at no inode.
+    /// Counts what the volume holds; looks at its segments, at no inode.
     ///
     /// # Errors
     /// I/O errors.
     pub fn usage(&self) -> Result<Usage> {
         let survey = self.core.store.survey()?;
         let tally = self.core.database.tally()?;
-        let physical_bytes = bytes_below(&self.dir)
-            .map_err(|e| Error::storage(format!("cannot measure {}", self.dir.display()), e))?;
         let room = self.room_on_host()?;
         let named = count(tally.record_bytes());
         Ok(Usage {
             segment_bytes: survey.bytes,
             shared_bytes: survey.shared_bytes,
             dead_bytes: survey.bytes.saturating_sub(named),
-            physical_bytes,
             host_free_bytes: room.available.saturating_mul(room.block_bytes),
             limits: self.limits(),
             ..of_rows(&tally)
@@ -107,19 +99,4 @@ fn of_rows(tally: &Tally) -> Usage {
 
 fn count(counted: i64) -> u64 {
     u64::try_from(counted).unwrap_or(0)
-}
-
-/// Allocated bytes of all files below a directory; what vanishes meanwhile does not count.
-fn bytes_below(dir: &Path) -> io::Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        bytes += match entry.metadata() {
-            Ok(meta) if meta.is_dir() => bytes_below(&entry.path())?,
-            Ok(meta) => meta.blocks() * 512,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
-            Err(e) => return Err(e),
-        };
-    }
-    Ok(bytes)
 }

@@ -6,9 +6,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
+use cask::types::{Attr, Caller, Checked, ChunkBytes, FileKind, Ino, Name, NewNode};
 use cask::volume::{
-    self, Checked, Collecting, Config, Depth, Error, RootOwner, SetIdBits, Volume, WriteOrigin,
+    self, Collecting, Config, Depth, Error, RootOwner, SetIdBits, Volume, WriteOrigin,
 };
 
 const FILE_BYTES: usize = 300_000;

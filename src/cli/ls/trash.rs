@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::volume::store::{self, Trashed};
 
 use super::Arguments;
-use crate::cli::format::{self, Format, human_bytes};
+use crate::cli::format::{self, human_bytes};
 use crate::cli::locate::Root;
 use crate::cli::{CliError, Kind, Result, output};
 
@@ -25,15 +25,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if arguments.quiet {
         return views.iter().try_for_each(|view| output::line(&view.name));
     }
-    match &arguments.format {
-        Format::Table => output::raw(&table(&views)),
-        Format::Json => views
-            .iter()
-            .try_for_each(|view| output::line(&format::json(view)?)),
-        Format::Template(template) => views
-            .iter()
-            .try_for_each(|view| output::line(&template.render(view)?)),
-    }
+    output::listed(&arguments.format, &views, table)
 }
 
 /// What is in the trash, by name, and of one name the oldest first.

@@ -48,15 +48,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     }
     let list = list(&located, &Op::MeasuredSnapshots)?;
     let views: Vec<View> = list.into_iter().map(View::of).collect();
-    match &arguments.format {
-        Format::Table => output::raw(&table(&views)),
-        Format::Json => views
-            .iter()
-            .try_for_each(|view| output::line(&format::json(view)?)),
-        Format::Template(template) => views
-            .iter()
-            .try_for_each(|view| output::line(&template.render(view)?)),
-    }
+    output::listed(&arguments.format, &views, table)
 }
 
 impl View {
