@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use cask::types::{Caller, Ino, Name, SetAttr};
+use cask::types::{Caller, Ino, SetAttr};
 use cask::volume::{Depth, Error, RenameMode, Volume};
 
+use super::common::{make, name, write};
 use super::disk::Disk;
 use super::trace::{Event, parse};
-use super::{Home, Random, make, write};
+use super::{Home, Random};
 
 /// A file's bytes, by name.
 type Tree = BTreeMap<String, Vec<u8>>;
@@ -105,16 +106,12 @@ fn follow(tree: &mut Tree, op: &Op) {
     }
 }
 
-fn name(text: &str) -> &Name {
-    Name::parse(text.as_bytes()).unwrap()
-}
-
 fn perform(volume: &Volume, op: &Op) {
     let root = Caller::root();
     let ino = |called: &str| volume.lookup(Ino::ROOT, name(called)).unwrap().ino;
     match op {
         Op::Make(called) => drop(make(volume, called)),
-        Op::Write(called, at, bytes) => write(volume, ino(called), *at, bytes),
+        Op::Write(called, at, bytes) => write(volume, ino(called), *at, bytes).unwrap(),
         Op::Cut(called, size) => {
             let size = SetAttr {
                 size: Some(*size),

@@ -1,30 +1,27 @@
 //! Power cuts: what was synced is there, what was not is there or not, and the tree is one that existed.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../common/volume.rs"]
+mod common;
 mod disk;
 mod images;
 mod trace;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
-use cask::volume::{self, Collecting, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
+use cask::types::{Ino, Name};
+use cask::volume::{Collecting, Error, Volume};
+
+use common::{make, write};
 
 struct Home(tempfile::TempDir);
 
 impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
-        let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-        let root = RootOwner {
-            uid: 0,
-            gid: 0,
-            mode: 0o755,
-        };
-        volume::create(&home.dir(), &config, root).unwrap();
+        common::create(&home.dir());
         home
     }
 
@@ -76,26 +73,6 @@ fn put(path: &Path, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-fn make(volume: &Volume, called: &str) -> Attr {
-    let new = NewNode {
-        kind: FileKind::File,
-        mode: 0o644,
-        umask: 0,
-        rdev: 0,
-        target: &[],
-    };
-    let name = Name::parse(called.as_bytes()).unwrap();
-    volume
-        .create(&Caller::root(), Ino::ROOT, name, &new)
-        .unwrap()
-}
-
-fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) {
-    volume
-        .write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
-        .unwrap();
-}
-
 fn newest_segment(dir: &Path) -> PathBuf {
     let segments = fs::read_dir(dir.join("segments")).unwrap();
     segments.map(|entry| entry.unwrap().path()).max().unwrap()
@@ -106,12 +83,12 @@ fn synced_data_that_was_overwritten_without_a_sync_is_there_after_a_power_cut() 
     let home = Home::new();
     let volume = home.open();
     let file = make(&volume, "file");
-    write(&volume, file.ino, 0, &[1; 50_000]);
+    write(&volume, file.ino, 0, &[1; 50_000]).unwrap();
     volume.sync().unwrap();
     let segment = newest_segment(&home.dir());
     let synced = fs::read(&segment).unwrap();
     for byte in 2..20 {
-        write(&volume, file.ino, 0, &[byte; 50_000]);
+        write(&volume, file.ino, 0, &[byte; 50_000]).unwrap();
         make(&volume, &format!("{byte}"));
     }
     // No close: the log keeps what was committed. Its frames reached the disk, the segment's bytes did not.
@@ -126,7 +103,7 @@ fn synced_data_that_was_overwritten_without_a_sync_is_there_after_a_power_cut() 
     assert!(home.dir().join("meta.db-wal.cut").exists());
     assert!(!home.dir().join("recovery").exists());
     assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
-    write(&volume, file.ino, 0, &[9; 50_000]);
+    write(&volume, file.ino, 0, &[9; 50_000]).unwrap();
     volume.close().unwrap();
     let volume = home.open();
     assert!(volume.read(file.ino, 0, 50_000).unwrap() == [9; 50_000]);
@@ -139,7 +116,7 @@ fn after_a_power_cut_that_lost_nothing_everything_is_there() {
     let volume = home.open();
     let file = make(&volume, "file");
     for byte in 1..20 {
-        write(&volume, file.ino, 0, &[byte; 50_000]);
+        write(&volume, file.ino, 0, &[byte; 50_000]).unwrap();
     }
     drop(volume);
     home.reboot();
@@ -156,7 +133,7 @@ fn as_much_is_kept_as_is_whole() {
     let file = make(&volume, "file");
     let mut contents = Vec::new();
     for byte in 1..30 {
-        write(&volume, file.ino, 0, &[byte; 50_000]);
+        write(&volume, file.ino, 0, &[byte; 50_000]).unwrap();
         contents.push(fs::read(newest_segment(&home.dir())).unwrap());
     }
     drop(volume);

@@ -1,15 +1,17 @@
 //! Damage on the disk: it is found and named, never returned as data, and everything else stays readable.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
+#[path = "../common/volume.rs"]
+mod common;
+
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use cask::types::{Attr, Caller, Checked, ChunkBytes, FileKind, Ino, Name, NewNode};
-use cask::volume::{
-    self, Collecting, Config, Depth, Error, RootOwner, SetIdBits, Volume, WriteOrigin,
-};
+use cask::types::{Checked, Ino, Name};
+use cask::volume::{Collecting, Depth, Error, Volume};
+
+use common::{make, write};
 
 const FILE_BYTES: usize = 300_000;
 
@@ -19,19 +21,12 @@ struct Home(tempfile::TempDir);
 impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
-        let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-        let root = RootOwner {
-            uid: 0,
-            gid: 0,
-            mode: 0o755,
-        };
-        volume::create(&home.dir(), &config, root).unwrap();
+        common::create(&home.dir());
         let volume = home.open();
         for (name, seed) in [("first", 1), ("second", 2)] {
             let ino = make(&volume, name).ino;
             let bytes = content(seed);
-            let mode = (WriteOrigin::Caller, SetIdBits::Keep);
-            volume.write(ino, 0, &bytes, mode.0, mode.1).unwrap();
+            write(&volume, ino, 0, &bytes).unwrap();
         }
         volume.take_snapshot(&"kept".parse().unwrap(), "").unwrap();
         volume.close().unwrap();
@@ -55,20 +50,6 @@ impl Home {
             .unwrap()
             .path()
     }
-}
-
-fn make(volume: &Volume, called: &str) -> Attr {
-    let new = NewNode {
-        kind: FileKind::File,
-        mode: 0o644,
-        umask: 0,
-        rdev: 0,
-        target: &[],
-    };
-    let name = Name::parse(called.as_bytes()).unwrap();
-    volume
-        .create(&Caller::root(), Ino::ROOT, name, &new)
-        .unwrap()
 }
 
 /// Bytes in which no two pages are equal.

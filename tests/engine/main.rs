@@ -5,18 +5,19 @@
     reason = "scratch files need not be durable"
 )]
 
+#[path = "../common/volume.rs"]
+mod common;
 mod cuts;
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
-use cask::volume::{
-    self, Config, Error, LINKS_MAX, RootOwner, SetIdBits, SetXattrMode, Volume, WriteOrigin,
-};
+use cask::types::{Caller, Ino, Name, SetAttr};
+use cask::volume::{Error, LINKS_MAX, SetXattrMode, Volume};
+
+use common::{create, make, write};
 
 struct Home(tempfile::TempDir);
 
@@ -36,16 +37,6 @@ impl Home {
     }
 }
 
-fn create(dir: &Path) {
-    let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-    let root = RootOwner {
-        uid: 0,
-        gid: 0,
-        mode: 0o755,
-    };
-    volume::create(dir, &config, root).unwrap();
-}
-
 #[track_caller]
 fn wait_until(is_so: impl Fn() -> bool) {
     let since = Instant::now();
@@ -53,24 +44,6 @@ fn wait_until(is_so: impl Fn() -> bool) {
         assert!(since.elapsed() < Duration::from_secs(30), "waited in vain");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-fn make(volume: &Volume, name: &str) -> Attr {
-    let new = NewNode {
-        kind: FileKind::File,
-        mode: 0o644,
-        umask: 0,
-        rdev: 0,
-        target: &[],
-    };
-    let name = Name::parse(name.as_bytes()).unwrap();
-    volume
-        .create(&Caller::root(), Ino::ROOT, name, &new)
-        .unwrap()
-}
-
-fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) -> Result<(), Error> {
-    volume.write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
 }
 
 /// Bytes that no two places share.

@@ -7,13 +7,17 @@
     reason = "a test may panic and tell"
 )]
 
-use std::collections::BTreeMap;
+#[path = "../common/volume.rs"]
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
-use cask::volume::{self, Config, Error, RootOwner, SetIdBits, SetXattrMode, Volume, WriteOrigin};
+use cask::types::{Caller, Ino};
+use cask::volume::{self, Error, SetXattrMode, Volume};
+
+use common::{name, try_make as make, write};
 
 fn sh(script: &str, args: &[&Path]) {
     let status = Command::new("bash")
@@ -88,37 +92,8 @@ impl Drop for Disk {
 
 fn create(at: &Path) -> PathBuf {
     let dir = at.join("v");
-    let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-    volume::create(
-        &dir,
-        &config,
-        RootOwner {
-            uid: 0,
-            gid: 0,
-            mode: 0o755,
-        },
-    )
-    .unwrap();
+    common::create(&dir);
     dir
-}
-
-fn name(text: &str) -> &Name {
-    Name::parse(text.as_bytes()).unwrap()
-}
-
-fn make(volume: &Volume, text: &str) -> Result<Attr, Error> {
-    let new = NewNode {
-        kind: FileKind::File,
-        mode: 0o644,
-        umask: 0,
-        rdev: 0,
-        target: &[],
-    };
-    volume.create(&Caller::root(), Ino::ROOT, name(text), &new)
-}
-
-fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) -> Result<(), Error> {
-    volume.write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
 }
 
 #[test]

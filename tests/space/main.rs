@@ -1,7 +1,11 @@
 //! Space: what is dead is given back, within bounds, and nothing that is alive goes with it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::BTreeMap;
+#[path = "../common/volume.rs"]
+mod common;
+mod limits;
+mod settling;
+
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -10,11 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr};
-use cask::volume::{self, Collecting, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
+use cask::types::{Caller, FileKind, Ino, Name, NewNode, SetAttr};
+use cask::volume::{Collecting, Error, Volume};
 
-mod limits;
-mod settling;
+use common::{config, make, name, write};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -23,12 +26,7 @@ struct Home(tempfile::TempDir);
 impl Home {
     fn new() -> Self {
         let home = Self(tempfile::tempdir().unwrap());
-        let root = RootOwner {
-            uid: 0,
-            gid: 0,
-            mode: 0o755,
-        };
-        volume::create(&home.dir("v"), &config(), root).unwrap();
+        common::create(&home.dir("v"));
         home
     }
 
@@ -42,33 +40,8 @@ impl Home {
     }
 }
 
-fn config() -> Config {
-    Config::new(ChunkBytes::DEFAULT, BTreeMap::new())
-}
-
 fn is_long() -> bool {
     std::env::var_os("CASK_TEST_LONG").is_some()
-}
-
-fn name(name: &str) -> &Name {
-    Name::parse(name.as_bytes()).unwrap()
-}
-
-fn make(volume: &Volume, called: &str) -> Attr {
-    let new = NewNode {
-        kind: FileKind::File,
-        mode: 0o644,
-        umask: 0,
-        rdev: 0,
-        target: &[],
-    };
-    volume
-        .create(&Caller::root(), Ino::ROOT, name(called), &new)
-        .unwrap()
-}
-
-fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) -> Result<(), Error> {
-    volume.write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
 }
 
 /// Bytes that no two seeds share, in no page of 4 KiB.

@@ -1,0 +1,47 @@
+//! A new volume, and files in it: what the tests below FUSE begin with. Each takes what it needs.
+#![allow(dead_code, reason = "no test binary needs all of it")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
+use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
+
+pub(crate) fn config() -> Config {
+    Config::new(ChunkBytes::DEFAULT, BTreeMap::new())
+}
+
+/// Makes an empty volume in `dir`.
+pub(crate) fn create(dir: &Path) {
+    let root = RootOwner {
+        uid: 0,
+        gid: 0,
+        mode: 0o755,
+    };
+    volume::create(dir, &config(), root).unwrap();
+}
+
+pub(crate) fn name(text: &str) -> &Name {
+    Name::parse(text.as_bytes()).unwrap()
+}
+
+/// Makes a file in the root.
+pub(crate) fn make(volume: &Volume, called: &str) -> Attr {
+    try_make(volume, called).unwrap()
+}
+
+pub(crate) fn try_make(volume: &Volume, called: &str) -> Result<Attr, Error> {
+    let new = NewNode {
+        kind: FileKind::File,
+        mode: 0o644,
+        umask: 0,
+        rdev: 0,
+        target: &[],
+    };
+    volume.create(&Caller::root(), Ino::ROOT, name(called), &new)
+}
+
+/// Writes as a program does; set-id bits stay.
+pub(crate) fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) -> Result<(), Error> {
+    volume.write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
+}
