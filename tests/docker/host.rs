@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Guard, Sandbox, lacks_program, mounts_below, run, run_ok, sh};
+use crate::harness::{Guard, Sandbox, lacks_program, mounts_below, run, run_ok, sh, short_or_long};
 
 /// What the plugin is told instead of its usual delays, which are for people.
 pub(crate) const LINGER: Duration = Duration::from_millis(300);
@@ -200,7 +200,7 @@ impl Host {
     /// Runs `docker`, which must succeed. Returns what it prints, without the newline.
     #[track_caller]
     pub(crate) fn docker_ok(&self, arguments: &[&str]) -> String {
-        let out = run_ok(&mut self.docker(arguments), 120);
+        let out = run_ok(&mut self.docker(arguments), short_or_long(120, 600));
         // The watchdog shall know what to abort.
         self.sandbox.note_connections();
         out.trim_end().to_owned()
