@@ -33,7 +33,8 @@ struct OpenDevice {
 
 impl OpenDevice {
     fn new() -> Self {
-        let turn = File::create("/tmp/cask-test-fuse.lock").unwrap();
+        // The device is its own lock: it is one for all tests of the machine, and nothing stays behind.
+        let turn = File::open("/dev/fuse").unwrap();
         turn.lock().unwrap();
         let before = fs::metadata("/dev/fuse").unwrap().permissions();
         fs::set_permissions("/dev/fuse", Permissions::from_mode(0o666)).unwrap();
