@@ -46,6 +46,7 @@ mod source;
 mod state_ref;
 mod sync;
 mod umount;
+mod upgrade;
 mod usage;
 mod view;
 
@@ -110,7 +111,10 @@ enum Command {
     Import(import::Arguments),
     Docker(docker::Arguments),
     Doctor(doctor::Arguments),
+    Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),
+    #[command(hide = true)]
+    Keep(serve::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
 }
@@ -146,6 +150,9 @@ fn ended(outcome: Result<()>) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<()> {
     logging::start(&arguments.command);
+    if let Command::Keep(arguments) = arguments.command {
+        return serve::run_keeper(&arguments);
+    }
     if let Command::Serve(arguments) = arguments.command {
         return serve::run(&arguments);
     }
@@ -176,9 +183,10 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Export(arguments) => export::run(&arguments, &root),
         Command::Import(arguments) => import::run(&arguments, &root),
         Command::Cp(arguments) => cp::run(&arguments, &root),
+        Command::Upgrade(arguments) => upgrade::run(&arguments, &root),
         Command::Doctor(arguments) => doctor::run(&arguments, &root),
         Command::Docker(arguments) => docker::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
-        Command::Completions(_) | Command::Serve(_) => Ok(()),
+        Command::Completions(_) | Command::Keep(_) | Command::Serve(_) => Ok(()),
     }
 }

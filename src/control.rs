@@ -13,6 +13,6 @@ pub use address::{SOCKET, bind, connect};
 pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
-    Answer, CutPart, Device, Fault, FaultKind, Op, Phase, Request, Status, Tree, VERSION,
+    Answer, CutPart, Device, Fault, FaultKind, Op, Phase, Program, Request, Status, Tree, VERSION,
 };
 pub use wire::{Received, Wire, WireError};

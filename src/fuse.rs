@@ -8,8 +8,13 @@ mod capabilities;
 mod connection;
 mod convert;
 mod errno;
+mod handshake;
 mod listing;
 mod node;
+mod notify;
+mod refusal;
 mod snapshots_adapter;
 
 pub use connection::Connection;
+pub use handshake::{Hello, Meeting};
+pub use refusal::refuse_all;

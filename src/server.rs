@@ -13,6 +13,7 @@ mod cut_part;
 mod error;
 mod farewell;
 mod handle;
+mod keeper;
 mod life;
 mod mounting;
 mod patience;
@@ -21,6 +22,7 @@ mod record;
 mod requests;
 mod spawn;
 mod unmounting;
+mod upgrading;
 
 pub use cut::{Member, NotTaken, take_cut};
 pub use error::Error;
@@ -28,9 +30,10 @@ pub use handle::{fault, handle};
 pub use life::Server;
 pub use mounting::{mount, mount_here, mount_privately};
 pub use perform::{perform, with_closed};
-pub use record::{Record, Standing, mounts_of, standing, volume_of};
-pub use spawn::run_spawned;
+pub use record::{Record, Standing, down_reason, mounts_of, standing, volume_of};
+pub use spawn::{run_keeper, run_server};
 pub use unmounting::unmount;
+pub use upgrading::{Upgraded, upgrade};
 
 /// The result of what is asked of a server or of its mounts.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -35,6 +35,7 @@ mod reaper;
 mod recover;
 mod remove;
 mod rename;
+mod replay;
 mod reserve;
 mod residents;
 mod rollback;
@@ -48,6 +49,7 @@ mod sync;
 mod write;
 mod xattr;
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,7 +86,7 @@ pub struct Volume {
     dir: PathBuf,
     workers: Workers,
     /// Last, so that it is released when all else is closed.
-    _lock: DirLock,
+    lock: DirLock,
 }
 
 impl Volume {
@@ -92,6 +94,12 @@ impl Volume {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The lock on the volume's directory.
+    #[must_use]
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// The volume's directory, absolute.

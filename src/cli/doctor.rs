@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::docker::engine::{self, DOCKER_SOCKET};
-use crate::server::{Standing, mounts, standing};
+use crate::server::{Standing, down_reason, mounts, standing};
 use crate::volume::Config;
 
 use super::format::human_bytes;
@@ -13,8 +13,9 @@ use super::{CliError, Kind, Result, output};
 
 /// Less than this, and less than a twentieth of the disk, is worth a word.
 const FREE_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
-/// The first kernels that can serve volumes, and mount snapshots.
+/// The first kernels that can serve volumes, send requests again after a server's death, and mount snapshots.
 const KERNEL_MIN: (u32, u32) = (5, 11);
+const KERNEL_RESEND: (u32, u32) = (6, 9);
 const KERNEL_SNAPSHOTS: (u32, u32) = (6, 15);
 
 /// Look for what keeps volumes from working here, and say how to mend it
@@ -106,6 +107,14 @@ fn kernel() -> Finding {
             "cask needs Linux 5.11 or newer".to_owned(),
         );
     }
+    if version < KERNEL_RESEND {
+        return Warn(
+            format!(
+                "Linux {release} does not send requests again when a volume's server dies, and cannot mount snapshots"
+            ),
+            "that needs Linux 6.9 and 6.15; without, mounts end with their server".to_owned(),
+        );
+    }
     if version < KERNEL_SNAPSHOTS {
         return Warn(
             format!("Linux {release} cannot mount snapshots"),
@@ -161,8 +170,17 @@ fn volumes(root: &Root) -> Vec<Finding> {
             }
             match standing(&one.dir) {
                 Ok(Standing::Dead(_)) => Some(Fail(
-                    format!("the server of {typed} died, and its mounts do not answer"),
+                    match down_reason(&one.dir) {
+                        Some(reason) => format!("{typed} is down: {reason}"),
+                        None => {
+                            format!("the server of {typed} died, and its mounts do not answer")
+                        }
+                    },
                     format!("mount it again, or `cask umount {typed}`"),
+                )),
+                Ok(Standing::Served(status, _)) if status.keeper.is_none() => Some(Warn(
+                    format!("{typed} has no keeper, so its mounts would end with its server"),
+                    "mount it without --foreground".to_owned(),
                 )),
                 _ => None,
             }

@@ -10,7 +10,7 @@ use super::Command;
 /// amiss. `RUST_LOG` overrides.
 pub(super) fn start(command: &Command) {
     let is_server = match command {
-        Command::Serve(_) => true,
+        Command::Keep(_) | Command::Serve(_) => true,
         Command::Mount(arguments) => arguments.foreground,
         Command::Docker(arguments) => arguments.is_serving(),
         Command::Create(_)
@@ -26,6 +26,7 @@ pub(super) fn start(command: &Command) {
         | Command::Check(_)
         | Command::Df(_)
         | Command::Doctor(_)
+        | Command::Upgrade(_)
         | Command::Stats(_)
         | Command::Snapshot(_)
         | Command::Diff(_)

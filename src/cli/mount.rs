@@ -294,6 +294,7 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
         | server::Error::Busy { .. }
         | server::Error::HeldElsewhere { .. }
         | server::Error::NotClosed(_)
+        | server::Error::NotUpgraded
         | server::Error::Control(_) => located.explain(error),
     }
 }

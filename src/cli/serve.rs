@@ -1,4 +1,4 @@
-//! `cask serve`: what `cask mount` starts; not for people.
+//! `cask keep`, which `cask mount` starts, and `cask serve`, which that starts; not for people.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::server;
 use super::Result;
 use super::locate::{Located, VolumeRef};
 
-/// Serve a volume, with the process that asks for it at standard input
+/// Serve a volume, for the process at standard input
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The volume's directory
@@ -16,9 +16,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let located = Located {
+    server::run_server(&arguments.volume).map_err(|e| located(arguments).explain(e))
+}
+
+pub(super) fn run_keeper(arguments: &Arguments) -> Result<()> {
+    server::run_keeper(&arguments.volume).map_err(|e| located(arguments).explain(e))
+}
+
+fn located(arguments: &Arguments) -> Located {
+    Located {
         reference: VolumeRef::Dir(arguments.volume.clone()),
         dir: arguments.volume.clone(),
-    };
-    server::run_spawned(&arguments.volume).map_err(|e| located.explain(e))
+    }
 }

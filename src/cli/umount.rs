@@ -208,6 +208,7 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         server::Error::Volume(_)
         | server::Error::Fault(_)
         | server::Error::Locked
+        | server::Error::NotUpgraded
         | server::Error::Served { .. }
         | server::Error::MountedThere(_)
         | server::Error::Occupied { .. }

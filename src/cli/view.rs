@@ -63,6 +63,8 @@ pub(super) struct Inspection {
     pub(super) sealed: bool,
     pub(super) protected: bool,
     pub(super) server: Option<ServerView>,
+    /// Why no server is started any more.
+    pub(super) down: Option<String>,
     pub(super) mounts: Vec<MountView>,
     pub(super) usage: Option<UsageView>,
     pub(super) limits: LimitsView,
@@ -74,6 +76,9 @@ pub(super) struct Inspection {
 pub(super) struct ServerView {
     pid: u32,
     device: Option<String>,
+    /// The process that starts another when this one dies.
+    keeper: Option<u32>,
+    version: String,
 }
 
 /// A mount of this namespace.
@@ -203,8 +208,14 @@ impl Inspection {
                 Standing::Served(status, _) => Some(ServerView {
                     pid: status.pid,
                     device: status.device.map(|device| device.to_string()),
+                    keeper: status.keeper,
+                    version: status.program.version.clone(),
                 }),
                 Standing::Unmounted | Standing::Dead(_) => None,
+            },
+            down: match standing {
+                Standing::Dead(_) => server::down_reason(&located.dir),
+                Standing::Unmounted | Standing::Served(..) => None,
             },
             mounts: mounts(standing)
                 .iter()

@@ -47,7 +47,7 @@ impl From<WireError> for Error {
             WireError::Io(_)
             | WireError::TooLong(_)
             | WireError::NotUnderstood(_)
-            | WireError::Version(_) => Self::Wire(error),
+            | WireError::Version(..) => Self::Wire(error),
         }
     }
 }
@@ -209,6 +209,18 @@ impl Client {
             return Ok(());
         }
         Err(unexpected(answer))
+    }
+
+    /// Has `program`, an open file, serve the volume instead of this server, which ends.
+    ///
+    /// # Errors
+    /// See [`Error`]: the server lives on.
+    pub fn replace(&mut self, program: BorrowedFd<'_>) -> Result<(), Error> {
+        match self.call(&Request::Replace, Some(program)) {
+            Err(Error::Ended) => Ok(()),
+            Ok(answer) => Err(unexpected(answer.body)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether the volume was closed within `patience`.

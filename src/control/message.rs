@@ -2,6 +2,7 @@
 //! answered with one.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,8 @@ pub enum Request {
     PrepareCut,
     /// Act on what became of the cut. The end of the connection means the same.
     SettleCut,
+    /// With a program's file: have it take over from this server. There is an answer only when that fails.
+    Replace,
     /// Do something with the volume.
     Perform {
         /// What to do.
@@ -200,6 +203,33 @@ pub struct Status {
     pub device: Option<Device>,
     /// `st_dev` of the superblock that shows its snapshots, while there is one.
     pub snapshots: Option<Device>,
+    /// The process that starts another server when this one dies, while there is one.
+    #[serde(default)]
+    pub keeper: Option<u32>,
+    /// The program that runs.
+    #[serde(default)]
+    pub program: Program,
+}
+
+/// A program, to be told from others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Its version.
+    pub version: String,
+    /// Device and inode of its file.
+    pub file: (u64, u64),
+}
+
+impl Program {
+    /// The program that runs in this process.
+    #[must_use]
+    pub fn this() -> Self {
+        let file = std::fs::metadata("/proc/self/exe");
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            file: file.map_or((0, 0), |file| (file.dev(), file.ino())),
+        }
+    }
 }
 
 impl Status {

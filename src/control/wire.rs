@@ -23,6 +23,7 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Wire {
     stream: UnixStream,
+    version: u32,
     limit: usize,
     pending: Vec<u8>,
     /// How much of `pending` has no end of a line in it.
@@ -52,8 +53,8 @@ pub enum WireError {
     #[error("a message cannot be understood: {0}")]
     NotUnderstood(#[from] serde_json::Error),
     /// The other side is of another version.
-    #[error("the other side speaks version {0} of the control protocol, this cask {VERSION}")]
-    Version(u32),
+    #[error("the other side speaks version {0} of the protocol, this cask {1}")]
+    Version(u32, u32),
 }
 
 #[derive(Serialize)]
@@ -72,18 +73,25 @@ impl Wire {
     /// The server's end of `stream`.
     #[must_use]
     pub fn new(stream: UnixStream) -> Self {
-        Self::limited(stream, REQUEST_BYTES_MAX)
+        Self::limited(stream, VERSION, REQUEST_BYTES_MAX)
+    }
+
+    /// An end of `stream`, on which another protocol of this kind is spoken in this version.
+    #[must_use]
+    pub fn speaking(stream: UnixStream, version: u32) -> Self {
+        Self::limited(stream, version, REQUEST_BYTES_MAX)
     }
 
     /// The end of `stream` that asks.
     #[must_use]
     pub(super) fn asking(stream: UnixStream) -> Self {
-        Self::limited(stream, ANSWER_BYTES_MAX)
+        Self::limited(stream, VERSION, ANSWER_BYTES_MAX)
     }
 
-    fn limited(stream: UnixStream, limit: usize) -> Self {
+    fn limited(stream: UnixStream, version: u32, limit: usize) -> Self {
         Self {
             stream,
+            version,
             limit,
             pending: Vec::new(),
             searched: 0,
@@ -106,7 +114,7 @@ impl Wire {
         body: &T,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let version = VERSION;
+        let version = self.version;
         let mut line = serde_json::to_vec(&Outgoing { version, body })?;
         line.push(b'\n');
         let mut sent = self.send_some(&line, descriptor)?;
@@ -146,8 +154,8 @@ impl Wire {
         };
         let descriptor = self.descriptor.take();
         let Versioned { version } = serde_json::from_slice(&line)?;
-        if version != VERSION {
-            return Err(WireError::Version(version));
+        if version != self.version {
+            return Err(WireError::Version(version, self.version));
         }
         let body = serde_json::from_slice(&line)?;
         Ok(Some(Received { body, descriptor }))
@@ -229,7 +237,10 @@ mod tests {
         let mut raw = a.stream();
         raw.write_all(b"{\"version\":1,\"answer\":\"synced\"}\n{\"version\":2}\n")
             .unwrap();
-        assert!(matches!(b.receive::<Answer>(), Err(WireError::Version(1))));
+        assert!(matches!(
+            b.receive::<Answer>(),
+            Err(WireError::Version(1, _))
+        ));
         assert!(matches!(
             b.receive::<Answer>(),
             Err(WireError::NotUnderstood(_))

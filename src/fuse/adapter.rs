@@ -20,12 +20,12 @@ use fuser::{
 
 use super::capabilities;
 use super::convert::{
-    GENERATION, NO_ENTRY, TTL, caller, fallocate_mode, file_attr, file_type, ino, name,
-    rename_mode, set_time, set_xattr_mode, timestamp,
+    GENERATION, NO_ENTRY, TTL, caller, fallocate_mode, file_attr, file_type, ino, is_resent, name,
+    noted_caller, rename_mode, set_time, set_xattr_mode, timestamp,
 };
 use super::errno::report;
 use super::listing::{Listed, each_entry};
-use crate::types::{Attr, FileKind, Ino, NewNode, SetAttr};
+use crate::types::{Attr, Caller, FileKind, Ino, Name, NewNode, SetAttr};
 use crate::volume::{Error, Result, SetIdBits, Volume, WriteOrigin};
 
 /// Answers, on the root, with the absolute directory of the volume: how a mountpoint leads to its volume. Only
@@ -38,11 +38,44 @@ const COPY_BYTES_MAX: u64 = 128 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Adapter {
     volume: Arc<Volume>,
+    /// From which the connection's requests are counted.
+    salt: u64,
 }
 
 impl Adapter {
-    pub(super) const fn new(volume: Arc<Volume>) -> Self {
-        Self { volume }
+    pub(super) const fn new(volume: Arc<Volume>, salt: u64) -> Self {
+        Self { volume, salt }
+    }
+
+    /// Does what must not be done twice, to the entries or attributes of `at`; nothing if a server did it that died
+    /// before it answered.
+    fn once(
+        &self,
+        request: &Request,
+        at: INodeNo,
+        act: impl FnOnce(&Caller) -> Result<()>,
+    ) -> Result<()> {
+        let (caller, id) = noted_caller(request, self.salt);
+        if is_resent(request) && self.volume.is_done(ino(at), id)? {
+            return Ok(());
+        }
+        act(&caller)
+    }
+
+    /// The same for what gives something the name `key` in `parent`.
+    fn make_once(
+        &self,
+        request: &Request,
+        (parent, key): (INodeNo, &OsStr),
+        make: impl FnOnce(&Caller, &Name) -> Result<Attr>,
+    ) -> Result<Attr> {
+        let name = name(key)?;
+        let mut made = None;
+        self.once(request, parent, |caller| {
+            made = Some(make(caller, name)?);
+            Ok(())
+        })?;
+        made.map_or_else(|| self.volume.lookup(ino(parent), name), Ok)
     }
 
     fn entry(&self, op: &'static str, result: Result<Attr>, reply: ReplyEntry) {
@@ -206,8 +239,9 @@ impl Filesystem for Adapter {
                 rdev,
                 target: &[],
             };
-            self.volume
-                .create(&caller(request), ino(parent), name(key)?, &new)
+            self.make_once(request, (parent, key), |caller, name| {
+                self.volume.create(caller, ino(parent), name, &new)
+            })
         });
         self.entry("mknod", result, reply);
     }
@@ -228,9 +262,8 @@ impl Filesystem for Adapter {
             rdev: 0,
             target: &[],
         };
-        let made = name(key).and_then(|name| {
-            self.volume
-                .create(&caller(request), ino(parent), name, &new)
+        let made = self.make_once(request, (parent, key), |caller, name| {
+            self.volume.create(caller, ino(parent), name, &new)
         });
         self.entry("mkdir", made, reply);
     }
@@ -251,20 +284,23 @@ impl Filesystem for Adapter {
             rdev: 0,
             target,
         };
-        let made = name(key).and_then(|name| {
-            self.volume
-                .create(&caller(request), ino(parent), name, &new)
+        let made = self.make_once(request, (parent, key), |caller, name| {
+            self.volume.create(caller, ino(parent), name, &new)
         });
         self.entry("symlink", made, reply);
     }
 
-    fn unlink(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
-        let result = name(key).and_then(|name| self.volume.unlink(ino(parent), name));
+    fn unlink(&self, request: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        let result = self.once(request, parent, |caller| {
+            self.volume.unlink(caller, ino(parent), name(key)?)
+        });
         empty("unlink", result, reply);
     }
 
-    fn rmdir(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
-        let result = name(key).and_then(|name| self.volume.rmdir(ino(parent), name));
+    fn rmdir(&self, request: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        let result = self.once(request, parent, |caller| {
+            self.volume.rmdir(caller, ino(parent), name(key)?)
+        });
         empty("rmdir", result, reply);
     }
 
@@ -280,13 +316,24 @@ impl Filesystem for Adapter {
     ) {
         let result = rename_mode(flags).and_then(|mode| {
             let (from, to) = ((ino(parent), name(key)?), (ino(new_parent), name(new_key)?));
-            self.volume.rename(&caller(request), from, to, mode)
+            self.once(request, parent, |caller| {
+                self.volume.rename(caller, from, to, mode)
+            })
         });
         empty("rename", result, reply);
     }
 
-    fn link(&self, _: &Request, at: INodeNo, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {
-        let linked = name(key).and_then(|name| self.volume.link(ino(at), ino(parent), name));
+    fn link(
+        &self,
+        request: &Request,
+        at: INodeNo,
+        parent: INodeNo,
+        key: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        let linked = self.make_once(request, (parent, key), |caller, name| {
+            self.volume.link(caller, ino(at), ino(parent), name)
+        });
         self.entry("link", linked, reply);
     }
 
@@ -461,9 +508,10 @@ impl Filesystem for Adapter {
             if is_dir_xattr(at, key) {
                 return Err(Error::NotPermitted);
             }
-            let caller = caller(request);
-            self.volume
-                .set_xattr(&caller, ino(at), key.as_bytes(), value, mode)
+            self.once(request, at, |caller| {
+                self.volume
+                    .set_xattr(caller, ino(at), key.as_bytes(), value, mode)
+            })
         });
         empty("setxattr", result, reply);
     }
@@ -480,12 +528,11 @@ impl Filesystem for Adapter {
         sized("listxattr", names, size, reply);
     }
 
-    fn removexattr(&self, _: &Request, at: INodeNo, key: &OsStr, reply: ReplyEmpty) {
-        empty(
-            "removexattr",
-            self.volume.remove_xattr(ino(at), key.as_bytes()),
-            reply,
-        );
+    fn removexattr(&self, request: &Request, at: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        let result = self.once(request, at, |caller| {
+            self.volume.remove_xattr(caller, ino(at), key.as_bytes())
+        });
+        empty("removexattr", result, reply);
     }
 
     fn fallocate(

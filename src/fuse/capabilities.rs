@@ -5,7 +5,7 @@ use std::io;
 use fuser::{InitFlags, KernelConfig};
 
 /// Bytes of the largest request.
-const REQUEST_BYTES_MAX: u32 = 1024 * 1024;
+pub(super) const REQUEST_BYTES_MAX: u32 = 1024 * 1024;
 /// Read-aheads and write-backs that the kernel may have under way at once.
 const BACKGROUND_MAX: u16 = 64;
 

@@ -1,12 +1,16 @@
-//! A FUSE connection: the handshake, and the threads that serve it.
+//! A FUSE connection: the threads that serve it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use fuser::{Config, Session, SessionACL};
 
 use super::adapter::Adapter;
+use super::handshake::{Hello, Meeting, meet};
+use super::notify;
 use super::snapshots_adapter::SnapshotsAdapter;
 use crate::volume::Volume;
 
@@ -14,10 +18,16 @@ use crate::volume::Volume;
 const THREADS: usize = 8;
 /// Threads for snapshots, of which nothing waits for a disk for long.
 const SNAPSHOT_THREADS: usize = 4;
+/// How often the kernel is asked for files without a name that it may have open.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A FUSE connection whose handshake is done: requests queue until [`Connection::run`].
 #[derive(Debug)]
-pub struct Connection(Kind);
+pub struct Connection {
+    kind: Kind,
+    device: OwnedFd,
+    meeting: Meeting,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -26,27 +36,49 @@ enum Kind {
 }
 
 impl Connection {
-    /// Shakes hands with the kernel over `device`, a `/dev/fuse` descriptor that is already mounted, to show
-    /// the volume as it is.
+    /// Serves `device`, a `/dev/fuse` descriptor over which something is mounted, to show the volume as it is.
     ///
     /// # Errors
-    /// `EPERM` when nothing is mounted over the descriptor; others when the handshake fails.
-    pub fn to_head(device: OwnedFd, volume: Arc<Volume>) -> io::Result<Self> {
-        volume.begin_connection().map_err(io::Error::other)?;
-        let adapter = Adapter::new(Arc::clone(&volume));
-        let session = Session::from_fd(adapter, device, SessionACL::All, config(THREADS))?;
-        Ok(Self(Kind::Head(session, volume)))
+    /// Those of the volume; others when the handshake fails.
+    pub fn to_head(
+        device: OwnedFd,
+        volume: Arc<Volume>,
+        hello: &Hello,
+        meeting: Meeting,
+    ) -> io::Result<Self> {
+        match meeting {
+            Meeting::First => volume.begin_connection(),
+            Meeting::Again => volume.inherit_connection(),
+        }
+        .map_err(io::Error::other)?;
+        let adapter = Adapter::new(Arc::clone(&volume), hello.salt);
+        let kept = device.try_clone()?;
+        let session = meet(adapter, device, config(THREADS), hello, meeting)?;
+        Ok(Self {
+            kind: Kind::Head(session, volume),
+            device: kept,
+            meeting,
+        })
     }
 
     /// The same, to show the volume's snapshots.
     ///
     /// # Errors
     /// As [`Connection::to_head`].
-    pub fn to_snapshots(device: OwnedFd, volume: Arc<Volume>) -> io::Result<Self> {
+    pub fn to_snapshots(
+        device: OwnedFd,
+        volume: Arc<Volume>,
+        hello: &Hello,
+        meeting: Meeting,
+    ) -> io::Result<Self> {
         let adapter = SnapshotsAdapter::new(volume);
-        let config = config(SNAPSHOT_THREADS);
-        let session = Session::from_fd(adapter, device, SessionACL::All, config)?;
-        Ok(Self(Kind::Snapshots(session)))
+        let kept = device.try_clone()?;
+        let session = meet(adapter, device, config(SNAPSHOT_THREADS), hello, meeting)?;
+        Ok(Self {
+            kind: Kind::Snapshots(session),
+            device: kept,
+            meeting,
+        })
     }
 
     /// Serves requests until the last mount is gone (ENODEV), and returns then.
@@ -54,14 +86,32 @@ impl Connection {
     /// # Errors
     /// When the device fails.
     pub fn run(self) -> io::Result<()> {
-        match self.0 {
+        if self.meeting == Meeting::Again
+            && let Err(e) = notify::resend(&self.device)
+        {
+            log::error!("requests that were in flight stay without an answer: {e}");
+        }
+        match self.kind {
             Kind::Snapshots(session) => session.run(),
-            Kind::Head(session, volume) => {
+            Kind::Head(session, volume) => thread::scope(|scope| {
+                scope.spawn(|| ask_for_orphans(&self.device, &volume));
                 let result = session.run();
                 volume.end_connection();
                 result
+            }),
+        }
+    }
+}
+
+/// Asks the kernel which files without a name it does not have open any more.
+fn ask_for_orphans(device: impl AsFd, volume: &Volume) {
+    while let Some(doubts) = volume.wait_for_doubts() {
+        for ino in doubts {
+            if matches!(notify::is_known(&device, ino), Ok(false)) {
+                volume.forgotten(ino);
             }
         }
+        thread::sleep(ASK_INTERVAL);
     }
 }
 

@@ -6,11 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{FileAttr, FileType, Generation, INodeNo, RenameFlags, Request, TimeOrNow};
 
-use crate::types::{Attr, Caller, FileKind, Ino, Name, SetTime, Timestamp};
+use crate::types::{Attr, Caller, FileKind, Ino, Name, RequestId, SetTime, Timestamp};
 use crate::volume::{Error, FallocateMode, RenameMode, SetXattrMode};
 
 /// How long the kernel may keep what it was told: for ever, since nobody else changes the volume.
 pub(super) const TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Set in the number of a request that the kernel sends again (`FUSE_UNIQUE_RESEND`).
+const RESENT: u64 = 1 << 63;
 /// Inode numbers are never reused, so there is one generation.
 pub(super) const GENERATION: Generation = Generation(0);
 
@@ -30,7 +32,23 @@ pub(super) fn caller(request: &Request) -> Caller {
         uid: request.uid(),
         gid: request.gid(),
         pid: request.pid(),
+        request: None,
     }
+}
+
+/// Who asks, with the name of the request on the connection that began at `salt`.
+pub(super) fn noted_caller(request: &Request, salt: u64) -> (Caller, RequestId) {
+    let id = RequestId::new(salt, request.unique().0 & !RESENT);
+    let caller = Caller {
+        request: Some(id),
+        ..caller(request)
+    };
+    (caller, id)
+}
+
+/// Whether the kernel sends `request` again, because a server died with it.
+pub(super) fn is_resent(request: &Request) -> bool {
+    request.unique().0 & RESENT != 0
 }
 
 pub(super) const fn file_type(kind: FileKind) -> FileType {

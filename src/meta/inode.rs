@@ -1,9 +1,9 @@
 //! `inode` and `inode_past`.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use super::{Error, Result, Session, WriteTx};
-use crate::types::{Attr, Epoch, FileKind, Ino, Timestamp};
+use crate::types::{Attr, Epoch, FileKind, Ino, RequestId, Timestamp};
 
 /// The columns of an inode that [`read_inode`] reads, in its order.
 macro_rules! inode_columns {
@@ -27,9 +27,14 @@ const INSERT: &str = "
 const UPDATE: &str = "
     UPDATE inode SET born = ?1, kind = ?2, mode = ?3, uid = ?4, gid = ?5, nlink = ?6, size = ?7,
         allocated = ?8, rdev = ?9, parent = ?10, place = ?11, atime = ?12, atime_ns = ?13,
-        mtime = ?14, mtime_ns = ?15, ctime = ?16, ctime_ns = ?17
+        mtime = ?14, mtime_ns = ?15, ctime = ?16, ctime_ns = ?17, request = ifnull(?19, request)
     WHERE ino = ?18";
-const KEEP: &str = "INSERT INTO inode_past SELECT *, ?2 FROM inode WHERE ino = ?1";
+const KEEP: &str = concat!(
+    "INSERT INTO inode_past SELECT ",
+    inode_columns!(),
+    ", i.target, ?2 FROM inode i WHERE i.ino = ?1"
+);
+const REQUEST: &str = "SELECT request FROM inode WHERE ino = ?1";
 const DELETE: &str = "DELETE FROM inode WHERE ino = ?1";
 
 /// The place of a name: a directory, and the cookie of an entry in it.
@@ -58,6 +63,8 @@ pub struct Inode {
     pub born: Epoch,
     /// Where its first name is, or was: a directory has no other.
     pub home: Home,
+    /// The request that is to be noted with the change; what is noted is not read, and stays when this is `None`.
+    pub request: Option<RequestId>,
 }
 
 /// Reads an inode from the columns from `at` on.
@@ -93,6 +100,7 @@ pub(super) fn read_inode(row: &Row<'_>, at: usize) -> Result<Inode> {
         attr,
         born: Epoch(int(1)?),
         home,
+        request: None,
     })
 }
 
@@ -105,6 +113,20 @@ impl Session {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let mut rows = stmt.query([ino.raw().cast_signed()])?;
         rows.next()?.map(|row| read_inode(row, 0)).transpose()
+    }
+
+    /// Whether `request` was the last that is noted with this inode.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn is_noted(&self, ino: Ino, request: RequestId) -> Result<bool> {
+        let mut stmt = self.conn().prepare_cached(REQUEST)?;
+        let noted = stmt
+            .query_row([ino.raw().cast_signed()], |row| {
+                row.get::<_, Option<i64>>(0)
+            })
+            .optional()?;
+        Ok(noted.flatten() == Some(request.raw().cast_signed()))
     }
 
     /// The target of a symbolic link.
@@ -131,8 +153,9 @@ impl WriteTx<'_> {
             attr: *attr,
             born,
             home,
+            request: None,
         };
-        self.write_inode(INSERT, &inode, Some(target))?;
+        self.write_inode(INSERT, &inode, &target)?;
         self.tally.inodes += 1;
         Ok(())
     }
@@ -146,7 +169,8 @@ impl WriteTx<'_> {
         if self.keep_inode(inode)? {
             inode.born = self.epochs().current;
         }
-        self.write_inode(UPDATE, inode, None)
+        let request = inode.request.map(|request| request.raw().cast_signed());
+        self.write_inode(UPDATE, inode, &request)
     }
 
     /// Removes an inode's row; its extents and attributes are removed apart.
@@ -175,12 +199,7 @@ impl WriteTx<'_> {
         Ok(kept)
     }
 
-    fn write_inode(
-        &self,
-        sql: &'static str,
-        inode: &Inode,
-        target: Option<Option<&[u8]>>,
-    ) -> Result<()> {
+    fn write_inode(&self, sql: &'static str, inode: &Inode, last: &impl ToSql) -> Result<()> {
         let attr = &inode.attr;
         let mut stmt = self.conn().prepare_cached(sql)?;
         let ints = [
@@ -206,9 +225,7 @@ impl WriteTx<'_> {
         for (i, value) in ints.iter().enumerate() {
             stmt.raw_bind_parameter(i + 1, value)?;
         }
-        if let Some(target) = target {
-            stmt.raw_bind_parameter(ints.len() + 1, target)?;
-        }
+        stmt.raw_bind_parameter(ints.len() + 1, last)?;
         match stmt.raw_execute()? {
             1 => Ok(()),
             rows => Err(Error::row(format!("{} has {rows} rows", attr.ino))),

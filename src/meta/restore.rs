@@ -22,7 +22,9 @@ const COUNT: &str = "SELECT count(*) FROM temp.changed";
 // it. What was seen at `?1` is born again.
 const RESTORE: [[&str; 3]; 4] = [
     [
-        "INSERT INTO inode_past SELECT i.*, ?2 FROM inode i
+        "INSERT INTO inode_past
+            SELECT ino, born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent, place,
+                atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, target, ?2 FROM inode
             WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
         "DELETE FROM inode WHERE ino IN (SELECT ino FROM temp.changed) AND born > ?1",
         "INSERT INTO inode (ino, born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent, place,

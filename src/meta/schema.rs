@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Error, Result, upgrade};
 
 /// `PRAGMA user_version` of the tables below.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 /// `PRAGMA application_id`: "Cask".
 const APPLICATION_ID: i64 = 0x4361_736b;
 
@@ -123,6 +123,11 @@ pub(super) const SINCE_2: &str = "
     INSERT INTO setting (key, value) VALUES ('counted', 0);
 ";
 
+/// What version 2 did not have: with an inode, the last request that changed its entries or attributes.
+pub(super) const SINCE_3: &str = "
+    ALTER TABLE inode ADD COLUMN request INTEGER;
+";
+
 /// SQLite's VFS that keeps the lock on the database for as long as it is open, and the index of the log in
 /// memory that the connections of this process share: no lock is taken by a system call, and there is no
 /// `-shm` file (sqlite.org/vfs.html, "unix-excl"). A volume has one server, so nobody is kept out.
@@ -155,7 +160,7 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
     set_up(&conn, Role::Writer)?;
-    conn.execute_batch(&format!("BEGIN; {TABLES} {SINCE_2} COMMIT;"))?;
+    conn.execute_batch(&format!("BEGIN; {TABLES} {SINCE_2} {SINCE_3} COMMIT;"))?;
     Ok(conn)
 }
 
@@ -184,7 +189,7 @@ pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     }
     set_up(&conn, role)?;
     if version < VERSION {
-        upgrade::from_1(&conn)?;
+        upgrade::from(version, &conn)?;
     }
     Ok(conn)
 }

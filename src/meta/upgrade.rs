@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::Result;
-use super::schema::{SINCE_2, VERSION};
+use super::schema::{SINCE_2, SINCE_3, VERSION};
 
 // Version 1 did not know which chunks the head names.
 const LIVE: &str = "
@@ -13,11 +13,13 @@ const LIVE: &str = "
     UPDATE chunk SET live = n.live FROM temp.named n WHERE chunk.id = n.id;
     DROP TABLE temp.named;";
 
-/// Brings tables of version 1 to the present one, all or nothing.
-pub(super) fn from_1(conn: &Connection) -> Result<()> {
+/// Brings tables of an earlier version to the present one, all or nothing.
+pub(super) fn from(version: i64, conn: &Connection) -> Result<()> {
+    let steps = match version {
+        1 => format!("{LIVE} {SINCE_2} {SINCE_3}"),
+        _ => SINCE_3.to_owned(),
+    };
     let set_version = format!("PRAGMA user_version = {VERSION};");
-    conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {LIVE} {SINCE_2} {set_version} COMMIT;"
-    ))?;
+    conn.execute_batch(&format!("BEGIN IMMEDIATE; {steps} {set_version} COMMIT;"))?;
     Ok(())
 }

@@ -70,6 +70,9 @@ pub enum Error {
     /// All mounts are gone, but what the server still had to write may be lost.
     #[error("the volume was not closed in order")]
     NotClosed(#[source] control::Error),
+    /// The program that should have taken over from the server did not.
+    #[error("the old program serves it still")]
+    NotUpgraded,
     /// The conversation with the server broke down.
     #[error("cannot talk to its server")]
     Control(#[source] control::Error),
@@ -115,6 +118,7 @@ impl Error {
             | Self::Busy { .. }
             | Self::HeldElsewhere { .. }
             | Self::NotClosed(_)
+            | Self::NotUpgraded
             | Self::Control(_) => false,
         }
     }

@@ -7,10 +7,11 @@
 //! `Closing` | the last connection is over, or none came; the volume is closed, then the process ends
 //!
 //! Only these steps exist: `Starting -> Serving -> Closing` and `Starting -> Closing`. There is a connection for
-//! each [`Tree`] that is mounted.
+//! each [`Tree`] that is mounted. A server that takes over from one that died begins in `Serving`.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,10 +26,11 @@ use signal_hook::iterator::Signals;
 use super::cut_part::Opened;
 use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
+use super::keeper::{Inheritance, Kept, Link, hello_of, kept};
 use super::record::Record;
 use super::{Error, Result, requests};
-use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Status, Tree};
-use crate::fuse::Connection;
+use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Program, Status, Tree};
+use crate::fuse::{Connection, Hello, Meeting};
 use crate::types::VolumeId;
 use crate::volume::store::{self, DirLock};
 use crate::volume::{self, Life, Volume};
@@ -83,6 +85,8 @@ pub(super) struct Shared {
     was_mounted: AtomicBool,
     events: Sender<Event>,
     pub(super) farewell: Farewell,
+    /// To the keeper; a server that runs in the process of a command has none.
+    link: Option<Arc<Link>>,
 }
 
 impl Server {
@@ -93,8 +97,38 @@ impl Server {
     /// # Errors
     /// Those of [`Volume::open`]; I/O errors.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::of(dir, None, Volume::open)
+    }
+
+    /// Opens the volume in `dir` as [`Self::open`] does, and serves what a server before it served.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn take_over(dir: &Path, link: &Arc<Link>, given: Inheritance) -> Result<Self> {
+        let server = Self::of(dir, Some(Arc::clone(link)), |dir| match given.lock {
+            Some(lock) => Volume::open_held(dir, lock.into()),
+            None => Volume::open(dir),
+        })?;
+        let goes_on = !given.connections.is_empty();
+        for (kept, fuse) in given.connections {
+            let shared = &server.shared;
+            shared
+                .show(&mut shared.state(), &kept, fuse, Meeting::Again)
+                .map_err(Error::Fault)?;
+        }
+        if goes_on {
+            server.shared.report(Link::serving);
+        }
+        Ok(server)
+    }
+
+    fn of(
+        dir: &Path,
+        link: Option<Arc<Link>>,
+        open: impl FnOnce(&Path) -> volume::Result<Volume>,
+    ) -> Result<Self> {
         rustix::process::umask(Mode::from_raw_mode(0o077));
-        let volume = Volume::open(dir)?;
+        let volume = open(dir)?;
         let listener = control::bind(dir)
             .map_err(|e| Error::io(format!("cannot listen in {}", dir.display()), e))?;
         let (sender, events) = mpsc::channel();
@@ -111,6 +145,7 @@ impl Server {
             was_mounted: AtomicBool::new(false),
             events: sender,
             farewell: Farewell::default(),
+            link,
         });
         watch_signals(&shared)?;
         let accepting = Arc::clone(&shared);
@@ -171,6 +206,8 @@ impl Shared {
             phase: state.phase,
             device: device(&state.head),
             snapshots: device(&state.snapshots),
+            keeper: self.link.as_ref().and_then(|link| link.keeper()),
+            program: Program::this(),
         }
     }
 
@@ -187,34 +224,85 @@ impl Shared {
         if state.shown(tree).is_some() {
             return Err(said(FaultKind::Attached, "there is a mount already"));
         }
-        let failed = |what: &str, e: &dyn std::error::Error| {
-            said(FaultKind::Failed, &format!("{what}: {}", with_causes(e)))
-        };
-        let volume = self.volume().ok_or_else(closing)?;
-        let kept = fuse
-            .try_clone()
-            .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
         let mut devices = state.devices();
         devices.push(device);
         Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
-        let started = match tree {
-            Tree::Head => Connection::to_head(fuse, volume),
-            Tree::Snapshots => Connection::to_snapshots(fuse, volume),
+        let hello = Hello::hear(&fuse).map_err(|e| failed("the kernel says nothing", &e))?;
+        let kept = kept(tree, device, &hello);
+        self.show(&mut state, &kept, fuse, Meeting::First)
+    }
+
+    /// Begins to serve a connection, whose requests wait until [`Server::run`].
+    fn show(
+        &self,
+        state: &mut State,
+        kept: &Kept,
+        fuse: OwnedFd,
+        meeting: Meeting,
+    ) -> std::result::Result<(), Fault> {
+        let volume = self.volume().ok_or_else(closing)?;
+        let own = fuse
+            .try_clone()
+            .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
+        let hello = hello_of(kept);
+        let started = match kept.tree {
+            Tree::Head => Connection::to_head(fuse, volume, &hello, meeting),
+            Tree::Snapshots => Connection::to_snapshots(fuse, volume, &hello, meeting),
         };
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
-        *state.shown(tree) = Some(Shown { fuse: kept, device });
+        if meeting == Meeting::First {
+            self.report(|link| self.have_kept(link, kept, own.as_fd()));
+        }
+        *state.shown(kept.tree) = Some(Shown {
+            fuse: own,
+            device: kept.device,
+        });
         state.phase = Phase::Serving;
-        if tree == Tree::Head {
+        if kept.tree == Tree::Head {
             self.was_mounted.store(true, Ordering::Relaxed);
         }
         // The receiver lives as long as `Server::run`, which nothing but this ends.
         self.events
-            .send(Event::Attached(tree, connection))
+            .send(Event::Attached(kept.tree, connection))
             .map_err(|e| failed("the server is not running", &e))
+    }
+
+    fn have_kept(&self, link: &Link, kept: &Kept, fuse: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(volume) = self.volume() {
+            link.locked(volume.lock())?;
+        }
+        link.connected(kept.clone(), fuse)
+    }
+
+    /// Tells the keeper something, if there is one. A server whose keeper is gone goes on alone.
+    fn report(&self, tell: impl FnOnce(&Link) -> io::Result<()>) {
+        if let Some(link) = &self.link
+            && let Err(e) = tell(link)
+        {
+            log::error!("the keeper is gone, and nobody would follow this server: {e}");
+        }
+    }
+
+    /// Makes everything safe, and has `program` take over. Returns only when that fails.
+    pub(super) fn replace(&self, program: BorrowedFd<'_>) -> Fault {
+        let Some(link) = &self.link else {
+            return said(
+                FaultKind::Failed,
+                "it is mounted with --foreground, and has no keeper",
+            );
+        };
+        if let Err(fault) = self.perform(&Op::Sync) {
+            return fault;
+        }
+        match link.replace(program) {
+            Ok(()) => said(FaultKind::Failed, "the keeper does not end this server"),
+            Err(e) => failed("its keeper is gone", &e),
+        }
     }
 
     /// The last mount that shows `tree` is gone.
     fn ended(&self, tree: Tree) {
+        self.report(|link| link.disconnected(tree));
         let mut state = self.state();
         *state.shown(tree) = None;
         if !state.devices().is_empty() {
@@ -339,6 +427,10 @@ impl Opened for Shared {
         let volume = self.volume.read().unwrap_or_else(PoisonError::into_inner);
         volume.as_deref().map(work)
     }
+}
+
+fn failed(what: &str, e: &dyn std::error::Error) -> Fault {
+    said(FaultKind::Failed, &format!("{what}: {}", with_causes(e)))
 }
 
 fn said(kind: FaultKind, message: &str) -> Fault {

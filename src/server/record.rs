@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +22,9 @@ use crate::control::{Device, Phase, Status};
 const FILE: &str = "server.json";
 /// By which the root of a mount tells the directory of its volume.
 const DIR_ATTRIBUTE: &str = "trusted.cask.dir";
+/// How long a server that takes over may need until its socket listens.
+const SUCCESSION: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(10);
 /// More than any path.
 const PATH_BYTES_MAX: usize = 8192;
 
@@ -28,14 +33,30 @@ const PATH_BYTES_MAX: usize = 8192;
 pub struct Record {
     /// The superblocks it served.
     pub devices: Vec<Device>,
+    /// Why no server is started any more, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<String>,
     boot: String,
 }
 
 impl Record {
     /// Notes that a server of the volume in `dir` serves `devices`.
     pub(super) fn store(dir: &Path, devices: Vec<Device>) -> io::Result<()> {
+        Self::write(dir, devices, None)
+    }
+
+    /// Notes that nobody serves `devices` any more, and why.
+    pub(super) fn store_down(dir: &Path, devices: Vec<Device>, reason: &str) -> io::Result<()> {
+        Self::write(dir, devices, Some(reason.to_owned()))
+    }
+
+    fn write(dir: &Path, devices: Vec<Device>, down: Option<String>) -> io::Result<()> {
         let boot = boot()?;
-        let bytes = serde_json::to_vec(&Self { devices, boot })?;
+        let bytes = serde_json::to_vec(&Self {
+            devices,
+            down,
+            boot,
+        })?;
         durable::replace_file(&dir.join(FILE), &bytes)
     }
 
@@ -68,6 +89,12 @@ fn boot() -> io::Result<String> {
         .to_owned())
 }
 
+/// Why no server of the volume in `dir` is started any more, if that is so.
+#[must_use]
+pub fn down_reason(dir: &Path) -> Option<String> {
+    Record::load(dir)?.down
+}
+
 /// How a volume stands with respect to being mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -84,18 +111,24 @@ pub enum Standing {
 /// # Errors
 /// No permission; a server that does not answer.
 pub fn standing(dir: &Path) -> Result<Standing> {
-    if let Some(status) = ask(dir)? {
-        let mounts = mounts_of(&status.devices())?;
-        return Ok(Standing::Served(status, mounts));
+    let since = Instant::now();
+    loop {
+        if let Some(status) = ask(dir)? {
+            let mounts = mounts_of(&status.devices())?;
+            return Ok(Standing::Served(status, mounts));
+        }
+        let left = Record::load(dir).map_or_else(Vec::new, |left| left.devices);
+        let dead = dead_mounts(&left);
+        let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
+        if !dead.is_empty() {
+            return Ok(Standing::Dead(dead));
+        }
+        // Mounts that answer have a server, which has just taken over from one that died.
+        if mounts_of(&left)?.is_empty() || since.elapsed() > SUCCESSION {
+            return Ok(Standing::Unmounted);
+        }
+        thread::sleep(PAUSE);
     }
-    let left = Record::load(dir).map_or_else(Vec::new, |left| left.devices);
-    let dead = dead_mounts(&left);
-    let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
-    Ok(if dead.is_empty() {
-        Standing::Unmounted
-    } else {
-        Standing::Dead(dead)
-    })
 }
 
 fn ask(dir: &Path) -> Result<Option<Status>> {

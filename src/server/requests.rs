@@ -99,6 +99,13 @@ fn answer(
             Ok(fuse) => return (Answer::Descriptor, Some(fuse)),
             Err(fault) => Err(fault),
         },
+        Request::Replace => Err(match descriptor {
+            Some(program) => shared.replace(program.as_fd()),
+            None => Fault {
+                kind: FaultKind::Refused,
+                message: "replace needs a descriptor".to_owned(),
+            },
+        }),
         Request::AwaitClose => Ok(Answer::Watching),
         // Of a cut in which the volume has no part any more.
         Request::SettleCut => Ok(Answer::Done),

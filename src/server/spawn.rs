@@ -1,8 +1,8 @@
-//! A server in a process of its own.
+//! A server in a process of its own, below a keeper.
 //!
-//! The starter keeps one end of a socket pair; the other is the server's standard input, and its first
-//! control connection: through it the server says that the volume is open, or why not, and by its end
-//! it learns that its starter is gone.
+//! The starter keeps one end of a socket pair; the other is the keeper's standard input, which gives it to the
+//! server as its first control connection: through it the server says that the volume is open, or why not, and by its
+//! end it learns that its starter is gone.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,11 +12,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::handle::{fault, with_causes};
+use super::keeper::{self, Inheritance, Link};
 use super::{Error, Result, Server};
 use crate::chunks::durable;
 use crate::control::{Answer, Client, Fault, FaultKind, Request, Wire};
@@ -35,9 +37,9 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
     let log = open_log(dir)
         .map_err(|e| Error::io(format!("cannot write {}", dir.join(LOG).display()), e))?;
     // By way of /proc it is this very program, even if its file was replaced meanwhile.
-    let mut server = Command::new("/proc/self/exe")
+    let mut keeper = Command::new("/proc/self/exe")
         .arg0("cask")
-        .arg("serve")
+        .arg("keep")
         .arg("--volume")
         .arg(dir)
         .stdin(OwnedFd::from(theirs))
@@ -46,7 +48,7 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
         .spawn()
         .map_err(cannot)?;
     // A starter that outlives it, as the plugin of an engine does, takes note of its end: else it stays as a zombie.
-    thread::spawn(move || server.wait());
+    thread::spawn(move || keeper.wait());
     let mut client = Client::over(ours);
     client.await_start()?;
     Ok(client)
@@ -61,36 +63,77 @@ fn open_log(dir: &Path) -> io::Result<File> {
     options.create(true).append(true).mode(0o600).open(path)
 }
 
-/// What the started process does: serves the volume in `dir`, with its starter at standard input.
+/// What the started process does: keeps the volume in `dir` served, with its starter at standard input.
 ///
 /// # Errors
-/// When the volume could not be opened (the starter was told) or not be closed in order.
-pub fn run_spawned(dir: &Path) -> Result<()> {
-    let starter = part_from_starter().map_err(|e| Error::io("cannot become a server", e))?;
-    match Server::open(dir) {
+/// When no server can be started.
+pub fn run_keeper(dir: &Path) -> Result<()> {
+    let starter = part_from_starter().map_err(|e| Error::io("cannot become a keeper", e))?;
+    keeper::keep(dir, starter)
+}
+
+/// What a keeper starts: serves the volume in `dir`, with the keeper at standard input.
+///
+/// # Errors
+/// When the volume could not be opened (starter and keeper were told) or not be closed in order.
+pub fn run_server(dir: &Path) -> Result<()> {
+    let begun = begin().map_err(|e| Error::io("cannot become a server", e))?;
+    let (link, mut given) = begun;
+    let starter = given.starter.take();
+    match Server::take_over(dir, &link, given) {
         Ok(server) => {
             log::info!("serving {}", dir.display());
-            server.adopt(starter);
+            if let Some(starter) = starter {
+                server.adopt(starter);
+            }
             server.run()?;
             log::info!("{} is closed", dir.display());
             Ok(())
         }
         Err(error) => {
-            tell(starter, &error);
+            if let Err(e) = link.failed(with_causes(&error)) {
+                log::error!("the keeper is gone: {e}");
+            }
+            if let Some(starter) = starter {
+                tell(starter, &error);
+            }
             Err(error)
         }
     }
 }
 
+fn begin() -> io::Result<(Arc<Link>, Inheritance)> {
+    let keeper = take_stdin()?;
+    raise_open_files();
+    abort_on_panic();
+    let (link, given) = Link::hear(keeper)?;
+    Ok((Arc::new(link), given))
+}
+
 /// Leaves the starter's session, directory, terminal and open files.
 fn part_from_starter() -> io::Result<UnixStream> {
     close_inherited();
-    let starter = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    let starter = take_stdin()?;
     rustix::process::setsid()?;
     rustix::process::chdir("/")?;
-    raise_open_files();
     Ok(starter)
+}
+
+/// Standard input, in whose place is nothing then; the process gets a name that tells what it is.
+fn take_stdin() -> io::Result<UnixStream> {
+    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    rustix::thread::set_name(c"cask")?;
+    Ok(stream)
+}
+
+/// A request that met a defect must not hang for ever while all others go on: the next server gets it again.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
 }
 
 /// Segments and connections are files, and the usual limit is meant for programs that use select(2).

@@ -1,18 +1,22 @@
 //! Unmounting: done when the data is safe and, after the last mount, the volume is closed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::mounts::{self, How, Mount, UnmountError, holders_of, namespaces_holding};
 use super::patience::connect;
-use super::{Error, Result, mounts_of};
-use crate::control::{Client, Device, Op, Phase};
+use super::{Error, Record, Result, mounts_of};
+use crate::control::{self, Client, Device, Op, Phase};
 
 /// Between looks at what the server does.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long it may take until another server takes over from one that died.
+const SUCCESSION: Duration = Duration::from_secs(3);
 
 /// A volume's server, watched while its mounts are taken away.
 struct Watch {
+    dir: PathBuf,
     server: Client,
     /// Another connection: this one is silent until the volume is closed.
     farewell: Client,
@@ -68,6 +72,7 @@ impl Watch {
             mounts.iter().map(|mount| mount.device).collect()
         };
         Ok(Some(Self {
+            dir: dir.to_owned(),
             server,
             farewell,
             devices,
@@ -112,12 +117,33 @@ impl Watch {
 
     fn has_ended(&mut self, patience: Duration) -> Result<bool> {
         if !self.is_closed {
-            let closed = self.farewell.closed_within(patience);
-            self.is_closed = closed.map_err(Error::NotClosed)?;
+            self.is_closed = match self.farewell.closed_within(patience) {
+                Err(control::Error::Ended) => return self.follow(),
+                closed => closed.map_err(Error::NotClosed)?,
+            };
         }
         let mut ended = || self.farewell.wait_for_end(patience);
         let waited = if self.is_closed { ended() } else { Ok(false) };
         waited.map_err(|e| Error::io("cannot wait for the volume's server", e))
+    }
+
+    /// The server died: watches the one that takes over. Whether that one has closed the volume already.
+    fn follow(&mut self) -> Result<bool> {
+        let since = Instant::now();
+        while since.elapsed() < SUCCESSION {
+            if let (Some(server), Some(mut farewell)) = (connect(&self.dir)?, connect(&self.dir)?)
+                && farewell.await_close().is_ok()
+            {
+                (self.server, self.farewell) = (server, farewell);
+                return Ok(false);
+            }
+            // One that ends in order takes its record away.
+            if !Record::is_left_in(&self.dir) {
+                return Ok(true);
+            }
+            thread::sleep(PAUSE);
+        }
+        Err(Error::NotClosed(control::Error::Ended))
     }
 
     /// Whether the server still has a mount; if not, it is closing the volume, which may take its time.

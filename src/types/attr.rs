@@ -1,6 +1,6 @@
 //! Inode attributes, and what callers may ask to change of them.
 
-use super::{Ino, Timestamp};
+use super::{Ino, RequestId, Timestamp};
 
 /// The type of an inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,6 +90,8 @@ pub struct Caller {
     pub gid: u32,
     /// The process, to be asked for its supplementary groups; 0 when it is not known.
     pub pid: u32,
+    /// The request by which it was asked for, if that may come again.
+    pub request: Option<RequestId>,
 }
 
 impl Caller {
@@ -100,6 +102,7 @@ impl Caller {
             uid: 0,
             gid: 0,
             pid: 0,
+            request: None,
         }
     }
 }

@@ -17,11 +17,6 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn reap(&self) -> Result<()> {
-        self.core
-            .free(self.core.residents.take_ended())
-            .map_err(|(left, error)| {
-                self.core.residents.put_back(left);
-                error
-            })
+        self.core.free_ended()
     }
 }

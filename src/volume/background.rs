@@ -95,15 +95,14 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
 }
 
 fn free(core: &Core) {
-    while let Some(work) = core.residents.wait_for_work() {
-        let freed = core.free(work.ended).and_then(|()| match work.purge {
-            Purge::Due => core.purge().map_err(|error| (Vec::new(), error)),
+    while let Some(purge) = core.residents.wait_for_work() {
+        let freed = core.free_ended().and_then(|()| match purge {
+            Purge::Due => core.purge(),
             Purge::Nothing => Ok(()),
         });
-        if let Err((left, error)) = freed {
+        if let Err(error) = freed {
             log::warn!("cannot free what was removed: {error}");
-            core.residents.put_back(left);
-            if work.purge == Purge::Due {
+            if purge == Purge::Due {
                 core.residents.call_purge();
             }
             if core.database.is_stopped() {

@@ -14,7 +14,7 @@ use crate::chunks::durable;
 use crate::types::{ChunkBytes, Compression, Limits, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 const FILE: &str = "volume.json";
 
 /// What `volume.json` holds.

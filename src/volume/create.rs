@@ -60,6 +60,7 @@ pub(super) fn create(
         }
     }
     dir.attr.nlink += u32::from(is_dir);
+    dir.request = caller.request;
     touch_directory(tx, &mut dir, attr.ctime)?;
     Ok(attr)
 }

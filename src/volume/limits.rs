@@ -59,10 +59,7 @@ impl Core {
     pub(super) fn retry_over_limit<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let until = Instant::now() + WAIT_MAX;
         loop {
-            if let Err((left, error)) = self.free(self.residents.take_ended()) {
-                self.residents.put_back(left);
-                return Err(error);
-            }
+            self.free_ended()?;
             match attempt() {
                 Err(Error::OverLimit)
                     if Instant::now() < until && self.database.read_once()?.has_orphans()? =>

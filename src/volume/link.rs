@@ -3,7 +3,7 @@
 use super::core::{Space, inode};
 use super::create::{directory, touch_directory};
 use super::{Error, Result, Volume};
-use crate::types::{Attr, FileKind, Ino, Name, Timestamp};
+use crate::types::{Attr, Caller, FileKind, Ino, Name, Timestamp};
 
 /// Names that an inode may have, as on ext4.
 pub const LINKS_MAX: u32 = 65_000;
@@ -14,7 +14,7 @@ impl Volume {
     /// # Errors
     /// [`Error::Exists`], [`Error::NotFound`], [`Error::NotPermitted`] for a directory,
     /// [`Error::TooManyLinks`], [`Error::NoSpace`], I/O errors.
-    pub fn link(&self, ino: Ino, parent: Ino, name: &Name) -> Result<Attr> {
+    pub fn link(&self, caller: &Caller, ino: Ino, parent: Ino, name: &Name) -> Result<Attr> {
         self.core.change(Space::Needs, |tx| {
             let mut dir = directory(tx, parent)?;
             let mut target = inode(tx, ino)?;
@@ -32,6 +32,7 @@ impl Volume {
             target.attr.nlink += 1;
             target.attr.ctime = now;
             tx.update_inode(&mut target)?;
+            dir.request = caller.request;
             touch_directory(tx, &mut dir, now)?;
             Ok(target.attr)
         })

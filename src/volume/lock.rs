@@ -1,6 +1,7 @@
 //! The exclusive lock on a volume's directory.
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,9 +12,23 @@ use super::{Error, Result};
 
 const FILE: &str = "lock";
 
-/// Held while the volume is open; the kernel gives it up when the process ends, however it ends.
+/// Held while the volume is open; the kernel gives it up when every process that holds it has ended, however that was.
 #[derive(Debug)]
-pub struct DirLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct DirLock(OwnedFd);
+
+impl From<OwnedFd> for DirLock {
+    /// The lock that came with `held` from a process that took it.
+    fn from(held: OwnedFd) -> Self {
+        Self(held)
+    }
+}
+
+impl AsFd for DirLock {
+    /// Whoever has a copy holds the lock, too.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl DirLock {
     /// Takes the lock of the volume in `dir`.
@@ -33,7 +48,7 @@ impl DirLock {
         let file =
             file.map_err(|e| Error::storage(format!("cannot open {}", path.display()), e))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self(file.into())),
             Err(Errno::WOULDBLOCK) => Err(Error::InUse {
                 dir: dir.to_owned(),
             }),

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::background::Workers;
@@ -105,11 +105,28 @@ impl Volume {
     /// # Errors
     /// Those of [`Self::open`].
     pub fn open_with(dir: &Path, collecting: Collecting) -> Result<Self> {
-        let mut config = Config::load(dir)?;
-        let dir = dir
-            .canonicalize()
-            .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))?;
+        // What is no volume gets no lock either.
+        let config = Config::load(dir)?;
+        let dir = resolve(dir)?;
         let lock = DirLock::take(&dir)?;
+        Self::open_locked(dir, config, lock, collecting)
+    }
+
+    /// As [`Self::open`], for a process that was given the volume's lock by the one that had the volume open before.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_held(dir: &Path, lock: DirLock) -> Result<Self> {
+        let (config, dir) = (Config::load(dir)?, resolve(dir)?);
+        Self::open_locked(dir, config, lock, Collecting::of_environment())
+    }
+
+    fn open_locked(
+        dir: PathBuf,
+        mut config: Config,
+        lock: DirLock,
+        collecting: Collecting,
+    ) -> Result<Self> {
         let core = Arc::new(open_core(&dir, &config, collecting)?);
         if config.format < FORMAT {
             // Opening it has brought the tables to the present format.
@@ -128,7 +145,7 @@ impl Volume {
             config,
             dir,
             workers,
-            _lock: lock,
+            lock,
         };
         volume.settle_cuts();
         Ok(volume)
@@ -143,11 +160,11 @@ impl Volume {
         let Self {
             core,
             workers,
-            _lock: lock,
+            lock,
             ..
         } = self;
         drop(workers);
-        if let Err((_, error)) = core.free(core.residents.take_ended()) {
+        if let Err(error) = core.free_ended() {
             log::warn!("removed files are left for the next open: {error}");
         }
         core.sync()?;
@@ -170,6 +187,11 @@ impl Volume {
         drop(lock);
         Ok(())
     }
+}
+
+fn resolve(dir: &Path) -> Result<PathBuf> {
+    dir.canonicalize()
+        .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))
 }
 
 /// Opens what is in `dir`, which this process has locked.

@@ -94,7 +94,7 @@ mod tests {
         let member = Caller {
             uid: 7,
             gid: 5,
-            pid: 0,
+            ..Caller::root()
         };
         let stranger = Caller { gid: 6, ..member };
         assert_eq!(without_set_id(0o6745, 5, &member), 0o2745);

@@ -12,8 +12,18 @@ pub(super) const ROWS_MAX: usize = 512;
 pub(super) const WHOLE_FILE: Range<u64> = 0..crate::types::MAX_FILE_BYTES;
 
 impl Core {
+    /// Frees the files that nobody holds any more; on an error those that are left are tried again later.
+    pub(super) fn free_ended(&self) -> Result<()> {
+        let _alone = self.residents.begin_freeing();
+        self.free(self.residents.take_ended())
+            .map_err(|(left, error)| {
+                self.residents.put_back(left);
+                error
+            })
+    }
+
     /// Frees these orphans; on an error returns those that are left.
-    pub(super) fn free(&self, mut inos: Vec<Ino>) -> std::result::Result<(), (Vec<Ino>, Error)> {
+    fn free(&self, mut inos: Vec<Ino>) -> std::result::Result<(), (Vec<Ino>, Error)> {
         while !inos.is_empty() {
             match self.change(Space::Frees, |tx| free_some(tx, &inos)) {
                 Ok(done) => drop(inos.drain(..done)),
@@ -63,11 +73,38 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn begin_connection(&self) -> Result<()> {
+        self.core.residents.connect();
+        self.find_orphans()
+    }
+
+    /// A connection goes on that a server had which is dead: what has no name may be open still, and is freed when
+    /// [`Self::forgotten`] says so.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn inherit_connection(&self) -> Result<()> {
+        self.core.residents.inherit();
+        self.find_orphans()
+    }
+
+    fn find_orphans(&self) -> Result<()> {
         let orphans = self.core.database.read()?.orphans()?;
         orphans
             .into_iter()
             .for_each(|ino| self.core.residents.orphan(ino));
         Ok(())
+    }
+
+    /// Waits for inodes without a name of which only the kernel can say whether anybody has them open; `None` once the
+    /// connection has ended.
+    #[must_use]
+    pub fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
+        self.core.residents.wait_for_doubts()
+    }
+
+    /// The kernel does not know `ino` any more.
+    pub fn forgotten(&self, ino: Ino) {
+        self.core.residents.resolve(ino);
     }
 
     /// The connection ended: nobody holds a file any more.

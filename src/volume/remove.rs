@@ -4,15 +4,15 @@ use super::core::Space;
 use super::create::{directory, touch_directory};
 use super::{Error, Result, Volume};
 use crate::meta::{Inode, WriteTx};
-use crate::types::{FileKind, Ino, Name, Timestamp};
+use crate::types::{Caller, FileKind, Ino, Name, Timestamp};
 
 impl Volume {
     /// Removes the name of something that is no directory.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], I/O errors.
-    pub fn unlink(&self, parent: Ino, name: &Name) -> Result<()> {
-        self.remove(parent, name, |_, victim| match victim.attr.kind {
+    pub fn unlink(&self, caller: &Caller, parent: Ino, name: &Name) -> Result<()> {
+        self.remove(caller, parent, name, |_, victim| match victim.attr.kind {
             FileKind::Directory => Err(Error::IsDirectory),
             _ => Ok(()),
         })
@@ -22,8 +22,8 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NotEmpty`], I/O errors.
-    pub fn rmdir(&self, parent: Ino, name: &Name) -> Result<()> {
-        self.remove(parent, name, |tx, victim| match victim.attr.kind {
+    pub fn rmdir(&self, caller: &Caller, parent: Ino, name: &Name) -> Result<()> {
+        self.remove(caller, parent, name, |tx, victim| match victim.attr.kind {
             FileKind::Directory if tx.has_entries(victim.attr.ino)? => Err(Error::NotEmpty),
             FileKind::Directory => Ok(()),
             _ => Err(Error::NotDirectory),
@@ -32,6 +32,7 @@ impl Volume {
 
     fn remove(
         &self,
+        caller: &Caller,
         parent: Ino,
         name: &Name,
         check: impl Fn(&WriteTx<'_>, &Inode) -> Result<()>,
@@ -44,6 +45,7 @@ impl Volume {
             let now = Timestamp::now();
             tx.delete_dentry(parent, name, &entry)?;
             let orphaned = drop_name(tx, &mut dir, victim, now)?;
+            dir.request = caller.request;
             touch_directory(tx, &mut dir, now)?;
             Ok(orphaned)
         })?;

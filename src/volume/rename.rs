@@ -49,7 +49,7 @@ impl Volume {
             name: new_name,
         };
         let orphaned = self.core.change(Space::Needs, |tx| match mode {
-            RenameMode::Exchange => exchange(tx, from, to).map(|()| None),
+            RenameMode::Exchange => exchange(tx, caller, from, to).map(|()| None),
             _ => transfer(tx, caller, from, to, mode),
         })?;
         if let Some(ino) = orphaned {
@@ -86,7 +86,7 @@ fn transfer(
     let now = Timestamp::now();
     tx.delete_dentry(from.parent, from.name, &entry)?;
     let (home, orphaned) = arrive(tx, &moved, to, target.as_ref(), now)?;
-    depart(tx, &moved, from, now)?;
+    depart(tx, caller, &moved, from, now)?;
     settle(tx, moved, home, now)?;
     if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
         create(tx, caller, from.parent, from.name, &WHITEOUT)?;
@@ -129,8 +129,16 @@ fn arrive(
     Ok((home, orphaned))
 }
 
-fn depart(tx: &mut WriteTx<'_>, moved: &Inode, from: Place<'_>, now: Timestamp) -> Result<()> {
+/// Takes `moved` out of its directory, which is where a rename is noted.
+fn depart(
+    tx: &mut WriteTx<'_>,
+    caller: &Caller,
+    moved: &Inode,
+    from: Place<'_>,
+    now: Timestamp,
+) -> Result<()> {
     let mut dir = directory(tx, from.parent)?;
+    dir.request = caller.request;
     let is_dir = moved.attr.kind == FileKind::Directory;
     dir.attr.nlink = dir.attr.nlink.saturating_sub(u32::from(is_dir));
     touch_directory(tx, &mut dir, now)
@@ -170,7 +178,7 @@ fn check_not_below(tx: &WriteTx<'_>, moved: &Inode, parent: Ino) -> Result<()> {
     }
 }
 
-fn exchange(tx: &mut WriteTx<'_>, from: Place<'_>, to: Place<'_>) -> Result<()> {
+fn exchange(tx: &mut WriteTx<'_>, caller: &Caller, from: Place<'_>, to: Place<'_>) -> Result<()> {
     let one = tx.dentry(from.parent, from.name)?.ok_or(Error::NotFound)?;
     let other = tx.dentry(to.parent, to.name)?.ok_or(Error::NotFound)?;
     if one.ino == other.ino {
@@ -182,8 +190,8 @@ fn exchange(tx: &mut WriteTx<'_>, from: Place<'_>, to: Place<'_>) -> Result<()> 
     let now = Timestamp::now();
     tx.point_dentry(from.parent, from.name, &one, other.ino)?;
     tx.point_dentry(to.parent, to.name, &other, one.ino)?;
-    depart(tx, &first, from, now)?;
-    depart(tx, &second, to, now)?;
+    depart(tx, caller, &first, from, now)?;
+    depart(tx, caller, &second, to, now)?;
     for (moved, parent, entry) in [(first, to.parent, other), (second, from.parent, one)] {
         let mut dir = directory(tx, parent)?;
         dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);

@@ -15,6 +15,17 @@ use crate::types::Ino;
 pub(super) struct Residents {
     inner: Mutex<Inner>,
     ready: Condvar,
+    freeing: Mutex<()>,
+    doubts: Condvar,
+}
+
+/// Whether it is known how often the kernel was told of an inode.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    #[default]
+    Whole,
+    /// The server that told it before is dead, and what it counted with it.
+    Lost,
 }
 
 /// Whether rows of removed snapshots wait to be freed.
@@ -25,17 +36,14 @@ pub(super) enum Purge {
     Due,
 }
 
-/// What is to be freed.
-#[derive(Debug)]
-pub(super) struct Work {
-    pub(super) ended: Vec<Ino>,
-    pub(super) purge: Purge,
-}
-
 #[derive(Debug, Default)]
 struct Inner {
+    counts: Counts,
     known: HashMap<Ino, u64>,
     orphans: HashSet<Ino>,
+    /// Orphans of which only the kernel can say whether it knows them.
+    doubtful: HashSet<Ino>,
+    connected: bool,
     /// Orphans that nobody knows any more, to be freed.
     ended: Vec<Ino>,
     purge: Purge,
@@ -66,18 +74,57 @@ impl Residents {
     /// `ino` has no name any more: it ends now, or once the kernel has forgotten it.
     pub(super) fn orphan(&self, ino: Ino) {
         let mut inner = self.lock();
-        if inner.known.contains_key(&ino) {
+        if inner.counts == Counts::Lost {
+            inner.doubtful.insert(ino);
+            self.doubts.notify_all();
+        } else if inner.known.contains_key(&ino) {
             inner.orphans.insert(ino);
         } else {
             self.end(&mut inner, ino);
         }
     }
 
+    /// A connection begins, of which nothing is known yet.
+    pub(super) fn connect(&self) {
+        let mut inner = self.lock();
+        (inner.counts, inner.connected) = (Counts::Whole, true);
+    }
+
+    /// A connection goes on that another server had: what the kernel knows of, it must be asked.
+    pub(super) fn inherit(&self) {
+        let mut inner = self.lock();
+        (inner.counts, inner.connected) = (Counts::Lost, true);
+    }
+
     /// The connection is gone, and with it all that the kernel knew.
     pub(super) fn forget_all(&self) {
         let mut inner = self.lock();
+        inner.connected = false;
         inner.known.clear();
-        for ino in std::mem::take(&mut inner.orphans) {
+        let orphans = std::mem::take(&mut inner.orphans);
+        for ino in orphans
+            .into_iter()
+            .chain(std::mem::take(&mut inner.doubtful))
+        {
+            self.end(&mut inner, ino);
+        }
+        self.doubts.notify_all();
+    }
+
+    /// Waits for orphans of which the kernel must be asked, and returns them; `None` once the connection is gone.
+    pub(super) fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
+        let idle = |inner: &mut Inner| inner.connected && inner.doubtful.is_empty();
+        let waited = self.doubts.wait_while(self.lock(), idle);
+        let inner = waited.unwrap_or_else(PoisonError::into_inner);
+        inner
+            .connected
+            .then(|| inner.doubtful.iter().copied().collect())
+    }
+
+    /// The kernel says that it does not know this one.
+    pub(super) fn resolve(&self, ino: Ino) {
+        let mut inner = self.lock();
+        if inner.doubtful.remove(&ino) {
             self.end(&mut inner, ino);
         }
     }
@@ -92,6 +139,11 @@ impl Residents {
         self.lock().ended.extend(inos);
     }
 
+    /// One at a time frees: whoever comes second finds freed what the first took.
+    pub(super) fn begin_freeing(&self) -> MutexGuard<'_, ()> {
+        self.freeing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What is to be freed, without waiting.
     pub(super) fn take_ended(&self) -> Vec<Ino> {
         std::mem::take(&mut self.lock().ended)
@@ -104,7 +156,7 @@ impl Residents {
     }
 
     /// Waits until something is to be freed; `None` once the volume closes.
-    pub(super) fn wait_for_work(&self) -> Option<Work> {
+    pub(super) fn wait_for_work(&self) -> Option<Purge> {
         let inner = self.lock();
         let idle = |inner: &mut Inner| {
             inner.ended.is_empty() && inner.purge == Purge::Nothing && !inner.closing
@@ -120,11 +172,7 @@ impl Residents {
             .ready
             .wait_timeout_while(inner, crowd, |inner| !inner.closing);
         let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        let (ended, purge) = (
-            std::mem::take(&mut inner.ended),
-            std::mem::take(&mut inner.purge),
-        );
-        Some(Work { ended, purge })
+        Some(std::mem::take(&mut inner.purge))
     }
 
     /// Ends the waiting for good.
@@ -153,6 +201,21 @@ mod tests {
         assert_eq!(residents.take_ended(), []);
         residents.forget(ino, 1);
         assert_eq!(residents.take_ended(), [ino]);
+    }
+
+    #[test]
+    fn after_another_server_nothing_ends_before_the_kernel_says_so() {
+        let residents = Residents::default();
+        residents.inherit();
+        let ino = Ino::from_raw(9);
+        residents.orphan(ino);
+        residents.forget(ino, 3);
+        assert_eq!(residents.take_ended(), []);
+        assert_eq!(residents.wait_for_doubts(), Some(vec![ino]));
+        residents.resolve(ino);
+        assert_eq!(residents.take_ended(), [ino]);
+        residents.forget_all();
+        assert_eq!(residents.wait_for_doubts(), None);
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl Volume {
                 ACCESS | DEFAULT => set_acl(tx, caller, &mut inode, name, value)?,
                 _ => tx.set_xattr(ino, name, value)?,
             }
+            inode.request = caller.request;
             inode.attr.ctime = Timestamp::now();
             Ok(tx.update_inode(&mut inode)?)
         })
@@ -89,7 +90,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::NoAttribute`], [`Error::Unsupported`], I/O errors.
-    pub fn remove_xattr(&self, ino: Ino, name: &[u8]) -> Result<()> {
+    pub fn remove_xattr(&self, caller: &Caller, ino: Ino, name: &[u8]) -> Result<()> {
         check_name(name)?;
         self.core.change(Space::Frees, |tx| {
             let mut inode = inode(tx, ino)?;
@@ -97,6 +98,7 @@ impl Volume {
             if !found && !matches!(name, ACCESS | DEFAULT) {
                 return Err(Error::NoAttribute);
             }
+            inode.request = caller.request;
             inode.attr.ctime = Timestamp::now();
             Ok(tx.update_inode(&mut inode)?)
         })

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use cask::control::{Bytes, Client, CutPart};
 use cask::types::{CutId, VolumeId};
 use cask::volume::{Config, Volume};
-use rustix::process::{Signal, kill_process};
 
+use crate::killing::kill_for_good;
 use crate::support::{Bench, can_mount, start, wait_for};
 
 /// Volume `db`, mounted at `mnt`, and volume `other`, which is not.
@@ -204,7 +204,7 @@ fn a_server_that_dies_in_a_cut_leaves_all_snapshots_or_none() {
         let states = [format!("db@{name}"), format!("other@{name}")];
         let mut command = start(&mut bench.command(&["snapshot", &states[0], &states[1]]));
         std::thread::sleep(Duration::from_micros(micros));
-        kill_process(server, Signal::KILL).unwrap();
+        kill_for_good(server);
         let succeeded = command.0.wait().unwrap().success();
         wait_for("the mount is dead", || !cask::server::mounts::answers(&mnt));
         bench.run(&["umount", "db"]).succeeds();

@@ -5,8 +5,8 @@ use std::fs;
 use std::time::Duration;
 
 use cask::volume::Volume;
-use rustix::process::{Signal, kill_process};
 
+use crate::killing::kill_for_good;
 use crate::support::{Bench, can_mount, start, wait_for};
 
 const FILES: usize = 300;
@@ -230,7 +230,7 @@ fn a_server_that_dies_in_a_snapshot_or_clone_leaves_a_sound_volume() {
         let snapshot = start(&mut bench.command(&["snapshot", &format!("db@{i}")]));
         let clone = start(&mut bench.command(&["clone", "db@s", &format!("c{i}")]));
         std::thread::sleep(Duration::from_micros(micros));
-        kill_process(server, Signal::KILL).unwrap();
+        kill_for_good(server);
         let mnt = bench.path("mnt");
         wait_for("the mount is dead", || !cask::server::mounts::answers(&mnt));
         let mut commands = [snapshot, clone];

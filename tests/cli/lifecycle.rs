@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Signal, kill_process};
 
+use crate::killing::kill_for_good;
 use crate::support::{Bench, Running, can_mount, run, start, wait_for};
 
 #[test]
@@ -122,7 +123,7 @@ fn a_server_that_is_never_given_a_mount_ends() {
     let bench = Bench::with_volume();
     // The end of its standard input is the end of its starter; here it is there from the beginning.
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-    let mut command = bench.command(&["serve", "--volume"]);
+    let mut command = bench.command(&["keep", "--volume"]);
     command
         .arg(bench.volume_dir("db"))
         .stdin(std::os::fd::OwnedFd::from(theirs));
@@ -160,7 +161,7 @@ fn whoever_dies_while_mounting_leaves_nothing() {
 }
 
 fn kill(bench: &Bench) {
-    kill_process(bench.server_of("db"), Signal::KILL).unwrap();
+    kill_for_good(bench.server_of("db"));
     let mnt = bench.path("mnt");
     wait_for("the mount is dead", || !cask::server::mounts::answers(&mnt));
     // A process that is being taken apart may still have its socket.

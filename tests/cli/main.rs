@@ -16,6 +16,8 @@ mod cuts;
 mod ephemeral;
 mod helper;
 mod killed;
+#[path = "../common/killing.rs"]
+mod killing;
 mod lifecycle;
 mod listing;
 mod mounting;

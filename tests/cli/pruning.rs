@@ -3,8 +3,8 @@
 use std::fs;
 
 use cask::volume::store::DirLock;
-use rustix::process::{Signal, kill_process};
 
+use crate::killing::kill_for_good;
 use crate::removing::on_a_terminal;
 use crate::support::{Bench, can_mount, wait_for};
 
@@ -95,7 +95,7 @@ fn an_ephemeral_volume_goes_that_a_killed_server_left() {
         .run(&["mount", "--create", "mounted", "mnt"])
         .succeeds();
     bench.run(&["mount", "--create", "left", "dead"]).succeeds();
-    kill_process(bench.server_of("left"), Signal::KILL).unwrap();
+    kill_for_good(bench.server_of("left"));
     bench.wait_until_closed("left");
     // Its mount is still there.
     assert!(pruned(&bench, &["-f"]).0.is_empty());

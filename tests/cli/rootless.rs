@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
+use crate::killing::kill_for_good;
 use crate::support::{Bench, CASK, Outcome, can_mount, run};
 
 const NOBODY: u32 = 65534;
@@ -142,7 +143,7 @@ fn a_mount_in_use_and_a_dead_one_are_told_apart() {
         .shell(&format!("cd mnt && {CASK} umount ../mnt"))
         .fails(5, &["is in use by process"]);
     let server = bench.0.server_of("db");
-    rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+    kill_for_good(server);
     bench.run(&["mount", "db", "mnt"]).succeeds();
     assert_eq!(bench.0.mounts().len(), 1);
     bench.run(&["umount", "db"]).succeeds();

@@ -6,8 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use rustix::process::{Signal, kill_process};
-
+use crate::killing::kill_for_good;
 use crate::support::{Bench, can_mount, run, wait_for};
 
 /// A mounted volume whose file `a` said `one` when snapshot `s` was taken, and says `two`.
@@ -241,7 +240,7 @@ fn a_snapshot_whose_server_died_is_mounted_again() {
     }
     let bench = prepared();
     mount(&bench, "db@s", "old");
-    kill_process(bench.server_of("db"), Signal::KILL).unwrap();
+    kill_for_good(bench.server_of("db"));
     let (mnt, old) = (bench.path("mnt"), bench.path("old"));
     let answers = cask::server::mounts::answers;
     wait_for("the mounts are dead", || !answers(&mnt) && !answers(&old));

@@ -3,8 +3,7 @@
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
-use rustix::process::{Signal, kill_process};
-
+use crate::killing::kill_for_good;
 use crate::support::{Bench, can_mount, run, start, wait_for};
 
 #[test]
@@ -127,7 +126,7 @@ fn a_server_that_dies_instead_of_closing_is_no_success() {
     let mut umount = bench.command(&["umount", "db"]);
     let umount = umount.stderr(Stdio::piped()).spawn().unwrap();
     wait_for("it is unmounted here", || bench.mounts().is_empty());
-    kill_process(server, Signal::KILL).unwrap();
+    kill_for_good(server);
     let outcome = umount.wait_with_output().unwrap();
     let text = String::from_utf8(outcome.stderr).unwrap();
     assert_eq!(outcome.status.code(), Some(1), "{text}");

@@ -123,7 +123,9 @@ fn perform(volume: &Volume, op: &Op) {
             let (from, to) = ((Ino::ROOT, name(from)), (Ino::ROOT, name(to)));
             volume.rename(&root, from, to, RenameMode::Replace).unwrap();
         }
-        Op::Remove(called) => volume.unlink(Ino::ROOT, name(called)).unwrap(),
+        Op::Remove(called) => volume
+            .unlink(&Caller::root(), Ino::ROOT, name(called))
+            .unwrap(),
         Op::Sync => volume.sync().unwrap(),
         Op::Checkpoint => volume.checkpoint().unwrap(),
         Op::Collect => drop(volume.collect().unwrap()),

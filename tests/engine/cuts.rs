@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use cask::types::{Cut, CutId, Ino, SnapshotName};
+use cask::types::{Caller, Cut, CutId, Ino, SnapshotName};
 use cask::volume::{Error, Ledger, Outcome, Volume};
 
 use super::{make, noise, write};
@@ -173,8 +173,12 @@ fn a_snapshot_that_is_given_up_returns_its_space() {
     let before = b.usage().unwrap().logical_bytes;
     let cut = pair.cut(&pair.open("a"));
     b.prepare_cut(&name(), "", &cut, go).unwrap();
-    b.unlink(Ino::ROOT, cask::types::Name::parse(b"f").unwrap())
-        .unwrap();
+    b.unlink(
+        &Caller::root(),
+        Ino::ROOT,
+        cask::types::Name::parse(b"f").unwrap(),
+    )
+    .unwrap();
     b.settle_cut(pair.id).unwrap();
     assert_eq!(before, 1 << 20);
     super::wait_until(|| {

@@ -74,10 +74,20 @@ fn an_inode_has_at_most_65_000_names() {
     for i in 1..LINKS_MAX {
         let name = format!("name-{i}");
         volume
-            .link(file.ino, Ino::ROOT, Name::parse(name.as_bytes()).unwrap())
+            .link(
+                &Caller::root(),
+                file.ino,
+                Ino::ROOT,
+                Name::parse(name.as_bytes()).unwrap(),
+            )
             .unwrap();
     }
-    let more = volume.link(file.ino, Ino::ROOT, Name::parse(b"more").unwrap());
+    let more = volume.link(
+        &Caller::root(),
+        file.ino,
+        Ino::ROOT,
+        Name::parse(b"more").unwrap(),
+    );
     assert!(matches!(more, Err(Error::TooManyLinks)));
     assert_eq!(volume.getattr(file.ino).unwrap().nlink, LINKS_MAX);
     volume.close().unwrap();
@@ -101,7 +111,11 @@ fn a_large_directory_is_listed_whole_and_removed() {
     assert_eq!(seen, many());
     for i in 0..many() {
         volume
-            .unlink(Ino::ROOT, Name::parse(format!("{i}").as_bytes()).unwrap())
+            .unlink(
+                &Caller::root(),
+                Ino::ROOT,
+                Name::parse(format!("{i}").as_bytes()).unwrap(),
+            )
             .unwrap();
     }
     volume.reap().unwrap();
@@ -150,7 +164,11 @@ fn equal_chunks_are_stored_once_and_live_until_the_last_name_is_gone() {
     assert_eq!(usage.live_bytes, 4 * 1024 * 1024);
     for i in 0..3 {
         volume
-            .unlink(Ino::ROOT, Name::parse(format!("{i}").as_bytes()).unwrap())
+            .unlink(
+                &Caller::root(),
+                Ino::ROOT,
+                Name::parse(format!("{i}").as_bytes()).unwrap(),
+            )
             .unwrap();
     }
     volume.reap().unwrap();
@@ -229,7 +247,11 @@ fn what_was_acknowledged_is_there_after_the_volume_was_dropped() {
     let open = make(&volume, "unlinked").ino;
     volume.remember(open);
     volume
-        .unlink(Ino::ROOT, Name::parse(b"unlinked").unwrap())
+        .unlink(
+            &Caller::root(),
+            Ino::ROOT,
+            Name::parse(b"unlinked").unwrap(),
+        )
         .unwrap();
     drop(volume);
     let volume = home.open();
@@ -258,7 +280,7 @@ fn what_is_not_a_whole_volume_is_refused_by_name() {
     assert!(matches!(Volume::open(&home.dir()), Err(Error::Corrupt(_))));
     let home = Home::new();
     let text = fs::read_to_string(home.dir().join("volume.json")).unwrap();
-    let newer = text.replace("\"format\": 2", "\"format\": 99");
+    let newer = text.replace("\"format\": 3", "\"format\": 99");
     File::create(home.dir().join("volume.json"))
         .unwrap()
         .write_all_at(newer.as_bytes(), 0)

@@ -179,7 +179,9 @@ fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
         let opened = Volume::open(&dir);
         eprintln!("open: {:?}", opened.as_ref().err());
         let volume = opened.unwrap();
-        volume.unlink(Ino::ROOT, name("f")).unwrap();
+        volume
+            .unlink(&Caller::root(), Ino::ROOT, name("f"))
+            .unwrap();
         closed.unwrap();
     }
 }
@@ -244,11 +246,15 @@ fn removals_on_a_full_disk_work_from_many_threads() {
             let (volume, failed) = (&volume, &failed);
             scope.spawn(move || {
                 for i in (t..6000).step_by(8) {
-                    if let Err(e) = volume.unlink(Ino::ROOT, name(&format!("f{i}"))) {
+                    if let Err(e) =
+                        volume.unlink(&Caller::root(), Ino::ROOT, name(&format!("f{i}")))
+                    {
                         if failed.load(std::sync::atomic::Ordering::SeqCst) < 20 {
                             let start = std::time::Instant::now();
                             while start.elapsed().as_secs() < 3
-                                && volume.unlink(Ino::ROOT, name(&format!("f{i}"))).is_err()
+                                && volume
+                                    .unlink(&Caller::root(), Ino::ROOT, name(&format!("f{i}")))
+                                    .is_err()
                             {
                                 pause(20);
                             }
@@ -309,12 +315,14 @@ fn everything_can_be_removed_on_a_full_disk() {
     sh("ls -lsR \"$1\" >&2", &[&dir]);
     for i in 0..40_000 {
         if let Err(e) = volume.unlink(
+            &Caller::root(),
             Ino::ROOT,
             name(&format!("a-rather-long-name-that-takes-some-space-{i}")),
         ) {
             sh("ls -lsR \"$1\" >&2", &[&dir]);
             pause(3000);
             let again = volume.unlink(
+                &Caller::root(),
                 Ino::ROOT,
                 name(&format!("a-rather-long-name-that-takes-some-space-{i}")),
             );
@@ -377,7 +385,7 @@ fn counting_does_not_stop_writers() {
     let conn = rusqlite::Connection::open(dir.join("meta.db")).unwrap();
     conn.execute_batch(
         "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 2000000)
-         INSERT INTO inode SELECT i, 1, 32768, 420, 0, 0, 1, 5, 0, 0, 1, i, 0, 0, 0, 0, 0, 0, NULL FROM n;
+         INSERT INTO inode SELECT i, 1, 32768, 420, 0, 0, 1, 5, 0, 0, 1, i, 0, 0, 0, 0, 0, 0, NULL, NULL FROM n;
          UPDATE setting SET value = 3000000 WHERE key = 'numbers'",
     ).unwrap();
     conn.close().unwrap();
@@ -456,7 +464,9 @@ fn long_punches_and_cuts_agree_with_bytes_in_memory() {
     };
     volume.setattr(&Caller::root(), ino, &cut).unwrap();
     same(&bytes[..12_350]);
-    volume.unlink(Ino::ROOT, name("f")).unwrap();
+    volume
+        .unlink(&Caller::root(), Ino::ROOT, name("f"))
+        .unwrap();
     volume.reap().unwrap();
     assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
 }

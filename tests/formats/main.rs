@@ -7,7 +7,7 @@ use std::process::Command;
 use cask::types::{Ino, Name};
 use cask::volume::{Config, Volume};
 
-/// `format-1.tar.gz` is what a cask of format 1 left: `big` of 300 000 bytes with a second name `dir/link`, changed
+/// Each archive is what a cask of that format left: `big` of 300 000 bytes with a second name `dir/link`, changed
 /// after snapshot `first`; `copy` of it, removed after; `new`, made after; `sym`; `dir/small` with an attribute.
 fn unpack(archive: &str, into: &Path) -> PathBuf {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -36,9 +36,18 @@ fn read(volume: &Volume, parent: Ino, called: &str) -> Vec<u8> {
 
 #[test]
 fn a_volume_of_format_1_is_brought_to_the_present_one() {
+    check("format-1.tar.gz", 1);
+}
+
+#[test]
+fn a_volume_of_format_2_is_brought_to_the_present_one() {
+    check("format-2.tar.gz", 2);
+}
+
+fn check(archive: &str, format: u32) {
     let home = tempfile::tempdir().unwrap();
-    let dir = unpack("format-1.tar.gz", home.path());
-    assert_eq!(Config::load(&dir).unwrap().format, 1);
+    let dir = unpack(archive, home.path());
+    assert_eq!(Config::load(&dir).unwrap().format, format);
     for _ in 0..2 {
         let volume = Volume::open(&dir).unwrap();
         assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
@@ -59,5 +68,5 @@ fn a_volume_of_format_1_is_brought_to_the_present_one() {
         assert_eq!(volume.snapshots().unwrap().len(), 1);
         volume.close().unwrap();
     }
-    assert!(Config::load(&dir).unwrap().format > 1);
+    assert!(Config::load(&dir).unwrap().format > format);
 }

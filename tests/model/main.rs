@@ -219,17 +219,23 @@ impl Pair {
             Op::Link { file, dir, name } => {
                 let (file, dir, name) =
                     (self.tree.file(*file), self.tree.dir(*dir), name_of(*name));
-                let real = self.volume().link(file, dir, Name::parse(&name).unwrap());
+                let real =
+                    self.volume()
+                        .link(&Caller::root(), file, dir, Name::parse(&name).unwrap());
                 assert_eq!(Outcome::of(&real), self.tree.link(file, dir, &name));
             }
             Op::Unlink { dir, name } => {
                 let (dir, name) = (self.tree.dir(*dir), name_of(*name));
-                let real = self.volume().unlink(dir, Name::parse(&name).unwrap());
+                let real = self
+                    .volume()
+                    .unlink(&Caller::root(), dir, Name::parse(&name).unwrap());
                 assert_eq!(Outcome::of(&real), self.tree.unlink(dir, &name, &self.held));
             }
             Op::Rmdir { dir, name } => {
                 let (dir, name) = (self.tree.dir(*dir), name_of(*name));
-                let real = self.volume().rmdir(dir, Name::parse(&name).unwrap());
+                let real = self
+                    .volume()
+                    .rmdir(&Caller::root(), dir, Name::parse(&name).unwrap());
                 assert_eq!(Outcome::of(&real), self.tree.rmdir(dir, &name));
             }
             Op::Rename { from, to, mode } => self.rename(*from, *to, *mode),
@@ -311,7 +317,9 @@ impl Pair {
             }
             Op::RemoveXattr { file, name } => {
                 let (ino, name) = (self.tree.file(file), format!("user.{name}"));
-                let real = self.volume().remove_xattr(ino, name.as_bytes());
+                let real = self
+                    .volume()
+                    .remove_xattr(&Caller::root(), ino, name.as_bytes());
                 assert_eq!(Outcome::of(&real), self.tree.remove_xattr(ino, &name));
             }
             _ => unreachable!("not an operation on data"),

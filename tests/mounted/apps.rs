@@ -1,5 +1,5 @@
 //! Real programs live on a mount: PostgreSQL, git, cargo.
 
 mod build;
-mod git;
+pub(crate) mod git;
 pub(crate) mod postgres;

@@ -13,9 +13,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, kill_process};
-
 use crate::harness::{Mount, Random, seed, short_or_long};
+use crate::killing::kill_for_good;
 use model::{Call, Model};
 
 const WRITERS: usize = 8;
@@ -74,7 +73,7 @@ fn write_until_killed(
         let writers: Vec<_> = seeds.into_iter().enumerate().map(start).collect();
         std::thread::sleep(pause);
         dying.store(true, Ordering::SeqCst);
-        kill_process(server, Signal::KILL).unwrap();
+        kill_for_good(server);
         writers
             .into_iter()
             .map(|writer| writer.join().unwrap())

@@ -30,32 +30,35 @@ posix_fadvise = 1
 copy_file_range = 5
 ";
 
+/// Operations of one run.
+const OPERATIONS: u32 = 5000;
+
+/// One run of fsx on a file of the mount.
+#[track_caller]
+pub(crate) fn check(mount: &Mount, seed: u64) {
+    let config = mount.sandbox().dir().join("fsx.toml");
+    fs::write(&config, CONFIG).unwrap();
+    let (operations, seed) = (OPERATIONS.to_string(), seed.to_string());
+    let mut fsx = Command::new("fsx");
+    fsx.args(["-q", "-N", &operations, "-S", &seed, "-f"]);
+    fsx.arg(&config)
+        .arg("-P")
+        .arg(mount.sandbox().dir())
+        .arg(mount.path().join("fsx"));
+    let done = run(&mut fsx, 120);
+    // fsx prints every operation since its start; the last ones are what led there.
+    let log: Vec<_> = done.stderr.lines().rev().take(60).collect();
+    assert!(done.status.success(), "{fsx:?}: {} {log:#?}", done.stdout);
+}
+
 #[test]
 fn fsx_finds_no_wrong_byte() {
     let Some(mount) = Mount::new() else { return };
-    let config = mount.sandbox().dir().join("fsx.toml");
-    fs::write(&config, CONFIG).unwrap();
     let (mut random, start) = (Random::new(seed()), Instant::now());
     let mut operations = 0_u32;
     while start.elapsed() < budget_secs(30, 600) {
-        let mut fsx = Command::new("fsx");
-        fsx.args([
-            "-q",
-            "-N",
-            "5000",
-            "-S",
-            &random.below(1 << 31).to_string(),
-            "-f",
-        ]);
-        fsx.arg(&config)
-            .arg("-P")
-            .arg(mount.sandbox().dir())
-            .arg(mount.path().join("fsx"));
-        let done = run(&mut fsx, 120);
-        // fsx prints every operation since its start; the last ones are what led there.
-        let log: Vec<_> = done.stderr.lines().rev().take(60).collect();
-        assert!(done.status.success(), "{fsx:?}: {} {log:#?}", done.stdout);
-        operations += 5000;
+        check(&mount, random.below(1 << 31));
+        operations += OPERATIONS;
     }
     eprintln!(
         "fsx: {operations} operations in {:?}, 0 bad",

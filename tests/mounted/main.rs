@@ -21,10 +21,13 @@ mod cuts;
 mod differential;
 mod docker;
 mod durability;
+mod failover;
 mod fsx;
 mod full_disk;
 mod harness;
 mod helper;
+#[path = "../common/killing.rs"]
+mod killing;
 mod limits;
 mod persistence;
 mod pjdfstest;

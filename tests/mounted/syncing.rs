@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::harness::{Guard, Mount, VOLUME, run_ok};
+use crate::killing::kill_for_good;
 
 /// strace attached to the volume's server.
 struct Trace {
@@ -212,7 +213,7 @@ fn a_server_that_takes_over_makes_durable_what_the_dead_one_left() {
         return;
     };
     fs::write(mount.path().join("closed"), [7; 300_000]).unwrap();
-    kill_process(mount.server_pid(), Signal::KILL).unwrap();
+    kill_for_good(mount.server_pid());
     while fs::metadata(mount.path()).is_ok() {
         std::thread::sleep(Duration::from_millis(10));
     }

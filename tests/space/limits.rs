@@ -46,7 +46,9 @@ fn space_of_a_removed_file_can_be_used_at_once() {
         for i in 0..64 {
             write(&volume, file.ino, i * MIB, &noise(round * 64 + i, MIB)).unwrap();
         }
-        volume.unlink(Ino::ROOT, name("file")).unwrap();
+        volume
+            .unlink(&Caller::root(), Ino::ROOT, name("file"))
+            .unwrap();
         volume.forget(file.ino, 1);
     }
     volume.close().unwrap();
@@ -60,7 +62,9 @@ fn a_file_that_is_held_without_a_name_still_counts() {
     for i in 0..4 {
         write(&volume, file.ino, i * MIB, &noise(i, MIB)).unwrap();
     }
-    volume.unlink(Ino::ROOT, name("file")).unwrap();
+    volume
+        .unlink(&Caller::root(), Ino::ROOT, name("file"))
+        .unwrap();
     let other = make(&volume, "other");
     let over = write(&volume, other.ino, 0, &noise(9, MIB));
     assert!(matches!(over, Err(Error::OverLimit)), "{over:?}");
@@ -85,7 +89,9 @@ fn inodes_have_a_limit_too() {
     };
     let over = volume.create(&Caller::root(), Ino::ROOT, name("more"), &new);
     assert!(matches!(over, Err(Error::OverLimit)), "{over:?}");
-    volume.unlink(Ino::ROOT, name("0")).unwrap();
+    volume
+        .unlink(&Caller::root(), Ino::ROOT, name("0"))
+        .unwrap();
     volume
         .create(&Caller::root(), Ino::ROOT, name("more"), &new)
         .unwrap();

@@ -160,7 +160,11 @@ fn space_of_removed_files_comes_back_by_itself() {
     for i in (0..200).filter(|i| i % 4 != 0) {
         let name = format!("{i}");
         volume
-            .unlink(Ino::ROOT, Name::parse(name.as_bytes()).unwrap())
+            .unlink(
+                &Caller::root(),
+                Ino::ROOT,
+                Name::parse(name.as_bytes()).unwrap(),
+            )
             .unwrap();
     }
     // A quarter is alive; what was open may be dead.
@@ -214,7 +218,9 @@ fn everything_that_is_removed_leaves_nothing() {
     for i in 0..100 {
         write(&volume, file.ino, i * MIB, &noise(i, MIB)).unwrap();
     }
-    volume.unlink(Ino::ROOT, name("file")).unwrap();
+    volume
+        .unlink(&Caller::root(), Ino::ROOT, name("file"))
+        .unwrap();
     volume.collect().unwrap();
     assert_eq!(segment_bytes(&home), 0);
     volume.close().unwrap();

@@ -47,8 +47,15 @@ impl<'v> Filler<'v> {
         let (caller, mode) = if kind == FileKind::Directory {
             (Caller::root(), 0o755)
         } else {
-            let (uid, gid, pid) = (dress.uid, dress.gid, 0);
-            (Caller { uid, gid, pid }, dress.mode)
+            let (uid, gid) = (dress.uid, dress.gid);
+            (
+                Caller {
+                    uid,
+                    gid,
+                    ..Caller::root()
+                },
+                dress.mode,
+            )
         };
         let new = NewNode {
             kind,

@@ -9,7 +9,7 @@ use tar::EntryType;
 use super::fill::{Dress, Filler};
 use crate::cli::archive::read::{Item, Reader};
 use crate::cli::source::{BLOCK_BYTES, Failure};
-use crate::types::{Attr, FileKind, Ino, Name};
+use crate::types::{Attr, Caller, FileKind, Ino, Name};
 use crate::volume::{Error, Volume};
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -43,7 +43,9 @@ impl<R: Read> Unpacker<'_, R> {
         if item.kind.is_hard_link() {
             self.make_room(parent, name)?;
             let first = self.find(&item.link)?;
-            self.filler.volume.link(first, parent, name)?;
+            self.filler
+                .volume
+                .link(&Caller::root(), first, parent, name)?;
             return Ok(());
         }
         let kind = kind_of(item)?;
@@ -121,11 +123,11 @@ impl<R: Read> Unpacker<'_, R> {
         match self.filler.volume.lookup(parent, name) {
             Err(Error::NotFound) => Ok(()),
             Ok(there) if there.kind == FileKind::Directory => {
-                Ok(self.filler.volume.rmdir(parent, name)?)
+                Ok(self.filler.volume.rmdir(&Caller::root(), parent, name)?)
             }
             there => {
                 there?;
-                Ok(self.filler.volume.unlink(parent, name)?)
+                Ok(self.filler.volume.unlink(&Caller::root(), parent, name)?)
             }
         }
     }

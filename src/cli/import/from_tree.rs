@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::fill::{Dress, Filler};
 use crate::cli::source::{Entry, Failure, Source};
-use crate::types::{FileKind, Ino, Name};
+use crate::types::{Caller, FileKind, Ino, Name};
 use crate::volume::Volume;
 
 type Result<T> = std::result::Result<T, Failure>;
@@ -42,7 +42,9 @@ impl Copier<'_, '_> {
         let attr = &from.attr;
         let has_names = attr.nlink > 1 && attr.kind != FileKind::Directory;
         if has_names && let Some(&first) = self.linked.get(&attr.ino) {
-            self.filler.volume.link(first, parent, name)?;
+            self.filler
+                .volume
+                .link(&Caller::root(), first, parent, name)?;
             return Ok(());
         }
         let target = match attr.kind {

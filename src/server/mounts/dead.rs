@@ -1,4 +1,5 @@
-//! Mounts whose server died: every access answers "not connected", until they are detached.
+//! Mounts whose server died: every access answers "not connected", or EIO when it died too often, until they are
+//! detached.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -28,7 +29,7 @@ pub fn answers(mountpoint: &Path) -> bool {
     // Without FORCE_SYNC the kernel answers by itself what it knows of the root.
     let flags = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
     let asked = rustix::fs::statx(CWD, mountpoint, flags, StatxFlags::BASIC_STATS);
-    !matches!(asked, Err(Errno::NOTCONN | Errno::CONNABORTED))
+    !matches!(asked, Err(Errno::NOTCONN | Errno::CONNABORTED | Errno::IO))
 }
 
 /// Detaches the dead mounts of these superblocks. Their connection is aborted first: whoever still

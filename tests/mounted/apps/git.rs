@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::harness::{Mount, run_ok, sh};
 
 /// A repository with history, made outside the mount.
-const MAKE_REPOSITORY: &str = r#"
+pub(crate) const MAKE_REPOSITORY: &str = r#"
     git init -q -b main "$1"; cd "$1"
     git config user.name test; git config user.email test@example.org
     for commit in $(seq 15); do
@@ -21,7 +21,7 @@ const MAKE_REPOSITORY: &str = r#"
     git tag -a -m tag v1"#;
 
 #[track_caller]
-fn git(arguments: &[&str]) -> String {
+pub(crate) fn git(arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command
         .args(arguments)

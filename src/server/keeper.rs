@@ -1,0 +1,252 @@
+//! The keeper: the process above a volume's server, which starts another when that one dies.
+//!
+//! It holds what must not end with a server: the `/dev/fuse` descriptors, so that the kernel lets requests wait instead
+//! of failing them, and the volume's lock. It knows nothing of the volume itself.
+//!
+//! State | what is true
+//! --- | ---
+//! `Bare` | a server runs that has no mount yet, or none any more: its end is the keeper's end
+//! `Keeping` | a server runs that has mounts: when it dies, the next one gets what is kept
+//! `Down` | servers died too often: every request of the mounts is answered with EIO, and the lock is free
+
+mod deaths;
+mod link;
+mod message;
+mod program;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Instant;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use self::deaths::{Deaths, Verdict};
+use self::message::{Handover, Report, wire};
+use self::program::Program;
+use super::record::Record;
+use super::{Error, Result};
+use crate::control::{Device, Tree, Wire};
+use crate::fuse::{Hello, refuse_all};
+
+pub(super) use link::{Inheritance, Link};
+pub(super) use message::Kept;
+
+/// Keeps the volume in `dir` served until its last mount is gone. `starter` is whoever wants it served.
+///
+/// # Errors
+/// When no server can be started.
+pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
+    stay()?;
+    let cannot = |e| Error::io("cannot keep a server", e);
+    let keeper = Keeper {
+        dir: dir.to_owned(),
+        program: Program::this().map_err(cannot)?,
+        lock: None,
+        kept: Vec::new(),
+        deaths: Deaths::default(),
+    };
+    keeper.run(starter)
+}
+
+/// A service manager ends processes before it unmounts: the server flushes then, and both go on.
+fn stay() -> Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        let ignored = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal, ignored)
+            .map_err(|e| Error::io("cannot watch for signals", e))?;
+    }
+    Ok(())
+}
+
+struct Keeper {
+    dir: PathBuf,
+    program: Program,
+    lock: Option<OwnedFd>,
+    kept: Vec<(Kept, OwnedFd)>,
+    deaths: Deaths,
+}
+
+/// A server that runs, and what it has said.
+struct Running {
+    child: Child,
+    wire: Wire,
+    /// Since when it serves.
+    serving: Option<Instant>,
+    complaint: Option<String>,
+    /// It asked for its replacement.
+    replaced: bool,
+}
+
+impl Keeper {
+    fn run(mut self, starter: UnixStream) -> Result<()> {
+        // No copy is kept: its other end must see the end of the server.
+        let mut starter = Some(starter);
+        loop {
+            let mut server = self
+                .start(starter.take().as_ref())
+                .map_err(|e| Error::io("cannot start a server", e))?;
+            self.listen(&mut server);
+            let status = server
+                .child
+                .wait()
+                .map_err(|e| Error::io("cannot wait for a server", e))?;
+            if self.kept.is_empty() {
+                return Ok(());
+            }
+            if let Some(reason) = self.mourn(&server, status) {
+                return self.give_up(&reason);
+            }
+        }
+    }
+
+    /// Starts a server and gives it all that is kept.
+    fn start(&self, starter: Option<&UnixStream>) -> io::Result<Running> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut server = Running {
+            child: self.program.start(&self.dir, theirs)?,
+            wire: wire(ours),
+            serving: None,
+            complaint: None,
+            replaced: false,
+        };
+        // A server that is gone already is found out by its end.
+        if let Err(e) = self.hand_over(&mut server.wire, starter) {
+            log::warn!("a server ended as soon as it began: {e}");
+        }
+        Ok(server)
+    }
+
+    fn hand_over(&self, wire: &mut Wire, starter: Option<&UnixStream>) -> io::Result<()> {
+        if let Some(starter) = starter {
+            wire.send(&Handover::Starter, Some(starter.as_fd()))?;
+        }
+        if let Some(lock) = &self.lock {
+            wire.send(&Handover::Lock, Some(lock.as_fd()))?;
+        }
+        for (kept, device) in &self.kept {
+            wire.send(&Handover::Connection(kept.clone()), Some(device.as_fd()))?;
+        }
+        wire.send(&Handover::Begin, None)
+    }
+
+    /// Hears what the server reports, until its end.
+    fn listen(&mut self, server: &mut Running) {
+        loop {
+            let report = match server.wire.receive::<Report>() {
+                Ok(Some(report)) => report,
+                Ok(None) => return,
+                Err(e) => {
+                    log::error!("cannot understand the server: {e}");
+                    return;
+                }
+            };
+            self.heed(server, report.body, report.descriptor);
+            if server.wire.send(&Handover::Heard, None).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn heed(&mut self, server: &mut Running, report: Report, descriptor: Option<OwnedFd>) {
+        match (report, descriptor) {
+            (Report::Locked, lock @ Some(_)) => self.lock = lock,
+            (Report::Connected(kept), Some(device)) => self.kept.push((kept, device)),
+            (Report::Disconnected { tree }, _) => {
+                self.kept.retain(|(kept, _)| kept.tree != tree);
+                // Whoever opens the volume next must not find it locked by one that closes it.
+                if self.kept.is_empty() {
+                    self.lock = None;
+                }
+            }
+            (Report::Serving, _) => {
+                server.serving = Some(Instant::now());
+                self.program.prove();
+            }
+            (Report::Failed { message }, _) => server.complaint = Some(message),
+            (Report::Replace, Some(program)) => {
+                self.program.try_next(program);
+                server.replaced = true;
+                if let Err(e) = server.child.kill() {
+                    log::error!("cannot end the server that is to be replaced: {e}");
+                }
+            }
+            (Report::Locked | Report::Connected(_) | Report::Replace, None) => {
+                log::error!("the server reported something without its descriptor");
+            }
+        }
+    }
+
+    /// Takes note of a server's death; why there shall be no other, if so.
+    fn mourn(&mut self, server: &Running, status: ExitStatus) -> Option<String> {
+        if server.replaced {
+            return None;
+        }
+        let end = describe(status, server.complaint.as_deref());
+        if server.serving.is_none() && self.program.fall_back() {
+            log::error!("the new program does not serve ({end}): the old one goes on");
+            return None;
+        }
+        log::error!("the server died: {end}");
+        match self.deaths.count(Instant::now(), server.serving, status) {
+            Verdict::Restart { after } => {
+                thread::sleep(after);
+                None
+            }
+            Verdict::StayDown => Some(format!(
+                "its server died {} times within a minute, at last: {end}",
+                deaths::MAX
+            )),
+        }
+    }
+
+    /// Answers EIO for as long as there are mounts.
+    fn give_up(mut self, reason: &str) -> Result<()> {
+        log::error!("{}: {reason}; its mounts answer EIO", self.dir.display());
+        let devices = self.kept.iter().map(|(kept, _)| kept.device).collect();
+        if let Err(e) = Record::store_down(&self.dir, devices, reason) {
+            log::error!("cannot note why the volume is down: {e}");
+        }
+        self.lock = None;
+        thread::scope(|scope| {
+            for (_, device) in &self.kept {
+                scope.spawn(move || {
+                    if let Err(e) = refuse_all(device) {
+                        log::error!("cannot answer for a volume that is down: {e}");
+                    }
+                });
+            }
+        });
+        Ok(())
+    }
+}
+
+fn describe(status: ExitStatus, complaint: Option<&str>) -> String {
+    match complaint {
+        Some(complaint) => format!("{status}, {complaint}"),
+        None => status.to_string(),
+    }
+}
+
+/// What a keeper has of a connection, in the words of the FUSE edge.
+pub(super) fn hello_of(kept: &Kept) -> Hello {
+    Hello {
+        init: kept.init.0.clone(),
+        salt: kept.salt,
+    }
+}
+
+/// A connection as a keeper knows it.
+pub(super) fn kept(tree: Tree, device: Device, hello: &Hello) -> Kept {
+    Kept {
+        tree,
+        device,
+        init: crate::control::Bytes(hello.init.clone()),
+        salt: hello.salt,
+    }
+}

@@ -1,0 +1,111 @@
+//! The server's end of the line to its keeper.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::socket_peercred;
+
+use super::message::{Handover, Kept, Report, wire};
+use crate::control::{Tree, Wire};
+
+/// What a server is started with.
+#[derive(Debug, Default)]
+pub(in super::super) struct Inheritance {
+    /// Whoever wants the volume served.
+    pub(in super::super) starter: Option<UnixStream>,
+    /// The volume's lock, when a server had it before.
+    pub(in super::super) lock: Option<OwnedFd>,
+    /// The connections to go on with.
+    pub(in super::super) connections: Vec<(Kept, OwnedFd)>,
+}
+
+/// The line to the keeper.
+#[derive(Debug)]
+pub(in super::super) struct Link(Mutex<Wire>);
+
+impl Link {
+    /// Hears what there is to take over, from the keeper at the other end of `stream`.
+    ///
+    /// # Errors
+    /// When the keeper is gone, or speaks otherwise.
+    pub(in super::super) fn hear(stream: UnixStream) -> io::Result<(Self, Inheritance)> {
+        let mut wire = wire(stream);
+        let mut given = Inheritance::default();
+        while let Some(told) = receive(&mut wire)? {
+            match told {
+                (Handover::Starter, Some(starter)) => given.starter = Some(starter.into()),
+                (Handover::Lock, lock @ Some(_)) => given.lock = lock,
+                (Handover::Connection(kept), Some(device)) => {
+                    given.connections.push((kept, device));
+                }
+                (Handover::Begin, _) => return Ok((Self(Mutex::new(wire)), given)),
+                (_, _) => return Err(io::ErrorKind::InvalidData.into()),
+            }
+        }
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Has the keeper hold the volume's lock.
+    pub(in super::super) fn locked(&self, lock: BorrowedFd<'_>) -> io::Result<()> {
+        self.report(&Report::Locked, Some(lock))
+    }
+
+    /// Has the keeper keep a connection.
+    pub(in super::super) fn connected(&self, kept: Kept, device: BorrowedFd<'_>) -> io::Result<()> {
+        self.report(&Report::Connected(kept), Some(device))
+    }
+
+    /// A connection is over; with the last one the keeper lets go of the lock.
+    pub(in super::super) fn disconnected(&self, tree: Tree) -> io::Result<()> {
+        self.report(&Report::Disconnected { tree }, None)
+    }
+
+    /// What was handed over is served.
+    pub(in super::super) fn serving(&self) -> io::Result<()> {
+        self.report(&Report::Serving, None)
+    }
+
+    /// The volume cannot be served.
+    pub(in super::super) fn failed(&self, message: String) -> io::Result<()> {
+        self.report(&Report::Failed { message }, None)
+    }
+
+    /// Has the keeper end this process and start `program` instead: does not return, unless that fails.
+    pub(in super::super) fn replace(&self, program: BorrowedFd<'_>) -> io::Result<()> {
+        self.report(&Report::Replace, Some(program))
+    }
+
+    /// The keeper's process, while it lives.
+    pub(in super::super) fn keeper(&self) -> Option<u32> {
+        let wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut polled = [PollFd::from_borrowed_fd(
+            wire.stream().as_fd(),
+            PollFlags::empty(),
+        )];
+        let now = rustix::event::Timespec::default();
+        poll(&mut polled, Some(&now)).ok()?;
+        if polled[0].revents().contains(PollFlags::HUP) {
+            return None;
+        }
+        let peer = socket_peercred(wire.stream()).ok()?;
+        u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+    }
+
+    fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let mut wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wire.send(report, descriptor)?;
+        match receive(&mut wire)? {
+            Some((Handover::Heard, _)) => Ok(()),
+            Some(_) => Err(io::ErrorKind::InvalidData.into()),
+            None => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+fn receive(wire: &mut Wire) -> io::Result<Option<(Handover, Option<OwnedFd>)>> {
+    let told = wire.receive::<Handover>().map_err(io::Error::other)?;
+    Ok(told.map(|told| (told.body, told.descriptor)))
+}

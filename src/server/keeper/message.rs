@@ -1,0 +1,70 @@
+//! What a keeper and its server say to each other: lines of JSON on a socket pair, descriptors beside them.
+//!
+//! The two may be of different casks after an upgrade, so what is here only grows.
+
+use std::os::unix::net::UnixStream;
+
+use serde::{Deserialize, Serialize};
+
+use crate::control::{Bytes, Device, Tree, Wire};
+
+/// The version of this protocol, which is not that of the control socket.
+const VERSION: u32 = 1;
+
+/// An end of the socket pair.
+pub(super) fn wire(stream: UnixStream) -> Wire {
+    Wire::speaking(stream, VERSION)
+}
+
+/// A FUSE connection that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in super::super) struct Kept {
+    /// What it shows.
+    pub(in super::super) tree: Tree,
+    /// Its superblock.
+    pub(in super::super) device: Device,
+    /// The kernel's INIT.
+    pub(in super::super) init: Bytes,
+    /// From which its requests are counted.
+    pub(in super::super) salt: u64,
+}
+
+/// What a keeper says to its server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "handover", rename_all = "snake_case")]
+pub(super) enum Handover {
+    /// With a control connection: whoever wants the volume served is at its other end.
+    Starter,
+    /// With the volume's lock, which is held.
+    Lock,
+    /// With `/dev/fuse`: go on with this connection.
+    Connection(Kept),
+    /// That was all.
+    Begin,
+    /// The last report was understood.
+    Heard,
+}
+
+/// What a server says to its keeper. Each is answered with [`Handover::Heard`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub(super) enum Report {
+    /// With the volume's lock: hold it.
+    Locked,
+    /// With `/dev/fuse`: keep this connection.
+    Connected(Kept),
+    /// The last mount of this is gone.
+    Disconnected {
+        /// What it showed.
+        tree: Tree,
+    },
+    /// All that was handed over is served.
+    Serving,
+    /// The volume cannot be served.
+    Failed {
+        /// Why, for people.
+        message: String,
+    },
+    /// With a program: end me, and start that.
+    Replace,
+}

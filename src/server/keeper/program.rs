@@ -1,0 +1,55 @@
+//! Which program servers are started from: the one that is known to serve, and perhaps a newer one to try.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command};
+
+/// Open files, since their names may stand for other programs by now.
+#[derive(Debug)]
+pub(super) struct Program {
+    proven: OwnedFd,
+    next: Option<OwnedFd>,
+}
+
+impl Program {
+    /// The program that runs here.
+    pub(super) fn this() -> io::Result<Self> {
+        Ok(Self {
+            proven: File::open("/proc/self/exe")?.into(),
+            next: None,
+        })
+    }
+
+    /// Servers are to be started from `program` from now on, if it can serve.
+    pub(super) fn try_next(&mut self, program: OwnedFd) {
+        self.next = Some(program);
+    }
+
+    /// A server that was started last serves.
+    pub(super) fn prove(&mut self) {
+        if let Some(next) = self.next.take() {
+            self.proven = next;
+        }
+    }
+
+    /// The server that was started last does not serve: whether there is another program to start it from.
+    pub(super) fn fall_back(&mut self) -> bool {
+        self.next.take().is_some()
+    }
+
+    /// Starts a server of the volume in `dir`, with its keeper at its standard input.
+    pub(super) fn start(&self, dir: &Path, keeper: UnixStream) -> io::Result<Child> {
+        let program = self.next.as_ref().unwrap_or(&self.proven);
+        Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+            .arg0("cask")
+            .arg("serve")
+            .arg("--volume")
+            .arg(dir)
+            .stdin(OwnedFd::from(keeper))
+            .spawn()
+    }
+}

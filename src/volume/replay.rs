@@ -1,0 +1,19 @@
+//! Requests that come a second time, because the server that had them died before it answered.
+//!
+//! Each change of names or attributes notes its request in a row that it changes anyway, in the same transaction:
+//! that of the directory, of which the kernel has one such request at a time (it holds the directory's lock until the
+//! answer: Linux, Documentation/filesystems/directory-locking.rst), or of the inode whose attributes change. All
+//! other requests may be done twice.
+
+use super::{Result, Volume};
+use crate::types::{Ino, RequestId};
+
+impl Volume {
+    /// Whether `request`, which changes the entries or the attributes of `ino`, has been done.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn is_done(&self, ino: Ino, request: RequestId) -> Result<bool> {
+        Ok(self.core.database.read_once()?.is_noted(ino, request)?)
+    }
+}

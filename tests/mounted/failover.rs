@@ -1,0 +1,201 @@
+//! Whoever uses a mount does not notice that its server died: they wait, then go on.
+
+mod apps;
+mod once;
+mod upgrade;
+
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Mount, VOLUME};
+use crate::killing::keeper_of;
+
+/// For so long a server must have served for its being killed not to count against it.
+const SOUND: Duration = Duration::from_millis(300);
+
+/// Kills the server and waits until another one serves; returns that one.
+#[track_caller]
+fn kill_and_wait(mount: &Mount) -> Pid {
+    let server = mount.server_pid();
+    kill_process(server, Signal::KILL).unwrap();
+    let next = await_other(mount, server);
+    std::thread::sleep(SOUND);
+    next
+}
+
+/// Waits until another server than `server` serves.
+#[track_caller]
+fn await_other(mount: &Mount, server: Pid) -> Pid {
+    let start = Instant::now();
+    loop {
+        let next = mount.server_pid();
+        if next != server {
+            return next;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "no other server comes"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn inspected(mount: &Mount, key: &str) -> String {
+    let format = format!("{{{{.{key}}}}}");
+    let text = mount.cask(&["inspect", VOLUME, "--format", &format]);
+    text.trim().to_owned()
+}
+
+#[test]
+fn a_file_without_a_name_lives_on_and_is_freed_at_its_end() {
+    let Some(mount) = Mount::new() else { return };
+    let bytes = crate::harness::Random::new(3).bytes(300_000);
+    let make = |name: &str| {
+        let path = mount.path().join(name);
+        fs::write(&path, &bytes).unwrap();
+        File::options().read(true).write(true).open(path).unwrap()
+    };
+    let remove = |name: &str| fs::remove_file(mount.path().join(name)).unwrap();
+    let (mut before, mut after) = (make("before"), make("after"));
+    remove("before");
+    kill_and_wait(&mount);
+    // One that the server that is there now removes, and of which another one told the kernel.
+    remove("after");
+    for round in 0..2_u8 {
+        for file in [&mut before, &mut after] {
+            file.write_all_at(&[round], 7).unwrap();
+            rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+            let mut found = Vec::new();
+            file.rewind().unwrap();
+            file.read_to_end(&mut found).unwrap();
+            assert_eq!(found.len(), bytes.len());
+            assert_eq!(found[7], round);
+            assert!(found[8..] == bytes[8..]);
+        }
+        kill_and_wait(&mount);
+    }
+    // Long enough for the server to have asked the kernel.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(inspected(&mount, "Usage.Inodes"), "3");
+    drop((before, after));
+    wait_until("what had no name is freed", || {
+        inspected(&mount, "Usage.Inodes") == "1"
+    });
+}
+
+#[test]
+fn every_mount_goes_on_also_of_a_snapshot() {
+    let Some(mount) = Mount::new() else { return };
+    fs::write(mount.path().join("file"), "old").unwrap();
+    mount.cask(&["snapshot", "v@s"]);
+    fs::write(mount.path().join("file"), "new").unwrap();
+    let (second, snapshot) = (
+        mount.sandbox().subdir("second"),
+        mount.sandbox().subdir("snapshot"),
+    );
+    mount.mount_at(&second);
+    mount.cask(&["mount", "v@s", &snapshot.to_string_lossy()]);
+    let lock = File::create(mount.path().join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    for round in 0..3 {
+        kill_and_wait(&mount);
+        let read = |dir: &std::path::Path| fs::read_to_string(dir.join("file")).unwrap();
+        assert_eq!(read(&mount.path()), "new", "round {round}");
+        assert_eq!(read(&second), "new");
+        assert_eq!(read(&snapshot), "old");
+        // The kernel has this in its cache; what it asks the server for must be there as well.
+        crate::harness::drop_caches();
+        assert_eq!(read(&mount.path()), "new");
+        assert_eq!(read(&snapshot), "old");
+        let other = File::open(second.join("lock")).unwrap();
+        let taken = rustix::fs::flock(&other, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        assert_eq!(taken, Err(rustix::io::Errno::WOULDBLOCK));
+        fs::write(second.join(format!("{round}")), "x").unwrap();
+    }
+    drop(lock);
+    let third = mount.sandbox().subdir("third");
+    mount.mount_at(&third);
+    assert!(third.join("2").exists());
+    mount.umount();
+    mount.mount();
+    assert!(mount.path().join("2").exists());
+}
+
+#[test]
+fn the_server_is_killed_while_it_is_idle_and_the_volume_is_unmounted_in_order() {
+    let Some(mount) = Mount::new() else { return };
+    fs::write(mount.path().join("file"), "x").unwrap();
+    let server = mount.server_pid();
+    let keeper = keeper_of(server).unwrap();
+    assert_eq!(
+        inspected(&mount, "Server.Keeper"),
+        keeper.as_raw_nonzero().to_string()
+    );
+    kill_process(server, Signal::KILL).unwrap();
+    // Without waiting for the next one.
+    mount.umount();
+    let gone = || fs::metadata(format!("/proc/{}", keeper.as_raw_nonzero())).is_err();
+    wait_until("the keeper ends", gone);
+    mount.mount();
+    assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"x");
+}
+
+#[test]
+fn a_server_that_dies_again_and_again_stays_down_and_says_why() {
+    let Some(mount) = Mount::new() else { return };
+    let path = mount.path().join("file");
+    let mut open = File::create(&path).unwrap();
+    open.write_all(b"safe").unwrap();
+    open.sync_all().unwrap();
+    let keeper = keeper_of(mount.server_pid()).unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", keeper.as_raw_nonzero());
+    let (start, mut killed) = (Instant::now(), Vec::new());
+    let is_down = || inspected_while_dying(&mount).contains("died 5 times");
+    while !(killed.len() >= 5 && is_down()) {
+        assert!(start.elapsed() < Duration::from_secs(30), "it goes on");
+        let child = fs::read_to_string(&children).unwrap_or_default();
+        if let Ok(pid) = child.trim().parse::<i32>()
+            && !killed.contains(&pid)
+        {
+            killed.push(pid);
+            kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).ok();
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    let error = |result: std::io::Result<()>| result.unwrap_err().raw_os_error();
+    assert_eq!(
+        error(fs::create_dir(mount.path().join("d"))),
+        Some(libc::EIO)
+    );
+    assert_eq!(error(open.sync_all()), Some(libc::EIO));
+    let doctor = mount.try_cask(&["doctor"]);
+    assert!(
+        doctor.stdout.contains("is down: its server died 5 times"),
+        "{}",
+        doctor.output()
+    );
+    drop(open);
+    mount.umount();
+    mount.mount();
+    assert_eq!(fs::read(&path).unwrap(), b"safe");
+    assert_eq!(inspected(&mount, "Down"), "");
+}
+
+fn inspected_while_dying(mount: &Mount) -> String {
+    mount
+        .try_cask(&["inspect", VOLUME, "--format", "{{.Down}}"])
+        .stdout
+}
