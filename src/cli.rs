@@ -117,6 +117,8 @@ enum Command {
     Keep(serve::Arguments),
     #[command(hide = true)]
     Serve(serve::Arguments),
+    #[command(hide = true)]
+    Poke(serve::Poke),
 }
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -156,6 +158,9 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     if let Command::Serve(arguments) = arguments.command {
         return serve::run(&arguments);
     }
+    if let Command::Poke(arguments) = arguments.command {
+        return serve::poke(&arguments);
+    }
     if let Command::Completions(arguments) = arguments.command {
         return completions::run(&arguments);
     }
@@ -187,6 +192,6 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Doctor(arguments) => doctor::run(&arguments, &root),
         Command::Docker(arguments) => docker::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
-        Command::Completions(_) | Command::Keep(_) | Command::Serve(_) => Ok(()),
+        Command::Completions(_) | Command::Keep(_) | Command::Serve(_) | Command::Poke(_) => Ok(()),
     }
 }

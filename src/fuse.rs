@@ -9,6 +9,7 @@ mod connection;
 mod convert;
 mod errno;
 mod handshake;
+mod in_flight;
 mod listing;
 mod node;
 mod notify;

@@ -112,7 +112,7 @@ fn kernel() -> Finding {
             format!(
                 "Linux {release} does not send requests again when a volume's server dies, and cannot mount snapshots"
             ),
-            "that needs Linux 6.9 and 6.15; without, mounts end with their server".to_owned(),
+            "that needs Linux 6.9 and 6.15; without, calls that a dying server had read fail with EIO".to_owned(),
         );
     }
     if version < KERNEL_SNAPSHOTS {

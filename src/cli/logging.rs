@@ -26,6 +26,7 @@ pub(super) fn start(command: &Command) {
         | Command::Check(_)
         | Command::Df(_)
         | Command::Doctor(_)
+        | Command::Poke(_)
         | Command::Upgrade(_)
         | Command::Stats(_)
         | Command::Snapshot(_)

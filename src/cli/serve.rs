@@ -1,11 +1,13 @@
-//! `cask keep`, which `cask mount` starts, and `cask serve`, which that starts; not for people.
+//! `cask keep`, which `cask mount` starts, `cask serve`, which that starts, and `cask poke`, which that starts; not for
+//! people.
 
 use std::path::PathBuf;
 
-use crate::server;
+use crate::control::Device;
+use crate::server::{self, mounts::answers};
 
-use super::Result;
 use super::locate::{Located, VolumeRef};
+use super::{CliError, Kind, Result};
 
 /// Serve a volume, for the process at standard input
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,24 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
 
 pub(super) fn run_keeper(arguments: &Arguments) -> Result<()> {
     server::run_keeper(&arguments.volume).map_err(|e| located(arguments).explain(e))
+}
+
+/// Ask something of the mounts of a superblock
+#[derive(Debug, clap::Args)]
+pub(super) struct Poke {
+    /// Its device number
+    device: Device,
+}
+
+pub(super) fn poke(arguments: &Poke) -> Result<()> {
+    let mounts = server::mounts_of(&[arguments.device]).map_err(|e| {
+        CliError::new(Kind::Failed, "cannot find the mounts")
+            .because(e)
+            .hint("is /proc mounted?")
+    })?;
+    // One is enough, and any answer will do.
+    mounts.first().map(|mount| answers(&mount.mountpoint));
+    Ok(())
 }
 
 fn located(arguments: &Arguments) -> Located {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -259,6 +260,19 @@ pub struct Device {
     pub major: u32,
     /// Minor number.
     pub minor: u32,
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once(':');
+        let numbers = numbers.map(|(major, minor)| (major.parse(), minor.parse()));
+        match numbers {
+            Some((Ok(major), Ok(minor))) => Ok(Self { major, minor }),
+            _ => Err(format!("{text} is no device number such as 0:42")),
+        }
+    }
 }
 
 impl fmt::Display for Device {

@@ -10,8 +10,8 @@ use fuser::{Config, Session, SessionACL};
 
 use super::adapter::Adapter;
 use super::handshake::{Hello, Meeting, meet};
-use super::notify;
 use super::snapshots_adapter::SnapshotsAdapter;
+use super::{in_flight, notify};
 use crate::volume::Volume;
 
 /// Threads that serve requests: an fsync holds one for as long as the disk takes.
@@ -81,15 +81,20 @@ impl Connection {
         })
     }
 
-    /// Serves requests until the last mount is gone (ENODEV), and returns then.
+    /// Serves requests until the last mount is gone (ENODEV), and returns then. `poke` has somebody else ask something
+    /// of the mount.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn run(self) -> io::Result<()> {
+    pub fn run(self, poke: impl FnOnce()) -> io::Result<()> {
         if self.meeting == Meeting::Again
             && let Err(e) = notify::resend(&self.device)
         {
-            log::error!("requests that were in flight stay without an answer: {e}");
+            log::warn!(
+                "requests that were in flight fail, for this kernel does not send them again: {e}"
+            );
+            poke();
+            in_flight::fail_all(&self.device)?;
         }
         match self.kind {
             Kind::Snapshots(session) => session.run(),

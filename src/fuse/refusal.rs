@@ -1,6 +1,6 @@
-//! A connection that nobody serves any more: every request is answered with EIO, for as long as there are mounts.
+//! Requests that are answered with EIO, as all are of a connection that nobody serves any more.
 //!
-//! Were the descriptor closed instead, the mounts would say "Transport endpoint is not connected".
+//! Were its descriptor closed instead, the mounts would say "Transport endpoint is not connected".
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,48 +16,72 @@ const FORGET: u32 = 2;
 const INTERRUPT: u32 = 36;
 const BATCH_FORGET: u32 = 42;
 
+/// What was read and refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The request of this number.
+    Request(u64),
+    /// Something that has no answer.
+    Nothing,
+}
+
 /// Answers every request on `device` with EIO, those in flight as well; returns when the last mount is gone.
 ///
 /// # Errors
 /// When the device fails.
 pub fn refuse_all(device: impl AsFd) -> io::Result<()> {
-    let device = device.as_fd();
-    if let Err(e) = notify::resend(device) {
+    if let Err(e) = notify::resend(&device) {
         log::warn!("requests in flight stay without an answer: {e}");
     }
-    // The kernel reads nothing into a buffer that could not hold the largest WRITE.
-    let data = usize::try_from(REQUEST_BYTES_MAX).map_err(io::Error::other)?;
-    let mut buffer = vec![0; data + HEADERS_BYTES_MAX];
     loop {
-        match rustix::io::read(device, &mut buffer) {
-            Ok(len) => refuse(device, &buffer[..len])?,
-            Err(Errno::NODEV) => return Ok(()),
-            Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => {}
-            Err(e) => return Err(e.into()),
+        match refuse_next(&device) {
+            Err(e) if e.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => return Ok(()),
+            Err(e) => return Err(e),
+            Ok(Refused::Request(_) | Refused::Nothing) => {}
         }
     }
 }
 
-fn refuse(device: impl AsFd, request: &[u8]) -> io::Result<()> {
-    let word = |at: usize| {
-        request
-            .get(at..at + 4)
-            .and_then(|bytes| bytes.try_into().ok())
+/// Waits for the next request on `device`, and refuses it.
+///
+/// # Errors
+/// `ENODEV` when the last mount is gone; others when the device fails.
+pub(super) fn refuse_next(device: impl AsFd) -> io::Result<Refused> {
+    // The kernel reads nothing into a buffer that could not hold the largest WRITE.
+    let data = usize::try_from(REQUEST_BYTES_MAX).map_err(io::Error::other)?;
+    let mut buffer = vec![0; data + HEADERS_BYTES_MAX];
+    let len = loop {
+        match rustix::io::read(&device, &mut buffer) {
+            Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => {}
+            read => break read?,
+        }
     };
-    let (Some(opcode), Some(unique)) = (word(4), request.get(8..16)) else {
-        return Err(io::ErrorKind::InvalidData.into());
-    };
-    if [FORGET, INTERRUPT, BATCH_FORGET].contains(&u32::from_ne_bytes(opcode)) {
-        return Ok(());
+    let (opcode, unique) = header(&buffer[..len]).ok_or(io::ErrorKind::InvalidData)?;
+    if [FORGET, INTERRUPT, BATCH_FORGET].contains(&opcode) {
+        return Ok(Refused::Nothing);
     }
-    let mut answer = Vec::with_capacity(16);
-    answer.extend(16_u32.to_ne_bytes());
-    answer.extend((-Errno::IO.raw_os_error()).to_ne_bytes());
-    answer.extend(unique);
+    refuse(device, unique)?;
+    Ok(Refused::Request(unique))
+}
+
+/// Opcode and number of a request (`fuse_in_header`).
+fn header(request: &[u8]) -> Option<(u32, u64)> {
+    let opcode = request.get(4..8)?.try_into().ok()?;
+    let unique = request.get(8..16)?.try_into().ok()?;
+    Some((u32::from_ne_bytes(opcode), u64::from_ne_bytes(unique)))
+}
+
+/// Answers the request of this number with EIO, if there is one.
+///
+/// # Errors
+/// `ENODEV` when the last mount is gone.
+pub(super) fn refuse(device: impl AsFd, unique: u64) -> io::Result<()> {
+    let mut answer = [0; 16];
+    answer[..4].copy_from_slice(&16_u32.to_ne_bytes());
+    answer[4..8].copy_from_slice(&(-Errno::IO.raw_os_error()).to_ne_bytes());
+    answer[8..].copy_from_slice(&unique.to_ne_bytes());
     match rustix::io::write(device, &answer) {
-        // The asker has gone meanwhile.
         Ok(_) | Err(Errno::NOENT) => Ok(()),
-        Err(Errno::NODEV) => Ok(()),
         Err(e) => Err(e.into()),
     }
 }

@@ -28,7 +28,7 @@ use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
 use super::keeper::{Inheritance, Kept, Link, hello_of, kept};
 use super::record::Record;
-use super::{Error, Result, requests};
+use super::{Error, Result, requests, spawn};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Program, Status, Tree};
 use crate::fuse::{Connection, Hello, Meeting};
 use crate::types::VolumeId;
@@ -180,7 +180,7 @@ impl Server {
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);
             thread::spawn(move || {
-                if let Err(e) = connection.run() {
+                if let Err(e) = connection.run(|| shared.poke(tree)) {
                     log::error!("the FUSE connection failed: {e}");
                 }
                 shared.ended(tree);
@@ -280,6 +280,16 @@ impl Shared {
             && let Err(e) = tell(link)
         {
             log::error!("the keeper is gone, and nobody would follow this server: {e}");
+        }
+    }
+
+    /// Has another process ask something of the mounts of `tree`: this one must never wait for itself.
+    fn poke(&self, tree: Tree) {
+        let device = self.state().shown(tree).as_ref().map(|shown| shown.device);
+        if let Some(device) = device
+            && let Err(e) = spawn::poke(device)
+        {
+            log::warn!("cannot ask anything of the mounts: {e}");
         }
     }
 

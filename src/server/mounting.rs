@@ -160,7 +160,7 @@ fn clear_dead(dir: &Path) -> Result<()> {
     let Some(record) = Record::load(dir) else {
         return Ok(());
     };
-    let detached = detach_dead(&record.devices).map_err(|error| match error {
+    let detached = detach_dead(&record.devices, record.silence()).map_err(|error| match error {
         UnmountError::Busy => Error::io(
             "cannot detach a mount that a dead server left",
             std::io::Error::other("another mount covers it"),

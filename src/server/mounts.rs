@@ -14,7 +14,7 @@ mod table;
 mod taking;
 
 pub use attributes::Attributes;
-pub use dead::{answers, dead_mounts, detach_dead};
+pub use dead::{Silence, answers, dead_mounts, detach_dead};
 pub use holders::{Holder, holders_of, namespaces_holding, namespaces_showing};
 pub use kernel::{open_fuse, remount};
 pub use place::{Place, PlaceError, absolute};

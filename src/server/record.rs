@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::mounts::{Mount, dead_mounts, read_table};
+use super::mounts::{Mount, Silence, dead_mounts, read_table};
 use super::patience::connect;
 use super::{Error, Result};
 use crate::chunks::durable;
@@ -68,6 +68,14 @@ impl Record {
         (record.boot == boot().ok()?).then_some(record)
     }
 
+    /// How the mounts that are left answer.
+    pub(super) const fn silence(&self) -> Silence {
+        match self.down {
+            Some(_) => Silence::Refused,
+            None => Silence::Disconnected,
+        }
+    }
+
     /// Whether a server of the volume in `dir` has begun to show it and never ended in order, in whatever boot.
     #[must_use]
     pub fn is_left_in(dir: &Path) -> bool {
@@ -117,14 +125,16 @@ pub fn standing(dir: &Path) -> Result<Standing> {
             let mounts = mounts_of(&status.devices())?;
             return Ok(Standing::Served(status, mounts));
         }
-        let left = Record::load(dir).map_or_else(Vec::new, |left| left.devices);
-        let dead = dead_mounts(&left);
+        let Some(left) = Record::load(dir) else {
+            return Ok(Standing::Unmounted);
+        };
+        let dead = dead_mounts(&left.devices, left.silence());
         let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
         if !dead.is_empty() {
             return Ok(Standing::Dead(dead));
         }
         // Mounts that answer have a server, which has just taken over from one that died.
-        if mounts_of(&left)?.is_empty() || since.elapsed() > SUCCESSION {
+        if mounts_of(&left.devices)?.is_empty() || since.elapsed() > SUCCESSION {
             return Ok(Standing::Unmounted);
         }
         thread::sleep(PAUSE);

@@ -21,7 +21,7 @@ use super::handle::{fault, with_causes};
 use super::keeper::{self, Inheritance, Link};
 use super::{Error, Result, Server};
 use crate::chunks::durable;
-use crate::control::{Answer, Client, Fault, FaultKind, Request, Wire};
+use crate::control::{Answer, Client, Device, Fault, FaultKind, Request, Wire};
 
 const LOG: &str = "server.log";
 const OLD_LOG: &str = "server.log.old";
@@ -52,6 +52,18 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
     let mut client = Client::over(ours);
     client.await_start()?;
     Ok(client)
+}
+
+/// Has a process ask the mounts of `device` for something, without waiting for it.
+pub(super) fn poke(device: Device) -> io::Result<()> {
+    let mut poking = Command::new("/proc/self/exe")
+        .arg0("cask")
+        .arg("poke")
+        .arg(device.to_string())
+        .stdin(Stdio::null())
+        .spawn()?;
+    thread::spawn(move || poking.wait());
+    Ok(())
 }
 
 fn open_log(dir: &Path) -> io::Result<File> {

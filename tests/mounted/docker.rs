@@ -2,8 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::harness::{Mount, docker_missing, run, run_ok, sh};
+use rustix::process::{Signal, kill_process};
+
+use crate::harness::{Guard, Mount, docker_missing, run, run_ok, sh};
 
 /// An image made of busybox alone, removed when this goes.
 struct Image(String);
@@ -59,31 +62,41 @@ fn a_container_and_the_host_see_each_others_writes() {
 
 #[test]
 fn a_running_container_sees_at_once_what_the_host_writes() {
+    ask_a_container(|_, _| {});
+}
+
+#[test]
+fn a_running_container_does_not_notice_that_the_server_is_killed() {
+    ask_a_container(|mount, round| {
+        if round % 5 == 0 {
+            kill_process(mount.server_pid(), Signal::KILL).unwrap();
+        }
+    });
+}
+
+/// A container answers each file that the host writes; `before` is done before each.
+#[track_caller]
+fn ask_a_container(before: impl Fn(&Mount, u32)) {
     if docker_missing() {
         return;
     }
     let Some(mount) = Mount::new() else { return };
     let image = Image::make(&mount);
-    // The container answers each file that appears, until it is told to end.
     let script = "n=0; while [ $n -lt 20 ]; do if [ -e /data/ask-$n ]; then cat /data/ask-$n > /data/t; \
                   mv /data/t /data/answer-$n; n=$((n+1)); fi; done";
-    let mut container = crate::harness::Guard::spawn(&mut image.command(&mount, script));
+    let mut container = Guard::spawn(&mut image.command(&mount, script));
     for round in 0..20 {
+        before(&mount, round);
         let dir = mount.path();
         fs::write(dir.join("ask"), format!("{round}")).unwrap();
         fs::rename(dir.join("ask"), dir.join(format!("ask-{round}"))).unwrap();
         let answer = dir.join(format!("answer-{round}"));
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         while !answer.exists() {
             assert!(start.elapsed().as_secs() < 60, "no answer in round {round}");
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(10));
         }
         assert_eq!(fs::read_to_string(answer).unwrap(), format!("{round}"));
     }
-    assert!(
-        container
-            .wait(std::time::Duration::from_secs(30))
-            .unwrap()
-            .success()
-    );
+    assert!(container.wait(Duration::from_secs(30)).unwrap().success());
 }

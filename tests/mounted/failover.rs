@@ -199,3 +199,47 @@ fn inspected_while_dying(mount: &Mount) -> String {
         .try_cask(&["inspect", VOLUME, "--format", "{{.Down}}"])
         .stdout
 }
+
+#[test]
+fn on_an_older_kernel_what_was_in_flight_fails_and_the_rest_goes_on() {
+    let Some(mount) = Mount::new() else { return };
+    mount.umount();
+    let path = mount.path();
+    let mut command = mount.command(&["mount", VOLUME, &path.to_string_lossy()]);
+    crate::harness::run_ok(command.env("CASK_RESEND", "off"), 60);
+    mount.sandbox().note_connections();
+    fs::write(path.join("file"), "x").unwrap();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let work = |name: String| {
+        let (mut done, mut failed) = (0, 0);
+        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+            let dir = path.join(format!("{name}-{done}-{failed}"));
+            match fs::create_dir(dir) {
+                Ok(()) => done += 1,
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(libc::EIO), "{error}");
+                    failed += 1;
+                }
+            }
+        }
+        (done, failed)
+    };
+    let work = &work;
+    let counts: Vec<(u32, u32)> = std::thread::scope(|scope| {
+        let start = |i| scope.spawn(move || work(format!("{i}")));
+        let workers: Vec<_> = (0..4).map(start).collect();
+        std::thread::sleep(SOUND);
+        for _ in 0..5 {
+            kill_and_wait(&mount);
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .collect()
+    });
+    let sum = |pick: fn(&(u32, u32)) -> u32| counts.iter().map(pick).sum::<u32>();
+    eprintln!("{} done, {} failed", sum(|c| c.0), sum(|c| c.1));
+    assert!(sum(|c| c.0) > 100 && sum(|c| c.1) <= 5 * 5);
+    assert_eq!(fs::read(path.join("file")).unwrap(), b"x");
+}

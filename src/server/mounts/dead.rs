@@ -5,31 +5,46 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, StatxFlags};
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags};
 use rustix::io::Errno;
 
 use super::{How, Mount, UnmountError, read_table, taking};
 use crate::control::Device;
 
-/// The mounts of these superblocks in this namespace whose server is gone.
+/// How the mounts answer that a server left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody is behind them.
+    Disconnected,
+    /// Their keeper answers EIO.
+    Refused,
+}
+
+/// The mounts of these superblocks in this namespace whose server is gone, if their silence is of this kind.
 ///
 /// # Errors
 /// When the mount table cannot be read.
-pub fn dead_mounts(devices: &[Device]) -> io::Result<Vec<Mount>> {
+pub fn dead_mounts(devices: &[Device], silence: Silence) -> io::Result<Vec<Mount>> {
     let mut mounts = read_table()?;
-    mounts.retain(|mount| {
-        devices.contains(&mount.device) && mount.is_cask() && !answers(&mount.mountpoint)
-    });
+    let is_dead = |mount: &Mount| match ask(&mount.mountpoint) {
+        Err(Errno::NOTCONN | Errno::CONNABORTED) => true,
+        Err(Errno::IO) => silence == Silence::Refused,
+        _ => false,
+    };
+    mounts.retain(|mount| devices.contains(&mount.device) && mount.is_cask() && is_dead(mount));
     Ok(mounts)
 }
 
-/// Whether the mount at `mountpoint` still has a server.
+/// Whether there is somebody behind the mount at `mountpoint`.
 #[must_use]
 pub fn answers(mountpoint: &Path) -> bool {
+    !matches!(ask(mountpoint), Err(Errno::NOTCONN | Errno::CONNABORTED))
+}
+
+fn ask(mountpoint: &Path) -> rustix::io::Result<Statx> {
     // Without FORCE_SYNC the kernel answers by itself what it knows of the root.
     let flags = AtFlags::STATX_FORCE_SYNC | AtFlags::SYMLINK_NOFOLLOW;
-    let asked = rustix::fs::statx(CWD, mountpoint, flags, StatxFlags::BASIC_STATS);
-    !matches!(asked, Err(Errno::NOTCONN | Errno::CONNABORTED | Errno::IO))
+    rustix::fs::statx(CWD, mountpoint, flags, StatxFlags::BASIC_STATS)
 }
 
 /// Detaches the dead mounts of these superblocks. Their connection is aborted first: whoever still
@@ -37,8 +52,8 @@ pub fn answers(mountpoint: &Path) -> bool {
 ///
 /// # Errors
 /// When a mount cannot be detached.
-pub fn detach_dead(devices: &[Device]) -> Result<Vec<Mount>, UnmountError> {
-    let mut mounts = dead_mounts(devices).map_err(UnmountError::Io)?;
+pub fn detach_dead(devices: &[Device], silence: Silence) -> Result<Vec<Mount>, UnmountError> {
+    let mut mounts = dead_mounts(devices, silence).map_err(UnmountError::Io)?;
     mounts.reverse();
     for mount in &mounts {
         abort(mount.device);
