@@ -13,6 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a server may take to close its volume before we look again.
 const CLOSING: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
+/// An attempt that took so long did not wait for somebody: its server died at work.
+const WORK: Duration = Duration::from_millis(500);
 
 /// Connects to the server of the volume in `dir`, if it has one.
 pub(super) fn connect(dir: &Path) -> Result<Option<Client>> {
@@ -23,12 +25,16 @@ pub(super) fn connect(dir: &Path) -> Result<Option<Client>> {
 /// Attempts until the volume in `dir` is not just busy with starting or ending. A server that closes
 /// its volume is waited for as long as that takes.
 pub(super) fn patiently<T>(dir: &Path, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let since = Instant::now();
+    let mut since = Instant::now();
     loop {
+        let begun = Instant::now();
         let error = match attempt() {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
+        if begun.elapsed() > WORK {
+            since = Instant::now();
+        }
         if !may_pass(&error) || (!wait_while_closing(dir, &error) && since.elapsed() > PATIENCE) {
             return Err(error);
         }
