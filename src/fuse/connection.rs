@@ -87,14 +87,8 @@ impl Connection {
     /// # Errors
     /// When the device fails.
     pub fn run(self, poke: impl FnOnce()) -> io::Result<()> {
-        if self.meeting == Meeting::Again
-            && let Err(e) = notify::resend(&self.device)
-        {
-            log::warn!(
-                "requests that were in flight fail, for this kernel does not send them again: {e}"
-            );
-            poke();
-            in_flight::fail_all(&self.device)?;
+        if self.meeting == Meeting::Again {
+            self.take_up(poke)?;
         }
         match self.kind {
             Kind::Snapshots(session) => session.run(),
@@ -106,6 +100,31 @@ impl Connection {
             }),
         }
     }
+}
+
+impl Connection {
+    /// Sees to the requests that another server read and did not answer.
+    fn take_up(&self, poke: impl FnOnce()) -> io::Result<()> {
+        let taken_up = match notify::resend(&self.device) {
+            Err(e) if !is_end(&e) => {
+                log::warn!(
+                    "calls that were in flight fail: this kernel does not send them again ({e})"
+                );
+                poke();
+                in_flight::fail_all(&self.device)
+            }
+            sent => sent,
+        };
+        match taken_up {
+            // Whoever reads the device next finds out.
+            Err(e) if is_end(&e) => Ok(()),
+            taken_up => taken_up,
+        }
+    }
+}
+
+fn is_end(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// Asks the kernel which files without a name it does not have open any more.

@@ -24,6 +24,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
+use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use self::deaths::{Deaths, Verdict};
@@ -43,6 +44,7 @@ pub(super) use message::Kept;
 /// When no server can be started.
 pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
     stay()?;
+    rustix::process::umask(Mode::from_raw_mode(0o077));
     let cannot = |e| Error::io("cannot keep a server", e);
     let keeper = Keeper {
         dir: dir.to_owned(),

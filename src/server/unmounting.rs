@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::mounts::{self, How, Mount, UnmountError, holders_of, namespaces_holding};
-use super::patience::connect;
+use super::patience::{connect, patiently};
 use super::{Error, Record, Result, mounts_of};
 use crate::control::{self, Client, Device, Op, Phase};
 
@@ -32,7 +32,7 @@ struct Watch {
 /// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`] or
 /// [`Error::NotClosed`], with all of them gone.
 pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
-    let watch = match dir.map(|dir| Watch::begin(dir, mounts)) {
+    let watch = match dir.map(|dir| patiently(dir, || Watch::begin(dir, mounts))) {
         // With no mount here the server may just have ended.
         Some(Err(error)) if mounts.is_empty() && error.is_passing() => None,
         Some(watch) => watch?,
@@ -163,10 +163,17 @@ impl Watch {
         }
     }
 
+    /// Makes everything durable, which closing does as well.
     fn sync(&mut self) -> Result<()> {
-        match self.server.perform(Op::Sync).map_err(Error::from) {
-            Err(e) if e.is_passing() => Ok(()),
-            outcome => outcome.map(|_| ()),
+        loop {
+            match self.server.perform(Op::Sync).map_err(Error::from) {
+                Err(e) if e.is_passing() => {
+                    if self.follow()? {
+                        return Ok(());
+                    }
+                }
+                outcome => return outcome.map(|_| ()),
+            }
         }
     }
 }

@@ -19,13 +19,14 @@ mod mounted {
 mod snapshots;
 mod writer;
 
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use mounted::harness;
 use rustix::process::{Signal, kill_process};
 
-use harness::{Mount, VOLUME, seed};
+use harness::{Mount, VOLUME, run, seed};
 use snapshots::Snapshots;
 use writer::Writer;
 
@@ -38,6 +39,7 @@ struct Soak {
     over: AtomicBool,
     kills: AtomicU32,
     collections: AtomicU32,
+    given_up: AtomicU32,
 }
 
 impl Soak {
@@ -70,6 +72,7 @@ fn everything_at_once_loses_nothing() {
         over: AtomicBool::new(false),
         kills: AtomicU32::new(0),
         collections: AtomicU32::new(0),
+        given_up: AtomicU32::new(0),
     };
     let (soak, seed) = (&soak, seed());
     let (writers, snapshots) = std::thread::scope(|scope| {
@@ -108,9 +111,10 @@ fn everything_at_once_loses_nothing() {
     check();
     let steps: u64 = writers.iter().map(Writer::steps).sum();
     eprintln!(
-        "{:?}: {steps} steps of {WRITERS} writers, {snapshots}, {} collections, {} kills; {}",
+        "{:?}: {steps} steps of {WRITERS} writers, {snapshots}, {} collections and {} that were given up, {} kills; {}",
         duration(),
         soak.collections.load(Ordering::Relaxed),
+        soak.given_up.load(Ordering::Relaxed),
         soak.kills.load(Ordering::Relaxed),
         checked.trim(),
     );
@@ -126,8 +130,25 @@ fn kill_again_and_again(soak: &Soak) {
 
 fn collect_again_and_again(soak: &Soak) {
     while soak.goes_on() {
-        soak.mount.cask(&["gc", VOLUME]);
-        soak.collections.fetch_add(1, Ordering::Relaxed);
+        // A kill ends a collection, and the command begins it again: one that is never let finish is given up.
+        let mut command = Command::new("timeout");
+        let cask = soak.mount.command(&["gc", VOLUME]);
+        let variables = cask
+            .get_envs()
+            .filter_map(|(key, value)| Some((key, value?)));
+        command
+            .arg("10")
+            .arg(cask.get_program())
+            .args(cask.get_args())
+            .envs(variables);
+        let done = run(&mut command, 60);
+        match done.status.code() {
+            Some(0) => soak.collections.fetch_add(1, Ordering::Relaxed),
+            code => {
+                assert_eq!(code, Some(124), "cask gc: {}", done.output());
+                soak.given_up.fetch_add(1, Ordering::Relaxed)
+            }
+        };
         soak.pause(Duration::from_millis(700));
     }
 }

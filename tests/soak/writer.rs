@@ -125,7 +125,8 @@ impl Writer {
     }
 
     fn check(&self, name: &str) {
-        let found = fs::read(self.dir.join(name)).unwrap();
+        let found = fs::read(self.dir.join(name))
+            .unwrap_or_else(|error| panic!("{}/{name}: {error}", self.dir.display()));
         let expected = &self.files[name];
         let context = || format!("{}/{name} after {} steps", self.dir.display(), self.steps);
         assert_eq!(found.len(), expected.len(), "{}", context());
