@@ -5,6 +5,7 @@
 mod common;
 mod limits;
 mod settling;
+mod twins;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
