@@ -3,6 +3,9 @@
 
 #[path = "../common/volume.rs"]
 mod common;
+mod faults;
+#[path = "../common/inject.rs"]
+mod inject;
 mod limits;
 mod settling;
 mod twins;
