@@ -24,6 +24,7 @@ mod setting;
 mod snapshot;
 mod snapshot_bytes;
 mod tally;
+mod twin;
 mod upgrade;
 mod view;
 mod wal;
@@ -42,6 +43,7 @@ pub use recovery::{Commit, CutLog};
 pub use snapshot::{Hold, Snapshot};
 pub use snapshot_bytes::SnapshotBytes;
 pub use tally::{HeadTotals, InSegment, Stored, Tally};
+pub use twin::{ExtentKey, Lone, LoneExtent};
 pub use view::View;
 pub use wal::LogLength;
 

@@ -46,6 +46,7 @@ mod state;
 mod statfs;
 pub mod store;
 mod sync;
+mod twins;
 mod write;
 mod xattr;
 

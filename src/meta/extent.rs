@@ -32,6 +32,13 @@ const NTH_FROM_END: &str = "
 const INSERT: &str = "
     INSERT INTO extent (ino, off, born, len, chunk, chunk_off) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const DELETE: &str = "DELETE FROM extent WHERE ino = ?1 AND off = ?2";
+const NTH: &str = "
+    SELECT off FROM extent WHERE ino = ?1 AND off >= ?2 AND off < ?3 ORDER BY off LIMIT 1 OFFSET ?4";
+const MEASURE: &str = "
+    SELECT count(*), coalesce(sum(len), 0) FROM extent WHERE ino = ?1 AND off >= ?2 AND off < ?3";
+const COPY: &str = "
+    INSERT INTO extent (ino, off, born, len, chunk, chunk_off)
+    SELECT ?4, off + ?5, ?6, len, chunk, chunk_off FROM extent WHERE ino = ?1 AND off >= ?2 AND off < ?3";
 const KEEP: &str = "INSERT INTO extent_past SELECT *, ?3 FROM extent WHERE ino = ?1 AND off = ?2";
 
 /// A live extent row.
@@ -147,6 +154,21 @@ impl Session {
         Ok(off.map(i64::cast_unsigned))
     }
 
+    /// Where the extent begins before which `count` others begin in `range`; `None` when there are no more.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn nth_start(&self, ino: Ino, range: &Range<u64>, count: usize) -> Result<Option<u64>> {
+        let mut stmt = self.conn().prepare_cached(NTH)?;
+        let nth = i64::try_from(count).unwrap_or(i64::MAX);
+        let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
+        let values = params![ino.raw().cast_signed(), start, end, nth];
+        let off = stmt
+            .query_row(values, |row| row.get::<_, i64>(0))
+            .optional()?;
+        Ok(off.map(i64::cast_unsigned))
+    }
+
     /// At most `limit` extents that have bytes in `range`, whole, by offset.
     ///
     /// # Errors
@@ -192,6 +214,42 @@ impl WriteTx<'_> {
         self.tally.extents += 1;
         self.tally.logical += extent.len.cast_signed();
         Ok(())
+    }
+
+    /// Maps what extents of `source` that begin in `range` hold, to `target` as well, from `to` on, which must be
+    /// clear. No extent may reach over the end of the range. Returns how many bytes that are.
+    ///
+    /// # Errors
+    /// I/O errors; [`Error::Corrupt`] when a chunk is not there.
+    pub fn copy_extents(
+        &mut self,
+        (source, range): (Ino, &Range<u64>),
+        (target, to): (Ino, u64),
+    ) -> Result<u64> {
+        let (ino, start, end) = (
+            source.raw().cast_signed(),
+            range.start.cast_signed(),
+            range.end.cast_signed(),
+        );
+        let (rows, bytes) = self
+            .conn()
+            .prepare_cached(MEASURE)?
+            .query_row(params![ino, start, end], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })?;
+        // Before the copy, which may be in the same file.
+        self.add_refs(source, range, rows)?;
+        self.conn().prepare_cached(COPY)?.execute(params![
+            ino,
+            start,
+            end,
+            target.raw().cast_signed(),
+            to.cast_signed() - start,
+            self.epoch().0,
+        ])?;
+        self.tally.extents += rows;
+        self.tally.logical += bytes;
+        Ok(bytes.cast_unsigned())
     }
 
     /// The epoch that rows are born in now.

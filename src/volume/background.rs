@@ -149,5 +149,5 @@ fn settle_when_due(core: &Core, last: &mut Instant) -> Result<bool> {
     log::debug!("settled {settled:?}");
     // In a large volume a look takes long: it shall be a small part of all time.
     *last = Instant::now() + began.elapsed() * 20;
-    Ok(settled.files + settled.restless == 0)
+    Ok(settled.is_nothing())
 }

@@ -39,7 +39,11 @@ impl Volume {
         }
         self.reap_what_ends()?;
         self.core.purge()?;
-        self.core.settle(Disturb::All)?;
+        match self.core.settle(Disturb::All) {
+            // There may be after what is dead is gone.
+            Ok(_) | Err(Error::NoSpace) => {}
+            Err(error) => return Err(error),
+        }
         self.core.store.seal();
         self.core.sync()?;
         self.core.collect(Haste::Asked)
@@ -119,8 +123,15 @@ impl Core {
         if gone.is_empty() && victims.is_empty() {
             return Ok(Collected::default());
         }
-        let moved_bytes = self.move_out_of(&victims, haste)?;
-        gone.extend(victims);
+        let moved_bytes = match self.move_out_of(&victims, haste) {
+            Ok(bytes) => {
+                gone.extend(victims);
+                bytes
+            }
+            // What nothing names makes room for copies.
+            Err(Error::NoSpace) if !gone.is_empty() => 0,
+            Err(error) => return Err(error),
+        };
         let (segments, removed_bytes) = self.remove(&gone)?;
         log::debug!("collected {segments} segments of {removed_bytes} bytes, {moved_bytes} moved");
         Ok(Collected {

@@ -1,5 +1,7 @@
 //! copy_file_range(2): the same chunks get further extents, no byte is copied.
 
+use std::ops::Range;
+
 use super::core::Space;
 use super::privilege::clear_unless_superuser;
 use super::setattr::clear;
@@ -45,12 +47,10 @@ impl Volume {
             if len == 0 {
                 return Ok(0);
             }
-            let extents = tx.extents(source, &(from..from + len), EXTENTS_MAX)?;
-            let len = match extents.last() {
-                Some(last) if extents.len() + 1 >= EXTENTS_MAX => (last.end() - from).min(len),
-                _ => len,
-            };
-            place(tx, caller, &extents, from, (target, to), len)?;
+            let range = from..from + len;
+            let next = tx.nth_start(source, &range, EXTENTS_MAX)?;
+            let len = next.unwrap_or(range.end) - from;
+            place(tx, caller, (source, from), (target, to), len)?;
             Ok(len)
         })
     }
@@ -99,36 +99,49 @@ impl Volume {
     }
 }
 
-/// Maps the parts of `extents` in `from..from + len` at `to`.
+/// Maps what is in `from..from + len` at `to`.
 fn place(
     tx: &mut WriteTx<'_>,
     caller: &Caller,
-    extents: &[ExtentRow],
-    from: u64,
+    (source, from): (Ino, u64),
     (target, to): (Ino, u64),
     len: u64,
 ) -> Result<()> {
     let mut inode = file(tx, target)?;
     clear(tx, &mut inode, &(to..to + len))?;
-    let born = tx.epoch();
-    for part in extents
-        .iter()
-        .filter_map(|extent| extent.clip(&(from..from + len)))
-    {
+    let range = from..from + len;
+    let (parts, whole) = split(tx, source, &range)?;
+    for part in parts {
+        let off = to + (part.off - from);
+        let born = tx.epoch();
         tx.add_ref(part.chunk)?;
-        tx.put_extent(
-            target,
-            &ExtentRow {
-                off: to + (part.off - from),
-                born,
-                ..part
-            },
-        )?;
+        tx.put_extent(target, &ExtentRow { off, born, ..part })?;
         inode.attr.allocated += part.len;
     }
+    let at = (target, to + (whole.start - from));
+    inode.attr.allocated += tx.copy_extents((source, &whole), at)?;
     inode.attr.size = inode.attr.size.max(to + len);
     inode.attr.mtime = Timestamp::now();
     inode.attr.ctime = inode.attr.mtime;
     clear_unless_superuser(tx, caller, &mut inode)?;
     Ok(tx.update_inode(&mut inode)?)
+}
+
+/// The parts of extents that reach over an end of the range, and the range between them.
+fn split(tx: &WriteTx<'_>, ino: Ino, range: &Range<u64>) -> Result<(Vec<ExtentRow>, Range<u64>)> {
+    let (mut parts, mut whole) = (Vec::new(), range.clone());
+    let first = tx.extents(ino, &(range.start..range.start + 1), 1)?;
+    let last = tx.extents(ino, &(range.end - 1..range.end), 1)?;
+    if let Some(first) = first.first().filter(|first| first.off < range.start) {
+        whole.start = first.end().min(range.end);
+        parts.extend(first.clip(range));
+    }
+    if let Some(last) = last
+        .last()
+        .filter(|last| last.end() > range.end && last.off >= whole.start)
+    {
+        whole.end = last.off;
+        parts.extend(last.clip(range));
+    }
+    Ok((parts, whole))
 }

@@ -12,7 +12,7 @@ use super::core::{Core, Space};
 use super::write::chunk_row;
 use super::{Error, Result, Volume};
 use crate::chunks::{NewChunk, Stream};
-use crate::meta::{ExtentRow, Sharing, WriteTx};
+use crate::meta::{ExtentRow, Sharing, StoredExtent, WriteTx};
 use crate::types::{ChunkId, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
 /// A file is quiet when nothing of it changed for this many seconds.
@@ -24,7 +24,7 @@ const FILES: usize = 512;
 const EXTENTS: usize = 1024;
 /// Runs that one transaction puts together.
 const RUNS: usize = 8;
-const REST_MAX: Duration = Duration::from_millis(50);
+pub(super) const REST_MAX: Duration = Duration::from_millis(50);
 
 /// What settling did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,8 +33,19 @@ pub struct Settled {
     pub files: u64,
     /// Extents that became fewer.
     pub extents: u64,
+    /// Small chunks that are found by their hash now.
+    pub indexed: u64,
+    /// Extents that name a chunk equal to the one they had.
+    pub shared: u64,
     /// Files that were left alone because they changed a moment ago.
     pub restless: u64,
+}
+
+impl Settled {
+    /// Whether another look at an unchanged volume would find nothing either.
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.files + self.indexed + self.shared + self.restless == 0
+    }
 }
 
 /// Which files are left alone.
@@ -49,6 +60,13 @@ pub(super) enum Disturb {
 /// Extents that lie side by side within one chunk's length.
 struct Run {
     extents: Vec<ExtentRow>,
+}
+
+/// A run, where its bytes were, and they themselves.
+struct ReadRun<'r> {
+    run: &'r Run,
+    places: Vec<StoredExtent>,
+    bytes: Vec<u8>,
 }
 
 impl Run {
@@ -74,18 +92,25 @@ impl Core {
         // Two at once would put the same runs together, each for itself.
         let _alone = self.collector.begin_settling();
         let mut done = Settled::default();
+        self.settle_files(disturb, &mut done)?;
+        // What is put together is indexed by then.
+        self.share_equal(disturb, &mut done)?;
+        Ok(done)
+    }
+
+    fn settle_files(&self, disturb: Disturb, done: &mut Settled) -> Result<()> {
         let mut after = Ino::from_raw(0);
         loop {
             let tx = self.database.read_beside()?;
             let found = tx.fragmented(after, FILES, self.chunk_bytes, EXTENTS_MIN)?;
             drop(tx);
             let Some((files, last)) = found else {
-                return Ok(done);
+                return Ok(());
             };
             after = last;
             for file in files {
                 if self.collector.is_closing() || self.is_busy(disturb) {
-                    return Ok(done);
+                    return Ok(());
                 }
                 if disturb == Disturb::Quiet && !self.is_quiet(file)? {
                     done.restless += 1;
@@ -98,7 +123,7 @@ impl Core {
         }
     }
 
-    fn is_busy(&self, disturb: Disturb) -> bool {
+    pub(super) fn is_busy(&self, disturb: Disturb) -> bool {
         disturb == Disturb::Quiet && self.collector.is_wanted() || !self.reserve.is_whole()
     }
 
@@ -129,7 +154,7 @@ impl Core {
         }
     }
 
-    fn is_quiet(&self, ino: Ino) -> Result<bool> {
+    pub(super) fn is_quiet(&self, ino: Ino) -> Result<bool> {
         if self.collector.is_eager() {
             return Ok(true);
         }
@@ -143,31 +168,38 @@ impl Core {
 
     /// Reads each run, appends it as one chunk, makes that durable and names it in place of the run.
     fn put_together(&self, ino: Ino, runs: &[Run]) -> Result<u64> {
-        let mut bytes = Vec::with_capacity(runs.len());
+        let mut read = Vec::with_capacity(runs.len());
         for run in runs {
-            let Range { start, end } = run.range();
-            let read = self.read(ino, start, usize::try_from(end - start).unwrap_or(0));
-            match read {
-                Ok(read) if read.len() as u64 == end - start => bytes.push(Some(read)),
-                // It changed meanwhile, or is damaged: whoever reads it is told.
-                Ok(_) | Err(Error::Corrupt(_) | Error::NotFound) => bytes.push(None),
+            match self.read_run(ino, run) {
+                Ok(content) => read.extend(content),
+                // It is damaged, or gone: whoever reads it is told.
+                Err(Error::Corrupt(_) | Error::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        let read = runs.iter().zip(&bytes);
-        let read: Vec<_> = read
-            .filter_map(|(run, bytes)| Some((run, self.packed(bytes.as_ref()?))))
-            .collect();
-        let chunks: Vec<_> = read.iter().map(|(_, chunk)| chunk).collect();
-        let placed = self.store.append(Stream::Moved, &chunks)?;
+        let chunks: Vec<_> = read.iter().map(|run| self.packed(&run.bytes)).collect();
+        let placed = self
+            .store
+            .append(Stream::Moved, &chunks.iter().collect::<Vec<_>>())?;
         self.sync_stream(Stream::Moved)?;
         self.change(Space::Frees, |tx| {
             let mut fewer = 0;
-            for ((run, chunk), at) in read.iter().zip(&placed.places) {
+            for ((run, chunk), at) in read.iter().zip(&chunks).zip(&placed.places) {
                 fewer += replace(tx, ino, run, chunk, *at)?;
             }
             Ok(fewer)
         })
+    }
+
+    /// The bytes of a run; `None` if it changed meanwhile.
+    fn read_run<'r>(&self, ino: Ino, run: &'r Run) -> Result<Option<ReadRun<'r>>> {
+        let range = run.range();
+        let len = range.end - range.start;
+        // Before the bytes: what is written between the two is noticed.
+        let places = self.database.read_once()?.stored_extents(ino, &range)?;
+        let bytes = self.read(ino, range.start, usize::try_from(len).unwrap_or(0))?;
+        let whole = bytes.len() as u64 == len;
+        Ok(whole.then_some(ReadRun { run, places, bytes }))
     }
 
     /// The chunk of these bytes, as it is to be stored.
@@ -182,13 +214,17 @@ impl Core {
 fn replace(
     tx: &mut WriteTx<'_>,
     ino: Ino,
-    run: &Run,
+    ReadRun { run, places, .. }: &ReadRun<'_>,
     chunk: &NewChunk<'_>,
     at: Location,
 ) -> Result<u64> {
     let range = run.range();
     let found = tx.extents(ino, &range, run.extents.len() + 1)?;
     if found != run.extents || is_shared(tx, &found)? {
+        return Ok(0);
+    }
+    // Rows that look the same are not enough: the number of a chunk that is gone is given to the next.
+    if tx.stored_extents(ino, &range)? != *places {
         return Ok(0);
     }
     let cleared = tx.clear_range(ino, &range, usize::MAX)?;

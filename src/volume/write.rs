@@ -13,7 +13,7 @@ use crate::types::{Caller, ChunkId, FileKind, Ino, Location, MAX_FILE_BYTES, Tim
 
 /// Chunks below this are not looked up by their hash: most of them are overwritten soon, and the index
 /// costs a random page each (design: 61 us against 39 us a random 4 KiB overwrite).
-const SHARED_BYTES_MIN: usize = 16 * 1024;
+pub(super) const SHARED_BYTES_MIN: usize = 16 * 1024;
 
 /// Where a write comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -74,6 +74,8 @@ fn next(random: &mut Random, tree: &Tree, number: u64) -> Op {
         4..=6 => Op::Sync,
         7 => Op::Checkpoint,
         8 => Op::Collect,
+        // Equal ones come to share a chunk.
+        9 => Op::Write(name, 0, vec![7; 3000]),
         _ => {
             let (at, len) = (random.below(60_000), 1 + random.below(40_000));
             let bytes = (0..len).map(|i| u8::try_from((number + i / 64) % 251).unwrap() + 1);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cask::types::{Caller, Ino};
-use cask::volume::{self, Error, SetXattrMode, Volume};
+use cask::volume::{self, Collecting, Error, SetXattrMode, Volume};
 
 use common::{name, try_make as make, write};
 
@@ -228,6 +228,51 @@ fn an_attribute_that_was_set_is_the_one_that_is_read() {
             SetXattrMode::Any,
         )
         .unwrap();
+}
+
+#[test]
+fn a_collection_on_a_full_disk_gives_back_what_is_dead() {
+    let Some(disk) = Disk::tmpfs(128) else { return };
+    let dir = create(disk.0.path());
+    // Each has a segment of its own.
+    let open = || Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let fill = |volume: &Volume, called: &str, mib: std::ops::Range<u8>| {
+        let ino = make(volume, called).unwrap().ino;
+        for i in mib {
+            // No two pages in a row are equal, nor two chunks.
+            let bytes: Vec<u8> = (0..=255_u8).flat_map(|page| [page ^ i; 4096]).collect();
+            write(volume, ino, u64::from(i) << 20, &bytes).unwrap();
+        }
+    };
+    let volume = open();
+    fill(&volume, "gone", 0..16);
+    volume.close().unwrap();
+    let volume = open();
+    fill(&volume, "half gone", 16..20);
+    fill(&volume, "half", 20..22);
+    volume.close().unwrap();
+    let volume = open();
+    // To put it together takes space.
+    let pieces = make(&volume, "pieces").unwrap().ino;
+    let page = |i: u8| [i + 1; 4096];
+    for i in 0..64 {
+        write(&volume, pieces, u64::from(i) * 4096, &page(i)).unwrap();
+    }
+    for called in ["gone", "half gone"] {
+        volume
+            .unlink(&Caller::root(), Ino::ROOT, name(called))
+            .unwrap();
+    }
+    volume.sync().unwrap();
+    disk.fill(0);
+    let collected = volume.collect().unwrap();
+    eprintln!("{collected:?}, free: {} KiB", disk.free_kib());
+    assert!(disk.free_kib() >= 19 * 1024);
+    let bytes: Vec<u8> = (0..64).flat_map(page).collect();
+    assert!(volume.read(pieces, 0, 1 << 20).unwrap() == bytes);
+    assert_eq!(volume.audit().unwrap(), [""; 0]);
+    write(&volume, pieces, 0, &[9; 4096]).unwrap();
+    volume.close().unwrap();
 }
 
 #[test]

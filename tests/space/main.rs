@@ -3,8 +3,12 @@
 
 #[path = "../common/volume.rs"]
 mod common;
+mod faults;
+#[path = "../common/inject.rs"]
+mod inject;
 mod limits;
 mod settling;
+mod twins;
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};

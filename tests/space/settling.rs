@@ -151,6 +151,75 @@ fn a_copy_takes_no_space_and_no_time() {
 }
 
 #[test]
+fn copies_of_parts_and_of_repeated_chunks_are_counted_right() {
+    let home = Home::new();
+    let volume = home.open();
+    let file = make(&volume, "file");
+    // The same chunk over and over, one of its own, a hole, a small end.
+    let mut bytes: Vec<u8> = (0..6).flat_map(|i| noise(i / 4, 131_072)).collect();
+    bytes.resize(7 * 131_072, 0);
+    bytes.extend(noise(9, 5000));
+    for (i, piece) in bytes.chunks(131_072).enumerate() {
+        write(&volume, file.ino, i as u64 * 131_072, piece).unwrap();
+    }
+    let root = Caller::root();
+    let ranges = [
+        (0, bytes.len()),
+        (1, bytes.len() - 2),
+        (131_072, 3 * 131_072),
+        (100, 50),
+        (131_000, 200),
+        (131_072, 100),
+        (6 * 131_072 + 5, 10),
+        (6 * 131_072 + 5, 131_072),
+        (5 * 131_072 + 7, 2 * 131_072),
+    ];
+    for (i, (from, len)) in ranges.into_iter().enumerate() {
+        let copy = make(&volume, &format!("copy-{i}"));
+        write(&volume, copy.ino, 0, &noise(77, 300_000)).unwrap();
+        let mut expected = noise(77, 300_000);
+        let to = 1000;
+        let copied = volume.copy_range(&root, (file.ino, from as u64), (copy.ino, to), len as u64);
+        assert_eq!(copied.unwrap(), len as u64, "{from} {len}");
+        let to = usize::try_from(to).unwrap();
+        expected.resize(expected.len().max(to + len), 0);
+        expected[to..to + len].copy_from_slice(&bytes[from..from + len]);
+        assert!(
+            volume.read(copy.ino, 0, 2 << 20).unwrap() == expected,
+            "{from} {len}"
+        );
+        assert_sound(&volume);
+    }
+    // Within one file, and once more after it.
+    let size = bytes.len() as u64;
+    let copied = volume.copy_range(&root, (file.ino, 0), (file.ino, size), size);
+    assert_eq!(copied.unwrap(), size);
+    assert!(volume.read(file.ino, 0, 4 << 20).unwrap() == [&bytes[..], &bytes[..]].concat());
+    assert_sound(&volume);
+    volume.close().unwrap();
+}
+
+#[test]
+fn a_copy_of_very_many_extents_is_several_and_loses_none() {
+    let home = Home::new();
+    let volume = home.open();
+    let (file, copy) = (make(&volume, "file"), make(&volume, "copy"));
+    let bytes: Vec<u8> = (0..3000).flat_map(|i| noise(i, 4096)).collect();
+    write_in(&volume, file.ino, &bytes, 4096);
+    let (mut at, mut calls) = (1, 0);
+    while at < bytes.len() as u64 {
+        let len = bytes.len() as u64 - at;
+        let copied = volume.copy_range(&Caller::root(), (file.ino, at), (copy.ino, at), len);
+        at += copied.unwrap();
+        calls += 1;
+    }
+    assert_eq!(calls, 2);
+    assert!(volume.read(copy.ino, 1, bytes.len()).unwrap() == bytes[1..]);
+    assert_sound(&volume);
+    volume.close().unwrap();
+}
+
+#[test]
 fn compressed_chunks_read_back_and_take_less() {
     let home = Home::new();
     let volume = home.open();
