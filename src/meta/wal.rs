@@ -13,7 +13,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::database::Writer;
-use super::{Database, Error, Result};
+use super::{Database, Error, Result, Session};
 
 /// The log is written ahead to this length, so that syncing it need not change the file's size on the
 /// host. SQLite overwrites it from the start after each checkpoint, and stops reading at the first frame
@@ -68,6 +68,18 @@ impl WalFile {
     }
 }
 
+impl Session {
+    /// How large the database is, with what the transaction under way adds to it.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn page_bytes(&self) -> Result<u64> {
+        let mut stmt = self.conn().prepare_cached(PAGE_COUNT)?;
+        let pages: i64 = stmt.query_row([], |row| row.get(0))?;
+        Ok(pages.cast_unsigned() * PAGE_BYTES)
+    }
+}
+
 impl Database {
     /// Makes every commit durable that had returned, if the chunks that it names are.
     ///
@@ -86,9 +98,7 @@ impl Database {
     /// Has the host set aside what the database will be as large as, before a commit makes it so: a
     /// checkpoint then needs no space, and a full disk can always be got out of.
     pub(super) fn make_room(&self, writer: &mut Writer) -> Result<()> {
-        let mut stmt = writer.session.conn().prepare_cached(PAGE_COUNT)?;
-        let pages: i64 = stmt.query_row([], |row| row.get(0))?;
-        let needed = pages.cast_unsigned() * PAGE_BYTES;
+        let needed = writer.session.page_bytes()?;
         if needed <= writer.allocated {
             return Ok(());
         }
@@ -97,7 +107,6 @@ impl Database {
         let allocated = allocate(target)
             .map(|()| target)
             .or_else(|_| allocate(needed).map(|()| needed));
-        drop(stmt);
         match allocated {
             Ok(bytes) => writer.allocated = bytes,
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => writer.allocated = u64::MAX,

@@ -46,15 +46,15 @@ impl Core {
         change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         self.check_open(space)?;
-        match self.attempt(&change) {
+        match self.attempt(space, &change) {
             Err(Error::NoSpace) => {
                 self.give_up_reserve();
                 match space {
                     Space::Needs => Err(Error::NoSpace),
-                    Space::Frees => self.attempt(&change),
+                    Space::Frees => self.attempt(space, &change),
                 }
             }
-            Err(Error::OverLimit) => self.retry_over_limit(|| self.attempt(&change)),
+            Err(Error::OverLimit) => self.retry_over_limit(|| self.attempt(space, &change)),
             result => result,
         }
     }
@@ -86,10 +86,16 @@ impl Core {
         }
     }
 
-    fn attempt<T>(&self, change: &impl Fn(&mut WriteTx<'_>) -> Result<T>) -> Result<T> {
+    fn attempt<T>(
+        &self,
+        space: Space,
+        change: &impl Fn(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
         let mut tx = self.database.write()?;
+        let metadata = self.bound_metadata(space, &tx)?;
         let value = change(&mut tx)?;
         self.check_limits(&tx)?;
+        metadata.check(&tx)?;
         tx.commit()?;
         Ok(value)
     }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::core::Core;
+use super::core::{Core, Space};
 use super::{Error, Result, Volume, store};
 use crate::meta::WriteTx;
 use crate::types::Limits;
@@ -12,6 +12,8 @@ use crate::types::Limits;
 /// How long a change that finds the volume full waits for what is being freed.
 const WAIT_MAX: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(5);
+/// Names, attributes and extents of a volume with a limit may take as many bytes as its data, but no fewer than this.
+const METADATA_BYTES_MIN: u64 = 64 * 1024 * 1024;
 
 /// The limits of an open volume, which may change.
 #[derive(Debug)]
@@ -31,7 +33,33 @@ impl Bounds {
     }
 }
 
+/// How large the database may be after a transaction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MetadataBound(u64);
+
+impl MetadataBound {
+    /// Refuses a transaction that makes the database larger than that.
+    pub(super) fn check(self, tx: &WriteTx<'_>) -> Result<()> {
+        if self.0 < u64::MAX && tx.page_bytes()? > self.0 {
+            return Err(Error::OverLimit);
+        }
+        Ok(())
+    }
+}
+
 impl Core {
+    /// How large `tx`, which has just begun, may make the database. One that is too large already may use the pages
+    /// that it has.
+    pub(super) fn bound_metadata(&self, space: Space, tx: &WriteTx<'_>) -> Result<MetadataBound> {
+        match (space, self.bounds.get().bytes) {
+            (Space::Frees, _) | (_, None) => Ok(MetadataBound(u64::MAX)),
+            (Space::Needs, Some(limit)) => {
+                let bound = limit.max(METADATA_BYTES_MIN);
+                Ok(MetadataBound(bound.max(tx.page_bytes()?)))
+            }
+        }
+    }
+
     /// Refuses a transaction that adds to what is at its limit.
     pub(super) fn check_limits(&self, tx: &WriteTx<'_>) -> Result<()> {
         let added = tx.added();

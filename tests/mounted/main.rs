@@ -34,6 +34,7 @@ mod pjdfstest;
 mod posix;
 mod readdir;
 mod requests;
+mod security;
 mod sharing;
 mod snapshots;
 mod syncing;

@@ -1,6 +1,6 @@
 //! Everything at once for a while: writers, snapshots, clones, removals, collections, and a server that is killed.
 //!
-//! `CASK_SOAK_MINUTES=30 cargo nextest run --profile long --test soak` is the long run.
+//! `CASK_TEST_LONG=1 CASK_SOAK_MINUTES=30 cargo nextest run --profile long --test soak` is the long run.
 
 #![expect(
     clippy::unwrap_used,

@@ -152,3 +152,33 @@ fn copies_count_as_often_as_they_are_there_and_fallocate_asks_first() {
     assert_eq!(volume.usage().unwrap().live_plain_bytes, 4 * MIB);
     volume.close().unwrap();
 }
+
+#[test]
+fn names_and_attributes_have_their_bound_too() {
+    let (home, volume) = limited(Some(MIB), None);
+    let set = |name: &str| {
+        let ino = crate::common::try_make(&volume, name)?.ino;
+        let (value, any) = (noise(7, 60_000), cask::volume::SetXattrMode::Any);
+        volume.set_xattr(&Caller::root(), ino, b"user.k", &value, any)
+    };
+    let refused = (0..2000).find_map(|i| Some((i, set(&format!("{i}")).err()?)));
+    let (made, error) = refused.unwrap();
+    assert!(matches!(error, Error::OverLimit), "{error}");
+    assert!(made > 900, "{made}");
+    volume.sync().unwrap();
+    let database = std::fs::metadata(home.dir("v").join("meta.db"))
+        .unwrap()
+        .len();
+    assert!(database <= 64 * MIB, "{database}");
+    // What is removed makes room.
+    for i in 0..10 {
+        let gone = format!("{i}");
+        volume
+            .unlink(&Caller::root(), Ino::ROOT, name(&gone))
+            .unwrap();
+    }
+    volume.reap().unwrap();
+    set("again").unwrap();
+    assert_sound(&volume);
+    volume.close().unwrap();
+}
