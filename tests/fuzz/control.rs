@@ -1,0 +1,130 @@
+//! The control socket: lines that are nearly requests, at a server that goes on.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use cask::control::{Bytes, Client, CutPart, Device, Op, Request, Tree, VERSION, Wire, connect};
+use cask::server::Server;
+use cask::types::{CutId, Limits, SnapshotName, VolumeId};
+
+use crate::common::create;
+use crate::{Random, abort_on_panic, for_a_while, limit_memory, mutate};
+
+const ID: &str = "3d9a1b0e-7c1f-4f0a-9a52-0d5f6c8e1a77";
+
+/// Lines that are requests, of every kind but those that would make something elsewhere.
+fn requests() -> Vec<String> {
+    let (tree, name) = (Tree::Head, SnapshotName::from_str("s").unwrap());
+    let ops = [
+        Op::Sync,
+        Op::Drain,
+        Op::Usage,
+        Op::CheckMetadata,
+        Op::Snapshots,
+        Op::MeasuredSnapshots,
+        Op::TakeSnapshot {
+            name: name.clone(),
+            label: "l".to_owned(),
+        },
+        Op::RemoveSnapshot { name: name.clone() },
+        Op::HoldSnapshot { name: name.clone() },
+        Op::ReleaseSnapshot { name: name.clone() },
+        Op::Diff {
+            from: name.clone(),
+            to: None,
+        },
+        Op::Limit {
+            limits: Limits::default(),
+        },
+    ];
+    let part = CutPart {
+        cut: CutId::from_str(ID).unwrap(),
+        ledger: VolumeId::from_str(ID).unwrap(),
+        ledger_dir: Bytes(b"/nowhere".to_vec()),
+        name,
+        label: String::new(),
+    };
+    let device = Device {
+        major: 0,
+        minor: 77,
+    };
+    let mut all = vec![
+        Request::Status,
+        Request::Attach { tree, device },
+        Request::Descriptor { tree },
+        Request::AwaitClose,
+        Request::HoldForCut { part },
+        Request::PrepareCut,
+        Request::SettleCut,
+        Request::Replace,
+    ];
+    all.extend(ops.map(|op| Request::Perform { op }));
+    all.iter().map(line_of).collect()
+}
+
+fn line_of(request: &Request) -> String {
+    let mut value = serde_json::to_value(request).unwrap();
+    value["version"] = VERSION.into();
+    value.to_string()
+}
+
+fn input(random: &mut Random, lines: &[String]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for _ in 0..=random.below(3) {
+        let mut line = random.pick(lines).as_bytes().to_vec();
+        if random.below(4) > 0 {
+            mutate(random, &mut line);
+        }
+        bytes.append(&mut line);
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+#[test]
+fn lines_of_any_bytes_are_requests_or_refused() {
+    abort_on_panic();
+    limit_memory();
+    let (lines, mut random, mut understood) = (requests(), Random::new(), 0_u64);
+    let tried = for_a_while(|| {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        (&ours).write_all(&input(&mut random, &lines)).unwrap();
+        drop(ours);
+        let mut wire = Wire::new(theirs);
+        for _ in 0..10 {
+            match wire.receive::<Request>() {
+                Ok(Some(_)) => understood += 1,
+                Ok(None) => break,
+                Err(_) => {}
+            }
+        }
+    });
+    eprintln!("{tried} inputs, {understood} requests in them");
+    assert!(understood > 0);
+}
+
+#[test]
+fn a_server_goes_on_whatever_is_said_to_it() {
+    abort_on_panic();
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("v");
+    create(&dir);
+    let server = Server::open(&dir).unwrap();
+    let (lines, mut random) = (requests(), Random::new());
+    let tried = for_a_while(|| {
+        let mut stream = connect(&dir).unwrap().unwrap();
+        // One that is to wait for the end of the volume, or of a cut, would wait for long.
+        stream
+            .set_read_timeout(Some(Duration::from_millis(2)))
+            .unwrap();
+        stream.write_all(&input(&mut random, &lines)).ok();
+        let mut answer = [0; 4096];
+        while matches!(stream.read(&mut answer), Ok(1..)) {}
+    });
+    eprintln!("{tried} conversations");
+    let status = Client::connect(&dir).unwrap().unwrap().status().unwrap();
+    assert_eq!(status.pid, std::process::id());
+    drop(server);
+}
