@@ -18,7 +18,9 @@ mod inode;
 mod orphan;
 mod pending;
 mod recovery;
+mod repair;
 mod restore;
+mod salvage;
 mod schema;
 mod setting;
 mod snapshot;
@@ -39,11 +41,13 @@ pub use extent::{Cleared, ExtentRow, StoredExtent};
 pub use inode::{Home, Inode};
 pub use pending::Pending;
 pub use recovery::{Commit, CutLog};
+pub use repair::{Mend, Saved, Workpiece};
+pub use salvage::{Missed, salvage};
 pub use snapshot::{Hold, Snapshot};
 pub use snapshot_bytes::SnapshotBytes;
 pub use tally::{HeadTotals, InSegment, Stored, Tally};
 pub use view::View;
-pub use wal::LogLength;
+pub use wal::{LogLength, log_path};
 
 /// The result of a metadata operation.
 pub type Result<T> = std::result::Result<T, Error>;

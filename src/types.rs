@@ -28,7 +28,7 @@ pub use quantity::bytes_of;
 pub use snapshot_name::{SnapshotName, SnapshotNameError};
 pub use stored::{Codec, Location, PageSums, record_bytes};
 pub use time::Timestamp;
-pub use usage::{Checked, Collected, Limits, Usage};
+pub use usage::{Checked, Collected, Limits, Repaired, Usage};
 pub use volume_id::VolumeId;
 pub use volume_name::{VolumeName, VolumeNameError};
 

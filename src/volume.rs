@@ -35,6 +35,7 @@ mod reaper;
 mod recover;
 mod remove;
 mod rename;
+mod repair;
 mod reserve;
 mod residents;
 mod rollback;
@@ -64,6 +65,7 @@ pub use link::LINKS_MAX;
 pub use list::{DirEntry, FIRST_COOKIE};
 pub use open::create;
 pub use rename::RenameMode;
+pub use repair::{Watch, repair};
 pub use settle::Settled;
 pub use statfs::Room;
 pub use write::{SetIdBits, WriteOrigin};
@@ -83,6 +85,8 @@ pub struct Volume {
     config: Config,
     dir: PathBuf,
     workers: Workers,
+    /// Damage that nobody can find any more.
+    found_at_open: Vec<String>,
     /// Last, so that it is released when all else is closed.
     _lock: DirLock,
 }

@@ -252,7 +252,14 @@ impl ChunkStore {
         }
     }
 
-    fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
+        if id == SegmentId::LOST {
+            return Err(Error::Lost);
+        }
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = readers.get(&id) {
             return Ok(Arc::clone(file));
