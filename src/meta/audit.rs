@@ -1,6 +1,7 @@
 //! The invariants of the tables (docs/format.md), checked over all rows.
 
 use super::repair::history::dangling;
+use super::repair::past::missing_data;
 use super::repair::rows::{nonsense_chunk, nonsense_inode, nonsense_name};
 use super::{Database, Result, Session};
 
@@ -90,13 +91,20 @@ const INVARIANTS: &[(&str, &str)] = &[
          WHERE c.id IS NULL OR e.chunk_off + e.len > c.len OR e.chunk_off < 0",
     ),
     (
+        "a snapshot sees all data of its files",
+        concat!("SELECT 'inode ' || ino FROM (", missing_data!(), ")"),
+    ),
+    (
         "an entry that a snapshot sees leads to an inode",
         concat!("SELECT 'entry of inode ' || parent || ', born ' || born FROM (", dangling!(), ")"),
     ),
     (
         "the root is a directory without a name",
         "SELECT 'inode 1' WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = 1 AND kind = 16384)
-            OR EXISTS (SELECT 1 FROM dentry WHERE ino = 1)",
+            OR EXISTS (SELECT 1 FROM dentry WHERE ino = 1)
+         UNION ALL SELECT 'epoch ' || epoch FROM snapshot s
+            WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = 1 AND born <= s.epoch)
+            AND NOT EXISTS (SELECT 1 FROM inode_past WHERE ino = 1 AND born <= s.epoch AND died > s.epoch)",
     ),
     (
         "a directory has one name",

@@ -6,6 +6,8 @@
 mod chunks;
 mod extents;
 pub(super) mod history;
+pub(super) mod past;
+mod pieces;
 pub(super) mod rows;
 mod tree;
 
@@ -92,8 +94,8 @@ impl Workpiece {
         self.mend_rows()?;
         self.mend_counters()?;
         self.mend_tree()?;
-        self.mend_extents()?;
         self.mend_history()?;
+        self.mend_extents()?;
         self.store("numbers", self.numbers)
     }
 

@@ -112,6 +112,9 @@ const FIND_SNAPSHOTS: &str = "
         WHERE NOT EXISTS (SELECT 1 FROM snapshot WHERE epoch >= r.born AND epoch < r.died)
           AND NOT EXISTS (SELECT 1 FROM purge p WHERE r.born > p.after AND r.died BETWEEN p.first AND p.last))";
 
+const ANYTHING: &str = "
+    SELECT 1 FROM inode UNION ALL SELECT 1 FROM dentry UNION ALL SELECT 1 FROM extent LIMIT 1";
+
 /// A table, as it is walked.
 #[derive(Debug, Clone, Copy)]
 struct Table {
@@ -211,8 +214,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     if missed.tables.contains(&"snapshot") {
         target.execute(FIND_SNAPSHOTS, [])?;
     }
-    let found: i64 = target.query_row("SELECT count(*) FROM inode", [], |row| row.get(0))?;
-    if found == 0 {
+    if !target.prepare(ANYTHING)?.exists([])? {
         return Err(Error::Corrupt("no file can be read from it".to_owned()));
     }
     target.execute_batch("COMMIT")?;

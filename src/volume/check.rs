@@ -197,18 +197,29 @@ pub(super) fn describe(
             .push(bytes);
     }
     let sentences = files.into_iter().map(|(file, bytes)| {
-        let ranges = bytes
-            .iter()
-            .map(|one| format!("{}-{}", one.off, one.off + one.len - 1));
-        let ranges: BTreeSet<String> = ranges.collect();
-        let ranges: Vec<String> = ranges.into_iter().collect();
+        let ranges = ranges(&bytes).join(", ");
         let seen = states(&bytes, &snapshots);
-        format!(
-            "data: {file}: bytes {} {matter} ({seen})",
-            ranges.join(", ")
-        )
+        format!("data: {file}: bytes {ranges} {matter} ({seen})")
     });
     Ok(sentences.collect())
+}
+
+/// The first and last of bytes that follow each other.
+fn ranges(bytes: &[NamedBytes]) -> Vec<String> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    let mut sorted: Vec<_> = bytes
+        .iter()
+        .map(|one| (one.off, one.off + one.len))
+        .collect();
+    sorted.sort_unstable();
+    for (from, to) in sorted {
+        match joined.last_mut().filter(|(_, end)| from <= *end) {
+            Some((_, end)) => *end = to.max(*end),
+            None => joined.push((from, to)),
+        }
+    }
+    let shown = joined.iter().map(|(from, to)| format!("{from}-{}", to - 1));
+    shown.collect()
 }
 
 /// The file's path, in the newest state that has it.

@@ -1,7 +1,11 @@
 //! What snapshots see: rows that one of them sees, and names that lead to an inode.
 
+use rusqlite::ToSql;
+
 use super::Workpiece;
+use super::tree::ROOT;
 use crate::meta::Result;
+use crate::types::{FileKind, Timestamp};
 
 macro_rules! unseen {
     () => {
@@ -56,6 +60,20 @@ const ADD_PAST: &str = "
     INSERT OR IGNORE INTO dentry_past (parent, name, born, ino, cookie, died)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const BEAR: &str = "UPDATE dentry SET born = ?3 WHERE parent = ?1 AND name = ?2";
+const ROOTLESS: &str = "
+    SELECT epoch FROM snapshot s WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = 1 AND born <= s.epoch)
+        AND NOT EXISTS (SELECT 1 FROM inode_past WHERE ino = 1 AND born <= s.epoch AND died > s.epoch)";
+const IS_DIRECTORY: &str = "
+    SELECT ?1 = 1 OR EXISTS (SELECT 1 FROM dentry WHERE parent = ?1 AND born <= ?2)
+        OR EXISTS (SELECT 1 FROM dentry_past WHERE parent = ?1 AND born <= ?2 AND died > ?2)";
+const DATA: &str = "
+    SELECT coalesce(max(off + len), 0), coalesce(sum(len), 0) FROM (
+        SELECT off, len FROM extent WHERE ino = ?1 AND born <= ?2
+        UNION ALL SELECT off, len FROM extent_past WHERE ino = ?1 AND born <= ?2 AND died > ?2)";
+const ADD_INODE: &str = "
+    INSERT OR IGNORE INTO inode_past (ino, born, kind, mode, uid, gid, nlink, size, allocated, rdev, parent,
+        place, atime, atime_ns, mtime, mtime_ns, ctime, ctime_ns, target, died)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12, 0, ?12, 0, ?12, 0, NULL, ?2 + 1)";
 /// The `died` of what has not.
 const NEVER: i64 = i64::MAX;
 
@@ -88,10 +106,43 @@ impl Workpiece {
                 ino: row.get(4)?,
             })
         })?;
-        found.iter().try_for_each(|entry| self.hide(entry))
+        found.iter().try_for_each(|entry| self.hide(entry))?;
+        self.make_past_roots()
     }
 
-    /// Takes an entry from those snapshots that have no inode for it.
+    fn make_past_roots(&mut self) -> Result<()> {
+        for epoch in self.inos(ROOTLESS)? {
+            self.make_past(ROOT, epoch, (ROOT, 0))?;
+            self.note(
+                ROOT,
+                "the root directory's attributes were lost in a snapshot: it has mode 0700 there",
+            );
+        }
+        Ok(())
+    }
+
+    /// Makes an inode that is lost in one snapshot, but not what it held; whether it held anything.
+    fn make_past(&self, ino: i64, epoch: i64, (parent, cookie): (i64, i64)) -> Result<bool> {
+        let is_directory: bool = self.one(IS_DIRECTORY, &[&ino, &epoch])?;
+        let conn = self.session.conn();
+        let (size, allocated): (i64, i64) =
+            conn.query_row(DATA, [ino, epoch], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (kind, mode, links) = match (is_directory, size) {
+            (true, _) => (FileKind::Directory, 0o700, 2),
+            (false, 0) => return Ok(false),
+            (false, _) => (FileKind::File, 0o600, 1),
+        };
+        let ((uid, gid), now) = (self.owner()?, Timestamp::now().secs());
+        let bits = kind.type_bits();
+        let values: [&dyn ToSql; 12] = [
+            &ino, &epoch, &bits, &mode, &uid, &gid, &links, &size, &allocated, &parent, &cookie,
+            &now,
+        ];
+        self.run(ADD_INODE, &values)?;
+        Ok(true)
+    }
+
+    /// Takes an entry from those snapshots that have no inode for it, and none can be made.
     fn hide(&mut self, entry: &Entry) -> Result<()> {
         let Entry {
             parent,
@@ -100,10 +151,21 @@ impl Workpiece {
             died,
             ino,
         } = entry;
-        let seeing = self.all(SEEING, &[born, died, ino], |row| {
+        let mut seeing = self.all(SEEING, &[born, died, ino], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
         })?;
         let cookie: i64 = self.one(COOKIE, &[parent, name, born])?;
+        for (epoch, is_there) in seeing.iter_mut().filter(|(_, is_there)| !is_there) {
+            *is_there = self.make_past(*ino, *epoch, (*parent, cookie))?;
+        }
+        let shown = String::from_utf8_lossy(name);
+        if seeing.iter().all(|(_, is_there)| *is_there) {
+            let what = format!(
+                "the attributes of {shown:?}, inode {ino}, were lost in snapshots: it ends with its last data there"
+            );
+            self.note(*parent, what);
+            return Ok(());
+        }
         if *died != NEVER {
             self.run(DELETE_PAST, &[parent, name, born])?;
         }
@@ -120,7 +182,6 @@ impl Workpiece {
         } else if from < *died && seeing.iter().any(|(one, _)| (from..*died).contains(one)) {
             self.run(ADD_PAST, &[parent, name, &from, ino, &cookie, died])?;
         }
-        let shown = String::from_utf8_lossy(name);
         let what = format!(
             "the name {shown:?} led to inode {ino}, which is lost, in snapshots: it is removed from them"
         );

@@ -7,7 +7,7 @@ use super::rows::nonsense_name;
 use crate::meta::Result;
 use crate::types::{FileKind, Timestamp};
 
-const ROOT: i64 = 1;
+pub(super) const ROOT: i64 = 1;
 const DIRECTORY: i64 = 0o040_000;
 const LOST_AND_FOUND: &str = "lost+found";
 
@@ -142,7 +142,7 @@ impl Workpiece {
         .map(drop)
     }
 
-    fn owner(&self) -> Result<(i64, i64)> {
+    pub(super) fn owner(&self) -> Result<(i64, i64)> {
         let conn = self.session.conn();
         Ok(conn.query_row(OWNER, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }
@@ -225,7 +225,7 @@ impl Workpiece {
     }
 
     /// What snapshots see of an inode that is about to change stays.
-    fn keep_inode(&self, ino: i64) -> Result<()> {
+    pub(super) fn keep_inode(&self, ino: i64) -> Result<()> {
         self.run(KEEP_INODE, &[&ino, &self.now, &self.newest])?;
         self.run(BEAR_INODE, &[&ino, &self.now, &self.newest])
             .map(drop)

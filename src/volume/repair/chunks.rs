@@ -20,11 +20,11 @@ pub(super) fn mend(
     segments: &Path,
     watch: Watch<'_>,
 ) -> Result<Vec<String>> {
-    let sick = examine(piece, store, watch)?;
+    let mut sick = examine(piece, store, watch)?;
     let mut told = Vec::new();
     if !sick.unread.is_empty() {
         let found = find(&sick.unread, store, segments)?;
-        told.extend(heal(piece, store, &sick.unread, &found)?);
+        told.extend(heal(piece, store, &mut sick, &found)?);
     }
     told.extend(describe_anew(piece, store, &sick.undescribed)?);
     Ok(told)
@@ -36,10 +36,11 @@ struct Sick {
     unread: Vec<StoredChunk>,
     /// Whole, but nobody who has but the segment could tell.
     undescribed: Vec<StoredChunk>,
+    headers: BTreeMap<SegmentId, bool>,
 }
 
 fn examine(piece: &Workpiece, store: &ChunkStore, watch: Watch<'_>) -> Result<Sick> {
-    let (mut sick, mut headers) = (Sick::default(), BTreeMap::new());
+    let mut sick = Sick::default();
     let mut after = ChunkId(i64::MIN);
     loop {
         let found = piece.chunks_after(after, ROWS)?;
@@ -51,9 +52,7 @@ fn examine(piece: &Workpiece, store: &ChunkStore, watch: Watch<'_>) -> Result<Si
             match verify(store, &chunk) {
                 Ok(()) => {
                     watch(u64::from(chunk.at.stored_len));
-                    if !is_described(store, &chunk, &mut headers)? {
-                        sick.undescribed.push(chunk);
-                    }
+                    sick.note_undescribed(store, chunk)?;
                 }
                 Err(error) if error.is_damage() => sick.unread.push(chunk),
                 Err(error) => return Err(error.into()),
@@ -62,18 +61,19 @@ fn examine(piece: &Workpiece, store: &ChunkStore, watch: Watch<'_>) -> Result<Si
     }
 }
 
-fn is_described(
-    store: &ChunkStore,
-    chunk: &StoredChunk,
-    headers: &mut BTreeMap<SegmentId, bool>,
-) -> Result<bool> {
-    let id = chunk.at.segment;
-    let has_header = match headers.get(&id) {
-        Some(known) => *known,
-        None => store.has_header(id)?,
-    };
-    headers.insert(id, has_header);
-    Ok(has_header && store.is_described(&chunk.at, &chunk.hash)?)
+impl Sick {
+    fn note_undescribed(&mut self, store: &ChunkStore, chunk: StoredChunk) -> Result<()> {
+        let id = chunk.at.segment;
+        let has_header = match self.headers.get(&id) {
+            Some(known) => *known,
+            None => store.has_header(id)?,
+        };
+        self.headers.insert(id, has_header);
+        if !has_header || !store.is_described(&chunk.at, &chunk.hash)? {
+            self.undescribed.push(chunk);
+        }
+        Ok(())
+    }
 }
 
 /// What the segments hold of these chunks, by name and by place.
@@ -104,7 +104,7 @@ fn find(wanted: &[StoredChunk], store: &ChunkStore, segments: &Path) -> Result<F
         });
         match sifted {
             Err(error) if error.is_damage() => {
-                log::warn!("not all of it can be looked at: {error}")
+                log::warn!("not all of it can be looked at: {error}");
             }
             sifted => sifted?,
         }
@@ -115,13 +115,16 @@ fn find(wanted: &[StoredChunk], store: &ChunkStore, segments: &Path) -> Result<F
 fn heal(
     piece: &mut Workpiece,
     store: &ChunkStore,
-    sick: &[StoredChunk],
+    sick: &mut Sick,
     found: &Found,
 ) -> Result<Vec<String>> {
     let (mut again, mut renamed) = (0_usize, 0_usize);
-    for chunk in sick {
+    for chunk in &std::mem::take(&mut sick.unread) {
         if let Some(there) = found.named.get(&chunk.hash) {
             piece.place_chunk(chunk.id, &there.at, &there.sums)?;
+            let (at, sums) = (there.at, there.sums.clone());
+            let placed = StoredChunk { at, sums, ..*chunk };
+            sick.note_undescribed(store, placed)?;
             again += 1;
         } else if let Some(there) = same_bytes(chunk, found) {
             piece.rename_chunk(chunk.id, &there.hash)?;
