@@ -195,7 +195,7 @@ fn commits(file: &mut File) -> io::Result<(Vec<Commit>, usize)> {
 struct Frames {
     order: fn([u8; 4]) -> u32,
     sum: Checksum,
-    /// Those of the header; where that is damaged, of the first frame.
+    /// Those of the header; where that is damaged, of the first frame that has some.
     salts: Option<Vec<u8>>,
 }
 
@@ -208,8 +208,10 @@ impl Frames {
             .add(&frame[FRAME_HEADER_BYTES..], self.order);
         let said = Checksum(word(frame, 16), word(frame, 20));
         self.sum = said;
-        let salts = self.salts.get_or_insert_with(|| frame[8..16].to_vec());
-        frame[8..16] == **salts && sum == said
+        if self.salts.is_none() && frame[8..16] != [0; 8] {
+            self.salts = Some(frame[8..16].to_vec());
+        }
+        self.salts.as_deref() == Some(&frame[8..16]) && sum == said
     }
 }
 

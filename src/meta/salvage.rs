@@ -94,6 +94,26 @@ const NAMES: Table = Table {
     columns: "id, hash",
     only: "shared = 1",
 };
+// The index of entries by their places has all of them but the inode, which knows its own place.
+const ENTRIES: Table = Table {
+    name: "dentry INDEXED BY dentry_cookie",
+    first: "parent",
+    key: "parent, cookie",
+    columns: "parent, cookie, name",
+    only: "1",
+};
+const PLACES: &str = "
+    CREATE TEMP TABLE place (parent INTEGER, cookie INTEGER, name BLOB, PRIMARY KEY (parent, cookie))";
+const ADD_PLACE: &str = "INSERT OR IGNORE INTO temp.place VALUES (?1, ?2, ?3)";
+// An entry was made after every snapshot before which its number was not given out, and after what had its name.
+const ADD_ENTRIES: &str = "
+    INSERT OR IGNORE INTO dentry (parent, name, born, ino, cookie)
+    SELECT p.parent, p.name, max(
+            coalesce((SELECT max(epoch) + 1 FROM snapshot WHERE numbers <= p.cookie), 1),
+            coalesce((SELECT max(died) FROM dentry_past d WHERE d.parent = p.parent AND d.name = p.name), 1)),
+        i.ino, p.cookie
+    FROM temp.place p JOIN inode i ON i.parent = p.parent AND i.place = p.cookie
+    WHERE i.nlink > 0 AND i.ino > 1";
 const ADD_NAMED: &str = "
     INSERT OR IGNORE INTO chunk (id, hash, segment, off, len, stored_len, codec, sums, refs, shared, live)
     VALUES (?1, ?2, 0, 0, 1048576, 0, 0, x'', 1, 0, 0)";
@@ -214,11 +234,24 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     if missed.tables.contains(&"snapshot") {
         target.execute(FIND_SNAPSHOTS, [])?;
     }
+    if missed.tables.contains(&"dentry") {
+        find_entries(&source, &target)?;
+    }
     if !target.prepare(ANYTHING)?.exists([])? {
         return Err(Error::Corrupt("no file can be read from it".to_owned()));
     }
     target.execute_batch("COMMIT")?;
     Ok(missed)
+}
+
+fn find_entries(source: &Connection, target: &Connection) -> Result<()> {
+    target.execute(PLACES, [])?;
+    walk(source, &ENTRIES, |row| {
+        let place: (i64, i64, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        unless_constraint(target.prepare_cached(ADD_PLACE)?.execute(place))
+    })?;
+    target.execute(ADD_ENTRIES, [])?;
+    Ok(())
 }
 
 /// How much of a table was read.
