@@ -1,10 +1,25 @@
 //! Damage on the disk: it is found and named, never returned as data, and everything else stays readable.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "scratch files need not be durable"
+)]
+#![expect(
+    clippy::print_stderr,
+    reason = "what was done in each case goes to the output of a test"
+)]
 
 #[path = "../common/volume.rs"]
 mod common;
 mod home;
+mod matrix;
+#[path = "../mounted"]
+mod mounted {
+    pub(crate) mod harness;
+}
 mod repair;
+
+use mounted::harness;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
