@@ -139,6 +139,22 @@ fn lost_bytes_go_through_snapshots_clones_copies_collections_and_truncation() {
 }
 
 #[test]
+fn no_commit_is_given_up_after_a_power_cut_for_what_is_known_to_be_lost() {
+    let (home, _) = settled();
+    damage_second(&home);
+    home.repair();
+    let volume = home.open();
+    let late = super::common::make(&volume, "later").ino;
+    write(&volume, late, 0, &content(9, 50_000)).unwrap();
+    drop(volume);
+    fs::write(home.dir().join("state"), "nobody knows").unwrap();
+    let volume = home.open();
+    let later = lookup(&volume, "later").ino;
+    assert!(volume.read(later, 0, 50_000).unwrap() == content(9, 50_000));
+    volume.close().unwrap();
+}
+
+#[test]
 fn a_segment_that_comes_back_is_found_by_the_next_repair() {
     let (home, before) = settled();
     let (segment, aside) = (home.segment(1), home.dir().join("aside"));
@@ -388,7 +404,7 @@ fn a_database_that_sqlite_cannot_use_is_salvaged() {
     let before = tree(&volume);
     volume.close().unwrap();
     let pages = fs::metadata(home.database()).unwrap().len() / 4096;
-    let mut most = 0;
+    let (mut poor, mut total) = (0, 0);
     for page in 0..pages.min(80) {
         let home = home.copied();
         overwrite(&home.database(), &[0; 4096], page * 4096);
@@ -402,9 +418,18 @@ fn a_database_that_sqlite_cannot_use_is_salvaged() {
             before.len(),
             done.changes.first()
         );
-        most = most.max(before.len() - whole);
+        poor += u64::from(whole * 2 < before.len());
+        total += whole as u64;
     }
-    assert!(most < before.len());
+    eprintln!(
+        "{total} of {} files in {pages} cases",
+        pages * before.len() as u64
+    );
+    // The first pages of the extents and of the chunks, which alone lead to all others.
+    assert!(
+        poor <= 2,
+        "{poor} pages take more than half of the files with them"
+    );
 }
 
 #[test]
