@@ -139,19 +139,31 @@ fn lost_bytes_go_through_snapshots_clones_copies_collections_and_truncation() {
 }
 
 #[test]
-fn no_commit_is_given_up_after_a_power_cut_for_what_is_known_to_be_lost() {
+fn after_a_power_cut_commits_are_given_up_for_what_did_not_reach_the_disk_and_not_for_what_was_lost_before()
+ {
     let (home, _) = settled();
     damage_second(&home);
     home.repair();
     let volume = home.open();
     let late = super::common::make(&volume, "later").ino;
     write(&volume, late, 0, &content(9, 50_000)).unwrap();
+    let torn = super::common::make(&volume, "torn").ino;
+    write(&volume, torn, 0, &content(11, 50_000)).unwrap();
     drop(volume);
+    let numbers = (1..20).rev();
+    let newest = numbers
+        .map(|i| home.segment(i))
+        .find(|path| path.exists())
+        .unwrap();
+    let at = place_of(&newest, &content(11, 50_000));
+    super::home::writable(&newest).set_len(at).unwrap();
     fs::write(home.dir().join("state"), "nobody knows").unwrap();
     let volume = home.open();
     let later = lookup(&volume, "later").ino;
     assert!(volume.read(later, 0, 50_000).unwrap() == content(9, 50_000));
+    assert_eq!(lookup(&volume, "torn").size, 0);
     volume.close().unwrap();
+    home.assert_sound();
 }
 
 #[test]
