@@ -1,11 +1,16 @@
-//! What a repair needs of damaged segments: whether they still describe themselves, and the pages that are whole.
+//! What a check and a repair need of segments that may be damaged: whether they still describe themselves, what is on
+//! the disk, and the pages that are whole.
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use super::pages::PAGE_BYTES;
+use rustix::fs::{Advice, fadvise};
+
+use super::codec::unpack;
+use super::pages::{PAGE_BYTES, sums_of};
 use super::record::{self, HEADER_LEN, RECORD_HEADER_BYTES, RecordHeader};
 use super::{ChunkStore, Error, Result, segment};
 use crate::types::{ChunkHash, Codec, Location, PageSums, SegmentId};
@@ -59,6 +64,31 @@ impl ChunkStore {
                 source,
             }),
         }
+    }
+
+    /// Reads a chunk from the disk, not from what the host or this process has of it in memory, and verifies it.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn reread(&self, at: &Location, sums: &PageSums, hash: &ChunkHash) -> Result<()> {
+        let file = self.reader(at.segment)?;
+        let len = NonZeroU64::new(at.stored_len.into());
+        // Only advice: bytes that are not on the disk yet stay in memory.
+        if let Err(error) = fadvise(&*file, at.offset, len, Advice::DontNeed) {
+            log::debug!("the host keeps {} in memory: {error}", at.segment);
+        }
+        let mut stored = vec![0; usize::try_from(at.stored_len).unwrap_or(0)];
+        self.read_stored(at, 0, &mut stored)?;
+        let plain = unpack(at.codec, stored, usize::try_from(at.len).unwrap_or(0));
+        let is_whole = |plain: &Vec<u8>| ChunkHash::of(plain) == *hash && sums_of(plain) == *sums;
+        if plain.as_ref().is_some_and(is_whole) {
+            return Ok(());
+        }
+        Err(Error::Corrupt {
+            segment: at.segment,
+            offset: at.offset,
+            what: "the bytes are not those that were stored",
+        })
     }
 
     /// The pages of a damaged chunk that are whole. Of one that was packed there are none.

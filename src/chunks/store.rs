@@ -237,7 +237,7 @@ impl ChunkStore {
     }
 
     /// Reads stored bytes of the chunk at `at`, from its byte `start` on.
-    fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
+    pub(super) fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
         let file = self.reader(at.segment)?;
         match file.read_exact_at(out, at.offset + start as u64) {
             Ok(()) => Ok(()),

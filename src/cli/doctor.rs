@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::engine::{self, DOCKER_SOCKET};
 use crate::server::{Standing, mounts, standing};
-use crate::volume::Config;
+use crate::volume::{Config, Scrubbed};
 
 use super::format::human_bytes;
 use super::locate::{Root, VolumeRef};
@@ -164,7 +164,7 @@ fn volumes(root: &Root) -> Vec<Finding> {
                     format!("the server of {typed} died, and its mounts do not answer"),
                     format!("mount it again, or `cask umount {typed}`"),
                 )),
-                _ => None,
+                _ => scrubbed(&one.dir, &typed),
             }
         })
         .collect();
@@ -172,6 +172,17 @@ fn volumes(root: &Root) -> Vec<Finding> {
         findings.push(Fine(format!("{count} volumes, none of them broken")));
     }
     findings
+}
+
+/// Damage that a server found on the disk.
+fn scrubbed(dir: &Path, typed: &str) -> Option<Finding> {
+    let damage = Scrubbed::load(dir).map(|done| done.damage());
+    let what = match damage {
+        Ok(damage) => format!("volume {typed} is damaged: {}", damage.first()?),
+        Err(error) => format!("what the scrub of {typed} found cannot be read: {error}"),
+    };
+    let mend = format!("see `cask check --read-data {typed}`");
+    Some(Fail(what, mend))
 }
 
 fn engines(arguments: &Arguments, root: &Root) -> Vec<Finding> {

@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::core::Core;
 use super::repair::Watch;
 use super::{Result, Volume, path};
 use crate::chunks::{self, ChunkStore};
@@ -71,7 +72,7 @@ impl Volume {
         let mut all = Found::default();
         let mut after = ChunkId(i64::MIN);
         loop {
-            let found = self.chunks_after(after)?;
+            let found = self.core.chunks_after(after, ROWS)?;
             let Some(last) = found.last() else {
                 return Ok(all);
             };
@@ -98,7 +99,7 @@ impl Volume {
         let seen = read.and_then(|()| all.headers.look(store, chunk, depth));
         match seen {
             Ok(()) => Ok(true),
-            Err(_) if self.has_moved(chunk)? => Ok(false),
+            Err(_) if self.core.has_moved(chunk)? => Ok(false),
             Err(error) => {
                 log::debug!("chunk {} is damaged: {error}", chunk.hash);
                 all.damaged.insert(chunk.id);
@@ -106,16 +107,19 @@ impl Volume {
             }
         }
     }
+}
 
-    fn chunks_after(&self, after: ChunkId) -> Result<Vec<StoredChunk>> {
-        let tx = self.core.database.read_beside()?;
-        Ok(tx.chunks_from(SegmentId::from_raw(0), 0, after, ROWS)?)
+impl Core {
+    /// At most `limit` chunks after `after`.
+    pub(super) fn chunks_after(&self, after: ChunkId, limit: usize) -> Result<Vec<StoredChunk>> {
+        let tx = self.database.read_beside()?;
+        Ok(tx.chunks_from(SegmentId::LOST, 0, after, limit)?)
     }
 
     /// Whether the chunk is elsewhere by now, or gone.
-    fn has_moved(&self, chunk: &StoredChunk) -> Result<bool> {
+    pub(super) fn has_moved(&self, chunk: &StoredChunk) -> Result<bool> {
         let before = ChunkId(chunk.id.0 - 1);
-        let found = self.chunks_after(before)?;
+        let found = self.chunks_after(before, 1)?;
         let now = found.first().filter(|found| found.id == chunk.id);
         Ok(now.is_none_or(|now| now.at != chunk.at))
     }

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::{ChunkBytes, Compression, Limits, VolumeId};
+use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 2;
 const FILE: &str = "volume.json";
 
 /// What of it an owner would miss.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "uuid",
     "created",
     "chunk_bytes",
@@ -28,6 +28,7 @@ const KEYS: [&str; 9] = [
     "limits",
     "compression",
     "protection",
+    "scrub_rate",
 ];
 
 /// What `volume.json` holds.
@@ -59,6 +60,9 @@ pub struct Config {
     /// Whether the volume may be removed.
     #[serde(default)]
     pub protection: Protection,
+    /// How fast a server reads what is stored again.
+    #[serde(default)]
+    pub scrub_rate: ScrubRate,
 }
 
 /// How long a volume lives.
@@ -120,6 +124,7 @@ impl Config {
             limits: Limits::default(),
             compression: Compression::None,
             protection: Protection::Off,
+            scrub_rate: ScrubRate::OFF,
         }
     }
 

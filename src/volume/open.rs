@@ -16,6 +16,7 @@ use super::lock::DirLock;
 use super::packing::Packing;
 use super::reserve::Reserve;
 use super::residents::Residents;
+use super::scrub::Scrubber;
 use super::state::{State, StateFile};
 use super::sync::SyncGroup;
 use super::{Config, Error, Result, RootOwner, Volume, recover, repair, store};
@@ -259,6 +260,7 @@ fn open_core(dir: &Path, config: &Config, past: Past, collecting: Collecting) ->
         bounds: Bounds::new(config.limits),
         packing: Packing::new(config.compression),
         arrivals: Arrivals::default(),
+        scrubber: Scrubber::new(dir, config.scrub_rate),
     })
 }
 

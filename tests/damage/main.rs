@@ -18,6 +18,7 @@ mod mounted {
     pub(crate) mod harness;
 }
 mod repair;
+mod scrub;
 
 use mounted::harness;
 
