@@ -4,6 +4,7 @@
 //! POSIX rule, no segment file, no FUSE. Live rows and history rows: docs/format.md.
 
 mod audit;
+mod carve;
 mod changes;
 mod checkpoint;
 mod chunk;

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Row, Statement, params_from_iter};
 
+use super::carve::carve;
 use super::{Error, Result, schema};
 
 const PAGE_BYTES: u64 = 4096;
@@ -137,11 +138,11 @@ const ANYTHING: &str = "
 
 /// A table, as it is walked.
 #[derive(Debug, Clone, Copy)]
-struct Table {
-    name: &'static str,
+pub(super) struct Table {
+    pub(super) name: &'static str,
     first: &'static str,
     key: &'static str,
-    columns: &'static str,
+    pub(super) columns: &'static str,
     only: &'static str,
 }
 
@@ -182,7 +183,7 @@ impl Table {
         )
     }
 
-    fn insert(&self) -> String {
+    pub(super) fn insert(&self) -> String {
         let values: Vec<String> = (1..=self.columns.split(',').count())
             .map(|i| format!("?{i}"))
             .collect();
@@ -210,23 +211,19 @@ pub struct Missed {
 pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     drop(schema::create(to)?);
     let target = schema::open_copy(to)?;
-    let source = match schema::open_damaged(from) {
-        Ok(source) => source,
-        // The first pages say where each table is, which is the same in each database.
-        Err(_) => {
-            graft(to, from).map_err(|source| Error::Wal {
-                op: "put new first pages before",
-                source,
-            })?;
-            schema::open_damaged(from)?
-        }
-    };
+    let (mut source, first_pages) = open(from, to)?;
     target.execute_batch("BEGIN")?;
     let mut missed = Missed { tables: Vec::new() };
     for table in TABLES.iter().chain([&CHUNK]) {
         if walk(&source, table, |row| put(&target, table, row))? == Walked::Part {
             missed.tables.push(table.name);
         }
+    }
+    if first_pages == FirstPages::Own {
+        drop(source);
+        let tables: Vec<Table> = TABLES.iter().chain([&CHUNK]).copied().collect();
+        carve(from, &tables, &target, &missed.tables)?;
+        source = schema::open_damaged(from)?;
     }
     if missed.tables.contains(&CHUNK.name) {
         walk(&source, &NAMES, |row| put_named(&target, row))?;
@@ -242,6 +239,29 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     }
     target.execute_batch("COMMIT")?;
     Ok(missed)
+}
+
+/// Whose pages say where each table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstPages {
+    Own,
+    /// Those of a new database, where it is the same. They do not say which pages are free.
+    Grafted,
+}
+
+/// Opens what may be damaged, without a log if that can be moved into it.
+fn open(from: &Path, fresh: &Path) -> Result<(Connection, FirstPages)> {
+    if let Ok(source) = schema::open_damaged(from) {
+        return Ok(match source.pragma_update(None, "journal_mode", "DELETE") {
+            Ok(()) => (source, FirstPages::Own),
+            Err(_) => (source, FirstPages::Grafted),
+        });
+    }
+    graft(fresh, from).map_err(|source| Error::Wal {
+        op: "put new first pages before",
+        source,
+    })?;
+    Ok((schema::open_damaged(from)?, FirstPages::Grafted))
 }
 
 fn find_entries(source: &Connection, target: &Connection) -> Result<()> {
@@ -324,7 +344,7 @@ fn step(
 }
 
 /// Passes on what is no damage.
-fn damaged(error: rusqlite::Error) -> Result<()> {
+pub(super) fn damaged(error: rusqlite::Error) -> Result<()> {
     match Error::from(error) {
         Error::Corrupt(_) => Ok(()),
         error => Err(error),
