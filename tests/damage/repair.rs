@@ -444,6 +444,57 @@ fn a_database_that_sqlite_cannot_use_is_salvaged() {
     );
 }
 
+fn root_of(home: &Home, table: &str) -> u32 {
+    let database = Connection::open(home.database()).unwrap();
+    let query = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    database
+        .query_row(query, [table], |row| row.get(0))
+        .unwrap()
+}
+
+fn zero(home: &Home, page: u32) {
+    overwrite(&home.database(), &[0; 4096], u64::from(page - 1) * 4096);
+}
+
+/// What was removed is not found again where it is not known what was removed.
+#[test]
+fn rows_in_pages_that_were_freed_do_not_come_back() {
+    let home = Home::new();
+    let volume = home.open();
+    let names: Vec<String> = (0..400).map(|i| format!("removed-{i}")).collect();
+    for (i, called) in names.iter().enumerate() {
+        let ino = super::common::make(&volume, called).ino;
+        for piece in 0..4 {
+            let data = content(5_000 + 4 * i as u64 + piece, 500);
+            write(&volume, ino, piece * 600, &data).unwrap();
+        }
+    }
+    volume.close().unwrap();
+    let volume = home.open();
+    for called in &names {
+        volume.unlink(Ino::ROOT, name(called)).unwrap();
+    }
+    volume.reap().unwrap();
+    let before = tree(&volume);
+    volume.close().unwrap();
+    let header = fs::read(home.database()).unwrap();
+    let trunk = u32::from_be_bytes(header[32..36].try_into().unwrap());
+    assert!(trunk > 0, "no page is free");
+    zero(&home, trunk);
+    zero(&home, root_of(&home, "extent"));
+    let done = home.repair();
+    home.assert_sound();
+    let volume = home.open();
+    let found = tree(&volume);
+    assert_no_other_bytes(&found, &before, "freed pages");
+    let names: Vec<_> = found
+        .keys()
+        .filter(|path| !before.contains_key(*path))
+        .collect();
+    assert!(names.is_empty(), "{names:?}, {:#?}", done.changes);
+    volume.close().unwrap();
+}
+
 /// Each table's first page leads to all others: without it they are found one by one.
 #[test]
 fn pages_that_nothing_leads_to_any_more_are_found_and_taken_for_what_they_are() {
@@ -463,21 +514,23 @@ fn pages_that_nothing_leads_to_any_more_are_found_and_taken_for_what_they_are() 
     let old = volume.frozen(two.epoch).read(many, 0, 3_000_000).unwrap();
     let before = tree(&volume);
     volume.close().unwrap();
-    let tables = ["extent", "extent_past", "chunk", "inode", "dentry"];
-    for table in tables {
-        let home = home.copied();
-        let database = Connection::open(home.database()).unwrap();
-        let query = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
-        let page: u32 = database
-            .query_row(query, [table], |row| row.get(0))
-            .unwrap();
-        drop(database);
-        overwrite(&home.database(), &[0; 4096], u64::from(page - 1) * 4096);
+    let cases: [&[&str]; 6] = [
+        &["extent"],
+        &["extent_past"],
+        &["extent", "extent_past"],
+        &["chunk"],
+        &["inode"],
+        &["dentry"],
+    ];
+    for tables in cases {
+        let (home, table) = (home.copied(), tables.join(" and "));
+        let roots: Vec<u32> = tables.iter().map(|one| root_of(&home, one)).collect();
+        roots.iter().for_each(|root| zero(&home, *root));
         let done = home.repair();
         home.assert_sound();
         let volume = home.open();
         let found = tree(&volume);
-        let whole = assert_no_other_bytes(&found, &before, table);
+        let whole = assert_no_other_bytes(&found, &before, &table);
         let two = volume.snapshot(&"two".parse().unwrap()).unwrap();
         let seen = volume.frozen(two.epoch).read(many, 0, 3_000_000);
         if let Ok(seen) = &seen {
