@@ -115,6 +115,7 @@ impl Volume {
             Some(_) => Log::Gone,
             None => Log::Expected,
         };
+        repair::clear(&dir.join(repair::SCRATCH))?;
         let mut past = recovered(&dir, log, |outcome| outcome)?;
         let found_at_open = std::mem::take(&mut past.found);
         let core = Arc::new(open_core(&dir, &config, past, collecting)?);

@@ -17,14 +17,14 @@ use super::config::FORMAT;
 use super::lock::DirLock;
 use super::open::{DATABASE, Log, Past, SEGMENTS, recovered, restrict};
 use super::{Config, Error, Result, path};
-use crate::chunks::{ChunkStore, Stream, durable};
+use crate::chunks::{ChunkStore, Stream};
 use crate::meta::{self, Mend, Missed, Workpiece, log_path, salvage};
 use crate::types::{ChunkId, Epoch, Repaired};
 
 pub(super) use swap::finish;
 
 /// Where the copy is.
-const SCRATCH: &str = "repair";
+pub(super) const SCRATCH: &str = "repair";
 /// What is salvaged goes here.
 const FRESH: &str = "fresh.db";
 
@@ -51,25 +51,35 @@ pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
         Some(_) => Log::Gone,
         None => Log::Expected,
     };
-    let past = prepare(&dir, log)?;
+    let done = attempt(&dir, &config, log, changes, watch);
+    clear(&dir.join(SCRATCH))?;
+    done
+}
+
+fn attempt(
+    dir: &Path,
+    config: &Config,
+    log: Log,
+    mut changes: Vec<String>,
+    watch: Watch<'_>,
+) -> Result<Repaired> {
+    let past = prepare(dir, log)?;
     changes.extend(past.found.iter().cloned());
-    let scratch = dir.join(SCRATCH);
-    let copied = Copied::make(&dir)?;
+    let copied = Copied::make(dir)?;
     let (mut piece, path) = copied.open(&mut changes)?;
     let store = ChunkStore::open(&dir.join(SEGMENTS), past.next)?;
-    let lost = mend(&mut piece, &store, &dir, watch, &mut changes)?;
+    let lost = mend(&mut piece, &store, dir, watch, &mut changes)?;
     drop(piece);
     let mut kept = None;
     if !changes.is_empty() {
         let mark = store.sync(Stream::Moved, std::convert::identity)?;
         store.trim();
         restrict(&path)?;
-        config.store(&dir)?;
-        swap::offer(&path, &dir)?;
-        kept = finish(&dir)?;
+        config.store(dir)?;
+        swap::offer(&path, dir)?;
+        kept = finish(dir)?;
         past.state.store_clean(mark, store.next_segment())?;
     }
-    clear(&scratch)?;
     Ok(Repaired {
         changes,
         kept,
@@ -232,13 +242,13 @@ fn salvaged(damage: &str, missed: &Missed) -> String {
     format!("database: it is made anew of what can be read, for it is damaged ({damage}): {lost}")
 }
 
-fn clear(scratch: &Path) -> Result<()> {
+/// Removes what a repair, ended or interrupted, worked on.
+pub(super) fn clear(scratch: &Path) -> Result<()> {
     match fs::remove_dir_all(scratch) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::storage(
             format!("cannot remove {}", scratch.display()),
             e,
         )),
-        _ => Ok(durable::sync_parent(scratch)
-            .map_err(|e| Error::storage(format!("cannot sync {}", scratch.display()), e))?),
+        _ => Ok(()),
     }
 }
