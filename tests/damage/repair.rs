@@ -371,8 +371,9 @@ const CASES: &[Case] = &[
 
 #[test]
 fn rows_that_do_not_fit_each_other_are_found_and_fit_again() {
+    let (settled, before) = settled();
     for case in CASES {
-        let (home, before) = settled();
+        let home = settled.copied();
         edit(&home.dir(), case.sql);
         let volume = home.open();
         let checked = volume.check(Depth::Data).unwrap();
