@@ -4,6 +4,7 @@
 //! POSIX rule, no segment file, no FUSE. Live rows and history rows: docs/format.md.
 
 mod audit;
+mod carve;
 mod changes;
 mod checkpoint;
 mod chunk;
@@ -18,7 +19,9 @@ mod inode;
 mod orphan;
 mod pending;
 mod recovery;
+mod repair;
 mod restore;
+mod salvage;
 mod schema;
 mod setting;
 mod snapshot;
@@ -40,12 +43,14 @@ pub use extent::{Cleared, ExtentRow, StoredExtent};
 pub use inode::{Home, Inode};
 pub use pending::Pending;
 pub use recovery::{Commit, CutLog};
+pub use repair::{Mend, Saved, Workpiece};
+pub use salvage::{Missed, salvage};
 pub use snapshot::{Hold, Snapshot};
 pub use snapshot_bytes::SnapshotBytes;
 pub use tally::{HeadTotals, InSegment, Stored, Tally};
 pub use twin::{ExtentKey, Lone, LoneExtent};
 pub use view::View;
-pub use wal::LogLength;
+pub use wal::{LogLength, log_path};
 
 /// The result of a metadata operation.
 pub type Result<T> = std::result::Result<T, Error>;

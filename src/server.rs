@@ -29,7 +29,7 @@ pub use error::Error;
 pub use handle::{fault, handle};
 pub use life::Server;
 pub use mounting::{mount, mount_here, mount_privately};
-pub use perform::{perform, with_closed};
+pub use perform::{check, perform, with_closed};
 pub use record::{Record, Standing, down_reason, mounts_of, standing, volume_of};
 pub use spawn::{run_keeper, run_server};
 pub use unmounting::unmount;

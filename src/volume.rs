@@ -35,10 +35,12 @@ mod reaper;
 mod recover;
 mod remove;
 mod rename;
+mod repair;
 mod replay;
 mod reserve;
 mod residents;
 mod rollback;
+mod scrub;
 mod setattr;
 mod settle;
 mod snapshot;
@@ -67,6 +69,8 @@ pub use link::LINKS_MAX;
 pub use list::{DirEntry, FIRST_COOKIE};
 pub use open::create;
 pub use rename::RenameMode;
+pub use repair::{Watch, repair};
+pub use scrub::Scrubbed;
 pub use settle::Settled;
 pub use statfs::Room;
 pub use write::{SetIdBits, WriteOrigin};
@@ -86,6 +90,8 @@ pub struct Volume {
     config: Config,
     dir: PathBuf,
     workers: Workers,
+    /// Damage that nobody can find any more.
+    found_at_open: Vec<String>,
     /// Last, so that it is released when all else is closed.
     lock: DirLock,
 }

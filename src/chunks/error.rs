@@ -14,6 +14,9 @@ pub enum Error {
         /// The segment.
         segment: SegmentId,
     },
+    /// A repair found that the bytes are lost.
+    #[error("the bytes were lost, as a repair found")]
+    Lost,
     /// The bytes are there and are not the ones that were stored.
     #[error("{segment} is damaged at byte {offset}: {what}")]
     Corrupt {
@@ -35,4 +38,18 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Whether the bytes are gone, or are others; not whether the host failed for now.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Corrupt { .. } | Self::Lost => true,
+            // What a medium says of bytes that it lost.
+            Self::Io { source, .. } => {
+                source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+            }
+        }
+    }
 }

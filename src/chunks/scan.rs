@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::codec::unpack;
 use super::pages::sums_of;
@@ -32,29 +32,15 @@ pub struct ScannedChunk {
 ///
 /// # Errors
 /// [`Error::Missing`], [`Error::Corrupt`] when the file does not begin as this segment, I/O errors.
-pub fn scan(dir: &Path, id: SegmentId, mut found: impl FnMut(ScannedChunk)) -> Result<()> {
-    let path = segment::path_of(dir, id);
-    let file = match File::open(&path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            return Err(Error::Missing { segment: id });
-        }
-        Err(source) => {
-            return Err(Error::Io {
-                op: "open",
-                path,
-                source,
-            });
-        }
-    };
+pub fn scan(dir: &Path, id: SegmentId, found: impl FnMut(ScannedChunk)) -> Result<()> {
+    let (file, path) = open(dir, id)?;
     let io = |source| Error::Io {
         op: "read",
         path: path.clone(),
         source,
     };
-    let end = file.metadata().map_err(io)?.len();
     let mut header = [0; 64];
-    let whole = end >= SEGMENT_HEADER_BYTES;
+    let whole = file.metadata().map_err(io)?.len() >= SEGMENT_HEADER_BYTES;
     if whole {
         file.read_exact_at(&mut header, 0).map_err(io)?;
     }
@@ -65,9 +51,40 @@ pub fn scan(dir: &Path, id: SegmentId, mut found: impl FnMut(ScannedChunk)) -> R
             what: "its header does not match",
         });
     }
+    records(&file, id, found).map_err(io)
+}
+
+/// As [`scan`], whatever the file begins with.
+///
+/// # Errors
+/// [`Error::Missing`], I/O errors.
+pub fn sift(dir: &Path, id: SegmentId, found: impl FnMut(ScannedChunk)) -> Result<()> {
+    let (file, path) = open(dir, id)?;
+    records(&file, id, found).map_err(|source| Error::Io {
+        op: "read",
+        path,
+        source,
+    })
+}
+
+fn open(dir: &Path, id: SegmentId) -> Result<(File, PathBuf)> {
+    let path = segment::path_of(dir, id);
+    match File::open(&path) {
+        Ok(file) => Ok((file, path)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::Missing { segment: id }),
+        Err(source) => Err(Error::Io {
+            op: "open",
+            path,
+            source,
+        }),
+    }
+}
+
+fn records(file: &File, id: SegmentId, mut found: impl FnMut(ScannedChunk)) -> io::Result<()> {
+    let end = file.metadata()?.len();
     let mut at = SEGMENT_HEADER_BYTES;
-    while let Some((place, header)) = next_header(&file, at, end).map_err(io)? {
-        match read_record(&file, id, place, &header, end).map_err(io)? {
+    while let Some((place, header)) = next_header(file, at, end)? {
+        match read_record(file, id, place, &header, end)? {
             Some(chunk) => {
                 let len = RECORD_HEADER_BYTES + u64::from(header.stored_len);
                 at = place + len.next_multiple_of(RECORD_ALIGN);

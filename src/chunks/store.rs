@@ -237,7 +237,7 @@ impl ChunkStore {
     }
 
     /// Reads stored bytes of the chunk at `at`, from its byte `start` on.
-    fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
+    pub(super) fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
         let file = self.reader(at.segment)?;
         match file.read_exact_at(out, at.offset + start as u64) {
             Ok(()) => Ok(()),
@@ -252,7 +252,14 @@ impl ChunkStore {
         }
     }
 
-    fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
+        if id == SegmentId::LOST {
+            return Err(Error::Lost);
+        }
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = readers.get(&id) {
             return Ok(Arc::clone(file));

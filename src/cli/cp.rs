@@ -113,7 +113,7 @@ fn explain_missing(error: Failure, located: &Located, path: &Path) -> CliError {
         _ => false,
     };
     let missing = match &error {
-        Failure::At(_, cause) => is_missing(cause),
+        Failure::At(_, cause) | Failure::In(_, _, cause) => is_missing(cause),
         other => is_missing(other),
     };
     if missing {

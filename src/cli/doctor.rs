@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::engine::{self, DOCKER_SOCKET};
 use crate::server::{Standing, down_reason, mounts, standing};
-use crate::volume::Config;
+use crate::volume::{Config, Scrubbed};
 
 use super::format::human_bytes;
 use super::locate::{Root, VolumeRef};
@@ -182,7 +182,7 @@ fn volumes(root: &Root) -> Vec<Finding> {
                     format!("{typed} has no keeper, so its mounts would end with its server"),
                     "mount it without --foreground".to_owned(),
                 )),
-                _ => None,
+                _ => scrubbed(&one.dir, &typed),
             }
         })
         .collect();
@@ -190,6 +190,17 @@ fn volumes(root: &Root) -> Vec<Finding> {
         findings.push(Fine(format!("{count} volumes, none of them broken")));
     }
     findings
+}
+
+/// Damage that a server found on the disk.
+fn scrubbed(dir: &Path, typed: &str) -> Option<Finding> {
+    let damage = Scrubbed::load(dir).map(|done| done.damage());
+    let what = match damage {
+        Ok(damage) => format!("volume {typed} is damaged: {}", damage.first()?),
+        Err(error) => format!("what the scrub of {typed} found cannot be read: {error}"),
+    };
+    let mend = format!("see `cask check --read-data {typed}`");
+    Some(Fail(what, mend))
 }
 
 fn engines(arguments: &Arguments, root: &Root) -> Vec<Finding> {

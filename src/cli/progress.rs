@@ -11,12 +11,31 @@ impl Progress {
     /// Begins; `doing` is what people read.
     pub(super) fn start(doing: &'static str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(doing);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}: {bytes}, {bytes_per_sec}")
-        {
-            bar.set_style(style);
-        }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
+        let progress = Self(bar);
+        progress.show("{spinner} {msg}: {bytes}, {bytes_per_sec}");
+        progress
+    }
+
+    /// The same, where it may be that only the time is known that it takes.
+    pub(super) fn wait(doing: &'static str) -> Self {
+        let progress = Self::start(doing);
+        progress.show("{spinner} {msg}: {elapsed}");
+        progress
+    }
+
+    fn show(&self, template: &str) {
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.0.set_style(style);
+        }
+    }
+
+    /// So many bytes more are done, of what [`Self::wait`] began.
+    pub(super) fn verified(&self, bytes: u64) {
+        if self.0.position() == 0 && bytes > 0 {
+            self.show("{spinner} {msg}: {bytes}, {bytes_per_sec}, {elapsed}");
+        }
+        self.0.inc(bytes);
     }
 
     /// So many bytes more are done.

@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 /// Fails if the volume is mounted, and says where and for whom.
-fn refuse_used(located: &Located) -> Result<()> {
+pub(super) fn refuse_used(located: &Located) -> Result<()> {
     let Standing::Served(status, mounts) =
         standing(&located.dir).map_err(|e| located.explain(e))?
     else {

@@ -2,7 +2,7 @@
 
 use crate::control::Op;
 use crate::server;
-use crate::types::Compression;
+use crate::types::{Compression, ScrubRate};
 use crate::volume::{Config, Life, Protection, store};
 
 use super::locate::{Located, Root, VolumeRef};
@@ -12,7 +12,9 @@ use super::{CliError, Kind, Result};
 ///
 /// `label.KEY=VALUE` sets a label, `label.KEY=` removes it. `compress=none|lz4|zstd|zstd:LEVEL` is how chunks are
 /// compressed from now on; what is stored already changes when it is moved. `protect=on` keeps the volume from being
-/// removed, by whatever command, until `protect=off`.
+/// removed, by whatever command, until `protect=off`. `scrub-rate=10M` has the server of the mounted volume read all that
+/// is stored again and again, at so many bytes a second at most, and report damage before anybody meets it; `off` is the
+/// default.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The volume
@@ -27,6 +29,7 @@ enum Change {
     Label(String, String),
     NoLabel(String),
     Compress(Compression),
+    Scrub(ScrubRate),
     Protect(Protection),
 }
 
@@ -57,16 +60,21 @@ fn refuse_ephemeral(changes: &[Change], located: &Located, config: &Config) -> R
 }
 
 fn apply(change: Change, located: &Located) -> Result<()> {
-    if let Change::Compress(compression) = change {
-        // Whoever has the volume open must know.
-        let done = server::perform(&located.dir, &Op::Compress { compression });
+    // Whoever has the volume open must know.
+    let told = match change {
+        Change::Compress(compression) => Some(Op::Compress { compression }),
+        Change::Scrub(rate) => Some(Op::Scrub { rate }),
+        _ => None,
+    };
+    if let Some(op) = told {
+        let done = server::perform(&located.dir, &op);
         return done.map(drop).map_err(|e| located.explain(e));
     }
     let edited = store::edit(&located.dir, |config| match change {
         Change::Label(key, value) => drop(config.labels.insert(key, value)),
         Change::NoLabel(key) => drop(config.labels.remove(&key)),
         Change::Protect(protection) => config.protection = protection,
-        Change::Compress(_) => {}
+        Change::Compress(_) | Change::Scrub(_) => {}
     });
     edited.map_err(|e| located.explain_volume(e))
 }
@@ -74,13 +82,19 @@ fn apply(change: Change, located: &Located) -> Result<()> {
 fn parse(setting: &str) -> Result<Change> {
     let unknown = || {
         CliError::new(Kind::Usage, format!("unknown setting \"{setting}\""))
-            .hint("what can be set is label.KEY=VALUE, compress=HOW and protect=on|off")
+            .hint("what can be set is label.KEY=VALUE, compress=HOW, scrub-rate=BYTES|off and protect=on|off")
     };
     let (key, value) = setting.split_once('=').ok_or_else(unknown)?;
     if key == "compress" {
         let compression = value.parse::<Compression>();
         return compression
             .map(Change::Compress)
+            .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
+    }
+    if key == "scrub-rate" {
+        let rate = value.parse::<ScrubRate>();
+        return rate
+            .map(Change::Scrub)
             .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
     }
     if key == "protect" {

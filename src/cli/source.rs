@@ -60,6 +60,8 @@ pub(super) enum Failure {
     Volume(#[from] volume::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error("bytes {0}-{1}")]
+    In(u64, u64, #[source] Box<Failure>),
     #[error("{}", .0.display())]
     At(PathBuf, #[source] Box<Failure>),
 }
@@ -81,9 +83,23 @@ impl Failure {
     pub(super) fn at(self, path: &Path) -> Self {
         match self {
             Self::At(..) => self,
-            Self::Volume(_) | Self::Io(_) => Self::At(path.to_owned(), Box::new(self)),
+            Self::Volume(_) | Self::Io(_) | Self::In(..) => {
+                Self::At(path.to_owned(), Box::new(self))
+            }
         }
     }
+}
+
+/// At most [`BLOCK_BYTES`] of a file from `offset` on; an error says which.
+pub(super) fn read_block(
+    source: &dyn Source,
+    file: &Entry,
+    offset: u64,
+) -> std::result::Result<Vec<u8>, Failure> {
+    source.read(file, offset).map_err(|error| {
+        let end = file.attr.size.min(offset + BLOCK_BYTES as u64);
+        Failure::In(offset, end.max(offset + 1) - 1, Box::new(error))
+    })
 }
 
 /// Finds what is at `path`, following no symbolic link.

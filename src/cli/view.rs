@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::control::Phase;
 use crate::server::{self, Standing, mounts::Mount};
 use crate::types::Usage;
-use crate::volume::{Config, Life, Protection, Seal, store};
+use crate::volume::{Config, Life, Protection, Scrubbed, Seal, store};
 
 use super::locate::Located;
 
@@ -68,6 +68,7 @@ pub(super) struct Inspection {
     pub(super) mounts: Vec<MountView>,
     pub(super) usage: Option<UsageView>,
     pub(super) limits: LimitsView,
+    pub(super) scrub: ScrubView,
 }
 
 /// A volume's server.
@@ -135,6 +136,42 @@ pub(super) struct LimitsView {
     inodes: Option<u64>,
 }
 
+/// The reading again of what is stored.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ScrubView {
+    /// Bytes a second; 0 when it is off.
+    rate: u64,
+    /// How often all was read.
+    rounds: u64,
+    /// When that was last, in seconds since 1970.
+    finished: Option<i64>,
+    /// Bytes that were read since then.
+    bytes: u64,
+    /// What was found.
+    damage: Vec<String>,
+    /// Why that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl ScrubView {
+    fn of(located: &Located, config: &Config) -> Self {
+        let (done, error) = match Scrubbed::load(&located.dir) {
+            Ok(done) => (done, None),
+            Err(error) => (Scrubbed::default(), Some(error.to_string())),
+        };
+        Self {
+            rate: config.scrub_rate.bytes(),
+            rounds: done.rounds,
+            finished: done.finished,
+            bytes: done.bytes,
+            damage: done.damage(),
+            error,
+        }
+    }
+}
+
 impl View {
     /// Looks at a volume, whatever state it is in.
     pub(super) fn of(located: &Located) -> Self {
@@ -195,6 +232,7 @@ impl Inspection {
                 bytes: config.limits.bytes,
                 inodes: config.limits.inodes,
             },
+            scrub: ScrubView::of(located, config),
             uuid: config.uuid.to_string(),
             format: config.format,
             chunk_bytes: config.chunk_bytes,

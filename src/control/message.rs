@@ -8,7 +8,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
-use crate::types::{Checked, Collected, Compression, CutId, Limits, SnapshotName, Usage, VolumeId};
+use crate::types::{
+    Checked, Collected, Compression, CutId, Limits, ScrubRate, SnapshotName, Usage, VolumeId,
+};
 
 /// The version of the protocol; both sides must speak the same.
 pub const VERSION: u32 = 2;
@@ -99,6 +101,11 @@ pub enum Op {
     Compress {
         /// From now on.
         compression: Compression,
+    },
+    /// Read what is stored again at another rate.
+    Scrub {
+        /// From now on.
+        rate: ScrubRate,
     },
     /// Set what the volume may hold.
     Limit {

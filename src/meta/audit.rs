@@ -1,5 +1,8 @@
 //! The invariants of the tables (docs/format.md), checked over all rows.
 
+use super::repair::history::dangling;
+use super::repair::past::missing_data;
+use super::repair::rows::{nonsense_chunk, nonsense_inode, nonsense_name};
 use super::{Database, Result, Session};
 
 /// Each query selects the rows that break the invariant of its name, described in one column.
@@ -81,6 +84,66 @@ const INVARIANTS: &[(&str, &str)] = &[
            AND NOT EXISTS (SELECT 1 FROM purge p
                 WHERE r.born > p.after AND r.died BETWEEN p.first AND p.last)",
     ),
+    (
+        "an extent of a snapshot lies within its chunk",
+        "SELECT 'inode ' || e.ino || ' byte ' || e.off || ', born ' || e.born FROM extent_past e
+         LEFT JOIN chunk c ON c.id = e.chunk
+         WHERE c.id IS NULL OR e.chunk_off + e.len > c.len OR e.chunk_off < 0",
+    ),
+    (
+        "a snapshot sees all data of its files",
+        concat!("SELECT 'inode ' || ino FROM (", missing_data!(), ")"),
+    ),
+    (
+        "an entry that a snapshot sees leads to an inode",
+        concat!("SELECT 'entry of inode ' || parent || ', born ' || born FROM (", dangling!(), ")"),
+    ),
+    (
+        "the root is a directory without a name",
+        "SELECT 'inode 1' WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = 1 AND kind = 16384)
+            OR EXISTS (SELECT 1 FROM dentry WHERE ino = 1)
+         UNION ALL SELECT 'epoch ' || epoch FROM snapshot s
+            WHERE NOT EXISTS (SELECT 1 FROM inode WHERE ino = 1 AND born <= s.epoch)
+            AND NOT EXISTS (SELECT 1 FROM inode_past WHERE ino = 1 AND born <= s.epoch AND died > s.epoch)",
+    ),
+    (
+        "a directory has one name",
+        "SELECT 'inode ' || i.ino FROM inode i WHERE i.kind = 16384
+            AND i.ino IN (SELECT ino FROM dentry GROUP BY ino HAVING count(*) > 1)",
+    ),
+    (
+        "every directory is below the root",
+        "WITH RECURSIVE reached (ino) AS (
+            SELECT 1 UNION SELECT d.ino FROM reached r JOIN dentry d ON d.parent = r.ino
+                JOIN inode i ON i.ino = d.ino AND i.kind = 16384)
+         SELECT 'inode ' || ino FROM inode WHERE kind = 16384 AND nlink > 0
+            AND ino NOT IN (SELECT ino FROM reached)",
+    ),
+    (
+        "an orphan is an inode without entries",
+        "SELECT 'inode ' || ino FROM orphan WHERE ino NOT IN (SELECT ino FROM inode)
+            OR ino IN (SELECT parent FROM dentry)",
+    ),
+    (
+        "a name is one that a file can have",
+        concat!("SELECT 'entry of inode ' || parent FROM dentry WHERE ", nonsense_name!()),
+    ),
+    (
+        "an inode is one that can be",
+        concat!("SELECT 'inode ' || ino FROM inode WHERE ", nonsense_inode!(),
+            " UNION ALL SELECT 'inode ' || ino || ', past' FROM inode_past WHERE ", nonsense_inode!()),
+    ),
+    (
+        "a chunk is one that can be",
+        concat!("SELECT 'chunk ' || id FROM chunk WHERE ", nonsense_chunk!()),
+    ),
+    (
+        "numbers and epochs are counted up",
+        "SELECT key FROM setting WHERE key = 'numbers' AND value <= (SELECT max(n) FROM (
+                SELECT max(ino) AS n FROM inode UNION ALL SELECT max(ino) FROM inode_past
+                UNION ALL SELECT max(cookie) FROM dentry UNION ALL SELECT max(cookie) FROM dentry_past))
+            OR key = 'epoch' AND value <= (SELECT coalesce(max(epoch), 0) FROM snapshot)",
+    ),
 ];
 
 impl Database {
@@ -101,7 +164,8 @@ impl Database {
 }
 
 impl Session {
-    fn audit(&self) -> Result<Vec<String>> {
+    /// A line for each row that breaks an invariant.
+    pub(super) fn audit(&self) -> Result<Vec<String>> {
         let mut broken = Vec::new();
         for (invariant, query) in INVARIANTS {
             let mut stmt = self.conn().prepare(query)?;

@@ -7,7 +7,7 @@ use rusqlite::backup::Backup;
 use super::{Database, Result, Session, schema};
 use crate::types::SegmentId;
 
-const SEGMENTS: &str = "SELECT DISTINCT segment FROM chunk ORDER BY segment";
+const SEGMENTS: &str = "SELECT DISTINCT segment FROM chunk WHERE segment <> 0 ORDER BY segment";
 
 impl Database {
     /// Copies one consistent state, which has every operation that was acknowledged, to a new database at

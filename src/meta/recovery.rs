@@ -9,11 +9,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::schema::{self, Role};
-use super::wal::log_path;
+use super::wal::{WRITTEN_AHEAD_BYTES, log_path};
 use super::{Error, Result, Session};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
+const PAGE_BYTES: usize = 4096;
 /// The header's first word; the last bit says which byte order its checksums have.
 const MAGIC: u32 = 0x377f_0682;
 
@@ -30,6 +31,9 @@ pub struct CutLog {
     database: PathBuf,
     /// The oldest first.
     commits: Vec<Commit>,
+    length: Option<u64>,
+    /// Commits behind damage, which SQLite does not see.
+    lost: usize,
 }
 
 impl CutLog {
@@ -38,15 +42,39 @@ impl CutLog {
     /// # Errors
     /// I/O errors.
     pub fn read(path: &Path) -> Result<Self> {
-        let commits = match File::open(log_path(path)) {
-            Ok(mut file) => commits(&mut file).map_err(failed("read"))?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(e) => return Err(failed("read")(e)),
-        };
-        Ok(Self {
+        let mut log = Self {
             database: path.to_owned(),
-            commits,
-        })
+            commits: Vec::new(),
+            length: None,
+            lost: 0,
+        };
+        match File::open(log_path(path)) {
+            Ok(mut file) => {
+                log.length = Some(file.metadata().map_err(failed("read"))?.len());
+                (log.commits, log.lost) = commits(&mut file).map_err(failed("read"))?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed("read")(e)),
+        }
+        Ok(log)
+    }
+
+    /// What is wrong with the log of a volume whose server was killed, in a sentence.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        let lost = "of what was done since the last checkpoint, some may be lost";
+        match (self.length, self.lost) {
+            (None, _) => Some(format!("log: it is missing: {lost}")),
+            (_, lost) if lost > 0 => Some(format!(
+                "log: it is damaged after {} commits, and {lost} behind that are lost",
+                self.commits.len()
+            )),
+            // Whoever opens the log makes it as long as that.
+            (Some(length), _) if length < WRITTEN_AHEAD_BYTES => {
+                Some(format!("log: it is cut short: {lost}"))
+            }
+            _ => None,
+        }
     }
 
     /// Its commits, the oldest first.
@@ -121,38 +149,70 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(four)
 }
 
-fn commits(file: &mut File) -> io::Result<Vec<Commit>> {
+/// The commits that SQLite sees, and how many more there were behind damage.
+fn commits(file: &mut File) -> io::Result<(Vec<Commit>, usize)> {
     let mut header = [0; HEADER_BYTES];
-    if !fill(file, &mut header)? || word(&header, 0) & !1 != MAGIC {
-        return Ok(Vec::new());
+    if !fill(file, &mut header)? {
+        return Ok((Vec::new(), 0));
     }
-    let order = if word(&header, 0) & 1 == 1 {
+    let order = if word(&header, 0) == MAGIC | 1 {
         u32::from_be_bytes
     } else {
         u32::from_le_bytes
     };
-    let mut sum = Checksum::default().add(&header[..24], order);
-    if sum != Checksum(word(&header, 24), word(&header, 28)) {
-        return Ok(Vec::new());
-    }
-    let page = usize::try_from(word(&header, 8)).unwrap_or(0);
+    let sum = Checksum::default().add(&header[..24], order);
+    let is_whole =
+        word(&header, 0) & !1 == MAGIC && sum == Checksum(word(&header, 24), word(&header, 28));
+    let mut frames = Frames {
+        order,
+        sum,
+        salts: is_whole.then(|| header[16..24].to_vec()),
+    };
+    let page = if is_whole {
+        usize::try_from(word(&header, 8)).unwrap_or(0)
+    } else {
+        PAGE_BYTES
+    };
     let mut frame = vec![0; FRAME_HEADER_BYTES + page];
-    let (mut found, mut end) = (Vec::new(), HEADER_BYTES as u64);
+    let (mut found, mut lost, mut end) = (Vec::new(), 0, HEADER_BYTES as u64);
+    let mut is_seen = is_whole;
     while fill(file, &mut frame)? {
-        sum = sum
-            .add(&frame[..8], order)
-            .add(&frame[FRAME_HEADER_BYTES..], order);
-        let same_log = frame[8..16] == header[16..24];
-        if !same_log || sum != Checksum(word(&frame, 16), word(&frame, 20)) {
-            break;
-        }
         end += frame.len() as u64;
+        let follows = frames.follows(&frame);
+        is_seen &= follows;
         // The size of the database after a commit; 0 in all other frames.
-        if word(&frame, 4) != 0 {
-            found.push(Commit { end });
+        let commits = word(&frame, 4) != 0;
+        match (is_seen, commits) {
+            (true, true) => found.push(Commit { end }),
+            (false, true) if follows => lost += 1,
+            _ => {}
         }
     }
-    Ok(found)
+    Ok((found, lost))
+}
+
+/// The frames of a log, one after another.
+struct Frames {
+    order: fn([u8; 4]) -> u32,
+    sum: Checksum,
+    /// Those of the header; where that is damaged, of the first frame that has some.
+    salts: Option<Vec<u8>>,
+}
+
+impl Frames {
+    /// Whether a frame is of this log, and follows the one before it. What that said of itself is believed.
+    fn follows(&mut self, frame: &[u8]) -> bool {
+        let sum = self
+            .sum
+            .add(&frame[..8], self.order)
+            .add(&frame[FRAME_HEADER_BYTES..], self.order);
+        let said = Checksum(word(frame, 16), word(frame, 20));
+        self.sum = said;
+        if self.salts.is_none() && frame[8..16] != [0; 8] {
+            self.salts = Some(frame[8..16].to_vec());
+        }
+        self.salts.as_deref() == Some(&frame[8..16]) && sum == said
+    }
 }
 
 /// Fills `bytes`; whether there were as many.
@@ -215,10 +275,17 @@ mod tests {
         orphans(&database, 10..30);
         drop(database);
         let all = CutLog::read(&path).unwrap();
+        assert_eq!(all.damage(), None);
         let middle = all.commits()[all.commits().len() / 2];
         let file = File::options().write(true).open(log_path(&path)).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, b"x", middle.end + 100).unwrap();
         let cut = CutLog::read(&path).unwrap();
         assert_eq!(cut.commits().last(), Some(&middle));
+        let said = cut.damage().unwrap();
+        assert!(said.contains("behind that are lost"), "{said}");
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 0).unwrap();
+        let gone = CutLog::read(&path).unwrap();
+        assert_eq!(gone.commits(), []);
+        assert!(gone.damage().unwrap().contains("behind that are lost"));
     }
 }

@@ -174,19 +174,49 @@ pub(super) fn open_empty(path: &Path) -> Result<Connection> {
     Ok(conn)
 }
 
+/// Opens a copy that nobody else has open, for a repair: it is one file from then on, and is not synced.
+pub(super) fn open_copy(path: &Path) -> Result<Connection> {
+    let conn = open_damaged(path)?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < VERSION {
+        upgrade::from(version, &conn)?;
+    }
+    conn.pragma_update(None, "journal_mode", "DELETE")?;
+    conn.pragma_update(None, "journal_mode", "MEMORY")?;
+    Ok(conn)
+}
+
+/// Opens what may be damaged, but is ours.
+pub(super) fn open_damaged(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    keep_log_on_close(&conn)?;
+    check_ours(&conn)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", Role::Writer.cache_size())?;
+    Ok(conn)
+}
+
+/// What is not ours is not changed, not even its journal mode.
+fn check_ours(conn: &Connection) -> Result<()> {
+    let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == APPLICATION_ID && (1..=VERSION).contains(&version) {
+        return Ok(());
+    }
+    Err(Error::row(format!(
+        "it is no cask database of version 1 to {VERSION}"
+    )))
+}
+
 /// Opens a connection to the database at `path`, which must exist and be ours.
 pub(super) fn open(path: &Path, role: Role) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
     keep_log_on_close(&conn)?;
-    // What is not ours is not changed, not even its journal mode.
-    let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    check_ours(&conn)?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found != APPLICATION_ID || !(1..=VERSION).contains(&version) {
-        return Err(Error::row(format!(
-            "it is no cask database of version 1 to {VERSION}"
-        )));
-    }
     set_up(&conn, role)?;
     if version < VERSION {
         upgrade::from(version, &conn)?;

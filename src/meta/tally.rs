@@ -82,6 +82,9 @@ impl Tally {
     }
 
     fn add_to_segment(&mut self, id: SegmentId, more: InSegment) {
+        if id == SegmentId::LOST {
+            return;
+        }
         let segment = self.segments.entry(id).or_default();
         segment.chunks += more.chunks;
         segment.bytes += more.bytes;

@@ -18,7 +18,7 @@ use super::{Database, Error, Result, Session};
 /// The log is written ahead to this length, so that syncing it need not change the file's size on the
 /// host. SQLite overwrites it from the start after each checkpoint, and stops reading at the first frame
 /// that is not of the present log: zeros never are (sqlite.org/fileformat2.html, section 4.1).
-const WRITTEN_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const WRITTEN_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
 /// Frames (of one page each) at which a checkpoint is due: about 16 MiB.
 pub(super) const CHECKPOINT_FRAMES: u32 = 4000;
 /// Frames beyond which writers wait for the checkpointer: about 64 MiB.
@@ -42,7 +42,8 @@ pub enum LogLength {
 pub(super) struct WalFile(File);
 
 /// The log of the database at `path`.
-pub(super) fn log_path(path: &Path) -> PathBuf {
+#[must_use]
+pub fn log_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     PathBuf::from(name)

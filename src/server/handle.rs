@@ -23,6 +23,7 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
         Op::CheckData => volume.check(Depth::Data).map(Answer::Checked),
         Op::Collect => volume.collect().map(Answer::Collected),
         Op::Compress { compression } => done(volume.set_compression(*compression)),
+        Op::Scrub { rate } => done(volume.set_scrub_rate(*rate)),
         Op::Limit { limits } => done(volume.set_limits(*limits)),
         Op::Drain => {
             volume.drain();

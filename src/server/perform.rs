@@ -10,7 +10,7 @@ use super::handle::fault;
 use super::patience::{connect, patiently};
 use super::{Error, Result, handle};
 use crate::control::{Answer, Op};
-use crate::volume::{self, Volume};
+use crate::volume::{self, Depth, Volume, Watch};
 
 /// Does `op` with the volume in `dir`: in its server if there is one, else here, with the volume
 /// opened for it.
@@ -30,6 +30,24 @@ pub fn perform(dir: &Path, op: &Op) -> Result<Answer> {
             Some(mut client) => Ok(client.perform(op.clone())?),
             None => perform_here(dir, op),
         }
+    })
+}
+
+/// Looks for damage in the volume in `dir`, in its server if it has one; here, `watch` is told how many bytes were
+/// verified, as they are.
+///
+/// # Errors
+/// See [`Error`].
+pub fn check(dir: &Path, depth: Depth, watch: Watch<'_>) -> Result<Answer> {
+    let op = match depth {
+        Depth::Metadata => Op::CheckMetadata,
+        Depth::Data => Op::CheckData,
+    };
+    patiently(dir, || match connect(dir)? {
+        Some(mut client) => Ok(client.perform(op.clone())?),
+        None => open_for(dir, |volume| {
+            Ok(Answer::Checked(volume.check_watched(depth, watch)?))
+        }),
     })
 }
 

@@ -50,6 +50,9 @@ pub struct ChunkId(pub i64);
 pub struct SegmentId(u32);
 
 impl SegmentId {
+    /// No segment: that of a chunk whose bytes are lost. Files that name it can be read but there.
+    pub const LOST: Self = Self(0);
+
     /// The segment of this number.
     #[must_use]
     pub const fn from_raw(raw: u32) -> Self {

@@ -58,6 +58,14 @@ pub struct Location {
     pub codec: Codec,
 }
 
+impl Location {
+    /// Whether the bytes are known to be lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.segment == SegmentId::LOST
+    }
+}
+
 /// CRC-32C of each 4 KiB page of a chunk's plaintext, four little-endian bytes each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageSums(Box<[u8]>);

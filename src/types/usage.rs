@@ -1,5 +1,7 @@
 //! What a volume holds, how much it may, and what looking after it did.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// How much a volume's head may hold; nothing is said where there is no limit.
@@ -90,11 +92,25 @@ impl Collected {
     }
 }
 
+/// What a repair did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repaired {
+    /// A sentence for each thing that was changed; nothing was when there is none.
+    pub changes: Vec<String>,
+    /// The database as it was before.
+    pub kept: Option<PathBuf>,
+    /// A sentence for each file with bytes that are lost.
+    pub lost: Vec<String>,
+}
+
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checked {
     /// A sentence for each thing that is wrong.
     pub problems: Vec<String>,
+    /// A sentence for each file with bytes that an earlier repair found lost.
+    #[serde(default)]
+    pub lost: Vec<String>,
     /// Chunks that were looked at.
     pub chunks: u64,
     /// Stored bytes that were read and verified.

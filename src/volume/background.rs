@@ -1,5 +1,5 @@
 //! The threads behind the operations: one keeps the log short and syncs now and then, one frees what
-//! has no name any more, one gives back the space of what is dead.
+//! has no name any more, one gives back the space of what is dead, one reads what is stored again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::collector::Haste;
 use super::core::Core;
 use super::residents::Purge;
+use super::scrub::scrub;
 use super::settle::Disturb;
 use super::{Error, Result, Seal};
 
@@ -39,6 +40,8 @@ impl Workers {
         workers.spawn("checkpointer", move || keep_log_short(&shared, &closing))?;
         let shared = Arc::clone(core);
         workers.spawn("reaper", move || free(&shared))?;
+        let shared = Arc::clone(core);
+        workers.spawn("scrubber", move || scrub(&shared))?;
         if core.seal == Seal::Open {
             let shared = Arc::clone(core);
             workers.spawn("collector", move || collect(&shared))?;
@@ -59,6 +62,7 @@ impl Workers {
         self.core.database.wake_checkpointer();
         self.core.residents.close();
         self.core.collector.close();
+        self.core.scrubber.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 log::error!("a background thread panicked");

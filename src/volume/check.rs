@@ -1,9 +1,12 @@
 //! Looking for damage: in the database, in what its tables say, and in the stored bytes.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::core::Core;
+use super::repair::Watch;
 use super::{Result, Volume, path};
-use crate::chunks;
+use crate::chunks::{self, ChunkStore};
 use crate::meta::{NamedBytes, Session, Snapshot, StoredChunk};
 use crate::types::{Checked, ChunkHash, ChunkId, Epoch, SegmentId};
 
@@ -25,87 +28,170 @@ impl Volume {
     /// # Errors
     /// I/O errors of the host; damage is no error.
     pub fn check(&self, depth: Depth) -> Result<Checked> {
-        let mut checked = Checked::default();
+        self.check_watched(depth, &|_| {})
+    }
+
+    /// As [`Self::check`]; tells `watch` how many bytes were verified, as they are.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub fn check_watched(&self, depth: Depth, watch: Watch<'_>) -> Result<Checked> {
+        let mut checked = Checked {
+            problems: self.found_at_open.clone(),
+            ..Checked::default()
+        };
         let integrity = self.core.database.read_beside()?.integrity()?;
+        let is_sound = integrity.is_empty();
         let integrity = integrity
             .into_iter()
             .map(|line| format!("database: {line}"));
         checked.problems.extend(integrity);
         // Tables in a database that is damaged say nothing.
-        if checked.problems.is_empty() {
+        if is_sound {
             let broken = self.core.database.audit()?;
             let broken = broken.into_iter().map(|line| format!("metadata: {line}"));
             checked.problems.extend(broken);
         }
-        let damaged = self.damaged_chunks(depth, &mut checked)?;
-        if !damaged.is_empty() {
+        let found = self.look_at_chunks(depth, watch, &mut checked)?;
+        if !found.damaged.is_empty() || !found.lost.is_empty() {
             let session = self.core.database.read_beside()?;
-            checked.problems.extend(describe(&session, &damaged)?);
+            let damaged = describe(&session, &found.damaged, "cannot be read")?;
+            checked.problems.extend(damaged);
+            checked.lost = describe(&session, &found.lost, "are lost")?;
         }
+        checked.problems.extend(found.headers.sentences());
         Ok(checked)
     }
 
-    fn damaged_chunks(&self, depth: Depth, checked: &mut Checked) -> Result<BTreeSet<ChunkId>> {
-        let mut damaged = BTreeSet::new();
+    fn look_at_chunks(
+        &self,
+        depth: Depth,
+        watch: Watch<'_>,
+        checked: &mut Checked,
+    ) -> Result<Found> {
+        let mut all = Found::default();
         let mut after = ChunkId(i64::MIN);
         loop {
-            let found = self.chunks_after(after)?;
+            let found = self.core.chunks_after(after, ROWS)?;
             let Some(last) = found.last() else {
-                return Ok(damaged);
+                return Ok(all);
             };
             after = last.id;
             for chunk in &found {
                 checked.chunks += 1;
-                let read = match depth {
-                    Depth::Metadata => self.core.store.reach(&chunk.at),
-                    Depth::Data => self.verify(chunk),
-                };
-                match read {
-                    Ok(()) if depth == Depth::Data => {
-                        checked.bytes += u64::from(chunk.at.stored_len);
-                    }
-                    Ok(()) => {}
-                    Err(_) if self.has_moved(chunk)? => {}
-                    Err(error) => {
-                        log::debug!("chunk {} is damaged: {error}", chunk.hash);
-                        damaged.insert(chunk.id);
-                    }
+                if chunk.at.is_lost() {
+                    all.lost.insert(chunk.id);
+                } else if self.look_at(chunk, depth, &mut all)? && depth == Depth::Data {
+                    checked.bytes += u64::from(chunk.at.stored_len);
+                    watch(chunk.at.stored_len.into());
                 }
             }
         }
     }
 
-    fn chunks_after(&self, after: ChunkId) -> Result<Vec<StoredChunk>> {
-        let tx = self.core.database.read_beside()?;
-        Ok(tx.chunks_from(SegmentId::from_raw(0), 0, after, ROWS)?)
-    }
-
-    fn verify(&self, chunk: &StoredChunk) -> chunks::Result<()> {
-        let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
-        self.core
-            .store
-            .read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
-        if ChunkHash::of(&bytes) == chunk.hash {
-            return Ok(());
+    /// Whether the chunk is whole, as far as that is looked at.
+    fn look_at(&self, chunk: &StoredChunk, depth: Depth, all: &mut Found) -> Result<bool> {
+        let store = &self.core.store;
+        let read = match depth {
+            Depth::Metadata => store.reach(&chunk.at),
+            Depth::Data => verify(store, chunk),
+        };
+        let seen = read.and_then(|()| all.headers.look(store, chunk, depth));
+        match seen {
+            Ok(()) => Ok(true),
+            Err(_) if self.core.has_moved(chunk)? => Ok(false),
+            Err(error) => {
+                log::debug!("chunk {} is damaged: {error}", chunk.hash);
+                all.damaged.insert(chunk.id);
+                Ok(false)
+            }
         }
-        Err(chunks::Error::Corrupt {
-            segment: chunk.at.segment,
-            offset: chunk.at.offset,
-            what: "the bytes do not have its hash",
-        })
+    }
+}
+
+impl Core {
+    /// At most `limit` chunks after `after`.
+    pub(super) fn chunks_after(&self, after: ChunkId, limit: usize) -> Result<Vec<StoredChunk>> {
+        let tx = self.database.read_beside()?;
+        Ok(tx.chunks_from(SegmentId::LOST, 0, after, limit)?)
     }
 
     /// Whether the chunk is elsewhere by now, or gone.
-    fn has_moved(&self, chunk: &StoredChunk) -> Result<bool> {
+    pub(super) fn has_moved(&self, chunk: &StoredChunk) -> Result<bool> {
         let before = ChunkId(chunk.id.0 - 1);
-        let found = self.chunks_after(before)?;
+        let found = self.chunks_after(before, 1)?;
         let now = found.first().filter(|found| found.id == chunk.id);
         Ok(now.is_none_or(|now| now.at != chunk.at))
     }
 }
 
-/// A sentence for each file that has bytes in these chunks.
-fn describe(session: &Session, damaged: &BTreeSet<ChunkId>) -> Result<Vec<String>> {
+/// What was found.
+#[derive(Default)]
+struct Found {
+    /// They cannot be read.
+    damaged: BTreeSet<ChunkId>,
+    /// An earlier repair found that.
+    lost: BTreeSet<ChunkId>,
+    headers: Headers,
+}
+
+/// Headers, of segments and of records in them. No reader needs them, but a repair of the database does.
+#[derive(Default)]
+struct Headers {
+    segments: BTreeMap<SegmentId, bool>,
+    records: BTreeMap<SegmentId, u64>,
+}
+
+impl Headers {
+    fn look(
+        &mut self,
+        store: &ChunkStore,
+        chunk: &StoredChunk,
+        depth: Depth,
+    ) -> chunks::Result<()> {
+        let id = chunk.at.segment;
+        if let Entry::Vacant(unseen) = self.segments.entry(id) {
+            unseen.insert(store.has_header(id)?);
+        }
+        if depth == Depth::Data && !store.is_described(&chunk.at, &chunk.hash)? {
+            *self.records.entry(id).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        let damaged = self.segments.iter().filter(|(_, whole)| !**whole);
+        let segments = damaged.map(|(id, _)| format!("segments: the header of {id} is damaged"));
+        let records = self.records.iter().map(|(id, count)| {
+            format!("segments: the headers of {count} records of {id} are damaged")
+        });
+        segments.chain(records).collect()
+    }
+}
+
+/// Whether the chunk's bytes are those that it is named for.
+pub(super) fn verify(store: &ChunkStore, chunk: &StoredChunk) -> chunks::Result<()> {
+    let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
+    store.read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
+    if ChunkHash::of(&bytes) == chunk.hash {
+        return Ok(());
+    }
+    Err(chunks::Error::Corrupt {
+        segment: chunk.at.segment,
+        offset: chunk.at.offset,
+        what: "the bytes do not have its hash",
+    })
+}
+
+/// A sentence for each file that has bytes in these chunks, and what is the matter with them.
+pub(super) fn describe(
+    session: &Session,
+    damaged: &BTreeSet<ChunkId>,
+    matter: &str,
+) -> Result<Vec<String>> {
+    if damaged.is_empty() {
+        return Ok(Vec::new());
+    }
     let snapshots = session.snapshots()?;
     let mut files: BTreeMap<String, Vec<NamedBytes>> = BTreeMap::new();
     for bytes in session.bytes_in(damaged)? {
@@ -115,18 +201,29 @@ fn describe(session: &Session, damaged: &BTreeSet<ChunkId>) -> Result<Vec<String
             .push(bytes);
     }
     let sentences = files.into_iter().map(|(file, bytes)| {
-        let ranges = bytes
-            .iter()
-            .map(|one| format!("{}-{}", one.off, one.off + one.len - 1));
-        let ranges: BTreeSet<String> = ranges.collect();
-        let ranges: Vec<String> = ranges.into_iter().collect();
+        let ranges = ranges(&bytes).join(", ");
         let seen = states(&bytes, &snapshots);
-        format!(
-            "data: {file}: bytes {} cannot be read ({seen})",
-            ranges.join(", ")
-        )
+        format!("data: {file}: bytes {ranges} {matter} ({seen})")
     });
     Ok(sentences.collect())
+}
+
+/// The first and last of bytes that follow each other.
+fn ranges(bytes: &[NamedBytes]) -> Vec<String> {
+    let mut joined: Vec<(u64, u64)> = Vec::new();
+    let mut sorted: Vec<_> = bytes
+        .iter()
+        .map(|one| (one.off, one.off + one.len))
+        .collect();
+    sorted.sort_unstable();
+    for (from, to) in sorted {
+        match joined.last_mut().filter(|(_, end)| from <= *end) {
+            Some((_, end)) => *end = to.max(*end),
+            None => joined.push((from, to)),
+        }
+    }
+    let shown = joined.iter().map(|(from, to)| format!("{from}-{}", to - 1));
+    shown.collect()
 }
 
 /// The file's path, in the newest state that has it.

@@ -11,11 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
 use crate::chunks::durable;
-use crate::types::{ChunkBytes, Compression, Limits, VolumeId};
+use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 3;
 const FILE: &str = "volume.json";
+
+/// What of it an owner would miss.
+const KEYS: [&str; 10] = [
+    "uuid",
+    "created",
+    "chunk_bytes",
+    "labels",
+    "life",
+    "seal",
+    "limits",
+    "compression",
+    "protection",
+    "scrub_rate",
+];
 
 /// What `volume.json` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +60,9 @@ pub struct Config {
     /// Whether the volume may be removed.
     #[serde(default)]
     pub protection: Protection,
+    /// How fast a server reads what is stored again.
+    #[serde(default)]
+    pub scrub_rate: ScrubRate,
 }
 
 /// How long a volume lives.
@@ -107,6 +124,7 @@ impl Config {
             limits: Limits::default(),
             compression: Compression::None,
             protection: Protection::Off,
+            scrub_rate: ScrubRate::OFF,
         }
     }
 
@@ -161,6 +179,38 @@ impl Config {
         }
     }
 
+    /// What can be understood of the damaged configuration of the volume in `dir`, and what cannot: its keys.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub(super) fn left_in(dir: &Path) -> Result<(Self, Vec<&'static str>)> {
+        let bytes = match fs::read(dir.join(FILE)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::storage(format!("cannot read {FILE}"), e));
+            }
+            read => read.unwrap_or_default(),
+        };
+        let mut config = serde_json::to_value(Self::new(ChunkBytes::DEFAULT, BTreeMap::new()))
+            .map_err(|e| Error::storage("cannot encode the configuration", e.into()))?;
+        let mut missing = Vec::new();
+        for key in KEYS {
+            let mut more = config.clone();
+            let understood = value_of(&bytes, key).is_some_and(|value| {
+                more[key] = value;
+                serde_json::from_value::<Self>(more.clone())
+                    .is_ok_and(|one| ChunkBytes::new(one.chunk_bytes).is_some())
+            });
+            if understood {
+                config = more;
+            } else {
+                missing.push(key);
+            }
+        }
+        let config = serde_json::from_value(config)
+            .map_err(|e| Error::storage("cannot encode the configuration", e.into()))?;
+        Ok((config, missing))
+    }
+
     /// Whether the volume in `dir` is protected. Of a configuration that is newer, or wrong elsewhere, this counts
     /// all the same.
     #[must_use]
@@ -182,5 +232,46 @@ impl Config {
         text.push(b'\n');
         durable::replace_file(&dir.join(FILE), &text)
             .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
+    }
+}
+
+/// The value that follows a key, whatever is around it.
+fn value_of(bytes: &[u8], key: &str) -> Option<serde_json::Value> {
+    let quoted = format!("\"{key}\"");
+    let at = bytes
+        .windows(quoted.len())
+        .position(|window| window == quoted.as_bytes())?;
+    let rest = bytes.get(at + quoted.len()..)?.trim_ascii_start();
+    let rest = rest.strip_prefix(b":")?;
+    let mut values = serde_json::Deserializer::from_slice(rest).into_iter();
+    values.next()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_whole_in_a_damaged_configuration_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let labels = BTreeMap::from([("env".to_owned(), "prod".to_owned())]);
+        let mut config = Config::new(ChunkBytes::new(4096).unwrap(), labels);
+        config.life = Life::Ephemeral;
+        config.store(dir.path()).unwrap();
+        let path = dir.path().join(FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let damaged = text
+            .replacen('{', "?", 1)
+            .replace("\"created\"", "\"creat?d\"");
+        durable::replace_file(&path, damaged.as_bytes()).unwrap();
+        assert!(Config::load(dir.path()).is_err());
+        let (left, missing) = Config::left_in(dir.path()).unwrap();
+        assert_eq!(missing, ["created"]);
+        config.created.clone_from(&left.created);
+        assert_eq!(left, config);
+        fs::remove_file(&path).unwrap();
+        let (left, missing) = Config::left_in(dir.path()).unwrap();
+        assert_eq!(missing, KEYS);
+        assert_eq!(left.chunk_bytes, ChunkBytes::DEFAULT.get());
     }
 }

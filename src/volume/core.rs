@@ -6,6 +6,7 @@ use super::limits::Bounds;
 use super::packing::Packing;
 use super::reserve::Reserve;
 use super::residents::Residents;
+use super::scrub::Scrubber;
 use super::sync::SyncGroup;
 use super::{Error, Result, Seal};
 use crate::chunks::ChunkStore;
@@ -26,6 +27,7 @@ pub(super) struct Core {
     pub(super) bounds: Bounds,
     pub(super) packing: Packing,
     pub(super) arrivals: Arrivals,
+    pub(super) scrubber: Scrubber,
 }
 
 /// Whether a change needs new space, or gives some back.

@@ -157,7 +157,7 @@ impl From<meta::Error> for Error {
 impl From<chunks::Error> for Error {
     fn from(error: chunks::Error) -> Self {
         match error {
-            chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. } => {
+            chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. } | chunks::Error::Lost => {
                 Self::Corrupt(error.to_string())
             }
             chunks::Error::Io { op, path, source } => {

@@ -16,11 +16,12 @@ use super::lock::DirLock;
 use super::packing::Packing;
 use super::reserve::Reserve;
 use super::residents::Residents;
+use super::scrub::Scrubber;
 use super::state::{State, StateFile};
 use super::sync::SyncGroup;
-use super::{Config, Error, Result, RootOwner, Volume, recover, store};
+use super::{Config, Error, Result, RootOwner, Volume, recover, repair, store};
 use crate::chunks::{ChunkStore, SyncMark, durable};
-use crate::meta::{Database, Home};
+use crate::meta::{CutLog, Database, Home};
 use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, SegmentId, Timestamp};
 
 pub(super) const DATABASE: &str = "meta.db";
@@ -127,7 +128,14 @@ impl Volume {
         lock: DirLock,
         collecting: Collecting,
     ) -> Result<Self> {
-        let core = Arc::new(open_core(&dir, &config, collecting)?);
+        let log = match repair::finish(&dir)? {
+            Some(_) => Log::Gone,
+            None => Log::Expected,
+        };
+        repair::clear(&dir.join(repair::SCRATCH))?;
+        let mut past = recovered(&dir, log, |outcome| outcome)?;
+        let found_at_open = std::mem::take(&mut past.found);
+        let core = Arc::new(open_core(&dir, &config, past, collecting)?);
         if config.format < FORMAT {
             // Opening it has brought the tables to the present format.
             store::edit(&dir, |config| config.format = FORMAT)?;
@@ -145,6 +153,7 @@ impl Volume {
             config,
             dir,
             workers,
+            found_at_open,
             lock,
         };
         volume.settle_cuts();
@@ -194,30 +203,71 @@ fn resolve(dir: &Path) -> Result<PathBuf> {
         .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))
 }
 
-/// Opens what is in `dir`, which this process has locked.
+/// Whether there must be a log if the volume was not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Log {
+    Expected,
+    /// A repair has put it aside.
+    Gone,
+}
+
+/// What the last one who had the volume open left.
+pub(super) struct Past {
+    pub(super) state: StateFile,
+    pub(super) mark: SyncMark,
+    pub(super) next: SegmentId,
+    /// Damage of the log, which is gone once SQLite has it.
+    pub(super) found: Vec<String>,
+}
+
+/// Makes what an earlier server left in `dir`, which this process has locked, safe to be taken over; `judge` may let
+/// pass what cannot be recovered from a power cut.
 ///
-/// What an earlier server appended may be in the host's memory only: it is made durable before its log is
-/// taken over, for nobody would sync it later.
-fn open_core(dir: &Path, config: &Config, collecting: Collecting) -> Result<Core> {
+/// What it appended may be in the host's memory only: it is made durable before its log is taken over, for nobody
+/// would sync it later.
+pub(super) fn recovered(
+    dir: &Path,
+    log: Log,
+    judge: impl Fn(Result<()>) -> Result<()>,
+) -> Result<Past> {
     let state = StateFile::of(dir)?;
     let before = state.load()?;
     let mark = before.as_ref().map_or(START, State::mark);
     let next = before.as_ref().map_or(FIRST, State::next).max(FIRST);
-    let segments = dir.join(SEGMENTS);
     let path = dir.join(DATABASE);
     if !path.is_file() {
         return Err(Error::Corrupt(format!("{} is missing", path.display())));
     }
+    let mut found = Vec::new();
     // What cannot be understood counts as a power cut.
     if before
         .as_ref()
         .is_none_or(|before| state.lost_power(before))
     {
-        recover::after_power_cut(dir, mark)?;
+        judge(recover::after_power_cut(dir, mark))?;
+    } else if log == Log::Expected && before.as_ref().is_some_and(|before| !before.clean) {
+        found.extend(CutLog::read(&path)?.damage());
+    }
+    for damage in &found {
+        log::error!("{}: {damage}", dir.display());
     }
     if before.is_none_or(|before| !before.clean) {
-        ChunkStore::sync_leftovers(&segments, mark.segment)?;
+        ChunkStore::sync_leftovers(&dir.join(SEGMENTS), mark.segment)?;
     }
+    Ok(Past {
+        state,
+        mark,
+        next,
+        found,
+    })
+}
+
+/// Opens what is in `dir`, which this process has locked, and whose past is settled.
+fn open_core(dir: &Path, config: &Config, past: Past, collecting: Collecting) -> Result<Core> {
+    let Past {
+        state, mark, next, ..
+    } = past;
+    let (segments, path) = (dir.join(SEGMENTS), dir.join(DATABASE));
     let reserve = Reserve::open(dir)?;
     with_reserve(&reserve, || state.store_open(mark, next))?;
     Ok(Core {
@@ -233,6 +283,7 @@ fn open_core(dir: &Path, config: &Config, collecting: Collecting) -> Result<Core
         bounds: Bounds::new(config.limits),
         packing: Packing::new(config.compression),
         arrivals: Arrivals::default(),
+        scrubber: Scrubber::new(dir, config.scrub_rate),
     })
 }
 

@@ -51,6 +51,10 @@ impl Core {
             match self.fill(&mut bytes, &range, &extents) {
                 Ok(()) => return Ok(bytes),
                 Err(chunks::Error::Missing { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(error @ chunks::Error::Lost) => {
+                    log::debug!("{ino} at byte {offset}: {error}");
+                    return Err(error.into());
+                }
                 Err(error) => {
                     log::error!("cannot read {ino} at byte {offset}: {error}");
                     return Err(error.into());

@@ -145,6 +145,10 @@ impl States<'_> {
     }
 
     fn is_there(&mut self, chunk: &StoredChunk) -> Result<bool> {
+        // That is known, and no commit is to be given up for it.
+        if chunk.at.is_lost() {
+            return Ok(true);
+        }
         let place = (chunk.at.segment, chunk.at.offset);
         if let Some(known) = self.known.get(&place) {
             return Ok(*known);
@@ -152,7 +156,9 @@ impl States<'_> {
         let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
         let there = match self.store.read(&chunk.at, &chunk.sums, 0, &mut bytes) {
             Ok(()) => true,
-            Err(chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. }) => false,
+            Err(
+                chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. } | chunks::Error::Lost,
+            ) => false,
             Err(error) => return Err(error.into()),
         };
         self.known.insert(place, there);

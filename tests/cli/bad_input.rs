@@ -384,5 +384,77 @@ fn damage_is_listed_and_has_an_exit_code_of_its_own() {
             .contains("data: precious: bytes 0-79999 cannot be read (now)")
     );
     assert!(damaged.err.contains("volume \"copy\" is damaged") && damaged.err.contains("backup"));
+    assert!(
+        damaged.err.contains("`cask check --repair copy`"),
+        "{damaged:?}"
+    );
+    repaired(&bench);
     refused(&bench, &["check", "nowhere"], 3, &["no volume \"nowhere\""]);
+}
+
+/// `copy` has a page that is damaged.
+fn repaired(bench: &Bench) {
+    let done = bench.run(&["check", "--repair", "copy"]).succeeds().out;
+    let lost = "data: precious: bytes 4096-8191 are lost: reading them is an error (now)";
+    assert!(done.contains(lost), "{done}");
+    assert!(
+        done.ends_with("copy: repaired, in 1 changes; bytes of 1 files are lost\n"),
+        "{done}"
+    );
+    let kept = done
+        .lines()
+        .find_map(|line| line.strip_prefix("the database as it was: "));
+    assert!(fs::metadata(kept.unwrap()).is_ok());
+    let sound = bench.run(&["check", "--read-data", "copy"]).succeeds().out;
+    assert!(
+        sound.contains("data: precious: bytes 4096-8191 are lost (now)"),
+        "{sound}"
+    );
+    assert!(sound.contains("no damage in 3 chunks"), "{sound}");
+    assert_eq!(
+        bench.run(&["check", "--repair", "copy"]).succeeds().out,
+        "copy: nothing to repair; bytes of 1 files are lost\n"
+    );
+    let exported = bench.run(&["export", "copy", "-o", &bench.text("copy.tar")]);
+    assert_eq!(exported.code, 1, "{exported:?}");
+    assert!(
+        exported.err.contains("precious: bytes 0-79999: damaged:"),
+        "{exported:?}"
+    );
+    let copied = bench.run(&["cp", "copy:/precious", &bench.text("out")]);
+    assert!(
+        copied.code == 1 && copied.err.contains("bytes 0-79999"),
+        "{copied:?}"
+    );
+}
+
+#[test]
+fn a_configuration_that_is_damaged_is_damage_and_written_anew() {
+    let bench = Bench::with_volume();
+    bench.run(&["set", "db", "label.env=prod"]);
+    let path = bench.volume_dir("db").join("volume.json");
+    let text = fs::read_to_string(&path).unwrap();
+    edit(&path, &text.replacen('{', "[", 1));
+    refused(
+        &bench,
+        &["check", "db"],
+        6,
+        &["is damaged", "`cask check --repair db`"],
+    );
+    let done = bench.run(&["check", "--repair", "db"]).succeeds().out;
+    assert!(
+        done.contains("it is written anew, without a loss"),
+        "{done}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    bench.run(&["check", "db"]).succeeds();
+}
+
+#[test]
+fn a_volume_in_use_is_not_repaired() {
+    let bench = Bench::with_mount();
+    let words = ["is mounted at", "unmount it everywhere first"];
+    refused(&bench, &["check", "--repair", "db"], 5, &words);
+    bench.run(&["umount", "db"]).succeeds();
+    bench.run(&["check", "--repair", "db"]).succeeds();
 }

@@ -478,3 +478,39 @@ fn volumes_that_cannot_be_counted_hide_no_others() {
             .fails(3, &["volume \"unreadable\"", "cannot be understood"]);
     }
 }
+
+#[test]
+fn a_scrub_in_the_server_is_told_by_inspect_doctor_and_the_log() {
+    use std::os::unix::fs::FileExt;
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let bad = bench.run(&["set", "db", "scrub-rate=fast"]);
+    assert!(
+        bad.code == 2 && bad.err.contains("bytes a second"),
+        "{bad:?}"
+    );
+    let mut file = File::create(bench.path("mnt/precious")).unwrap();
+    file.write_all(&noise(MIB)).unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    bench.run(&["set", "db", "scrub-rate=100M"]).succeeds();
+    let scrub = |field: &str| shown(&bench, &["inspect", "db", "--format", field]);
+    assert_eq!(scrub("{{.Scrub.Rate}}"), "104857600");
+    wait_for("a round", || scrub("{{.Scrub.Rounds}}") != "0");
+    let segment = fs::read_dir(bench.volume_dir("db").join("segments")).unwrap();
+    let segment = segment.map(|entry| entry.unwrap().path()).max().unwrap();
+    let damaged = File::options().write(true).open(segment).unwrap();
+    damaged.write_all_at(b"damage", 200_000).unwrap();
+    let said = "data: precious: bytes 131072-262143 cannot be read (now)";
+    wait_for("the damage is found", || {
+        scrub("{{json .Scrub.Damage}}") == format!("[\"{said}\"]")
+    });
+    let doctor = bench.run(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.out.contains(said), "{doctor:?}");
+    let log = fs::read_to_string(bench.volume_dir("db").join("server.log")).unwrap();
+    assert!(log.contains("the scrub found damage"), "{log}");
+    bench.run(&["set", "db", "scrub-rate=off"]).succeeds();
+    bench.run(&["umount", "db"]).succeeds();
+}

@@ -10,7 +10,7 @@ use tar::{Builder, EntryType, Header};
 use super::{BLOCK_BYTES, XATTR, write_time};
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::cli::source::{Entry, Failure, Source};
+use crate::cli::source::{Entry, Failure, Source, read_block};
 use crate::types::{FileKind, Ino};
 
 /// What is all zeros for this long is a hole.
@@ -200,7 +200,7 @@ impl<W: Write> Writer<'_, W> {
         let mut runs: Vec<Range<u64>> = Vec::new();
         let mut offset = 0;
         while offset < entry.attr.size {
-            let bytes = self.source.read(entry, offset)?;
+            let bytes = read_block(self.source, entry, offset)?;
             if bytes.is_empty() {
                 break;
             }
@@ -293,10 +293,8 @@ impl Read for Runs<'_> {
         let Some(run) = self.runs.first_mut() else {
             return Ok(0);
         };
-        let mut bytes = self
-            .source
-            .read(self.entry, run.start)
-            .map_err(io::Error::other)?;
+        let bytes = read_block(self.source, self.entry, run.start);
+        let mut bytes = bytes.map_err(io::Error::other)?;
         bytes.truncate(usize::try_from(run.end - run.start).unwrap_or(usize::MAX));
         if bytes.is_empty() {
             return Err(io::Error::other("the file is shorter than it was"));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::cli::source::{Entry, Failure, Source, Xattr};
+use crate::cli::source::{Entry, Failure, Source, Xattr, read_block};
 use crate::types::{FileKind, Ino, Timestamp};
 
 /// What is all zeros for this long becomes a hole.
@@ -80,7 +80,7 @@ impl<'s> Placer<'s> {
         let file = options.write(true).create_new(true).mode(0o600).open(to)?;
         let mut offset = 0;
         while offset < entry.attr.size {
-            let bytes = self.source.read(entry, offset)?;
+            let bytes = read_block(self.source, entry, offset)?;
             if bytes.is_empty() {
                 break;
             }
