@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{ChunkBytes, Compression, Limits};
+use crate::types::{ChunkBytes, Compression, Limits, ScrubRate};
 use crate::volume::{Config, Life, RootOwner, store};
 
 use super::locate::{Located, Root, VolumeRef};
@@ -40,6 +40,9 @@ pub(super) struct Arguments {
     /// How chunks are compressed: none, lz4, zstd or zstd:LEVEL
     #[arg(long, value_name = "HOW", default_value = "none")]
     compress: Compression,
+    /// How many bytes a second the server reads again in the background to find damage: a number with K, M or G, or off
+    #[arg(long, value_name = "RATE", default_value = "off")]
+    scrub_rate: ScrubRate,
     /// Remove the volume when its last mount is gone
     #[arg(long)]
     ephemeral: bool,
@@ -50,6 +53,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let mut config = Config::new(arguments.chunk_size, labels);
     config.limits = merge(Limits::default(), arguments.size, arguments.inodes);
     config.compression = arguments.compress;
+    config.scrub_rate = arguments.scrub_rate;
     if arguments.ephemeral {
         config.life = Life::Ephemeral;
     }

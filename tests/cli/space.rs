@@ -486,6 +486,11 @@ fn a_scrub_in_the_server_is_told_by_inspect_doctor_and_the_log() {
         return;
     }
     let bench = Bench::with_mount();
+    bench
+        .run(&["create", "other", "--scrub-rate", "5M"])
+        .succeeds();
+    let rate = ["inspect", "other", "--format", "{{.Scrub.Rate}}"];
+    assert_eq!(shown(&bench, &rate), "5242880");
     let bad = bench.run(&["set", "db", "scrub-rate=fast"]);
     assert!(
         bad.code == 2 && bad.err.contains("bytes a second"),
