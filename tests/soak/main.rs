@@ -105,7 +105,7 @@ fn everything_at_once_loses_nothing() {
     });
     let check = || writers.iter().for_each(Writer::check_all);
     check();
-    soak.mount.umount();
+    umount(&soak.mount);
     let checked = soak.mount.cask(&["check", "--read-data", VOLUME]);
     soak.mount.mount();
     check();
@@ -118,6 +118,19 @@ fn everything_at_once_loses_nothing() {
         soak.kills.load(Ordering::Relaxed),
         checked.trim(),
     );
+}
+
+/// A container that starts on the host has a copy of every mount for a moment, or longer: that is waited for.
+fn umount(mount: &Mount) {
+    let start = Instant::now();
+    loop {
+        let done = mount.try_cask(&["umount", VOLUME]);
+        match done.status.code() {
+            Some(0) => return,
+            Some(5) if start.elapsed() < Duration::from_secs(60) => {}
+            _ => panic!("cask umount: {}", done.output()),
+        }
+    }
 }
 
 fn kill_again_and_again(soak: &Soak) {
