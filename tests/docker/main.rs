@@ -30,6 +30,7 @@ mod postgresql;
 mod protocol;
 mod replay;
 mod sharing;
+mod systemd;
 mod using;
 mod volumes;
 mod wire;
