@@ -29,6 +29,7 @@ mod podman;
 mod postgresql;
 mod protocol;
 mod replay;
+mod rootless;
 mod sharing;
 mod systemd;
 mod using;
