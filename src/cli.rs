@@ -8,6 +8,7 @@ mod check;
 mod clone;
 mod completions;
 mod confirm;
+mod containers;
 mod contents;
 mod cp;
 mod create;

@@ -3,6 +3,7 @@
 use crate::server::{self, Standing};
 use crate::types::Usage;
 
+use super::containers::Containers;
 use super::format::{self, Format};
 use super::locate::{Located, Root, VolumeRef};
 use super::view::Inspection;
@@ -10,6 +11,7 @@ use super::{Result, output, usage};
 
 /// Show everything about volumes, as a JSON array
 ///
+/// Containers are those of a Docker engine that have one of the mounts; Podman is not asked.
 /// Usage is null when the volume cannot be opened to count, as while another process has it open.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,12 +25,23 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let found = arguments.volumes.iter().map(|volume| inspect(volume, root));
-    let found: Vec<Inspection> = found.collect::<Result<_>>()?;
+    let mut found: Vec<Inspection> = found.collect::<Result<_>>()?;
+    note_containers(&mut found);
     match &arguments.format {
         Format::Template(template) => found
             .iter()
             .try_for_each(|one| output::line(&template.render(one)?)),
         Format::Json | Format::Table => output::line(&format::pretty_json(&found)?),
+    }
+}
+
+fn note_containers(found: &mut [Inspection]) {
+    if !found.iter().any(|one| one.view.is_mounted()) {
+        return;
+    }
+    let containers = Containers::ask();
+    for one in found {
+        one.view.note_containers(&containers);
     }
 }
 

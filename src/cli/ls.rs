@@ -4,6 +4,7 @@ mod trash;
 
 pub(super) use trash::trashed;
 
+use super::containers::Containers;
 use super::filter::Filter;
 use super::format::{self, Format, human_bytes};
 use super::locate::{Root, VolumeRef};
@@ -12,7 +13,7 @@ use super::{Result, output};
 
 /// List the volumes of the root
 ///
-/// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Size (bytes on the host), Created,
+/// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Containers (the names of those of a Docker engine that have one of the mounts; Podman is not asked), Size (bytes on the host), Created,
 /// Labels, Dir, and Error where a volume is broken; with --trash: Name, Trashed and Due (when it came there, and until when it
 /// is kept), Size, Dir.
 #[derive(Debug, clap::Args)]
@@ -36,11 +37,23 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if arguments.trash {
         return trash::run(arguments, root);
     }
-    let views = matching(&arguments.filters, root)?;
+    let mut views = matching(&arguments.filters, root)?;
     if arguments.quiet {
         return views.iter().try_for_each(|view| output::line(&view.name));
     }
+    note_containers(&mut views);
     output::listed(&arguments.format, &views, table)
+}
+
+/// An engine is asked only if it can matter.
+fn note_containers(views: &mut [View]) {
+    if !views.iter().any(View::is_mounted) {
+        return;
+    }
+    let containers = Containers::ask();
+    for view in views {
+        view.note_containers(&containers);
+    }
 }
 
 fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
@@ -61,12 +74,14 @@ fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
 }
 
 fn table(views: &[View]) -> String {
-    let mut rows = vec![["NAME", "STATUS", "MOUNTS", "SIZE", "CREATED"].map(str::to_owned)];
+    let mut rows =
+        vec![["NAME", "STATUS", "MOUNTS", "CONTAINERS", "SIZE", "CREATED"].map(str::to_owned)];
     rows.extend(views.iter().map(|view| {
         [
             view.name.clone(),
             view.status.word().to_owned(),
             or_dash(places(view)),
+            or_dash(view.containers.join(",")),
             human_bytes(view.size),
             or_dash(
                 view.created

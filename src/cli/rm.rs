@@ -6,6 +6,7 @@ use crate::server::{Standing, mounts::Mount, standing};
 use crate::volume::{Config, Error, store};
 
 use super::confirm::{self, Reply};
+use super::containers::Containers;
 use super::contents::{self, Contents};
 use super::locate::{Located, Root, VolumeRef};
 use super::quantity::parse_duration;
@@ -144,8 +145,14 @@ pub(super) fn refuse_mounted(located: &Located) -> Result<()> {
         }
         Standing::Served(_, mounts) => {
             let message = format!("{located} is mounted at {}", places(&mounts));
-            let hint = format!("unmount it first: `cask umount {again}`");
-            Err(CliError::new(Kind::InUse, message).hint(hint))
+            let at: Vec<_> = mounts.iter().map(|one| one.mountpoint.as_path()).collect();
+            let users = Containers::ask().using(&at).join(", ");
+            if users.is_empty() {
+                let hint = format!("unmount it first: `cask umount {again}`");
+                return Err(CliError::new(Kind::InUse, message).hint(hint));
+            }
+            let message = format!("{message}, for the containers {users}");
+            Err(CliError::new(Kind::InUse, message).hint("stop the containers first"))
         }
         Standing::Dead(mounts) => {
             let at = places(&mounts);

@@ -10,6 +10,7 @@ use crate::server::{self, Standing, mounts::Mount};
 use crate::types::Usage;
 use crate::volume::{Config, Life, Protection, Scrubbed, Seal, store};
 
+use super::containers::Containers;
 use super::locate::Located;
 
 /// What can be told of a volume without opening it.
@@ -21,6 +22,8 @@ pub(super) struct View {
     pub(super) mountpoints: Vec<String>,
     /// Where its snapshots are mounted, and which.
     pub(super) snapshot_mounts: BTreeMap<String, String>,
+    /// The names of containers that have one of these.
+    pub(super) containers: Vec<String>,
     /// Bytes on the host.
     pub(super) size: u64,
     pub(super) created: Option<String>,
@@ -189,12 +192,25 @@ impl View {
         }
     }
 
+    /// Whether a container can use it.
+    pub(super) fn is_mounted(&self) -> bool {
+        !self.mountpoints.is_empty() || !self.snapshot_mounts.is_empty()
+    }
+
+    /// Adds who of `all` uses it.
+    pub(super) fn note_containers(&mut self, all: &Containers) {
+        let places = self.mountpoints.iter().chain(self.snapshot_mounts.keys());
+        let places: Vec<_> = places.map(Path::new).collect();
+        self.containers = all.using(&places);
+    }
+
     fn broken(located: &Located, standing: &Standing, error: String) -> Self {
         Self {
             name: located.reference.typed(),
             status: Status::Broken,
             mountpoints: mountpoints(standing),
             snapshot_mounts: snapshot_mounts(standing),
+            containers: Vec::new(),
             size: store::host_bytes(&located.dir),
             created: None,
             labels: BTreeMap::new(),
@@ -209,6 +225,7 @@ impl View {
             status: status(standing),
             mountpoints: mountpoints(standing),
             snapshot_mounts: snapshot_mounts(standing),
+            containers: Vec::new(),
             size: store::host_bytes(&located.dir),
             created: Some(config.created.clone()),
             labels: config.labels.clone(),

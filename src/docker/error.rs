@@ -22,6 +22,9 @@ pub enum Error {
         /// Who.
         by: String,
     },
+    /// It shall not be removed.
+    #[error("volume {0} is protected; to allow it: `cask set {0} protect=off`")]
+    Protected(String),
     /// The request is not one of the protocol.
     #[error("{0}")]
     BadRequest(String),

@@ -199,6 +199,10 @@ impl Plugin {
                 by,
             });
         }
+        // What stays keeps its mount, too.
+        if target.snapshot.is_none() && Config::is_protected(&self.store.dir_of(&target.volume)) {
+            return Err(Error::Protected(name.to_owned()));
+        }
         self.take_mount(&target)?;
         if target.snapshot.is_none() {
             self.remove_volume(&target.volume)?;
@@ -217,6 +221,7 @@ impl Plugin {
             Err(volume::Error::InUse { .. }) => Err(in_use(
                 "it is mounted elsewhere, `cask inspect` says where; unmount it first",
             )),
+            Err(volume::Error::Protected) => Err(Error::Protected(name.to_string())),
             Err(error) => Err(Error::volume(name)(error)),
         }
     }

@@ -13,6 +13,7 @@ mod deaths;
 mod link;
 mod message;
 mod program;
+mod scope;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -44,6 +45,7 @@ pub(super) use message::Kept;
 /// When no server can be started.
 pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
     stay()?;
+    scope::leave_service(dir);
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let cannot = |e| Error::io("cannot keep a server", e);
     let keeper = Keeper {

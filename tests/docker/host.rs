@@ -236,6 +236,7 @@ impl Host {
         let mut command = Command::new(crate::harness::binary());
         command
             .env("CASK_ROOT", self.dir().join("root"))
+            .env("DOCKER_HOST", self.docker_address())
             .args(arguments);
         command
     }

@@ -1,8 +1,4 @@
 //! Podman, as root, with a storage of the test's own.
-//!
-//! Rootless Podman is not tested: its containers live in a mount namespace that it makes once and that gets no mounts
-//! of later, so a volume must be mounted by a plugin inside of it (`podman unshare cask docker serve`), and this needs
-//! user namespaces with a range of ids (`newuidmap`), which neither CI nor a container has.
 
 use std::fs;
 use std::process::Command;

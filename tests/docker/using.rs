@@ -80,7 +80,7 @@ fn a_volume_in_use_cannot_be_removed() {
     import_busybox(&host);
     host.start_container("main", "db", "exec sleep 1000");
     host.docker_fails(&["volume", "rm", "db"], &["in use"]);
-    host.cask_fails(&["rm", "db"], &["db"]);
+    host.cask_fails(&["rm", "db"], &["containers main", "stop"]);
     assert!(
         host.cask_ok(&["ls"])
             .contains(host.place("db").to_str().unwrap())
@@ -103,4 +103,69 @@ fn a_volume_that_the_host_has_mounted_cannot_be_removed() {
     std::fs::write(place.join("f"), "still here").unwrap();
     host.cask_ok(&["umount", place.to_str().unwrap()]);
     host.docker_ok(&["volume", "rm", "db"]);
+}
+
+#[test]
+fn ls_and_inspect_name_the_containers_that_use_a_volume() {
+    let Some(host) = Host::new() else { return };
+    import_busybox(&host);
+    let (outer, inner) = (host.sandbox().subdir("outer"), "inner");
+    host.cask_ok(&["create", "db"]);
+    host.cask_ok(&["create", "nested"]);
+    host.cask_ok(&["mount", "db", outer.to_str().unwrap()]);
+    for name in [inner, "sub"] {
+        std::fs::create_dir(outer.join(name)).unwrap();
+    }
+    let inner = outer.join(inner);
+    host.cask_ok(&["mount", "nested", inner.to_str().unwrap()]);
+    host.start_container("volume", "db", "exec sleep 1000");
+    host.cask_ok(&["snapshot", "db@snap"]);
+    host.start_container("reader", "db@snap", "exec sleep 1000");
+    host.start_container("stopped", "db", "true");
+    host.docker_ok(&["wait", "stopped"]);
+    for (name, source) in [
+        ("bound", &outer.join("sub")),
+        ("within", &inner),
+        ("none", &host.dir().join("root")),
+    ] {
+        let mount = source.to_str().unwrap();
+        host.start_container(name, mount, "exec sleep 1000");
+    }
+    let names = serde_json::json!(["bound", "reader", "volume"]);
+    assert_eq!(host.inspect("db")["Containers"], names);
+    let template = "{{.Name}} {{.Containers}}";
+    let listed = host.cask_ok(&["ls", "--format", template]);
+    assert_eq!(listed, "db bound,reader,volume\nnested within");
+    assert!(host.cask_ok(&["ls"]).contains("bound,reader,volume"));
+    host.cask_fails(&["rm", "db"], &["containers bound, reader, volume"]);
+    // Without an engine nothing is known of containers, and nothing else changes.
+    let mut ls = host.cask(&["ls", "--format", template]);
+    ls.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let listed = crate::harness::run_ok(&mut ls, 60);
+    assert_eq!(listed, "db \nnested \n");
+    host.docker_ok(&["rm", "-f", "volume", "reader", "bound", "within", "none"]);
+    host.cask_ok(&["umount", inner.to_str().unwrap()]);
+    host.cask_ok(&["umount", outer.to_str().unwrap()]);
+    host.wait_until_unmounted();
+}
+
+#[test]
+fn a_protected_volume_is_not_removed_and_stays_mounted() {
+    let Some(host) = Host::new() else { return };
+    import_busybox(&host);
+    host.run_in("db", "echo kept > /data/f");
+    host.cask_ok(&["set", "db", "protect=on"]);
+    // Started, so that its mount lingers when it is removed.
+    host.run_in("db", "true");
+    let device = std::fs::metadata(host.place("db")).unwrap();
+    host.docker_fails(
+        &["volume", "rm", "db"],
+        &["protected", "cask set db protect=off"],
+    );
+    use std::os::unix::fs::MetadataExt;
+    let after = std::fs::metadata(host.place("db")).unwrap();
+    assert_eq!(device.dev(), after.dev(), "it is mounted as it was");
+    host.cask_ok(&["set", "db", "protect=off"]);
+    host.docker_ok(&["volume", "rm", "db"]);
+    assert!(host.volumes().is_empty());
 }

@@ -1,0 +1,65 @@
+//! Which containers use a volume, as far as a Docker engine on this host tells.
+//!
+//! Podman is not asked: it has no daemon, and its command takes longer than all that `cask ls` does.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::docker::engine::{self, Container, DOCKER_SOCKET};
+use crate::server::mounts::{Mount, read_table};
+
+/// An engine that is slower is left out: nobody waits for `cask ls`.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The containers that run, and the mounts that they were given.
+#[derive(Debug, Default)]
+pub(super) struct Containers {
+    list: Vec<Container>,
+    table: Vec<Mount>,
+}
+
+impl Containers {
+    /// What the engine tells just now; nothing if there is none.
+    pub(super) fn ask() -> Self {
+        let Some(socket) = engine_socket() else {
+            return Self::default();
+        };
+        let list = engine::containers_within(&socket, PATIENCE);
+        if list.is_empty() {
+            return Self::default();
+        }
+        Self {
+            list,
+            table: read_table().unwrap_or_default(),
+        }
+    }
+
+    /// The names of those that have something of the mounts at these places.
+    pub(super) fn using(&self, mountpoints: &[&Path]) -> Vec<String> {
+        let uses = |source: &PathBuf| {
+            let mount = self.mount_of(source);
+            mount.is_some_and(|mount| mountpoints.contains(&mount))
+        };
+        let users = self.list.iter().filter(|one| one.sources.iter().any(uses));
+        let mut names: Vec<_> = users.map(|one| one.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// The mount that `source` is in.
+    fn mount_of(&self, source: &Path) -> Option<&Path> {
+        let places = self.table.iter().map(|mount| mount.mountpoint.as_path());
+        let above = places.filter(|place| source.starts_with(place));
+        above.max_by_key(|place| place.as_os_str().len())
+    }
+}
+
+/// Where the `docker` command would find the engine; nothing if that is another host.
+fn engine_socket() -> Option<PathBuf> {
+    let address = env::var("DOCKER_HOST").unwrap_or_default();
+    if address.is_empty() {
+        return Some(PathBuf::from(DOCKER_SOCKET));
+    }
+    address.strip_prefix("unix://").map(PathBuf::from)
+}

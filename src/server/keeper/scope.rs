@@ -1,0 +1,144 @@
+//! A systemd unit of the volume's own, for a keeper that a service started.
+//!
+//! What is in a service's control group ends with the service: `systemctl kill` reaches all of it, and `stop` as well where
+//! `KillMode` is what it usually is. A scope is what systemd has for processes that it did not start. Sessions are
+//! scopes, and are left as they are.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// It is there while systemd runs the host.
+const SYSTEMD: &str = "/run/systemd/system";
+/// systemd puts a process into its scope within milliseconds; a mount is waiting for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(2);
+
+/// Moves this process, and so all that it starts, out of the service that it was started from. A host that does not
+/// allow it is no reason not to serve.
+pub(super) fn leave_service(volume: &Path) {
+    let Some(unit) = own_unit().filter(|unit| unit.is_service()) else {
+        return;
+    };
+    if !Path::new(SYSTEMD).is_dir() {
+        return;
+    }
+    match enter_scope(volume, &unit) {
+        Ok(scope) => log::info!("moved from {} to {scope}", unit.name),
+        Err(e) => log::warn!("stays in {}, and ends if that is killed: {e}", unit.name),
+    }
+}
+
+/// A unit of systemd.
+#[derive(Debug, PartialEq, Eq)]
+struct Unit {
+    name: String,
+    /// Of the user's own systemd.
+    of_user: bool,
+}
+
+impl Unit {
+    /// The innermost unit of a control group's path.
+    fn of_path(path: &str) -> Option<Self> {
+        let mut parts = path.rsplit('/');
+        let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
+        let name = parts.find(is_unit)?.to_owned();
+        let of_user = parts.any(|part| part.starts_with("user@"));
+        Some(Self { name, of_user })
+    }
+
+    fn is_service(&self) -> bool {
+        self.name.ends_with(".service")
+    }
+}
+
+/// The unit that this process belongs to.
+fn own_unit() -> Option<Unit> {
+    unit_in(&fs::read_to_string("/proc/self/cgroup").ok()?)
+}
+
+/// systemd goes by the hierarchy that it has for itself, or by the only one.
+fn unit_in(groups: &str) -> Option<Unit> {
+    let unit_by = |hierarchy: &str| {
+        let mut paths = groups.lines().filter_map(|line| line.split_once(hierarchy));
+        paths.find_map(|(_, path)| Unit::of_path(path))
+    };
+    unit_by(":name=systemd:").or_else(|| unit_by("0::"))
+}
+
+fn enter_scope(volume: &Path, from: &Unit) -> io::Result<String> {
+    let pid = std::process::id();
+    let name = format!("cask-volume-{pid}.scope");
+    let mut call = Command::new("busctl");
+    call.arg(if from.of_user { "--user" } else { "--system" });
+    call.args(["--quiet", "--timeout=2", "call"]);
+    call.args([
+        "org.freedesktop.systemd1",
+        "/org/freedesktop/systemd1",
+        "org.freedesktop.systemd1.Manager",
+        "StartTransientUnit",
+        "ssa(sv)a(sa(sv))",
+        &name,
+        "fail",
+        "5",
+    ]);
+    let described = format!("cask volume {}", volume.display());
+    call.args(["Description", "s", &described]);
+    // A shutdown unmounts, and with its last mount a server ends: it must not end before.
+    call.args(["DefaultDependencies", "b", "false"]);
+    // A server that the kernel killed for its memory is followed by another: systemd shall not end the keeper for it.
+    call.args(["Delegate", "b", "true"]);
+    call.args(["CollectMode", "s", "inactive-or-failed"]);
+    call.args(["PIDs", "au", "1", &pid.to_string(), "0"]);
+    let status = call.stdin(Stdio::null()).status()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("systemd refuses: {status}")));
+    }
+    wait_until_in(&name)?;
+    Ok(name)
+}
+
+fn wait_until_in(scope: &str) -> io::Result<()> {
+    let since = Instant::now();
+    while own_unit().is_none_or(|unit| unit.name != scope) {
+        if since.elapsed() > PATIENCE {
+            return Err(io::Error::other("systemd does not do it"));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_group_tells_its_unit() {
+        let unit = |path| Unit::of_path(path).map(|unit| (unit.name, unit.of_user));
+        let plugin = "/system.slice/cask-docker.service";
+        assert_eq!(unit(plugin), Some(("cask-docker.service".into(), false)));
+        let delegated = "/system.slice/a.service/payload";
+        assert_eq!(unit(delegated), Some(("a.service".into(), false)));
+        let users = "/user.slice/user-7.slice/user@7.service/app.slice/b.service";
+        assert_eq!(unit(users), Some(("b.service".into(), true)));
+        let session = "/user.slice/user-7.slice/session-3.scope";
+        assert_eq!(unit(session), Some(("session-3.scope".into(), false)));
+        assert_eq!(unit("/docker/0123"), None);
+        assert_eq!(unit("/"), None);
+    }
+
+    #[test]
+    fn systemd_goes_by_one_hierarchy() {
+        let unit = |groups| unit_in(groups).map(|unit| unit.name);
+        let hybrid = "9:name=systemd:/a.service\n8:pids:/b.service\n0::/c.service\n";
+        assert_eq!(unit(hybrid).as_deref(), Some("a.service"));
+        assert_eq!(unit("0::/c.service\n").as_deref(), Some("c.service"));
+        let unused = "9:name=systemd:/\n0::/c.service\n";
+        assert_eq!(unit(unused).as_deref(), Some("c.service"));
+        assert_eq!(unit("8:pids:/b.service\n"), None);
+    }
+}
