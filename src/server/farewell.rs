@@ -9,6 +9,8 @@ use crate::control::{Answer, Fault};
 
 /// How long the process lives on for listeners that are slow to take the news.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often it is looked whether a listener is still there.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// How the volume was closed, once it is.
 #[derive(Default)]
@@ -29,14 +31,14 @@ impl Farewell {
         self.news().listeners += 1;
     }
 
-    /// A listener waits for the end: [`Answer::Closed`] or a fault.
-    pub(super) fn listen(&self) -> Answer {
-        let wait = |news| {
-            self.changed
-                .wait_while(news, |news: &mut News| news.outcome.is_none())
-        };
-        let news = wait(self.news()).unwrap_or_else(PoisonError::into_inner);
-        news.outcome.clone().unwrap_or(Answer::Closed)
+    /// A listener waits for the end, [`Answer::Closed`] or a fault, for as long as it `is_there`.
+    pub(super) fn listen(&self, is_there: impl Fn() -> bool) -> Option<Answer> {
+        let mut news = self.news();
+        while news.outcome.is_none() && is_there() {
+            let waited = self.changed.wait_timeout(news, GLANCE);
+            news = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        news.outcome.clone()
     }
 
     /// A listener has taken the news, or gone away.
@@ -73,13 +75,19 @@ mod tests {
         farewell.enter();
         std::thread::scope(|scope| {
             let listener = scope.spawn(|| {
-                let news = farewell.listen();
+                let news = farewell.listen(|| true);
                 farewell.leave();
                 news
             });
             farewell.announce(None);
-            assert_eq!(listener.join().unwrap(), Answer::Closed);
+            assert_eq!(listener.join().unwrap(), Some(Answer::Closed));
         });
-        assert_eq!(farewell.listen(), Answer::Closed, "late ones learn it, too");
+        let late = farewell.listen(|| true);
+        assert_eq!(late, Some(Answer::Closed), "late ones learn it, too");
+    }
+
+    #[test]
+    fn who_goes_away_is_not_waited_for() {
+        assert_eq!(Farewell::default().listen(|| false), None);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 
 use super::cut_part::take_part;
@@ -22,7 +23,11 @@ pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
         match stream {
             Ok(stream) if is_welcome(&stream) => {
                 let shared = Arc::clone(shared);
-                thread::spawn(move || serve(stream, &shared));
+                let started = thread::Builder::new().spawn(move || serve(stream, &shared));
+                if let Err(e) = started {
+                    log::warn!("cannot serve a control connection: {e}");
+                    thread::sleep(PAUSE);
+                }
             }
             Ok(_) => log::warn!("refused a control connection of another user"),
             Err(e) => {
@@ -74,11 +79,22 @@ fn next(wire: &mut Wire) -> Option<Result<Received<Request>, WireError>> {
 /// Keeps the asker waiting until the volume is closed.
 fn see_off(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
     shared.farewell.enter();
-    let told = wire
-        .send(&Answer::Watching, None)
-        .and_then(|()| wire.send(&shared.farewell.listen(), None));
+    let told = wire.send(&Answer::Watching, None).and_then(|()| {
+        let news = shared.farewell.listen(|| is_there(wire.stream()));
+        news.map_or(Err(io::ErrorKind::BrokenPipe.into()), |news| {
+            wire.send(&news, None)
+        })
+    });
     shared.farewell.leave();
     told
+}
+
+/// Whether somebody is at the other end.
+fn is_there(stream: &UnixStream) -> bool {
+    let mut polled = [PollFd::new(stream, PollFlags::empty())];
+    let now = Timespec::default();
+    let asked = poll(&mut polled, Some(&now));
+    asked.is_ok() && !polled[0].revents().contains(PollFlags::HUP)
 }
 
 fn answer(
