@@ -13,6 +13,7 @@ mod in_flight;
 mod listing;
 mod node;
 mod notify;
+mod read_buffer;
 mod refusal;
 mod snapshots_adapter;
 

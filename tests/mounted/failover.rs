@@ -243,3 +243,28 @@ fn on_an_older_kernel_what_was_in_flight_fails_and_the_rest_goes_on() {
     assert!(sum(|c| c.0) > 100 && sum(|c| c.1) <= 5 * 5);
     assert_eq!(fs::read(path.join("file")).unwrap(), b"x");
 }
+
+#[test]
+fn a_large_write_that_is_on_its_way_to_a_server_when_it_is_killed_is_not_lost() {
+    let Some(mount) = Mount::new() else { return };
+    let mut random = crate::harness::Random::new(crate::harness::seed());
+    let path = mount.path().join("file");
+    for round in 0..15 {
+        std::thread::sleep(SOUND);
+        // A server that has just begun has had no large request yet.
+        let (server, bytes) = (mount.server_pid(), random.bytes(16 << 20));
+        std::thread::scope(|scope| {
+            let written = scope.spawn(|| {
+                let file = File::create(&path)?;
+                file.write_all_at(&bytes, 0)?;
+                file.sync_all()
+            });
+            std::thread::sleep(Duration::from_micros(4000 + random.below(20_000)));
+            kill_process(server, Signal::KILL).unwrap();
+            let written = written.join().unwrap();
+            written.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        });
+        assert!(fs::read(&path).unwrap() == bytes, "round {round}");
+        await_other(&mount, server);
+    }
+}
