@@ -26,6 +26,7 @@ mod schema;
 mod setting;
 mod snapshot;
 mod snapshot_bytes;
+mod stop;
 mod tally;
 mod twin;
 mod upgrade;

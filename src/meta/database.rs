@@ -2,6 +2,7 @@
 //! after an I/O error.
 
 use std::fs::File;
+use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -11,6 +12,7 @@ use rusqlite::Connection;
 
 use super::schema::{self, Role};
 use super::setting::Setting;
+use super::stop::Stop;
 use super::tally::{Counting, OnDisk, Tally};
 use super::wal::WalFile;
 use super::{Error, Result};
@@ -50,7 +52,7 @@ pub struct Database {
     pub(super) checkpointer: Mutex<(Session, Session)>,
     pub(super) wal: WalFile,
     pub(super) progress: Progress,
-    stopped: AtomicBool,
+    stop: Stop,
     /// Held by whoever counts all rows.
     counting: Mutex<()>,
     path: PathBuf,
@@ -112,7 +114,7 @@ impl Database {
         let mut tx = database.write()?;
         fill(&mut tx)?;
         tx.commit()?;
-        database.close()
+        database.close(|| Ok(()))
     }
 
     /// Opens the database at `path`.
@@ -128,6 +130,7 @@ impl Database {
             Ok(())
         }))?;
         let session = Session(conn);
+        session.check_writes()?;
         let numbers = session.setting(Setting::Numbers)?;
         let epochs = Epochs {
             current: Epoch(session.setting(Setting::Epoch)?),
@@ -142,6 +145,7 @@ impl Database {
             Session(schema::open(path, Role::Reader)?),
             Session(schema::open(path, Role::Reader)?),
         );
+        pair.0.check_writes()?;
         let file = File::options().read(true).write(true).open(path);
         let file = file.map_err(|source| Error::Wal {
             op: "open the database behind",
@@ -160,7 +164,7 @@ impl Database {
             gate: RwLock::new(()),
             checkpointer: Mutex::new(pair),
             progress,
-            stopped: AtomicBool::new(false),
+            stop: Stop::default(),
             counting: Mutex::default(),
             path: path.to_owned(),
             file,
@@ -283,14 +287,19 @@ impl Database {
     /// Whether writing was stopped by an I/O error.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.stop.is_set()
     }
 
     /// Stops all writing until the database is opened again: after an I/O error nobody knows what of the
     /// unsynced data is still there (fsync(2), "errors").
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.stop.set();
         self.progress.shortened.notify_all();
+    }
+
+    /// Has `tell` run when writing is stopped, before whoever met the error hears of it.
+    pub fn when_stopped(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.stop.when_set(Box::new(tell));
     }
 
     pub(super) fn check_writable(&self) -> Result<()> {
@@ -313,9 +322,15 @@ impl Database {
     /// Closes the database, whose chunks must be durable, after moving the log into it. A database that
     /// stopped writing, or is dropped, keeps its log for the next open.
     ///
+    /// `note` is to say that the database is closed. It comes before the log is cut off: without the one who is to
+    /// say so, a log that is gone is damage.
+    ///
     /// # Errors
-    /// [`Error::Full`] when the database cannot grow: the log is then kept, and durable; I/O errors.
-    pub fn close(self) -> Result<()> {
+    /// Those of `note`; I/O errors. A database that cannot grow keeps its log, which is durable.
+    pub fn close<E: From<Error>>(
+        self,
+        note: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
         self.check_writable()?;
         let writer = self
             .writer
@@ -323,20 +338,59 @@ impl Database {
             .unwrap_or_else(PoisonError::into_inner);
         drop(self.readers);
         drop(self.checkpointer);
-        writer
-            .session
-            .set_setting(Setting::Numbers, writer.numbers.next)?;
-        writer.keep_tally();
-        let query = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy: i64 = writer.session.0.query_row(query, [], |row| row.get(0))?;
+        let moved = writer.move_log();
+        let is_moved = match moved {
+            Err(Error::Full) => {
+                log::warn!("the disk is full: the log stays");
+                false
+            }
+            moved => moved.map(|()| true)?,
+        };
+        note()?;
+        if is_moved && let Err(error) = writer.session.checkpoint(CUT_OFF) {
+            log::warn!("the log stays: {error}");
+        }
+        let closed = writer.session.0.close();
+        Ok(closed.map_err(|(_, error)| Error::from(error))?)
+    }
+}
+
+/// Moves the whole log into the database, and syncs that.
+const MOVE: &str = "PRAGMA wal_checkpoint(FULL)";
+/// The same, and leaves the log empty.
+const CUT_OFF: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+impl Writer {
+    /// Moves the log into the database, with what there is to say at the end.
+    fn move_log(&self) -> Result<()> {
+        self.session
+            .set_setting(Setting::Numbers, self.numbers.next)?;
+        self.keep_tally();
+        self.session.checkpoint(MOVE)
+    }
+}
+
+impl Session {
+    /// Refuses a connection that cannot write: SQLite opens for reading what the host does not let it open for writing,
+    /// also if that was for a moment only.
+    fn check_writes(&self) -> Result<()> {
+        if self.0.is_readonly("main")? {
+            return Err(Error::Wal {
+                op: "write to the database behind",
+                source: io::ErrorKind::ReadOnlyFilesystem.into(),
+            });
+        }
+        // That is of the database only, and this of its log.
+        self.run("BEGIN IMMEDIATE")?;
+        self.run("ROLLBACK")
+    }
+
+    fn checkpoint(&self, how: &'static str) -> Result<()> {
+        let busy: i64 = self.0.query_row(how, [], |row| row.get(0))?;
         if busy != 0 {
             log::warn!("the log could not be moved into the database; the next open will");
         }
-        writer
-            .session
-            .0
-            .close()
-            .map_err(|(_, error)| Error::from(error))
+        Ok(())
     }
 }
 

@@ -56,8 +56,20 @@ impl WalFile {
         let file = Self(file.map_err(|source| Error::Wal { op: "open", source })?);
         if let Err(error) = file.write_ahead() {
             log::debug!("cannot write ahead in the log: {error}");
+            file.lengthen().map_err(|source| Error::Wal {
+                op: "lengthen",
+                source,
+            })?;
         }
         Ok(file)
+    }
+
+    /// Makes the log as long as one that is written ahead, without space: a shorter one counts as damaged.
+    fn lengthen(&self) -> io::Result<()> {
+        if self.0.metadata()?.len() < WRITTEN_AHEAD_BYTES {
+            self.0.set_len(WRITTEN_AHEAD_BYTES)?;
+        }
+        Ok(())
     }
 
     fn write_ahead(&self) -> io::Result<()> {

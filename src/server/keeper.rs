@@ -52,6 +52,7 @@ pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
         dir: dir.to_owned(),
         program: Program::this().map_err(cannot)?,
         lock: None,
+        is_stopped: false,
         kept: Vec::new(),
         deaths: Deaths::default(),
     };
@@ -72,6 +73,8 @@ struct Keeper {
     dir: PathBuf,
     program: Program,
     lock: Option<OwnedFd>,
+    /// An I/O error has stopped all writing: a server that knew nothing of it would call safe what is lost.
+    is_stopped: bool,
     kept: Vec<(Kept, OwnedFd)>,
     deaths: Deaths,
 }
@@ -136,6 +139,10 @@ impl Keeper {
         for (kept, device) in &self.kept {
             wire.send(&Handover::Connection(kept.clone()), Some(device.as_fd()))?;
         }
+        // After all that has a descriptor, which would be read with what comes before it.
+        if self.is_stopped {
+            wire.send(&Handover::Stopped, None)?;
+        }
         wire.send(&Handover::Begin, None)
     }
 
@@ -172,6 +179,7 @@ impl Keeper {
                 server.serving = Some(Instant::now());
                 self.program.prove();
             }
+            (Report::Stopped, _) => self.is_stopped = true,
             (Report::Failed { message }, _) => server.complaint = Some(message),
             (Report::Replace, Some(program)) => {
                 self.program.try_next(program);

@@ -109,6 +109,7 @@ impl Server {
             Some(lock) => Volume::open_held(dir, lock.into()),
             None => Volume::open(dir),
         })?;
+        server.pass_on_stops(given.is_stopped);
         let goes_on = !given.connections.is_empty();
         for (kept, fuse) in given.connections {
             let shared = &server.shared;
@@ -120,6 +121,22 @@ impl Server {
             server.shared.report(Link::serving);
         }
         Ok(server)
+    }
+
+    /// Has the keeper know when writing stops, for the next server; one before this may have been stopped already.
+    fn pass_on_stops(&self, is_stopped: bool) {
+        let Some(volume) = self.shared.volume() else {
+            return;
+        };
+        let shared = Arc::downgrade(&self.shared);
+        volume.when_stopped(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.report(Link::stopped);
+            }
+        });
+        if is_stopped {
+            volume.stop_writing();
+        }
     }
 
     fn of(

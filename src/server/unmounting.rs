@@ -131,11 +131,15 @@ impl Watch {
     fn follow(&mut self) -> Result<bool> {
         let since = Instant::now();
         while since.elapsed() < SUCCESSION {
-            if let (Some(server), Some(mut farewell)) = (connect(&self.dir)?, connect(&self.dir)?)
-                && farewell.await_close().is_ok()
-            {
-                (self.server, self.farewell) = (server, farewell);
-                return Ok(false);
+            match reach(&self.dir) {
+                // An ephemeral volume goes with its last mount.
+                Err(_) if !self.dir.exists() => return Ok(true),
+                Err(e) => return Err(e),
+                Ok(Some(both)) => {
+                    (self.server, self.farewell) = both;
+                    return Ok(false);
+                }
+                Ok(None) => {}
             }
             // One that ends in order takes its record away.
             if !Record::is_left_in(&self.dir) {
@@ -176,6 +180,14 @@ impl Watch {
             }
         }
     }
+}
+
+/// Two connections to the server that took over, if there is one; the second is told of its end.
+fn reach(dir: &Path) -> Result<Option<(Client, Client)>> {
+    let (Some(server), Some(mut farewell)) = (connect(dir)?, connect(dir)?) else {
+        return Ok(None);
+    };
+    Ok(farewell.await_close().is_ok().then_some((server, farewell)))
 }
 
 /// How long the server of a volume may live on after its last mount here, before we ask who has it.

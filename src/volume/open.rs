@@ -187,12 +187,8 @@ impl Volume {
             ..
         } = Arc::into_inner(core)
             .ok_or_else(|| Error::Corrupt("the volume is still in use".to_owned()))?;
-        match database.close().map_err(Error::from) {
-            // What the log holds is durable: the next open takes it from there.
-            Err(Error::NoSpace) => log::warn!("the disk is full: the log stays"),
-            result => result?,
-        }
-        with_reserve(&reserve, || state.store_clean(mark, store.next_segment()))?;
+        database
+            .close(|| with_reserve(&reserve, || state.store_clean(mark, store.next_segment())))?;
         drop(lock);
         Ok(())
     }
@@ -269,9 +265,12 @@ fn open_core(dir: &Path, config: &Config, past: Past, collecting: Collecting) ->
     } = past;
     let (segments, path) = (dir.join(SEGMENTS), dir.join(DATABASE));
     let reserve = Reserve::open(dir)?;
+    reserve.release_if_needed();
+    // First the log: one that is missing, or short, counts as damage once the volume is noted as open.
+    let database = Database::open(&path)?;
     with_reserve(&reserve, || state.store_open(mark, next))?;
     Ok(Core {
-        database: Database::open(&path)?,
+        database,
         store: ChunkStore::open(&segments, next)?,
         chunk_bytes: ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT),
         syncs: SyncGroup::default(),

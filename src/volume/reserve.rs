@@ -18,6 +18,9 @@ const FILE: &str = "reserve";
 /// transaction. The database's own growth is set aside before each commit.
 const RESERVE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// More than SQLite's index of the log and `state` take.
+const OPENING_BYTES: u64 = 1024 * 1024;
+
 /// The reserve of one open volume.
 #[derive(Debug)]
 pub(super) struct Reserve {
@@ -57,6 +60,13 @@ impl Reserve {
         !*given_up
     }
 
+    /// Gives the space up when there is not even as much as opening a database takes.
+    pub(super) fn release_if_needed(&self) {
+        if !has_free(&self.file, OPENING_BYTES) {
+            self.release();
+        }
+    }
+
     /// Gives the space up, for removals to use.
     pub(super) fn release(&self) {
         let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +81,11 @@ impl Reserve {
 
 /// Whether the disk has twice the reserve free, so that taking it back does not fill it again.
 fn has_room(file: &File) -> bool {
-    fstatvfs(file).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) >= 2 * RESERVE_BYTES)
+    has_free(file, 2 * RESERVE_BYTES)
+}
+
+fn has_free(file: &File, bytes: u64) -> bool {
+    fstatvfs(file).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) >= bytes)
 }
 
 /// Sets the space aside, all of it or none.

@@ -113,6 +113,16 @@ impl Volume {
         self.core.sync()
     }
 
+    /// Has `tell` run when an I/O error stops all writing.
+    pub fn when_stopped(&self, tell: impl Fn() + Send + Sync + 'static) {
+        self.core.database.when_stopped(tell);
+    }
+
+    /// Stops all writing, as an error did that an earlier server of the same mounts met: what it lost stays lost.
+    pub fn stop_writing(&self) {
+        self.core.database.stop();
+    }
+
     /// Moves the log into the database, as the background does when it is long.
     ///
     /// # Errors

@@ -68,6 +68,8 @@ pub(crate) enum Fault {
     Once(&'static str),
     /// It and all that come later do.
     FromThenOn(&'static str),
+    /// So many do, and then no more.
+    For(usize, &'static str),
 }
 
 /// The ignored test that is the child, and what it finds in its environment.
@@ -102,11 +104,7 @@ impl Child<'_> {
     /// Runs the child with a fault.
     pub(crate) fn with(&self, point: &Point, fault: Fault, log: &Path) -> Output {
         let mut strace = self.strace(&[&point.call], log);
-        let (what, number) = match fault {
-            Fault::Kill => ("signal=KILL".to_owned(), point.number.to_string()),
-            Fault::Once(error) => (format!("error={error}"), point.number.to_string()),
-            Fault::FromThenOn(error) => (format!("error={error}"), format!("{}+", point.number)),
-        };
+        let (what, number) = how(point.number, fault);
         strace.arg("-e");
         strace.arg(format!("inject={}:{what}:when={number}", point.call));
         self.run(&mut strace)
@@ -128,6 +126,46 @@ impl Child<'_> {
         strace.envs(self.env.iter().map(|(key, value)| (key, value)));
         strace.output().unwrap()
     }
+}
+
+/// What strace is to do, and at which calls (strace(1), "Tampering").
+fn how(number: usize, fault: Fault) -> (String, String) {
+    let fail = |error| format!("error={error}");
+    match fault {
+        Fault::Kill => ("signal=KILL".to_owned(), number.to_string()),
+        Fault::Once(error) => (fail(error), number.to_string()),
+        Fault::FromThenOn(error) => (fail(error), format!("{number}+")),
+        Fault::For(count, error) => (fail(error), format!("{number}..{}", number + count - 1)),
+    }
+}
+
+/// A call that failed and would not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Injected {
+    pub(crate) call: String,
+    pub(crate) path: Option<PathBuf>,
+    /// Whether it was before the end of the stretch, on whatever thread.
+    pub(crate) is_in_time: bool,
+}
+
+/// Those of a run, by its log.
+pub(crate) fn injected(log: &Path) -> Vec<Injected> {
+    let log = fs::read_to_string(log).unwrap();
+    let end = log.find(END).unwrap_or(log.len());
+    let (mut found, mut at) = (Vec::new(), 0);
+    for line in log.lines() {
+        at += line.len();
+        if line.ends_with("(INJECTED)")
+            && let Some((_, call)) = call_of(line)
+        {
+            found.push(Injected {
+                call: call.split('(').next().unwrap().to_owned(),
+                path: path_of(call),
+                is_in_time: at < end,
+            });
+        }
+    }
+    found
 }
 
 /// The calls between the marks, of the thread that made those.

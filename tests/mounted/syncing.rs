@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 
 use crate::harness::{Guard, Mount, VOLUME, run_ok};
 use crate::killing::kill_for_good;
@@ -185,6 +185,36 @@ fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
         "nothing was said: {}",
         done.output()
     );
+    mount.mount();
+    let file = File::create_new(mount.path().join("another")).unwrap();
+    file.sync_all().unwrap();
+}
+
+#[test]
+fn a_server_that_takes_over_after_a_failed_fsync_takes_no_writes_either() {
+    let Some(mount) = calm_mount() else { return };
+    let mut file = File::create_new(mount.path().join("file")).unwrap();
+    file.write_all(&[7; 300_000]).unwrap();
+    let inject = "inject=fsync,fdatasync:error=EIO";
+    let trace = Trace::attach(&mount, "inject", &["trace=fsync,fdatasync", inject]);
+    assert!(file.sync_all().is_err(), "the disk failed, fsync did not");
+    drop(trace);
+    for _ in 0..2 {
+        let server = mount.server_pid();
+        kill_process(server, Signal::KILL).unwrap();
+        while mount.server_pid() == server {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(
+            file.sync_all().is_err(),
+            "the next server claims that the bytes are safe"
+        );
+        assert!(File::create_new(mount.path().join("late")).is_err());
+        assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 1);
+    }
+    drop(file);
+    let done = mount.try_cask(&["umount", crate::harness::VOLUME]);
+    assert!(!done.status.success(), "{}", done.output());
     mount.mount();
     let file = File::create_new(mount.path().join("another")).unwrap();
     file.sync_all().unwrap();

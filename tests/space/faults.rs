@@ -228,7 +228,7 @@ fn meet_one(template: &Template, point: &Point, fault: Fault) {
     let output = child_of(&left).with(point, fault, &left.dir("log"));
     let as_expected = match fault {
         Fault::Kill => output.status.signal() == Some(9),
-        Fault::Once(_) | Fault::FromThenOn(_) => output.status.success(),
+        Fault::Once(_) | Fault::FromThenOn(_) | Fault::For(..) => output.status.success(),
     };
     assert!(
         as_expected,

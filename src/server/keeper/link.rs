@@ -18,6 +18,8 @@ pub(in super::super) struct Inheritance {
     pub(in super::super) starter: Option<UnixStream>,
     /// The volume's lock, when a server had it before.
     pub(in super::super) lock: Option<OwnedFd>,
+    /// Whether an I/O error had stopped all writing.
+    pub(in super::super) is_stopped: bool,
     /// The connections to go on with.
     pub(in super::super) connections: Vec<(Kept, OwnedFd)>,
 }
@@ -41,6 +43,7 @@ impl Link {
                 (Handover::Connection(kept), Some(device)) => {
                     given.connections.push((kept, device));
                 }
+                (Handover::Stopped, _) => given.is_stopped = true,
                 (Handover::Begin, _) => return Ok((Self(Mutex::new(wire)), given)),
                 (_, _) => return Err(io::ErrorKind::InvalidData.into()),
             }
@@ -66,6 +69,11 @@ impl Link {
     /// What was handed over is served.
     pub(in super::super) fn serving(&self) -> io::Result<()> {
         self.report(&Report::Serving, None)
+    }
+
+    /// All writing was stopped, which the next server must know.
+    pub(in super::super) fn stopped(&self) -> io::Result<()> {
+        self.report(&Report::Stopped, None)
     }
 
     /// The volume cannot be served.

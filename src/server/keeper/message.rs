@@ -39,6 +39,8 @@ pub(super) enum Handover {
     Lock,
     /// With `/dev/fuse`: go on with this connection.
     Connection(Kept),
+    /// An I/O error has stopped all writing to the volume.
+    Stopped,
     /// That was all.
     Begin,
     /// The last report was understood.
@@ -60,6 +62,8 @@ pub(super) enum Report {
     },
     /// All that was handed over is served.
     Serving,
+    /// An I/O error stopped all writing: it stays so until the volume is mounted again.
+    Stopped,
     /// The volume cannot be served.
     Failed {
         /// Why, for people.
