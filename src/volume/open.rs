@@ -265,9 +265,11 @@ fn open_core(dir: &Path, config: &Config, past: Past, collecting: Collecting) ->
     } = past;
     let (segments, path) = (dir.join(SEGMENTS), dir.join(DATABASE));
     let reserve = Reserve::open(dir)?;
-    reserve.release_if_needed();
     // First the log: one that is missing, or short, counts as damage once the volume is noted as open.
-    let database = Database::open(&path)?;
+    let database = match Database::open(&path) {
+        Err(_) if reserve.release_if_needed() => Database::open(&path)?,
+        opened => opened?,
+    };
     with_reserve(&reserve, || state.store_open(mark, next))?;
     Ok(Core {
         database,

@@ -60,11 +60,13 @@ impl Reserve {
         !*given_up
     }
 
-    /// Gives the space up when there is not even as much as opening a database takes.
-    pub(super) fn release_if_needed(&self) {
-        if !has_free(&self.file, OPENING_BYTES) {
+    /// Gives the space up if there is not even as much as opening a database takes; whether that is so.
+    pub(super) fn release_if_needed(&self) -> bool {
+        let is_needed = !has_free(&self.file, OPENING_BYTES);
+        if is_needed {
             self.release();
         }
+        is_needed
     }
 
     /// Gives the space up, for removals to use.

@@ -22,12 +22,14 @@ fn kill_before_answer(mount: &Mount) -> Guard {
         .stderr(fs::File::create(&log).unwrap())
         .stdout(Stdio::null());
     let guard = Guard::spawn(&mut strace);
-    let threads = fs::read_dir(format!("/proc/{server}/task"))
-        .unwrap()
-        .count();
+    // Each time anew: one that has answered a command ends meanwhile.
+    let threads = || {
+        let tasks = fs::read_dir(format!("/proc/{server}/task"));
+        tasks.unwrap().count()
+    };
     let start = Instant::now();
     let attached = || fs::read_to_string(&log).unwrap().contains("attached");
-    while !attached() || traced(&server) < threads {
+    while !attached() || traced(&server) < threads() {
         assert!(
             start.elapsed() < Duration::from_secs(20),
             "strace does not attach"
