@@ -153,9 +153,8 @@ impl States<'_> {
         if let Some(known) = self.known.get(&place) {
             return Ok(*known);
         }
-        let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
-        let there = match self.store.read(&chunk.at, &chunk.sums, 0, &mut bytes) {
-            Ok(()) => true,
+        let there = match self.is_recorded(chunk) {
+            Ok(there) => there,
             Err(
                 chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. } | chunks::Error::Lost,
             ) => false,
@@ -163,5 +162,14 @@ impl States<'_> {
         };
         self.known.insert(place, there);
         Ok(there)
+    }
+
+    /// Whether a chunk's bytes and the headers before them have arrived: without those nobody would miss anything, until
+    /// a repair needs them. What was synced was synced with them.
+    fn is_recorded(&self, chunk: &StoredChunk) -> chunks::Result<bool> {
+        let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
+        self.store.read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
+        Ok(self.store.has_header(chunk.at.segment)?
+            && self.store.is_described(&chunk.at, &chunk.hash)?)
     }
 }
