@@ -8,24 +8,27 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use super::refusal::{Refused, refuse, refuse_next};
+use super::refusal::{Refused, buffer, refuse, refuse_next};
 
-const STEP: u64 = 2;
-/// No request is in flight for as long as it takes to make so many others.
-const REACH: u64 = 1 << 20;
+const STEP: usize = 2;
+/// An answer to 0 would be a notification.
+const FIRST: u64 = 2;
+/// No request is in flight for as long as it takes to count so far.
+const REACH: u64 = 1 << 21;
 
 /// Fails the requests that were read from `device` and not answered, and the next one, of which it waits for.
 ///
 /// # Errors
 /// `ENODEV` when the last mount is gone.
 pub(super) fn fail_all(device: impl AsFd) -> io::Result<()> {
+    let mut buffer = buffer();
     let next = loop {
-        if let Refused::Request(unique) = refuse_next(&device)? {
+        if let Refused::Request(unique) = refuse_next(&device, &mut buffer)? {
             break unique;
         }
     };
-    let first = next.saturating_sub(REACH * STEP).max(STEP);
-    for unique in (first..next).step_by(2) {
+    let first = next.saturating_sub(REACH).max(FIRST);
+    for unique in (first..next).step_by(STEP) {
         refuse(&device, unique)?;
     }
     Ok(())

@@ -33,8 +33,9 @@ pub fn refuse_all(device: impl AsFd) -> io::Result<()> {
     if let Err(e) = notify::resend(&device) {
         log::warn!("requests in flight stay without an answer: {e}");
     }
+    let mut buffer = buffer();
     loop {
-        match refuse_next(&device) {
+        match refuse_next(&device, &mut buffer) {
             Err(e) if e.raw_os_error() == Some(Errno::NODEV.raw_os_error()) => return Ok(()),
             Err(e) => return Err(e),
             Ok(Refused::Request(_) | Refused::Nothing) => {}
@@ -42,16 +43,18 @@ pub fn refuse_all(device: impl AsFd) -> io::Result<()> {
     }
 }
 
-/// Waits for the next request on `device`, and refuses it.
+/// A buffer for any request: the kernel reads nothing into one that could not hold the largest WRITE.
+pub(super) fn buffer() -> Vec<u8> {
+    vec![0; REQUEST_BYTES_MAX as usize + HEADERS_BYTES_MAX]
+}
+
+/// Waits for the next request on `device`, reads it into `buffer`, and refuses it.
 ///
 /// # Errors
 /// `ENODEV` when the last mount is gone; others when the device fails.
-pub(super) fn refuse_next(device: impl AsFd) -> io::Result<Refused> {
-    // The kernel reads nothing into a buffer that could not hold the largest WRITE.
-    let data = usize::try_from(REQUEST_BYTES_MAX).map_err(io::Error::other)?;
-    let mut buffer = vec![0; data + HEADERS_BYTES_MAX];
+pub(super) fn refuse_next(device: impl AsFd, buffer: &mut [u8]) -> io::Result<Refused> {
     let len = loop {
-        match rustix::io::read(&device, &mut buffer) {
+        match rustix::io::read(&device, &mut *buffer) {
             Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => {}
             read => break read?,
         }

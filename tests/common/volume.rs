@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use cask::types::{Attr, Caller, ChunkBytes, FileKind, Ino, Name, NewNode};
 use cask::volume::{self, Config, Error, RootOwner, SetIdBits, Volume, WriteOrigin};
@@ -44,4 +45,25 @@ pub(crate) fn try_make(volume: &Volume, called: &str) -> Result<Attr, Error> {
 /// Writes as a program does; set-id bits stay.
 pub(crate) fn write(volume: &Volume, ino: Ino, offset: u64, data: &[u8]) -> Result<(), Error> {
     volume.write(ino, offset, data, WriteOrigin::Caller, SetIdBits::Keep)
+}
+
+/// Bytes that no two seeds share, in no page of 4 KiB; 1 MiB of them at most.
+pub(crate) fn noise(seed: u64, len: u64) -> Vec<u8> {
+    static RANDOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = |_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        };
+        (0..1 << 17).flat_map(&mut next).collect()
+    });
+    let mut bytes = RANDOM[..usize::try_from(len).unwrap()].to_vec();
+    for page in bytes.chunks_mut(4096) {
+        let stamp = seed.to_le_bytes();
+        let len = page.len().min(stamp.len());
+        page[..len].copy_from_slice(&stamp[..len]);
+    }
+    bytes
 }

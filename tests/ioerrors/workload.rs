@@ -1,12 +1,11 @@
 //! What the child does, step by step, and what a volume holds after the steps that were acknowledged.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use cask::types::{Caller, Ino, SnapshotName};
 use cask::volume::{DirEntry, Error, Frozen, RenameMode, Result, SetXattrMode, Snapshot, Volume};
 
-use crate::common::{name, try_make, write};
+use crate::common::{name, noise, try_make, write};
 
 /// One thing that is done to a volume, in its root.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +95,7 @@ impl Step {
         match self {
             Make(called) => try_make(volume, called).map(drop),
             Write(called, at, seed, len) => {
-                write(volume, ino(called)?, at as u64, &noise(seed, len))
+                write(volume, ino(called)?, at as u64, &noise(seed, len as u64))
             }
             Rename(from, to) => {
                 let place = |called| (Ino::ROOT, name(called));
@@ -142,7 +141,7 @@ impl Tree {
             Write(called, at, seed, len) => self.files.get_mut(called).is_some_and(|file| {
                 let end = file.bytes.len().max(at + len);
                 file.bytes.resize(end, 0);
-                file.bytes[at..at + len].copy_from_slice(&noise(seed, len));
+                file.bytes[at..at + len].copy_from_slice(&noise(seed, len as u64));
                 true
             }),
             Rename(from, to) => self.files.remove(from).is_some_and(|file| {
@@ -208,25 +207,4 @@ fn said(value: Result<Vec<u8>>) -> Option<Vec<u8>> {
         Err(Error::NoAttribute) => None,
         value => Some(value.unwrap()),
     }
-}
-
-/// Bytes that no two seeds share, in no page of 4 KiB.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
-    static RANDOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        };
-        (0..BYTES_MAX / 8).flat_map(&mut next).collect()
-    });
-    let mut bytes = RANDOM[..len].to_vec();
-    for page in bytes.chunks_mut(4096) {
-        let stamp = seed.to_le_bytes();
-        let len = page.len().min(stamp.len());
-        page[..len].copy_from_slice(&stamp[..len]);
-    }
-    bytes
 }

@@ -162,16 +162,23 @@ fn an_append_with_o_dsync_reaches_the_disk() {
     });
 }
 
-#[test]
-fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
-    let Some(mount) = calm_mount() else { return };
+/// A file whose fsync the disk let fail, once; it works again.
+#[track_caller]
+fn file_that_was_not_synced(mount: &Mount) -> File {
     let mut file = File::create_new(mount.path().join("file")).unwrap();
     file.write_all(&[7; 300_000]).unwrap();
     let inject = "inject=fsync,fdatasync:error=EIO";
-    let trace = Trace::attach(&mount, "inject", &["trace=fsync,fdatasync", inject]);
+    let trace = Trace::attach(mount, "inject", &["trace=fsync,fdatasync", inject]);
     assert!(file.sync_all().is_err(), "the disk failed, fsync did not");
     drop(trace);
-    // The disk works again, but what it lost nobody can write again: success would be a lie.
+    file
+}
+
+#[test]
+fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
+    let Some(mount) = calm_mount() else { return };
+    let file = file_that_was_not_synced(&mount);
+    // What the disk lost nobody can write again: success would be a lie.
     std::thread::sleep(Duration::from_millis(200));
     assert!(
         file.sync_all().is_err(),
@@ -193,12 +200,7 @@ fn a_failed_fsync_is_reported_and_not_forgotten_on_retry() {
 #[test]
 fn a_server_that_takes_over_after_a_failed_fsync_takes_no_writes_either() {
     let Some(mount) = calm_mount() else { return };
-    let mut file = File::create_new(mount.path().join("file")).unwrap();
-    file.write_all(&[7; 300_000]).unwrap();
-    let inject = "inject=fsync,fdatasync:error=EIO";
-    let trace = Trace::attach(&mount, "inject", &["trace=fsync,fdatasync", inject]);
-    assert!(file.sync_all().is_err(), "the disk failed, fsync did not");
-    drop(trace);
+    let file = file_that_was_not_synced(&mount);
     for _ in 0..2 {
         let server = mount.server_pid();
         kill_process(server, Signal::KILL).unwrap();

@@ -13,7 +13,6 @@ mod twins;
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ use std::time::{Duration, Instant};
 use cask::types::{Caller, FileKind, Ino, Name, NewNode, SetAttr};
 use cask::volume::{Collecting, Error, Volume};
 
-use common::{config, make, name, write};
+use common::{config, make, name, noise, write};
 
 const MIB: u64 = 1024 * 1024;
 
@@ -46,27 +45,6 @@ impl Home {
 
 fn is_long() -> bool {
     std::env::var_os("CASK_TEST_LONG").is_some()
-}
-
-/// Bytes that no two seeds share, in no page of 4 KiB.
-fn noise(seed: u64, len: u64) -> Vec<u8> {
-    static RANDOM: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut next = |_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()
-        };
-        (0..MIB / 8).flat_map(&mut next).collect()
-    });
-    let mut bytes = RANDOM[..usize::try_from(len).unwrap()].to_vec();
-    for page in bytes.chunks_mut(4096) {
-        let stamp = seed.to_le_bytes();
-        let len = page.len().min(stamp.len());
-        page[..len].copy_from_slice(&stamp[..len]);
-    }
-    bytes
 }
 
 fn bytes_below(dir: &Path) -> u64 {
