@@ -4,7 +4,7 @@
 
 use super::codec::pack;
 use super::pages::sums_of;
-use crate::types::{ChunkHash, Codec, Compression, PageSums, SegmentId};
+use crate::types::{ChunkBytes, ChunkHash, Codec, Compression, PageSums, SegmentId};
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 64;
@@ -88,7 +88,8 @@ impl RecordHeader {
         bytes
     }
 
-    /// The header in these bytes; `None` when there is none, or a damaged one.
+    /// The header in these bytes; `None` when there is none, a damaged one, or one of a chunk that cannot be: who
+    /// reads on sets its lengths aside.
     pub(super) fn decode(bytes: &[u8; HEADER_LEN]) -> Option<Self> {
         if &bytes[..RECORD_MAGIC.len()] != RECORD_MAGIC
             || get_u32(bytes, HEADER_SUM_AT) != crc32c::crc32c(&bytes[..HEADER_SUM_AT])
@@ -96,12 +97,14 @@ impl RecordHeader {
             return None;
         }
         let hash = bytes[HASH_AT..HASH_END].try_into().ok()?;
-        Some(Self {
+        let header = Self {
             codec: Codec::from_raw(bytes[CODEC_AT])?,
             len: get_u32(bytes, PLAIN_LEN_AT),
             stored_len: get_u32(bytes, STORED_LEN_AT),
             hash: ChunkHash::from_bytes(hash),
-        })
+        };
+        let longest = header.len.max(header.stored_len);
+        (longest <= ChunkBytes::MAX.get()).then_some(header)
     }
 }
 
@@ -149,5 +152,20 @@ mod tests {
             bad[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(RecordHeader::decode(&bad), None, "bit {bit}");
         }
+    }
+
+    #[test]
+    fn a_record_of_more_than_a_chunk_can_hold_is_none() {
+        let header = |len, stored_len| RecordHeader {
+            codec: Codec::Lz4,
+            len,
+            stored_len,
+            hash: ChunkHash::of(b"hello"),
+        };
+        let max = ChunkBytes::MAX.get();
+        let decoded = |len, stored_len| RecordHeader::decode(&header(len, stored_len).encode());
+        assert!(decoded(max, max).is_some());
+        assert_eq!(decoded(max + 1, 5), None);
+        assert_eq!(decoded(5, u32::MAX), None);
     }
 }

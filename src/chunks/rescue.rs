@@ -77,9 +77,9 @@ impl ChunkStore {
         if let Err(error) = fadvise(&*file, at.offset, len, Advice::DontNeed) {
             log::debug!("the host keeps {} in memory: {error}", at.segment);
         }
-        let mut stored = vec![0; usize::try_from(at.stored_len).unwrap_or(0)];
+        let mut stored = vec![0; at.stored_bytes()];
         self.read_stored(at, 0, &mut stored)?;
-        let plain = unpack(at.codec, stored, usize::try_from(at.len).unwrap_or(0));
+        let plain = unpack(at.codec, stored, at.plain_bytes());
         let is_whole = |plain: &Vec<u8>| ChunkHash::of(plain) == *hash && sums_of(plain) == *sums;
         if plain.as_ref().is_some_and(is_whole) {
             return Ok(());
@@ -100,7 +100,7 @@ impl ChunkStore {
         if at.codec != Codec::Plain {
             return Ok(found);
         }
-        let len = usize::try_from(at.len).unwrap_or(0);
+        let len = at.plain_bytes();
         for start in (0..len).step_by(PAGE_BYTES) {
             let mut page = vec![0; PAGE_BYTES.min(len - start)];
             match self.read(at, sums, start, &mut page) {

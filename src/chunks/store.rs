@@ -191,9 +191,9 @@ impl ChunkStore {
         if let Some(plain) = self.unpacked.get(key) {
             return Ok(plain);
         }
-        let mut stored = vec![0; usize::try_from(at.stored_len).unwrap_or(0)];
+        let mut stored = vec![0; at.stored_bytes()];
         self.read_stored(at, 0, &mut stored)?;
-        let plain = unpack(at.codec, stored, usize::try_from(at.len).unwrap_or(0));
+        let plain = unpack(at.codec, stored, at.plain_bytes());
         let plain = plain.ok_or_else(|| corrupt(at, "it cannot be unpacked"))?;
         if first_bad_page(sums, 0, &plain).is_some() {
             return Err(corrupt(at, "a page's checksum does not match"));
@@ -209,7 +209,7 @@ impl ChunkStore {
         out: &mut [u8],
     ) -> Result<()> {
         let wanted = start..start + out.len();
-        let pages = widen(wanted.clone(), usize::try_from(at.len).unwrap_or(0));
+        let pages = widen(wanted.clone(), at.plain_bytes());
         if pages.end < wanted.end {
             return Err(too_short(at));
         }

@@ -83,11 +83,13 @@ pub struct ChunkBytes(u32);
 impl ChunkBytes {
     /// 128 KiB.
     pub const DEFAULT: Self = Self(128 * 1024);
+    /// 1 MiB: no chunk is longer, and none takes more where it is stored.
+    pub const MAX: Self = Self(1024 * 1024);
 
     /// The chunk length of this many bytes; `None` unless it is a power of two in range.
     #[must_use]
     pub fn new(bytes: u32) -> Option<Self> {
-        let in_range = (4096..=1024 * 1024).contains(&bytes);
+        let in_range = (4096..=Self::MAX.0).contains(&bytes);
         (in_range && bytes.is_power_of_two()).then_some(Self(bytes))
     }
 

@@ -1,6 +1,6 @@
 //! Where and how a chunk is stored, as the chunk table and the chunk store tell each other.
 
-use super::SegmentId;
+use super::{ChunkBytes, SegmentId};
 
 /// Bytes that the record of a chunk of `stored_len` bytes takes in its segment: a header of 64, the stored
 /// bytes, and what is missing to a multiple of 8.
@@ -64,6 +64,23 @@ impl Location {
     pub fn is_lost(&self) -> bool {
         self.segment == SegmentId::LOST
     }
+
+    /// How many bytes to set aside for the plaintext. A damaged row may say more than a chunk can hold; reading what
+    /// it says then fails.
+    #[must_use]
+    pub fn plain_bytes(&self) -> usize {
+        possible(self.len)
+    }
+
+    /// How many bytes to set aside for the stored bytes, with the same bound.
+    #[must_use]
+    pub fn stored_bytes(&self) -> usize {
+        possible(self.stored_len)
+    }
+}
+
+fn possible(len: u32) -> usize {
+    len.min(ChunkBytes::MAX.get()) as usize
 }
 
 /// CRC-32C of each 4 KiB page of a chunk's plaintext, four little-endian bytes each.

@@ -171,7 +171,7 @@ impl Headers {
 
 /// Whether the chunk's bytes are those that it is named for.
 pub(super) fn verify(store: &ChunkStore, chunk: &StoredChunk) -> chunks::Result<()> {
-    let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
+    let mut bytes = vec![0; chunk.at.plain_bytes()];
     store.read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
     if ChunkHash::of(&bytes) == chunk.hash {
         return Ok(());

@@ -12,7 +12,7 @@ use super::settle::Disturb;
 use super::{Error, Result, Seal, Volume};
 use crate::chunks::{self, Placed, Stream};
 use crate::meta::StoredChunk;
-use crate::types::{ChunkHash, ChunkId, Collected, Location, SegmentId};
+use crate::types::{ChunkHash, ChunkId, Collected, SegmentId};
 
 /// Rows of the chunk table that are looked through at a time.
 const SCAN_ROWS: usize = 8192;
@@ -229,8 +229,7 @@ impl Core {
     }
 
     fn read_whole(&self, chunk: &StoredChunk) -> std::result::Result<Vec<u8>, Unreadable> {
-        let Location { len, .. } = chunk.at;
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+        let mut bytes = vec![0; chunk.at.plain_bytes()];
         match self.store.read(&chunk.at, &chunk.sums, 0, &mut bytes) {
             Ok(()) => {}
             Err(error @ (chunks::Error::Corrupt { .. } | chunks::Error::Missing { .. })) => {

@@ -167,7 +167,7 @@ impl States<'_> {
     /// Whether a chunk's bytes and the headers before them have arrived: without those nobody would miss anything, until
     /// a repair needs them. What was synced was synced with them.
     fn is_recorded(&self, chunk: &StoredChunk) -> chunks::Result<bool> {
-        let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
+        let mut bytes = vec![0; chunk.at.plain_bytes()];
         self.store.read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
         Ok(self.store.has_header(chunk.at.segment)?
             && self.store.is_described(&chunk.at, &chunk.hash)?)

@@ -338,6 +338,12 @@ const CASES: &[Case] = &[
         spoils: &[],
     },
     Case {
+        sql: "UPDATE chunk SET codec = 1, len = 4294967295, stored_len = 4294967295 WHERE id = 1",
+        checked: "a chunk is one that can be",
+        told: "were found again",
+        spoils: &[],
+    },
+    Case {
         sql: "UPDATE chunk SET hash = zeroblob(32) WHERE id = 2",
         checked: "cannot be read",
         told: "have their names again",

@@ -18,7 +18,7 @@ pub(in crate::meta) use nonsense_inode;
 macro_rules! nonsense_chunk {
     () => {
         "segment NOT BETWEEN 0 AND 4294967295 OR off < 0 OR codec NOT IN (0, 1, 2)
-         OR len NOT BETWEEN 1 AND 1048576 OR stored_len NOT BETWEEN 0 AND 4294967295"
+         OR len NOT BETWEEN 1 AND 1048576 OR stored_len NOT BETWEEN 0 AND 1048576"
     };
 }
 pub(in crate::meta) use nonsense_chunk;

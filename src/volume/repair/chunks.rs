@@ -181,7 +181,7 @@ fn describe_anew(
 ) -> Result<Vec<String>> {
     let mut counts: BTreeMap<SegmentId, usize> = BTreeMap::new();
     for chunk in chunks {
-        let mut bytes = vec![0; usize::try_from(chunk.at.len).unwrap_or(0)];
+        let mut bytes = vec![0; chunk.at.plain_bytes()];
         store.read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
         let fresh = NewChunk::of(&bytes);
         for at in store.append(Stream::Moved, &[&fresh])?.places {
