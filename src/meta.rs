@@ -8,6 +8,7 @@ mod carve;
 mod changes;
 mod checkpoint;
 mod chunk;
+mod copying;
 mod damage;
 mod database;
 mod dentry;
@@ -36,6 +37,7 @@ mod xattr;
 
 pub use changes::{Layout, NamedInode};
 pub use chunk::{ChunkRow, Sharing, StoredChunk};
+pub use copying::Copies;
 pub use damage::NamedBytes;
 pub use database::{Database, ReadTx, Session, WriteTx};
 pub use dentry::{Dentry, ListedEntry};

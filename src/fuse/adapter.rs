@@ -31,8 +31,8 @@ use crate::volume::{Error, Result, SetIdBits, Volume, WriteOrigin};
 /// Answers, on the root, with the absolute directory of the volume: how a mountpoint leads to its volume. Only
 /// the host's superuser sees it.
 pub(super) const DIR_XATTR: &str = "trusted.cask.dir";
-/// Most bytes that one COPY_FILE_RANGE copies, so that its transaction stays short.
-const COPY_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Most bytes that one COPY_FILE_RANGE copies: what the kernel asks for, and what an answer can say.
+const COPY_BYTES_MAX: u64 = 1 << 31;
 
 /// A volume as `fuser` calls it.
 #[derive(Debug)]

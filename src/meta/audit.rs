@@ -32,7 +32,23 @@ const INVARIANTS: &[(&str, &str)] = &[
     (
         "an inode's allocated bytes are those of its extents",
         "SELECT 'inode ' || i.ino FROM inode i WHERE i.nlink > 0 AND i.allocated <>
-            (SELECT coalesce(sum(len), 0) FROM extent WHERE ino = i.ino)",
+            (SELECT coalesce(sum(len), 0) FROM extent WHERE ino = i.ino) +
+            (SELECT coalesce(sum(bytes), 0) FROM copying WHERE target = i.ino)",
+    ),
+    (
+        "a copy that is under way can be carried on",
+        "SELECT 'copy ' || id FROM copying c
+         WHERE source NOT IN (SELECT ino FROM inode WHERE kind = 32768)
+            OR target NOT IN (SELECT ino FROM inode WHERE kind = 32768)
+            OR source IN (SELECT target FROM copying)
+            OR bytes <> (SELECT coalesce(sum(min(e.off + e.len, source_off + c.len) - max(e.off, source_off)), 0)
+                FROM extent e WHERE e.ino = source AND e.off < source_off + c.len AND e.off + e.len > source_off)
+            OR EXISTS (SELECT 1 FROM extent e
+                WHERE e.ino = target AND e.off < c.off + c.len AND e.off + e.len > c.off)
+            OR EXISTS (SELECT 1 FROM inode i
+                WHERE i.ino = target AND i.nlink > 0 AND c.off + c.len > i.size)
+            OR EXISTS (SELECT 1 FROM copying o WHERE o.target = c.target AND o.id <> c.id
+                AND o.off < c.off + c.len AND o.off + o.len > c.off)",
     ),
     (
         "no extent begins behind the end of its file",

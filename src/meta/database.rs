@@ -20,21 +20,32 @@ use crate::types::Epoch;
 
 /// A connection, with the queries that the files of this folder give it.
 #[derive(Debug)]
-pub struct Session(Connection);
+pub struct Session {
+    conn: Connection,
+    copying: CopyMark,
+}
+
+/// Whether a copy may be under way: it never was while this is false, so nobody needs to look.
+type CopyMark = Arc<AtomicBool>;
 
 impl Session {
     /// A connection that was opened by itself.
-    pub(super) const fn of(conn: Connection) -> Self {
-        Self(conn)
+    pub(super) fn of(conn: Connection) -> Self {
+        let copying = CopyMark::new(AtomicBool::new(true));
+        Self { conn, copying }
     }
 
     pub(super) const fn conn(&self) -> &Connection {
-        &self.0
+        &self.conn
+    }
+
+    pub(super) fn may_be_copying(&self) -> bool {
+        self.copying.load(Ordering::SeqCst)
     }
 
     /// Runs a statement that has no parameters and no rows.
     pub(super) fn run(&self, sql: &'static str) -> Result<()> {
-        self.0.prepare_cached(sql)?.execute([])?;
+        self.conn.prepare_cached(sql)?.execute([])?;
         Ok(())
     }
 }
@@ -53,6 +64,7 @@ pub struct Database {
     pub(super) wal: WalFile,
     pub(super) progress: Progress,
     stop: Stop,
+    copying: CopyMark,
     /// Held by whoever counts all rows.
     counting: Mutex<()>,
     path: PathBuf,
@@ -129,8 +141,10 @@ impl Database {
             frames.store(pages.cast_unsigned(), Ordering::Relaxed);
             Ok(())
         }))?;
-        let session = Session(conn);
+        let session = Session::of(conn);
         session.check_writes()?;
+        let copying = Arc::clone(&session.copying);
+        copying.store(session.finds_copies()?, Ordering::SeqCst);
         let numbers = session.setting(Setting::Numbers)?;
         let epochs = Epochs {
             current: Epoch(session.setting(Setting::Epoch)?),
@@ -142,8 +156,8 @@ impl Database {
         };
         let counting = Counting::load(&session)?;
         let pair = (
-            Session(schema::open(path, Role::Reader)?),
-            Session(schema::open(path, Role::Reader)?),
+            Session::of(schema::open(path, Role::Reader)?),
+            Session::of(schema::open(path, Role::Reader)?),
         );
         pair.0.check_writes()?;
         let file = File::options().read(true).write(true).open(path);
@@ -165,6 +179,7 @@ impl Database {
             checkpointer: Mutex::new(pair),
             progress,
             stop: Stop::default(),
+            copying,
             counting: Mutex::default(),
             path: path.to_owned(),
             file,
@@ -185,7 +200,7 @@ impl Database {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // With the lock held: whoever had it may have met the error that stops all writing.
         self.check_writable()?;
-        if !writer.session.0.is_autocommit() {
+        if !writer.session.conn.is_autocommit() {
             writer.session.run("ROLLBACK").map_err(|e| self.noted(e))?;
         }
         writer
@@ -265,7 +280,10 @@ impl Database {
             .pop();
         let session = match idle {
             Some(session) => session,
-            None => Session(schema::open(&self.path, Role::Reader)?),
+            None => Session {
+                conn: schema::open(&self.path, Role::Reader)?,
+                copying: Arc::clone(&self.copying),
+            },
         };
         let source = Source::Pool {
             session: Some(session),
@@ -282,6 +300,12 @@ impl Database {
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.locked_writer().counting.commits
+    }
+
+    /// Whether copies may be under way; if not, none ever was since the database was opened.
+    #[must_use]
+    pub fn may_be_copying(&self) -> bool {
+        self.copying.load(Ordering::SeqCst)
     }
 
     /// Whether writing was stopped by an I/O error.
@@ -350,7 +374,7 @@ impl Database {
         if is_moved && let Err(error) = writer.session.checkpoint(CUT_OFF) {
             log::warn!("the log stays: {error}");
         }
-        let closed = writer.session.0.close();
+        let closed = writer.session.conn.close();
         Ok(closed.map_err(|(_, error)| Error::from(error))?)
     }
 }
@@ -374,7 +398,7 @@ impl Session {
     /// Refuses a connection that cannot write: SQLite opens for reading what the host does not let it open for writing,
     /// also if that was for a moment only.
     fn check_writes(&self) -> Result<()> {
-        if self.0.is_readonly("main")? {
+        if self.conn.is_readonly("main")? {
             return Err(Error::Wal {
                 op: "write to the database behind",
                 source: io::ErrorKind::ReadOnlyFilesystem.into(),
@@ -386,7 +410,7 @@ impl Session {
     }
 
     fn checkpoint(&self, how: &'static str) -> Result<()> {
-        let busy: i64 = self.0.query_row(how, [], |row| row.get(0))?;
+        let busy: i64 = self.conn.query_row(how, [], |row| row.get(0))?;
         if busy != 0 {
             log::warn!("the log could not be moved into the database; the next open will");
         }
@@ -458,6 +482,10 @@ impl WriteTx<'_> {
         self.writer.epochs
     }
 
+    pub(super) fn copying_mark(&self) -> &AtomicBool {
+        &self.database.copying
+    }
+
     pub(super) fn change_epochs(&mut self, current: Epoch, newest_snapshot: Epoch) {
         self.writer.epochs = Epochs {
             current,
@@ -484,7 +512,7 @@ impl Drop for WriteTx<'_> {
             self.writer.numbers.reserved = self.writer.numbers.next;
         }
         // SQLite rolls back by itself on some errors (sqlite.org/lang_transaction.html).
-        if !self.writer.session.0.is_autocommit()
+        if !self.writer.session.conn.is_autocommit()
             && let Err(error) = self.writer.session.run("ROLLBACK")
         {
             self.database.noted(error);

@@ -92,6 +92,22 @@ pub struct StoredExtent {
     pub sums: PageSums,
 }
 
+impl StoredExtent {
+    /// The part of it that lies in `range`, if any.
+    #[must_use]
+    pub fn clip(&self, range: &Range<u64>) -> Option<Self> {
+        let start = self.off.max(range.start);
+        let end = (self.off + self.len).min(range.end);
+        let chunk_off = self.chunk_off + start.saturating_sub(self.off);
+        (start < end).then(|| Self {
+            off: start,
+            len: end - start,
+            chunk_off,
+            ..self.clone()
+        })
+    }
+}
+
 /// What [`WriteTx::clear_range`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cleared {
@@ -129,11 +145,21 @@ pub(super) fn read_stored(mut rows: Rows<'_>, ino: Ino, start: u64) -> Result<Ve
 }
 
 impl Session {
-    /// The extents that have bytes in `range`, whole, by offset, with the places of their bytes.
+    /// The extents that have bytes in `range`, by offset, with the places of their bytes, and those that a copy has
+    /// still to write. Needs a transaction, unless copies do not matter.
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when an extent names a chunk that is not there.
     pub fn stored_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
+        let mut extents = self.own_extents(ino, range)?;
+        if self.may_be_copying() {
+            self.add_copied(ino, range, &mut extents)?;
+        }
+        Ok(extents)
+    }
+
+    /// The extents that have bytes in `range`, whole, by offset, with the places of their bytes.
+    pub(super) fn own_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
         let mut stmt = self.conn().prepare_cached(STORED)?;
         let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
         let rows = stmt.query(params![ino.raw().cast_signed(), start, end])?;
@@ -169,7 +195,7 @@ impl Session {
         Ok(off.map(i64::cast_unsigned))
     }
 
-    /// At most `limit` extents that have bytes in `range`, whole, by offset.
+    /// At most `limit` extents that have bytes in `range`, whole, by offset; not those that a copy has still to write.
     ///
     /// # Errors
     /// I/O errors.
@@ -221,7 +247,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when a chunk is not there.
-    pub fn copy_extents(
+    pub(super) fn copy_extents(
         &mut self,
         (source, range): (Ino, &Range<u64>),
         (target, to): (Ino, u64),
@@ -259,19 +285,20 @@ impl WriteTx<'_> {
     }
 
     /// Unmaps `range` of a file, `limit` extents at most, from its start on; what reaches over the
-    /// ends of the range is cut there.
+    /// ends of the range is cut there. Copies that the range matters to are settled first.
     ///
     /// # Errors
     /// I/O errors.
     pub fn clear_range(&mut self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Cleared> {
+        let given_up = self.settle_copies(ino, range)?;
         let extents = self.extents(ino, range, limit)?;
-        let mut bytes = 0;
+        let mut bytes = given_up;
         for extent in &extents {
             bytes += self.cut_extent(ino, extent, range)?;
         }
         Ok(Cleared {
             bytes,
-            rows: extents.len(),
+            rows: extents.len() + usize::from(given_up > 0),
             unfinished: extents.len() + 1 >= limit,
         })
     }

@@ -32,6 +32,23 @@ const EPOCH: &str = "
         UNION ALL SELECT max(born) FROM dentry UNION ALL SELECT max(died) FROM dentry_past
         UNION ALL SELECT max(born) FROM extent UNION ALL SELECT max(died) FROM extent_past
         UNION ALL SELECT max(born) FROM xattr UNION ALL SELECT max(died) FROM xattr_past)";
+const COPYING: &str = "SELECT id FROM copying";
+const COPY: &str = "
+    INSERT OR IGNORE INTO extent (ino, off, born, len, chunk, chunk_off)
+    SELECT c.target, c.off + max(e.off - c.source_off, 0), ?2,
+        min(e.off + e.len, c.source_off + c.len) - max(e.off, c.source_off),
+        e.chunk, e.chunk_off + max(c.source_off - e.off, 0)
+    FROM copying c JOIN extent e ON e.ino = c.source
+        AND e.off < c.source_off + c.len AND e.off + e.len > c.source_off
+    WHERE c.id = ?1";
+// What is behind a copy can be less than it was, not more.
+const NONSENSE_COPIES: &str = "
+    SELECT c.id FROM copying c WHERE bytes < (
+            SELECT coalesce(sum(min(e.off + e.len, source_off + c.len) - max(e.off, source_off)), 0)
+            FROM extent e WHERE e.ino = source AND e.off < source_off + c.len AND e.off + e.len > source_off)
+        OR EXISTS (SELECT 1 FROM inode i WHERE i.ino = source AND source_off + c.len > i.size)
+        OR EXISTS (SELECT 1 FROM inode i WHERE i.ino = target AND c.off + c.len > i.size)";
+const COPIED: &str = "DELETE FROM copying WHERE id = ?1";
 const NEWEST: &str = "SELECT coalesce(max(epoch), 0) FROM snapshot";
 const GET: &str = "SELECT value FROM setting WHERE key = ?1";
 const SET: &str = "
@@ -93,6 +110,7 @@ impl Workpiece {
     pub fn mend(&mut self) -> Result<()> {
         self.mend_rows()?;
         self.mend_counters()?;
+        self.finish_copies()?;
         self.mend_tree()?;
         self.mend_history()?;
         self.mend_extents()?;
@@ -136,6 +154,19 @@ impl Workpiece {
             if self.stored(counter)?.is_none() {
                 self.store(counter, 0)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the extents of copies that were under way: what is lost of a source is lost of its target as well.
+    fn finish_copies(&mut self) -> Result<()> {
+        for id in self.inos(NONSENSE_COPIES)? {
+            self.run(COPIED, &[&id])?;
+            self.note(None, "a copy that was under way does not fit its files");
+        }
+        for id in self.inos(COPYING)? {
+            self.run(COPY, &[&id, &self.now])?;
+            self.run(COPIED, &[&id])?;
         }
         Ok(())
     }

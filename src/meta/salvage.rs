@@ -25,7 +25,7 @@ const PAGE_COUNT_AT: u64 = 28;
 const CHANGES_AT: u64 = 24;
 
 /// Each table, its key's first column, its key, and its columns.
-const TABLES: [Table; 14] = [
+const TABLES: [Table; 15] = [
     Table::of("setting", "rowid", "key", "key, value"),
     Table::of(
         "snapshot",
@@ -40,6 +40,12 @@ const TABLES: [Table; 14] = [
         "epoch, cut, ledger, ledger_dir, taken",
     ),
     Table::of("purge", "id", "id", "id, after, first, last"),
+    Table::of(
+        "copying",
+        "id",
+        "id",
+        "id, target, off, source, source_off, len, bytes",
+    ),
     Table::of("revived", "epoch", "epoch, ino", "epoch, ino"),
     Table::of("orphan", "ino", "ino", "ino"),
     Table::of("inode", "ino", "ino", INODE),

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{Error, Result, upgrade};
 
 /// `PRAGMA user_version` of the tables below.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 /// `PRAGMA application_id`: "Cask".
 const APPLICATION_ID: i64 = 0x4361_736b;
 
@@ -128,6 +128,15 @@ pub(super) const SINCE_3: &str = "
     ALTER TABLE inode ADD COLUMN request INTEGER;
 ";
 
+/// What version 3 did not have: copies whose extents are still to be written.
+pub(super) const SINCE_4: &str = "
+    CREATE TABLE copying (
+        id INTEGER PRIMARY KEY, target INTEGER NOT NULL, off INTEGER NOT NULL CHECK (off >= 0),
+        source INTEGER NOT NULL CHECK (source <> target), source_off INTEGER NOT NULL CHECK (source_off >= 0),
+        len INTEGER NOT NULL CHECK (len > 0), bytes INTEGER NOT NULL CHECK (bytes BETWEEN 0 AND len)
+    ) STRICT;
+";
+
 /// SQLite's VFS that keeps the lock on the database for as long as it is open, and the index of the log in
 /// memory that the connections of this process share: no lock is taken by a system call, and there is no
 /// `-shm` file (sqlite.org/vfs.html, "unix-excl"). A volume has one server, so nobody is kept out.
@@ -160,7 +169,9 @@ pub(super) fn create(path: &Path) -> Result<Connection> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
     set_up(&conn, Role::Writer)?;
-    conn.execute_batch(&format!("BEGIN; {TABLES} {SINCE_2} {SINCE_3} COMMIT;"))?;
+    conn.execute_batch(&format!(
+        "BEGIN; {TABLES} {SINCE_2} {SINCE_3} {SINCE_4} COMMIT;"
+    ))?;
     Ok(conn)
 }
 

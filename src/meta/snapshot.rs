@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::setting::Setting;
-use super::{Error, Result, Session, WriteTx};
+use super::{Copies, Error, Result, Session, WriteTx};
 use crate::types::{ChunkId, Epoch, SnapshotName, Timestamp};
 
 const LIST_ALL: &str = "
@@ -145,11 +145,12 @@ impl Session {
 }
 
 impl WriteTx<'_> {
-    /// Names the present state, and begins the next epoch. Copies nothing.
+    /// Names the present state, and begins the next epoch. Copies nothing, once what is copying is written.
     ///
     /// # Errors
     /// I/O errors. The name must be free.
     pub fn insert_snapshot(&mut self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
+        self.finish_copies(Copies::All)?;
         let epoch = self.epochs().current;
         let numbers = self.writer.numbers.next;
         let created = Timestamp::new(Timestamp::now().secs(), 0);

@@ -13,7 +13,9 @@ use super::{Database, ReadTx, Result, Session, WriteTx};
 use crate::types::{Location, SegmentId, record_bytes};
 
 const INODES: &str = "SELECT count(*) FROM inode";
-const EXTENTS: &str = "SELECT count(*), coalesce(sum(len), 0) FROM extent";
+// What copies have still to write counts as if they had.
+const EXTENTS: &str = "
+    SELECT count(*), coalesce(sum(len), 0) + (SELECT coalesce(sum(bytes), 0) FROM copying) FROM extent";
 // A record is its header and its bytes, to the next multiple of 8 (`types::record_bytes`).
 const CHUNKS: &str = "
     SELECT segment, live > 0, count(*), sum(len), sum(stored_len), sum((stored_len + 71) & ~7)
@@ -33,7 +35,7 @@ pub struct Tally {
     pub inodes: i64,
     /// Extents of the head.
     pub extents: i64,
-    /// Bytes that those extents cover.
+    /// Bytes that those extents cover, and those that copies under way will.
     pub logical: i64,
     /// Chunks that extents of the head name.
     pub head: Stored,

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::Result;
-use super::schema::{SINCE_2, SINCE_3, VERSION};
+use super::schema::{SINCE_2, SINCE_3, SINCE_4, VERSION};
 
 // Version 1 did not know which chunks the head names.
 const LIVE: &str = "
@@ -16,8 +16,9 @@ const LIVE: &str = "
 /// Brings tables of an earlier version to the present one, all or nothing.
 pub(super) fn from(version: i64, conn: &Connection) -> Result<()> {
     let steps = match version {
-        1 => format!("{LIVE} {SINCE_2} {SINCE_3}"),
-        _ => SINCE_3.to_owned(),
+        1 => format!("{LIVE} {SINCE_2} {SINCE_3} {SINCE_4}"),
+        2 => format!("{SINCE_3} {SINCE_4}"),
+        _ => SINCE_4.to_owned(),
     };
     let set_version = format!("PRAGMA user_version = {VERSION};");
     conn.execute_batch(&format!("BEGIN IMMEDIATE; {steps} {set_version} COMMIT;"))?;

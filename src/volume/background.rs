@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::collector::Haste;
 use super::core::Core;
-use super::residents::Purge;
+use super::residents::Backlog;
 use super::scrub::scrub;
 use super::settle::Disturb;
 use super::{Error, Result, Seal};
@@ -20,12 +20,17 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause after a failure that may pass, such as a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Between two steps of a copy, for writers.
+const COPY_PAUSE: Duration = Duration::from_millis(1);
+
 /// The background threads of one open volume; they end when it is dropped.
 #[derive(Debug)]
 pub(super) struct Workers {
     core: Arc<Core>,
     closing: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    /// The last to end: whoever writes much waits for it.
+    checkpointer: Option<JoinHandle<()>>,
 }
 
 impl Workers {
@@ -35,9 +40,11 @@ impl Workers {
             core: Arc::clone(core),
             closing: Arc::clone(&closing),
             threads: Vec::new(),
+            checkpointer: None,
         };
         let shared = Arc::clone(core);
         workers.spawn("checkpointer", move || keep_log_short(&shared, &closing))?;
+        workers.checkpointer = workers.threads.pop();
         let shared = Arc::clone(core);
         workers.spawn("reaper", move || free(&shared))?;
         let shared = Arc::clone(core);
@@ -56,24 +63,32 @@ impl Workers {
         Ok(())
     }
 
-    /// Ends the threads and waits for them.
-    pub(super) fn stop(&mut self) {
-        self.closing.store(true, Ordering::Release);
-        self.core.database.wake_checkpointer();
+    /// Ends the threads but the checkpointer, and waits for them.
+    pub(super) fn leave_checkpointer(&mut self) {
         self.core.residents.close();
         self.core.collector.close();
         self.core.scrubber.close();
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                log::error!("a background thread panicked");
-            }
-        }
+        self.threads.drain(..).for_each(join);
+    }
+
+    /// Ends the threads and waits for them.
+    fn stop(&mut self) {
+        self.leave_checkpointer();
+        self.closing.store(true, Ordering::Release);
+        self.core.database.wake_checkpointer();
+        self.checkpointer.take().into_iter().for_each(join);
     }
 }
 
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        log::error!("a background thread panicked");
     }
 }
 
@@ -99,15 +114,15 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
 }
 
 fn free(core: &Core) {
-    while let Some(purge) = core.residents.wait_for_work() {
-        let freed = core.free_ended().and_then(|()| match purge {
-            Purge::Due => core.purge(),
-            Purge::Nothing => Ok(()),
+    while let Some(backlog) = core.residents.wait_for_work() {
+        let done = core.free_ended().and_then(|()| match backlog {
+            Backlog::Due => work_off(core),
+            Backlog::Nothing => Ok(()),
         });
-        if let Err(error) = freed {
-            log::warn!("cannot free what was removed: {error}");
-            if purge == Purge::Due {
-                core.residents.call_purge();
+        if let Err(error) = done {
+            log::warn!("cannot free what was removed, or write what was copied: {error}");
+            if backlog == Backlog::Due {
+                core.residents.call_backlog();
             }
             if core.database.is_stopped() {
                 return;
@@ -115,6 +130,16 @@ fn free(core: &Core) {
             thread::sleep(RETRY_INTERVAL);
         }
     }
+}
+
+/// Stays behind with what is left when the volume closes: it is in the tables.
+fn work_off(core: &Core) -> Result<()> {
+    let goes_on = || !core.residents.is_closing();
+    while goes_on() && core.purge_some()? {}
+    while goes_on() && core.copy_some()? {
+        thread::sleep(COPY_PAUSE);
+    }
+    Ok(())
 }
 
 fn collect(core: &Core) {

@@ -1,22 +1,40 @@
 //! copy_file_range(2): the same chunks get further extents, no byte is copied.
+//!
+//! Of a large range not even the extents are written before the caller has its answer: one row says what is to be
+//! copied, the target is read through the source until it is, and the reaper writes the extents
+//! (docs/decisions/0016-copies-that-are-answered-first.md).
 
 use std::ops::Range;
 
-use super::core::Space;
+use super::core::{Core, Space};
 use super::privilege::clear_unless_superuser;
 use super::setattr::clear;
 use super::write::file;
 use super::{Error, Result, SetIdBits, Volume, WriteOrigin};
-use crate::meta::{ExtentRow, WriteTx};
+use crate::meta::{Copies, WriteTx};
 use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
 
-/// Extents that one transaction copies: the rest of a larger range is left for the next call.
+/// Extents that one transaction copies: what is more is left to the reaper, or for the next call.
 const EXTENTS_MAX: usize = 2048;
+/// Bytes that one transaction copies: the target may have many extents there that have to go.
+const BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Extents that are shorter on average are not left to the reaper: who changes the file next would wait for too many.
+const LATER_BYTES_MIN: u64 = 32 * 1024;
+/// Extents that the reaper writes in one transaction: about 1 ms with the writer held.
+const STEP_EXTENTS: usize = 1024;
 /// This many extents that are together shorter than as many of [`CRUMB_BYTES`] are copied as bytes.
 const CRUMBS_MIN: usize = 32;
 const CRUMB_BYTES: u64 = 2048;
 /// Bytes that one call copies as bytes.
 const COPIED_BYTES_MAX: usize = 1024 * 1024;
+
+/// When the extents of a copy are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    AtOnce,
+    /// By the reaper, or by whoever changes one of the two files.
+    Later,
+}
 
 impl Volume {
     /// Copies at most `len` bytes from one place to another and returns how many; fewer at the end of
@@ -35,7 +53,11 @@ impl Volume {
         if self.is_crumbled(source, from, len)? {
             return self.copy_bytes(caller, (source, from), (target, to), len);
         }
-        self.core.change(Space::Needs, |tx| {
+        // In steps: in the transaction below nothing should be left to write.
+        for which in [Copies::Into(source), Copies::From(target)] {
+            self.core.finish_copies(which, Space::Needs)?;
+        }
+        let (len, how) = self.core.change(Space::Needs, |tx| {
             let size = file(tx, source)?.attr.size;
             let len = len.min(size.saturating_sub(from));
             if to.checked_add(len).is_none_or(|end| end > MAX_FILE_BYTES) {
@@ -45,18 +67,46 @@ impl Volume {
                 return Err(Error::Invalid);
             }
             if len == 0 {
-                return Ok(0);
+                return Ok((0, How::AtOnce));
             }
-            let range = from..from + len;
-            let next = tx.nth_start(source, &range, EXTENTS_MAX)?;
-            let len = next.unwrap_or(range.end) - from;
-            place(tx, caller, (source, from), (target, to), len)?;
-            Ok(len)
-        })
+            let (range, how) = self.choose(tx, (source, from..from + len), (target, to))?;
+            place(tx, caller, (source, &range), (target, to), how)?;
+            Ok((range.end - range.start, how))
+        })?;
+        if how == How::Later {
+            self.core.residents.call_backlog();
+        }
+        Ok(len)
     }
 }
 
 impl Volume {
+    /// How a range is copied, and how much of it.
+    fn choose(
+        &self,
+        tx: &mut WriteTx<'_>,
+        (source, range): (Ino, Range<u64>),
+        (target, to): (Ino, u64),
+    ) -> Result<(Range<u64>, How)> {
+        tx.finish_copies(Copies::Into(source))?;
+        // Whoever looks for trouble in tests shall find copies under way.
+        let (at_once, shortest) = if self.core.collector.is_eager() {
+            (1, 1)
+        } else {
+            (EXTENTS_MAX, LATER_BYTES_MIN)
+        };
+        if let Some(next) = tx.nth_start(source, &range, at_once)? {
+            let is_long = next - range.start >= shortest * at_once as u64;
+            let written = to..to + (range.end - range.start);
+            if is_long && source != target && tx.is_clear(target, &written)? {
+                return Ok((range, How::Later));
+            }
+        }
+        let range = range.start..range.end.min(range.start + BYTES_MAX);
+        let next = tx.nth_start(source, &range, EXTENTS_MAX)?;
+        Ok((range.start..next.unwrap_or(range.end), How::AtOnce))
+    }
+
     /// Whether the range begins with extents so small that sharing them costs more than copying the bytes, and
     /// would let a few system calls make millions of rows.
     fn is_crumbled(&self, source: Ino, from: u64, len: u64) -> Result<bool> {
@@ -99,49 +149,61 @@ impl Volume {
     }
 }
 
-/// Maps what is in `from..from + len` at `to`.
+/// Maps what is in `range` at `to`.
 fn place(
     tx: &mut WriteTx<'_>,
     caller: &Caller,
-    (source, from): (Ino, u64),
+    (source, range): (Ino, &Range<u64>),
     (target, to): (Ino, u64),
-    len: u64,
+    how: How,
 ) -> Result<()> {
     let mut inode = file(tx, target)?;
-    clear(tx, &mut inode, &(to..to + len))?;
-    let range = from..from + len;
-    let (parts, whole) = split(tx, source, &range)?;
-    for part in parts {
-        let off = to + (part.off - from);
-        let born = tx.epoch();
-        tx.add_ref(part.chunk)?;
-        tx.put_extent(target, &ExtentRow { off, born, ..part })?;
-        inode.attr.allocated += part.len;
-    }
-    let at = (target, to + (whole.start - from));
-    inode.attr.allocated += tx.copy_extents((source, &whole), at)?;
-    inode.attr.size = inode.attr.size.max(to + len);
+    let end = to + (range.end - range.start);
+    inode.attr.allocated += match how {
+        How::AtOnce => {
+            clear(tx, &mut inode, &(to..end))?;
+            tx.share_range((source, range), (target, to))?
+        }
+        How::Later => {
+            let bytes = covered(tx, source, range)?;
+            tx.finish_copies(Copies::From(target))?;
+            tx.begin_copy((source, range), (target, to), bytes)?;
+            bytes
+        }
+    };
+    inode.attr.size = inode.attr.size.max(end);
     inode.attr.mtime = Timestamp::now();
     inode.attr.ctime = inode.attr.mtime;
     clear_unless_superuser(tx, caller, &mut inode)?;
     Ok(tx.update_inode(&mut inode)?)
 }
 
-/// The parts of extents that reach over an end of the range, and the range between them.
-fn split(tx: &WriteTx<'_>, ino: Ino, range: &Range<u64>) -> Result<(Vec<ExtentRow>, Range<u64>)> {
-    let (mut parts, mut whole) = (Vec::new(), range.clone());
-    let first = tx.extents(ino, &(range.start..range.start + 1), 1)?;
-    let last = tx.extents(ino, &(range.end - 1..range.end), 1)?;
-    if let Some(first) = first.first().filter(|first| first.off < range.start) {
-        whole.start = first.end().min(range.end);
-        parts.extend(first.clip(range));
+/// How many bytes of `range` extents cover. Of a file without holes this is known without looking at them.
+fn covered(tx: &WriteTx<'_>, ino: Ino, range: &Range<u64>) -> Result<u64> {
+    let attr = file(tx, ino)?.attr;
+    if attr.allocated == attr.size {
+        return Ok(range.end - range.start);
     }
-    if let Some(last) = last
-        .last()
-        .filter(|last| last.end() > range.end && last.off >= whole.start)
-    {
-        whole.end = last.off;
-        parts.extend(last.clip(range));
+    Ok(tx.covered(ino, range)?)
+}
+
+impl Core {
+    /// Writes the extents of these copies, which were answered already, in transactions of bounded length.
+    pub(super) fn finish_copies(&self, which: Copies, space: Space) -> Result<()> {
+        if !self.database.may_be_copying() || !self.database.read_once()?.has_copies(which)? {
+            return Ok(());
+        }
+        while self.change(space, |tx| Ok(tx.carry_on_copies(which, STEP_EXTENTS)?))? {}
+        Ok(())
     }
-    Ok((parts, whole))
+
+    /// Writes some extents of the oldest copy; whether there was one.
+    pub(super) fn copy_some(&self) -> Result<bool> {
+        if !self.database.may_be_copying() {
+            return Ok(false);
+        }
+        self.change(Space::Needs, |tx| {
+            Ok(tx.carry_on_copies(Copies::All, STEP_EXTENTS)?)
+        })
+    }
 }

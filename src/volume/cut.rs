@@ -7,7 +7,7 @@
 use super::core::Space;
 use super::ledger::{Ledger, Outcome};
 use super::{Error, Result, Volume};
-use crate::meta::{Pending, Snapshot};
+use crate::meta::{Copies, Pending, Snapshot};
 use crate::types::{Cut, CutId, SnapshotName};
 
 impl Volume {
@@ -25,6 +25,7 @@ impl Volume {
         await_word: impl FnOnce() -> std::result::Result<(), E>,
     ) -> std::result::Result<Snapshot, E> {
         self.core.check_open(Space::Needs)?;
+        self.core.finish_copies(Copies::All, Space::Needs)?;
         let mut tx = self.core.database.write().map_err(Error::from)?;
         if tx.is_taken(name).map_err(Error::from)? {
             return Err(Error::Exists.into());
@@ -87,7 +88,7 @@ impl Volume {
             Outcome::GivenUp => Ok(tx.delete_snapshot(pending.epoch)?),
         })?;
         if outcome == Outcome::GivenUp {
-            self.core.residents.call_purge();
+            self.core.residents.call_backlog();
         }
         self.core.sync()
     }

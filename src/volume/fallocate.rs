@@ -1,13 +1,13 @@
 //! fallocate(2).
 
-use std::ops::Range;
-
 use super::core::Space;
 use super::privilege::clear_unless_superuser;
 use super::reaper::ROWS_MAX;
 use super::write::file;
 use super::{Error, Result, Volume};
+use crate::meta::Copies;
 use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
+use std::ops::Range;
 
 /// What to do with the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,7 @@ impl Volume {
         let Some(limit) = self.limits().bytes else {
             return Ok(());
         };
+        self.core.finish_copies(Copies::Into(ino), Space::Needs)?;
         let extents = self
             .core
             .database
@@ -86,6 +87,7 @@ impl Volume {
     }
 
     fn punch(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
+        self.core.finish_copies(Copies::From(ino), Space::Frees)?;
         loop {
             let unfinished = self.core.change(Space::Frees, |tx| {
                 let mut inode = file(tx, ino)?;

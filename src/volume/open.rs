@@ -21,7 +21,7 @@ use super::state::{State, StateFile};
 use super::sync::SyncGroup;
 use super::{Config, Error, Result, RootOwner, Volume, recover, repair, store};
 use crate::chunks::{ChunkStore, SyncMark, durable};
-use crate::meta::{CutLog, Database, Home};
+use crate::meta::{Copies, CutLog, Database, Home};
 use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, SegmentId, Timestamp};
 
 pub(super) const DATABASE: &str = "meta.db";
@@ -144,8 +144,12 @@ impl Volume {
         if config.limits != Limits::default() {
             core.database.tally()?;
         }
-        if core.database.read_once()?.has_purge()? {
-            core.residents.call_purge();
+        let is_behind = {
+            let session = core.database.read_once()?;
+            session.has_purge()? || session.has_copies(Copies::All)?
+        };
+        if is_behind {
+            core.residents.call_backlog();
         }
         let workers = Workers::start(&core)?;
         let volume = Self {
@@ -168,14 +172,15 @@ impl Volume {
     pub fn close(self) -> Result<()> {
         let Self {
             core,
-            workers,
+            mut workers,
             lock,
             ..
         } = self;
-        drop(workers);
+        workers.leave_checkpointer();
         if let Err(error) = core.free_ended() {
             log::warn!("removed files are left for the next open: {error}");
         }
+        drop(workers);
         core.sync()?;
         let mark = core.sync_chunks()?;
         core.store.trim();

@@ -1,11 +1,10 @@
 //! Freeing inodes that have no name any more, in transactions of bounded length.
 
-use std::ops::Range;
-
 use super::core::{Core, Space};
 use super::{Error, Result, Volume};
-use crate::meta::WriteTx;
+use crate::meta::{Copies, WriteTx};
 use crate::types::Ino;
+use std::ops::Range;
 
 /// Rows that one transaction may remove: about 2 ms with the writer held.
 pub(super) const ROWS_MAX: usize = 512;
@@ -24,8 +23,10 @@ impl Core {
 
     /// Frees these orphans; on an error returns those that are left.
     fn free(&self, mut inos: Vec<Ino>) -> std::result::Result<(), (Vec<Ino>, Error)> {
-        while !inos.is_empty() {
-            match self.change(Space::Frees, |tx| free_some(tx, &inos)) {
+        while let Some(&first) = inos.first() {
+            // In steps: whoever frees extents that a copy reads has them written first, in one go.
+            let copied = self.finish_copies(Copies::From(first), Space::Frees);
+            match copied.and_then(|()| self.change(Space::Frees, |tx| free_some(tx, &inos))) {
                 Ok(done) => drop(inos.drain(..done)),
                 Err(Error::Corrupt(what)) => {
                     // It must not keep the others from being freed.

@@ -28,9 +28,9 @@ enum Counts {
     Lost,
 }
 
-/// Whether rows of removed snapshots wait to be freed.
+/// Whether rows of removed snapshots wait to be freed, or those of copies to be written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purge {
+pub(super) enum Backlog {
     #[default]
     Nothing,
     Due,
@@ -46,7 +46,7 @@ struct Inner {
     connected: bool,
     /// Orphans that nobody knows any more, to be freed.
     ended: Vec<Ino>,
-    purge: Purge,
+    backlog: Backlog,
     closing: bool,
 }
 
@@ -149,17 +149,17 @@ impl Residents {
         std::mem::take(&mut self.lock().ended)
     }
 
-    /// Rows of a removed snapshot are to be freed.
-    pub(super) fn call_purge(&self) {
-        self.lock().purge = Purge::Due;
+    /// Rows of a removed snapshot are to be freed, or those of a copy to be written.
+    pub(super) fn call_backlog(&self) {
+        self.lock().backlog = Backlog::Due;
         self.ready.notify_one();
     }
 
-    /// Waits until something is to be freed; `None` once the volume closes.
-    pub(super) fn wait_for_work(&self) -> Option<Purge> {
+    /// Waits until something is to be done; `None` once the volume closes.
+    pub(super) fn wait_for_work(&self) -> Option<Backlog> {
         let inner = self.lock();
         let idle = |inner: &mut Inner| {
-            inner.ended.is_empty() && inner.purge == Purge::Nothing && !inner.closing
+            inner.ended.is_empty() && inner.backlog == Backlog::Nothing && !inner.closing
         };
         let waited = self.ready.wait_while(inner, idle);
         let inner = waited.unwrap_or_else(PoisonError::into_inner);
@@ -172,7 +172,12 @@ impl Residents {
             .ready
             .wait_timeout_while(inner, crowd, |inner| !inner.closing);
         let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
-        Some(std::mem::take(&mut inner.purge))
+        // The backlog is in the tables, and whoever closes frees what has ended.
+        (!inner.closing).then(|| std::mem::take(&mut inner.backlog))
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.lock().closing
     }
 
     /// Ends the waiting for good.

@@ -1,16 +1,15 @@
 //! Changing attributes: chmod, chown, truncate, utimensat.
 
-use std::ops::Range;
-
 use super::acl::{ACCESS, Acl};
 use super::core::{Space, inode};
 use super::privilege::{clear_for_anyone, clear_unless_superuser};
 use super::reaper::ROWS_MAX;
 use super::{Error, Result, Volume};
-use crate::meta::{Inode, WriteTx};
+use crate::meta::{Copies, Inode, WriteTx};
 use crate::types::{
     Attr, Caller, FileKind, Ino, MAX_FILE_BYTES, MODE_BITS, SetAttr, SetTime, Timestamp,
 };
+use std::ops::Range;
 
 impl Volume {
     /// Changes attributes of an inode and returns all of them.
@@ -50,6 +49,7 @@ impl Volume {
         if size > MAX_FILE_BYTES {
             return Err(Error::FileTooLarge);
         }
+        self.core.finish_copies(Copies::From(ino), Space::Frees)?;
         loop {
             let more = self.core.change(Space::Frees, |tx| {
                 let mut inode = inode(tx, ino)?;

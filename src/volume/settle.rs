@@ -12,7 +12,7 @@ use super::core::{Core, Space};
 use super::write::chunk_row;
 use super::{Error, Result, Volume};
 use crate::chunks::{NewChunk, Stream};
-use crate::meta::{ExtentRow, Sharing, StoredExtent, WriteTx};
+use crate::meta::{Copies, ExtentRow, Sharing, StoredExtent, WriteTx};
 use crate::types::{ChunkId, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
 /// A file is quiet when nothing of it changed for this many seconds.
@@ -196,7 +196,7 @@ impl Core {
         let range = run.range();
         let len = range.end - range.start;
         // Before the bytes: what is written between the two is noticed.
-        let places = self.database.read_once()?.stored_extents(ino, &range)?;
+        let places = self.database.read()?.stored_extents(ino, &range)?;
         let bytes = self.read(ino, range.start, usize::try_from(len).unwrap_or(0))?;
         let whole = bytes.len() as u64 == len;
         Ok(whole.then_some(ReadRun { run, places, bytes }))
@@ -219,6 +219,8 @@ fn replace(
     at: Location,
 ) -> Result<u64> {
     let range = run.range();
+    // Else the copy would come to share what is replaced here.
+    tx.finish_copies(Copies::From(ino))?;
     let found = tx.extents(ino, &range, run.extents.len() + 1)?;
     if found != run.extents || is_shared(tx, &found)? {
         return Ok(0);

@@ -3,7 +3,7 @@
 use super::core::{Core, Space};
 use super::reaper::ROWS_MAX;
 use super::{Error, Result, Volume};
-use crate::meta::{Hold, Snapshot, SnapshotBytes};
+use crate::meta::{Copies, Hold, Snapshot, SnapshotBytes};
 use crate::types::SnapshotName;
 
 impl Volume {
@@ -13,6 +13,7 @@ impl Volume {
     /// # Errors
     /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors.
     pub fn take_snapshot(&self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
+        self.core.finish_copies(Copies::All, Space::Needs)?;
         let taken = self.core.change(Space::Needs, |tx| {
             if tx.is_taken(name)? {
                 return Err(Error::Exists);
@@ -76,7 +77,7 @@ impl Volume {
                 Ok(tx.delete_snapshot(snapshot.epoch)?)
             })?;
         }
-        self.core.residents.call_purge();
+        self.core.residents.call_backlog();
         self.core.sync()
     }
 }
@@ -84,7 +85,12 @@ impl Volume {
 impl Core {
     /// Frees all rows that no snapshot sees any more, in transactions of bounded length.
     pub(super) fn purge(&self) -> Result<()> {
-        while self.change(Space::Frees, |tx| Ok(tx.purge(ROWS_MAX)?))? {}
+        while self.purge_some()? {}
         Ok(())
+    }
+
+    /// Frees some of those rows; whether there were any.
+    pub(super) fn purge_some(&self) -> Result<bool> {
+        self.change(Space::Frees, |tx| Ok(tx.purge(ROWS_MAX)?))
     }
 }

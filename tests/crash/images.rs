@@ -10,6 +10,7 @@ use cask::volume::{Depth, Error, RenameMode, Volume};
 
 use super::common::{make, name, write};
 use super::disk::Disk;
+use super::random::seed;
 use super::trace::{Event, parse};
 use super::{Home, Random};
 
@@ -18,13 +19,6 @@ type Tree = BTreeMap<String, Vec<u8>>;
 
 const CALLS: &str = "openat,open,creat,write,pwrite64,pwritev,pwritev2,ftruncate,fsync,fdatasync,mkdir,mkdirat,\
                      rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir";
-
-fn seed() -> u64 {
-    let given = std::env::var("CASK_TEST_SEED").ok();
-    given
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(20_261_124)
-}
 
 fn setting(name: &str, otherwise: u64) -> u64 {
     let given = std::env::var(name).ok();
@@ -38,6 +32,8 @@ enum Op {
     Make(String),
     Write(String, u64, Vec<u8>),
     Cut(String, u64),
+    /// All of one file into another, from there on.
+    Copy(String, String, u64),
     Rename(String, String),
     Remove(String),
     Sync,
@@ -76,6 +72,15 @@ fn next(random: &mut Random, tree: &Tree, number: u64) -> Op {
         8 => Op::Collect,
         // Equal ones come to share a chunk.
         9 => Op::Write(name, 0, vec![7; 3000]),
+        10..=12 if name != other && !tree[&name].is_empty() => {
+            let len = tree[&other].len() as u64;
+            let to = if random.below(2) == 0 {
+                len
+            } else {
+                random.below(60_000)
+            };
+            Op::Copy(name, other, to)
+        }
         _ => {
             let (at, len) = (random.below(60_000), 1 + random.below(40_000));
             let bytes = (0..len).map(|i| u8::try_from((number + i / 64) % 251).unwrap() + 1);
@@ -88,12 +93,11 @@ fn follow(tree: &mut Tree, op: &Op) {
     match op {
         Op::Make(name) => drop(tree.insert(name.clone(), Vec::new())),
         Op::Write(name, at, bytes) => {
-            let file = tree.get_mut(name).unwrap();
-            let end = usize::try_from(*at).unwrap() + bytes.len();
-            if file.len() < end {
-                file.resize(end, 0);
-            }
-            file[end - bytes.len()..end].copy_from_slice(bytes);
+            overwrite(tree.get_mut(name).unwrap(), *at, bytes);
+        }
+        Op::Copy(from, to, at) => {
+            let bytes = tree[from].clone();
+            overwrite(tree.get_mut(to).unwrap(), *at, &bytes);
         }
         Op::Cut(name, len) => tree
             .get_mut(name)
@@ -108,6 +112,14 @@ fn follow(tree: &mut Tree, op: &Op) {
     }
 }
 
+fn overwrite(file: &mut Vec<u8>, at: u64, bytes: &[u8]) {
+    let end = usize::try_from(at).unwrap() + bytes.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[end - bytes.len()..end].copy_from_slice(bytes);
+}
+
 fn perform(volume: &Volume, op: &Op) {
     let root = Caller::root();
     let ino = |called: &str| volume.lookup(Ino::ROOT, name(called)).unwrap().ino;
@@ -120,6 +132,12 @@ fn perform(volume: &Volume, op: &Op) {
                 ..SetAttr::default()
             };
             volume.setattr(&root, ino(called), &size).unwrap();
+        }
+        Op::Copy(from, to, at) => {
+            let ends = ((ino(from), 0), (ino(to), *at));
+            volume
+                .copy_range(&root, ends.0, ends.1, u64::MAX >> 1)
+                .unwrap();
         }
         Op::Rename(from, to) => {
             let (from, to) = ((Ino::ROOT, name(from)), (Ino::ROOT, name(to)));
@@ -282,7 +300,7 @@ fn what_a_power_cut_leaves_opens_and_has_what_was_synced() {
             |disk, synced, begun, random| {
                 let image = tempfile::tempdir().unwrap();
                 let dir = image.path().join("v");
-                let drawn = random.0;
+                let drawn = random.next();
                 disk.image(&home.dir(), &dir, random);
                 super::reboot(&dir);
                 // Tree `n` is that after `n` steps; a sync that was done holds its own step.

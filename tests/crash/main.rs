@@ -5,6 +5,8 @@
 mod common;
 mod disk;
 mod images;
+#[path = "../common/random.rs"]
+mod random;
 mod trace;
 
 use std::fs::{self, File};
@@ -15,6 +17,7 @@ use cask::types::{Ino, Name};
 use cask::volume::{Collecting, Error, Volume};
 
 use common::{make, write};
+use random::Random;
 
 struct Home(tempfile::TempDir);
 
@@ -49,22 +52,6 @@ fn reboot(dir: &Path) {
     };
     state["boot_id"] = "another".into();
     put(&path, state.to_string().as_bytes());
-}
-
-/// xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % limit
-    }
 }
 
 /// Gives a file other bytes.

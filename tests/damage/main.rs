@@ -11,6 +11,7 @@
 
 #[path = "../common/volume.rs"]
 mod common;
+mod copying;
 mod home;
 mod matrix;
 #[path = "../mounted"]

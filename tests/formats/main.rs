@@ -44,6 +44,11 @@ fn a_volume_of_format_2_is_brought_to_the_present_one() {
     check("format-2.tar.gz", 2);
 }
 
+#[test]
+fn a_volume_of_format_3_is_brought_to_the_present_one() {
+    check("format-3.tar.gz", 3);
+}
+
 fn check(archive: &str, format: u32) {
     let home = tempfile::tempdir().unwrap();
     let dir = unpack(archive, home.path());

@@ -12,6 +12,8 @@
 mod cleanup;
 mod mount;
 mod program;
+#[path = "../common/random.rs"]
+mod random;
 mod raw;
 mod sandbox;
 mod tree;
@@ -20,6 +22,7 @@ mod user;
 pub(crate) use cleanup::kill_contained;
 pub(crate) use mount::{Mount, VOLUME, binary};
 pub(crate) use program::{Guard, run, run_ok, sh};
+pub(crate) use random::{Random, seed};
 pub(crate) use raw::{SharedMap, close, truncate};
 pub(crate) use sandbox::{
     Sandbox, docker_missing, drop_caches, lacks_program, mounts_below, no_loop_device,
@@ -42,55 +45,4 @@ pub(crate) fn short_or_long<T>(short: T, long: T) -> T {
 /// The time budget of a suite.
 pub(crate) fn budget_secs(short: u64, long: u64) -> Duration {
     Duration::from_secs(short_or_long(short, long))
-}
-
-/// The seed of this run: `CASK_TEST_SEED`, or a fixed one, so that a failure repeats.
-pub(crate) fn seed() -> u64 {
-    let seed = std::env::var("CASK_TEST_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let seed = seed.unwrap_or(20_260_101);
-    eprintln!("seed {seed} (CASK_TEST_SEED)");
-    seed
-}
-
-/// A small generator of numbers that are random enough for tests: xorshift64*.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    /// A number below `limit`.
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        (self.next() >> 11) % limit.max(1)
-    }
-
-    /// An index below `limit`.
-    pub(crate) fn index(&mut self, limit: usize) -> usize {
-        usize::try_from(self.below(limit as u64)).unwrap()
-    }
-
-    /// One of `choices`.
-    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.index(choices.len())]
-    }
-
-    /// `len` bytes that do not repeat.
-    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(len + 8);
-        while bytes.len() < len {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
-        }
-        bytes.truncate(len);
-        bytes
-    }
 }

@@ -33,6 +33,7 @@ mod persistence;
 mod pjdfstest;
 mod posix;
 mod readdir;
+mod reflink;
 mod requests;
 mod security;
 mod sharing;

@@ -3,10 +3,13 @@
 
 #[path = "../common/volume.rs"]
 mod common;
+mod copying;
 mod faults;
 #[path = "../common/inject.rs"]
 mod inject;
 mod limits;
+#[path = "../common/random.rs"]
+mod random;
 mod settling;
 mod twins;
 

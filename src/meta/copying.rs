@@ -1,0 +1,310 @@
+//! `copying`: copies of file ranges that were answered while their extents are still to be written.
+//!
+//! Until they are, the target is read through its source, so nobody changes the extents of either in the range of the
+//! copy: [`WriteTx::clear_range`] has them written first, and so has a snapshot, whose rows know no copies. A file is
+//! never the target of one copy and the source of another.
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{ExtentRow, Result, Session, StoredExtent, WriteTx};
+use crate::types::Ino;
+
+const ANY: &str = "SELECT 1 FROM copying LIMIT 1";
+const FIRST: &str = "
+    SELECT id, target, off, source, source_off, len, bytes FROM copying
+    WHERE (?1 IS NULL OR source = ?1) AND (?2 IS NULL OR target = ?2) ORDER BY id LIMIT 1";
+const OF: &str = "
+    SELECT id, target, off, source, source_off, len, bytes FROM copying
+    WHERE target = ?1 OR source = ?1 ORDER BY id";
+const INSERT: &str = "
+    INSERT INTO copying (target, off, source, source_off, len, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const ADVANCE: &str = "
+    UPDATE copying SET off = off + ?2, source_off = source_off + ?2, len = len - ?2, bytes = bytes - ?3
+    WHERE id = ?1";
+const DELETE: &str = "DELETE FROM copying WHERE id = ?1";
+const MEASURE: &str = "
+    SELECT coalesce(sum(max(min(off + len, ?3) - max(off, ?2), 0)), 0) FROM extent
+    WHERE ino = ?1 AND off < ?3 AND off >= coalesce(
+        (SELECT max(off) FROM extent WHERE ino = ?1 AND off <= ?2), ?2)";
+
+/// Which of the copies that are under way are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copies {
+    /// All.
+    All,
+    /// Those that read this file.
+    From(Ino),
+    /// Those that write this file.
+    Into(Ino),
+}
+
+impl Copies {
+    /// The source and the target that they must have, as [`FIRST`] takes them.
+    fn ends(self) -> [Option<i64>; 2] {
+        let raw = |ino: Ino| Some(ino.raw().cast_signed());
+        match self {
+            Self::All => [None, None],
+            Self::From(ino) => [raw(ino), None],
+            Self::Into(ino) => [None, raw(ino)],
+        }
+    }
+}
+
+/// A copy that is under way: what is left of it.
+#[derive(Debug, Clone, Copy)]
+struct Copying {
+    id: i64,
+    target: Ino,
+    off: u64,
+    source: Ino,
+    source_off: u64,
+    len: u64,
+    /// Bytes that the source's extents cover in the range.
+    bytes: u64,
+}
+
+impl Copying {
+    const fn written(&self) -> Range<u64> {
+        self.off..self.off + self.len
+    }
+
+    const fn read(&self) -> Range<u64> {
+        self.source_off..self.source_off + self.len
+    }
+
+    /// Where in the source that part of `range` is which the copy writes, if any.
+    fn behind(&self, range: &Range<u64>) -> Option<Range<u64>> {
+        let written = self.written();
+        let (start, end) = (range.start.max(written.start), range.end.min(written.end));
+        let moved = |at: u64| at - self.off + self.source_off;
+        (start < end).then(|| moved(start)..moved(end))
+    }
+
+    /// What is found in `behind` in the source, as the target has it.
+    fn seen(&self, extent: &StoredExtent, behind: &Range<u64>) -> Option<StoredExtent> {
+        let mut seen = extent.clip(behind)?;
+        seen.off = seen.off - self.source_off + self.off;
+        Some(seen)
+    }
+}
+
+fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
+}
+
+fn read_copying(row: &Row<'_>) -> rusqlite::Result<Copying> {
+    let uint = |i: usize| row.get::<_, i64>(i).map(i64::cast_unsigned);
+    Ok(Copying {
+        id: row.get(0)?,
+        target: Ino::from_raw(uint(1)?),
+        off: uint(2)?,
+        source: Ino::from_raw(uint(3)?),
+        source_off: uint(4)?,
+        len: uint(5)?,
+        bytes: uint(6)?,
+    })
+}
+
+impl Session {
+    /// Whether such copies are under way.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn has_copies(&self, which: Copies) -> Result<bool> {
+        Ok(self.first_copy(which)?.is_some())
+    }
+
+    fn first_copy(&self, which: Copies) -> Result<Option<Copying>> {
+        if !self.may_be_copying() {
+            return Ok(None);
+        }
+        let mut stmt = self.conn().prepare_cached(FIRST)?;
+        let found = stmt.query_row(which.ends(), read_copying);
+        Ok(found.optional()?)
+    }
+
+    pub(super) fn finds_copies(&self) -> Result<bool> {
+        Ok(self.conn().prepare_cached(ANY)?.exists([])?)
+    }
+
+    /// The copies that read or write `ino`.
+    fn copies_of(&self, ino: Ino) -> Result<Vec<Copying>> {
+        if !self.may_be_copying() {
+            return Ok(Vec::new());
+        }
+        let mut stmt = self.conn().prepare_cached(OF)?;
+        let rows = stmt.query_map([ino.raw().cast_signed()], read_copying)?;
+        rows.map(|row| Ok(row?)).collect()
+    }
+
+    /// Adds to the `extents` of a range those that copies have still to write there.
+    pub(super) fn add_copied(
+        &self,
+        ino: Ino,
+        range: &Range<u64>,
+        extents: &mut Vec<StoredExtent>,
+    ) -> Result<()> {
+        for copy in self.copies_of(ino)? {
+            let Some(behind) = copy.behind(range).filter(|_| copy.target == ino) else {
+                continue;
+            };
+            let found = self.own_extents(copy.source, &behind)?;
+            extents.extend(found.iter().filter_map(|one| copy.seen(one, &behind)));
+        }
+        extents.sort_by_key(|extent| extent.off);
+        Ok(())
+    }
+
+    /// How many bytes of `range` extents cover.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn covered(&self, ino: Ino, range: &Range<u64>) -> Result<u64> {
+        let values = [ino.raw(), range.start, range.end].map(u64::cast_signed);
+        let mut stmt = self.conn().prepare_cached(MEASURE)?;
+        let bytes: i64 = stmt.query_row(values, |row| row.get(0))?;
+        Ok(bytes.cast_unsigned())
+    }
+}
+
+impl WriteTx<'_> {
+    /// Notes that what is in `range` of `source`, of which extents cover `bytes`, is at `to` in `target` from now on.
+    /// That range must be clear, no copy may write `source`, and none read `target`.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn begin_copy(
+        &mut self,
+        (source, range): (Ino, &Range<u64>),
+        (target, to): (Ino, u64),
+        bytes: u64,
+    ) -> Result<()> {
+        // Before anybody can see the row: who does not know of it reads zeros.
+        self.copying_mark().store(true, Ordering::SeqCst);
+        let len = range.end - range.start;
+        let values = [target.raw(), to, source.raw(), range.start, len, bytes];
+        self.conn()
+            .prepare_cached(INSERT)?
+            .execute(values.map(u64::cast_signed))?;
+        self.tally.logical += bytes.cast_signed();
+        Ok(())
+    }
+
+    /// Whether nothing is in `range`, not even what a copy has still to write.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn is_clear(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
+        let copies = self.copies_of(ino)?;
+        let is_written = |copy: &Copying| copy.target == ino && overlap(&copy.written(), range);
+        Ok(!copies.iter().any(is_written) && self.extents(ino, range, 2)?.is_empty())
+    }
+
+    /// Writes at most `limit` extents of the oldest of these copies; whether there was one.
+    ///
+    /// # Errors
+    /// I/O errors; [`super::Error::Corrupt`] when a chunk is not there.
+    pub fn carry_on_copies(&mut self, which: Copies, limit: usize) -> Result<bool> {
+        let found = self.first_copy(which)?;
+        if let Some(copy) = &found {
+            self.carry_on(copy, limit)?;
+        }
+        Ok(found.is_some())
+    }
+
+    /// Writes what is left of these copies.
+    ///
+    /// # Errors
+    /// As [`Self::carry_on_copies`].
+    pub fn finish_copies(&mut self, which: Copies) -> Result<()> {
+        while self.carry_on_copies(which, usize::MAX)? {}
+        Ok(())
+    }
+
+    /// The extents in `range` are about to change: copies that need them as they are have theirs written, and one
+    /// whose target goes is given up. Returns how many bytes such ones would have written.
+    pub(super) fn settle_copies(&mut self, ino: Ino, range: &Range<u64>) -> Result<u64> {
+        let mut given_up = 0;
+        for copy in self.copies_of(ino)? {
+            let written = copy.written();
+            if copy.target == ino && range.start <= written.start && written.end <= range.end {
+                self.forget_copy(&copy)?;
+                given_up += copy.bytes;
+            } else if (copy.target == ino && overlap(&written, range))
+                || (copy.source == ino && overlap(&copy.read(), range))
+            {
+                self.carry_on(&copy, usize::MAX)?;
+            }
+        }
+        Ok(given_up)
+    }
+
+    fn forget_copy(&mut self, copy: &Copying) -> Result<()> {
+        self.conn().prepare_cached(DELETE)?.execute([copy.id])?;
+        self.tally.logical -= copy.bytes.cast_signed();
+        Ok(())
+    }
+
+    fn carry_on(&mut self, copy: &Copying, limit: usize) -> Result<()> {
+        let range = copy.read();
+        let next = self.nth_start(copy.source, &range, limit)?;
+        let part = range.start..next.unwrap_or(range.end);
+        let len = part.end - part.start;
+        let bytes = self.share_range((copy.source, &part), (copy.target, copy.off))?;
+        if next.is_none() {
+            return self.forget_copy(copy);
+        }
+        self.conn().prepare_cached(ADVANCE)?.execute(params![
+            copy.id,
+            len.cast_signed(),
+            bytes.cast_signed()
+        ])?;
+        self.tally.logical -= bytes.cast_signed();
+        Ok(())
+    }
+
+    /// Maps what is in `range` of `source` to `target` as well, from `to` on, which must be clear. Returns how many
+    /// bytes that are.
+    ///
+    /// # Errors
+    /// I/O errors; [`super::Error::Corrupt`] when a chunk is not there.
+    pub fn share_range(
+        &mut self,
+        (source, range): (Ino, &Range<u64>),
+        (target, to): (Ino, u64),
+    ) -> Result<u64> {
+        let (parts, whole) = self.split(source, range)?;
+        let mut bytes = 0;
+        for part in parts {
+            let off = to + (part.off - range.start);
+            let born = self.epoch();
+            self.add_ref(part.chunk)?;
+            self.put_extent(target, &ExtentRow { off, born, ..part })?;
+            bytes += part.len;
+        }
+        let at = (target, to + (whole.start - range.start));
+        Ok(bytes + self.copy_extents((source, &whole), at)?)
+    }
+
+    /// The parts of extents that reach over an end of the range, and the range between them.
+    fn split(&self, ino: Ino, range: &Range<u64>) -> Result<(Vec<ExtentRow>, Range<u64>)> {
+        let (mut parts, mut whole) = (Vec::new(), range.clone());
+        let first = self.extents(ino, &(range.start..range.start + 1), 1)?;
+        let last = self.extents(ino, &(range.end - 1..range.end), 1)?;
+        if let Some(first) = first.first().filter(|first| first.off < range.start) {
+            whole.start = first.end().min(range.end);
+            parts.extend(first.clip(range));
+        }
+        if let Some(last) = last
+            .last()
+            .filter(|last| last.end() > range.end && last.off >= whole.start)
+        {
+            whole.end = last.off;
+            parts.extend(last.clip(range));
+        }
+        Ok((parts, whole))
+    }
+}
