@@ -36,7 +36,7 @@ mod wal;
 mod xattr;
 
 pub use changes::{Layout, NamedInode};
-pub use chunk::{ChunkRow, Sharing, StoredChunk};
+pub use chunk::{ChunkRow, Missing, Sharing, StoredChunk};
 pub use copying::Copies;
 pub use damage::NamedBytes;
 pub use database::{Database, ReadTx, Session, WriteTx};

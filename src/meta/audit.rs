@@ -1,5 +1,6 @@
 //! The invariants of the tables (docs/format.md), checked over all rows.
 
+use super::copying::still_to_write;
 use super::repair::history::dangling;
 use super::repair::past::missing_data;
 use super::repair::rows::{nonsense_chunk, nonsense_inode, nonsense_name};
@@ -37,18 +38,17 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "a copy that is under way can be carried on",
-        "SELECT 'copy ' || id FROM copying c
+        concat!("SELECT 'copy ' || id FROM copying c
          WHERE source NOT IN (SELECT ino FROM inode WHERE kind = 32768)
             OR target NOT IN (SELECT ino FROM inode WHERE kind = 32768)
             OR source IN (SELECT target FROM copying)
-            OR bytes <> (SELECT coalesce(sum(min(e.off + e.len, source_off + c.len) - max(e.off, source_off)), 0)
-                FROM extent e WHERE e.ino = source AND e.off < source_off + c.len AND e.off + e.len > source_off)
+            OR bytes <> (SELECT coalesce(sum(len), 0) FROM (", still_to_write!(), ") w WHERE w.id = c.id)
             OR EXISTS (SELECT 1 FROM extent e
                 WHERE e.ino = target AND e.off < c.off + c.len AND e.off + e.len > c.off)
             OR EXISTS (SELECT 1 FROM inode i
                 WHERE i.ino = target AND i.nlink > 0 AND c.off + c.len > i.size)
             OR EXISTS (SELECT 1 FROM copying o WHERE o.target = c.target AND o.id <> c.id
-                AND o.off < c.off + c.len AND o.off + o.len > c.off)",
+                AND o.off < c.off + c.len AND o.off + o.len > c.off)"),
     ),
     (
         "no extent begins behind the end of its file",

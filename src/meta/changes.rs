@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::copying::still_to_write;
 use super::{Error, Result, Session, Snapshot, View};
 use crate::types::{Epoch, Ino, Name, NameBuf};
 
@@ -36,12 +37,17 @@ const COME: &str = "
         AND d.name = p.name AND d.cookie = p.cookie
         WHERE p.parent = ?4 AND p.died > ?1 AND p.died <= ?2 AND p.born <= ?1
         AND d.cookie < ?3 AND d.born <= ?2 AND d.died > ?2";
-const EXTENTS: &str = "
-    SELECT e.off, e.len, e.chunk_off, c.hash FROM (
+// What copies have still to write is in the head only.
+const EXTENTS: &str = concat!(
+    "SELECT e.off, e.len, e.chunk_off, c.hash FROM (
         SELECT off, len, chunk_off, chunk FROM extent WHERE ino = ?2 AND born <= ?1
         UNION ALL SELECT off, len, chunk_off, chunk FROM extent_past
-            WHERE ino = ?2 AND born <= ?1 AND died > ?1) e
-    JOIN chunk c ON c.id = e.chunk ORDER BY e.off";
+            WHERE ino = ?2 AND born <= ?1 AND died > ?1
+        UNION ALL SELECT off, len, chunk_off, chunk FROM (",
+    still_to_write!(),
+    ") WHERE ino = ?2 AND ?1 >= (SELECT value FROM setting WHERE key = 'epoch')) e
+    JOIN chunk c ON c.id = e.chunk ORDER BY e.off"
+);
 const PLACE: &str = "
     SELECT name, ino FROM dentry WHERE parent = ?2 AND cookie = ?3 AND born <= ?1
     UNION ALL SELECT name, ino FROM dentry_past

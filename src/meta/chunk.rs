@@ -69,6 +69,15 @@ pub enum Sharing {
     Unindexed,
 }
 
+/// What becomes of an extent to be copied whose chunk is not in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing is copied.
+    Refused,
+    /// The copy is as damaged.
+    Left,
+}
+
 /// Reads a chunk's place and sums from the columns `segment, off, len, stored_len, codec, sums`.
 pub(super) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums)> {
     let place = read_location(row, at)?;
@@ -213,11 +222,25 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// As [`Self::add_ref`], unless there is no such chunk and that is left as it is.
+    pub(super) fn add_ref_if(&mut self, chunk: ChunkId, missing: Missing) -> Result<()> {
+        match self.add_ref(chunk) {
+            Err(Error::Corrupt(_)) if missing == Missing::Left => Ok(()),
+            added => added,
+        }
+    }
+
     /// Counts for each of the `rows` extents of the head that begin in `range` one more of the same chunk.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when a chunk is not there.
-    pub(super) fn add_refs(&mut self, ino: Ino, range: &Range<u64>, rows: i64) -> Result<()> {
+    /// I/O errors; [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
+    pub(super) fn add_refs(
+        &mut self,
+        ino: Ino,
+        range: &Range<u64>,
+        rows: i64,
+        missing: Missing,
+    ) -> Result<()> {
         let values = [ino.raw(), range.start, range.end].map(u64::cast_signed);
         let touched = self.conn().prepare_cached(ADD_REFS)?.execute(values)?;
         if i64::try_from(touched).is_ok_and(|touched| touched == rows) {
@@ -227,7 +250,8 @@ impl WriteTx<'_> {
             .conn()
             .prepare_cached(DISTINCT)?
             .query_row(values, |row| row.get::<_, i64>(0))?;
-        if i64::try_from(touched).is_ok_and(|touched| touched != named) {
+        let are_there = i64::try_from(touched).is_ok_and(|touched| touched == named);
+        if !are_there && missing == Missing::Refused {
             let why = format!("an extent of {ino} names a chunk that is not in the table");
             return Err(Error::row(why));
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::chunk::Missing;
 use super::{ExtentRow, Result, Session, StoredExtent, WriteTx};
 use crate::types::Ino;
 
@@ -22,13 +23,24 @@ const OF: &str = "
 const INSERT: &str = "
     INSERT INTO copying (target, off, source, source_off, len, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const ADVANCE: &str = "
-    UPDATE copying SET off = off + ?2, source_off = source_off + ?2, len = len - ?2, bytes = bytes - ?3
+    UPDATE copying SET off = off + ?2, source_off = source_off + ?2, len = len - ?2, bytes = max(bytes - ?3, 0)
     WHERE id = ?1";
 const DELETE: &str = "DELETE FROM copying WHERE id = ?1";
-const MEASURE: &str = "
-    SELECT coalesce(sum(max(min(off + len, ?3) - max(off, ?2), 0)), 0) FROM extent
-    WHERE ino = ?1 AND off < ?3 AND off >= coalesce(
-        (SELECT max(off) FROM extent WHERE ino = ?1 AND off <= ?2), ?2)";
+const COUNT: &str = "SELECT count(*) FROM copying";
+const CUT: &str =
+    "UPDATE copying SET off = ?2, source_off = ?3, len = ?4, bytes = ?5 WHERE id = ?1";
+
+/// What copies have still to write: `id` of the copy, and the columns of the extents.
+macro_rules! still_to_write {
+    () => {
+        "SELECT c.id AS id, c.target AS ino, c.off + max(e.off - c.source_off, 0) AS off,
+            min(e.off + e.len, c.source_off + c.len) - max(e.off, c.source_off) AS len,
+            e.chunk AS chunk, e.chunk_off + max(c.source_off - e.off, 0) AS chunk_off
+         FROM copying c JOIN extent e ON e.ino = c.source
+            AND e.off < c.source_off + c.len AND e.off + e.len > c.source_off"
+    };
+}
+pub(in crate::meta) use still_to_write;
 
 /// Which of the copies that are under way are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,15 +170,15 @@ impl Session {
         Ok(())
     }
 
-    /// How many bytes of `range` extents cover.
+    /// How many copies are under way.
     ///
     /// # Errors
     /// I/O errors.
-    pub fn covered(&self, ino: Ino, range: &Range<u64>) -> Result<u64> {
-        let values = [ino.raw(), range.start, range.end].map(u64::cast_signed);
-        let mut stmt = self.conn().prepare_cached(MEASURE)?;
-        let bytes: i64 = stmt.query_row(values, |row| row.get(0))?;
-        Ok(bytes.cast_unsigned())
+    pub fn copies(&self) -> Result<u64> {
+        let mut stmt = self.conn().prepare_cached(COUNT)?;
+        Ok(stmt
+            .query_row([], |row| row.get::<_, i64>(0))?
+            .cast_unsigned())
     }
 }
 
@@ -206,7 +218,7 @@ impl WriteTx<'_> {
     /// Writes at most `limit` extents of the oldest of these copies; whether there was one.
     ///
     /// # Errors
-    /// I/O errors; [`super::Error::Corrupt`] when a chunk is not there.
+    /// I/O errors.
     pub fn carry_on_copies(&mut self, which: Copies, limit: usize) -> Result<bool> {
         let found = self.first_copy(which)?;
         if let Some(copy) = &found {
@@ -224,22 +236,46 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// The extents in `range` are about to change: copies that need them as they are have theirs written, and one
-    /// whose target goes is given up. Returns how many bytes such ones would have written.
+    /// The extents in `range` are about to go: a copy that reads them is written first, and one that writes there
+    /// gives that part up. Returns how many bytes such ones would have written.
     pub(super) fn settle_copies(&mut self, ino: Ino, range: &Range<u64>) -> Result<u64> {
         let mut given_up = 0;
         for copy in self.copies_of(ino)? {
-            let written = copy.written();
-            if copy.target == ino && range.start <= written.start && written.end <= range.end {
-                self.forget_copy(&copy)?;
-                given_up += copy.bytes;
-            } else if (copy.target == ino && overlap(&written, range))
-                || (copy.source == ino && overlap(&copy.read(), range))
-            {
+            if copy.target == ino && overlap(&copy.written(), range) {
+                given_up += self.give_up(&copy, range)?;
+            } else if copy.source == ino && overlap(&copy.read(), range) {
                 self.carry_on(&copy, usize::MAX)?;
             }
         }
         Ok(given_up)
+    }
+
+    /// Has a copy write nothing of `range`, some of which it was to write; or all at once, if what is left were two
+    /// pieces.
+    fn give_up(&mut self, copy: &Copying, range: &Range<u64>) -> Result<u64> {
+        let written = copy.written();
+        let left = match (written.start < range.start, range.end < written.end) {
+            (false, false) => {
+                self.forget_copy(copy)?;
+                return Ok(copy.bytes);
+            }
+            (true, true) => {
+                self.carry_on(copy, usize::MAX)?;
+                return Ok(0);
+            }
+            (true, false) => written.start..range.start,
+            (false, true) => range.end..written.end,
+        };
+        let behind = copy.behind(&left).unwrap_or_default();
+        let bytes = self.covered(copy.source, &behind)?.min(copy.bytes);
+        let values = [left.start, behind.start, left.end - left.start, bytes];
+        let [off, source_off, len, bytes] = values.map(u64::cast_signed);
+        self.conn()
+            .prepare_cached(CUT)?
+            .execute([copy.id, off, source_off, len, bytes])?;
+        let given_up = copy.bytes.cast_signed() - bytes;
+        self.tally.logical -= given_up;
+        Ok(given_up.cast_unsigned())
     }
 
     fn forget_copy(&mut self, copy: &Copying) -> Result<()> {
@@ -248,21 +284,23 @@ impl WriteTx<'_> {
         Ok(())
     }
 
+    /// Writes at most `limit` extents. What is damaged in the source becomes so in the target: were it refused, nobody
+    /// could take a snapshot any more.
     fn carry_on(&mut self, copy: &Copying, limit: usize) -> Result<()> {
         let range = copy.read();
         let next = self.nth_start(copy.source, &range, limit)?;
         let part = range.start..next.unwrap_or(range.end);
         let len = part.end - part.start;
-        let bytes = self.share_range((copy.source, &part), (copy.target, copy.off))?;
+        let ends = ((copy.source, &part), (copy.target, copy.off));
+        let bytes = self.share_range(ends.0, ends.1, Missing::Left)?;
         if next.is_none() {
             return self.forget_copy(copy);
         }
-        self.conn().prepare_cached(ADVANCE)?.execute(params![
-            copy.id,
-            len.cast_signed(),
-            bytes.cast_signed()
-        ])?;
-        self.tally.logical -= bytes.cast_signed();
+        let bytes = bytes.min(copy.bytes).cast_signed();
+        self.conn()
+            .prepare_cached(ADVANCE)?
+            .execute(params![copy.id, len.cast_signed(), bytes])?;
+        self.tally.logical -= bytes;
         Ok(())
     }
 
@@ -270,23 +308,24 @@ impl WriteTx<'_> {
     /// bytes that are.
     ///
     /// # Errors
-    /// I/O errors; [`super::Error::Corrupt`] when a chunk is not there.
+    /// I/O errors; [`super::Error::Corrupt`] when a chunk is not there, if that is to be refused.
     pub fn share_range(
         &mut self,
         (source, range): (Ino, &Range<u64>),
         (target, to): (Ino, u64),
+        missing: Missing,
     ) -> Result<u64> {
         let (parts, whole) = self.split(source, range)?;
         let mut bytes = 0;
         for part in parts {
             let off = to + (part.off - range.start);
             let born = self.epoch();
-            self.add_ref(part.chunk)?;
+            self.add_ref_if(part.chunk, missing)?;
             self.put_extent(target, &ExtentRow { off, born, ..part })?;
             bytes += part.len;
         }
         let at = (target, to + (whole.start - range.start));
-        Ok(bytes + self.copy_extents((source, &whole), at)?)
+        Ok(bytes + self.copy_extents((source, &whole), at, missing)?)
     }
 
     /// The parts of extents that reach over an end of the range, and the range between them.

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use super::copying::still_to_write;
 use super::{Result, Session};
 use crate::types::{ChunkId, Epoch, Ino};
 
 const INTEGRITY: &str = "PRAGMA integrity_check(100)";
-const EXTENTS: &str = "
-    SELECT ino, off, len, born, NULL, chunk FROM extent
-    UNION ALL SELECT ino, off, len, born, died, chunk FROM extent_past
-    -- What copies have still to write.
-    UNION ALL SELECT c.target, c.off + max(e.off - c.source_off, 0),
-        min(e.off + e.len, c.source_off + c.len) - max(e.off, c.source_off), e.born, NULL, e.chunk
-        FROM copying c JOIN extent e ON e.ino = c.source
-        AND e.off < c.source_off + c.len AND e.off + e.len > c.source_off";
+// What copies have still to write is in the head only.
+const EXTENTS: &str = concat!(
+    "SELECT ino, off, len, born, NULL, chunk FROM extent
+     UNION ALL SELECT ino, off, len, born, died, chunk FROM extent_past
+     UNION ALL SELECT ino, off, len, (SELECT value FROM setting WHERE key = 'epoch'), NULL, chunk FROM (",
+    still_to_write!(),
+    ")"
+);
 
 /// Bytes of a file that a chunk holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rusqlite::{OptionalExtension, Rows, params};
 
-use super::chunk::read_place;
+use super::chunk::{Missing, read_place};
 use super::{Error, Result, Session, WriteTx};
 use crate::types::{ChunkId, Epoch, Ino, Location, PageSums};
 
@@ -26,6 +26,10 @@ const STORED: &str = concat!(
      FROM extent e LEFT JOIN chunk c ON c.id = e.chunk WHERE ",
     overlapping!(),
     " ORDER BY e.off"
+);
+const COVERED: &str = concat!(
+    "SELECT coalesce(sum(max(min(e.off + e.len, ?3) - max(e.off, ?2), 0)), 0) FROM extent e WHERE ",
+    overlapping!()
 );
 const NTH_FROM_END: &str = "
     SELECT off FROM extent WHERE ino = ?1 AND off >= ?2 ORDER BY off DESC LIMIT 1 OFFSET ?3";
@@ -113,7 +117,7 @@ impl StoredExtent {
 pub struct Cleared {
     /// Bytes that are no longer allocated.
     pub bytes: u64,
-    /// Extents that were changed.
+    /// Rows that were changed: if there are any, the file's inode has changed as well.
     pub rows: usize,
     /// Whether extents are left in the range, because the limit was reached.
     pub unfinished: bool,
@@ -146,7 +150,7 @@ pub(super) fn read_stored(mut rows: Rows<'_>, ino: Ino, start: u64) -> Result<Ve
 
 impl Session {
     /// The extents that have bytes in `range`, by offset, with the places of their bytes, and those that a copy has
-    /// still to write. Needs a transaction, unless copies do not matter.
+    /// still to write. That is more than one query: outside a transaction they may see different states.
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when an extent names a chunk that is not there.
@@ -193,6 +197,17 @@ impl Session {
             .query_row(values, |row| row.get::<_, i64>(0))
             .optional()?;
         Ok(off.map(i64::cast_unsigned))
+    }
+
+    /// How many bytes of `range` extents cover.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn covered(&self, ino: Ino, range: &Range<u64>) -> Result<u64> {
+        let values = [ino.raw(), range.start, range.end].map(u64::cast_signed);
+        let mut stmt = self.conn().prepare_cached(COVERED)?;
+        let bytes: i64 = stmt.query_row(values, |row| row.get(0))?;
+        Ok(bytes.cast_unsigned())
     }
 
     /// At most `limit` extents that have bytes in `range`, whole, by offset; not those that a copy has still to write.
@@ -246,11 +261,12 @@ impl WriteTx<'_> {
     /// clear. No extent may reach over the end of the range. Returns how many bytes that are.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when a chunk is not there.
+    /// I/O errors; [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
     pub(super) fn copy_extents(
         &mut self,
         (source, range): (Ino, &Range<u64>),
         (target, to): (Ino, u64),
+        missing: Missing,
     ) -> Result<u64> {
         let (ino, start, end) = (
             source.raw().cast_signed(),
@@ -264,7 +280,7 @@ impl WriteTx<'_> {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
             })?;
         // Before the copy, which may be in the same file.
-        self.add_refs(source, range, rows)?;
+        self.add_refs(source, range, rows, missing)?;
         self.conn().prepare_cached(COPY)?.execute(params![
             ino,
             start,

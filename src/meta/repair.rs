@@ -17,6 +17,7 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, ToSql};
 
+use super::copying::still_to_write;
 use super::{Error, Result, Session, schema};
 
 use crate::types::{ChunkId, Ino};
@@ -33,21 +34,29 @@ const EPOCH: &str = "
         UNION ALL SELECT max(born) FROM extent UNION ALL SELECT max(died) FROM extent_past
         UNION ALL SELECT max(born) FROM xattr UNION ALL SELECT max(died) FROM xattr_past)";
 const COPYING: &str = "SELECT id FROM copying";
-const COPY: &str = "
-    INSERT OR IGNORE INTO extent (ino, off, born, len, chunk, chunk_off)
-    SELECT c.target, c.off + max(e.off - c.source_off, 0), ?2,
-        min(e.off + e.len, c.source_off + c.len) - max(e.off, c.source_off),
-        e.chunk, e.chunk_off + max(c.source_off - e.off, 0)
-    FROM copying c JOIN extent e ON e.ino = c.source
-        AND e.off < c.source_off + c.len AND e.off + e.len > c.source_off
-    WHERE c.id = ?1";
-// What is behind a copy can be less than it was, not more.
-const NONSENSE_COPIES: &str = "
-    SELECT c.id FROM copying c WHERE bytes < (
-            SELECT coalesce(sum(min(e.off + e.len, source_off + c.len) - max(e.off, source_off)), 0)
-            FROM extent e WHERE e.ino = source AND e.off < source_off + c.len AND e.off + e.len > source_off)
-        OR EXISTS (SELECT 1 FROM inode i WHERE i.ino = source AND source_off + c.len > i.size)
-        OR EXISTS (SELECT 1 FROM inode i WHERE i.ino = target AND c.off + c.len > i.size)";
+const COPY: &str = concat!(
+    "INSERT OR IGNORE INTO extent (ino, off, born, len, chunk, chunk_off)
+     SELECT ino, off, ?2, len, chunk, chunk_off FROM (",
+    still_to_write!(),
+    ") WHERE id = ?1"
+);
+// What is behind a copy can be less than it was, not more; and a file has allocated what it lacks.
+const NONSENSE_COPIES: &str = concat!(
+    "SELECT c.id FROM copying c
+     LEFT JOIN inode s ON s.ino = c.source LEFT JOIN inode t ON t.ino = c.target
+     WHERE bytes < (SELECT coalesce(sum(len), 0) FROM (",
+    still_to_write!(),
+    ") w WHERE w.id = c.id)
+        OR s.kind <> 32768 OR c.source_off + c.len > s.size
+        OR t.kind <> 32768 OR t.nlink > 0 AND (c.off + c.len > t.size OR t.allocated <
+            (SELECT coalesce(sum(len), 0) FROM extent WHERE ino = c.target) +
+            (SELECT sum(bytes) FROM copying WHERE target = c.target))
+        OR source IN (SELECT target FROM copying)
+        OR EXISTS (SELECT 1 FROM extent e
+            WHERE e.ino = c.target AND e.off < c.off + c.len AND e.off + e.len > c.off)
+        OR EXISTS (SELECT 1 FROM copying o WHERE o.target = c.target AND o.id <> c.id
+            AND o.off < c.off + c.len AND o.off + o.len > c.off)"
+);
 const COPIED: &str = "DELETE FROM copying WHERE id = ?1";
 const NEWEST: &str = "SELECT coalesce(max(epoch), 0) FROM snapshot";
 const GET: &str = "SELECT value FROM setting WHERE key = ?1";

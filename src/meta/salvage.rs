@@ -220,7 +220,11 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     let (mut source, first_pages) = open(from, to)?;
     target.execute_batch("BEGIN")?;
     let mut missed = Missed { tables: Vec::new() };
+    let version: i64 = source.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for table in TABLES.iter().chain([&CHUNK]) {
+        if table.name == "copying" && version < schema::WITH_COPYING {
+            continue;
+        }
         if walk(&source, table, |row| put(&target, table, row))? == Walked::Part {
             missed.tables.push(table.name);
         }

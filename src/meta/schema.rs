@@ -10,6 +10,8 @@ use super::{Error, Result, upgrade};
 
 /// `PRAGMA user_version` of the tables below.
 pub(super) const VERSION: i64 = 4;
+/// The first version that has the table `copying`.
+pub(super) const WITH_COPYING: i64 = 4;
 /// `PRAGMA application_id`: "Cask".
 const APPLICATION_ID: i64 = 0x4361_736b;
 
@@ -133,7 +135,7 @@ pub(super) const SINCE_4: &str = "
     CREATE TABLE copying (
         id INTEGER PRIMARY KEY, target INTEGER NOT NULL, off INTEGER NOT NULL CHECK (off >= 0),
         source INTEGER NOT NULL CHECK (source <> target), source_off INTEGER NOT NULL CHECK (source_off >= 0),
-        len INTEGER NOT NULL CHECK (len > 0), bytes INTEGER NOT NULL CHECK (bytes BETWEEN 0 AND len)
+        len INTEGER NOT NULL CHECK (len > 0), bytes INTEGER NOT NULL CHECK (bytes >= 0)
     ) STRICT;
 ";
 

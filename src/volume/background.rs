@@ -20,9 +20,6 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause after a failure that may pass, such as a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Between two steps of a copy, for writers.
-const COPY_PAUSE: Duration = Duration::from_millis(1);
-
 /// The background threads of one open volume; they end when it is dropped.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -136,9 +133,7 @@ fn free(core: &Core) {
 fn work_off(core: &Core) -> Result<()> {
     let goes_on = || !core.residents.is_closing();
     while goes_on() && core.purge_some()? {}
-    while goes_on() && core.copy_some()? {
-        thread::sleep(COPY_PAUSE);
-    }
+    while goes_on() && core.copy_some()? {}
     Ok(())
 }
 

@@ -5,13 +5,16 @@
 //! (docs/decisions/0016-copies-that-are-answered-first.md).
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
 
 use super::core::{Core, Space};
 use super::privilege::clear_unless_superuser;
 use super::setattr::clear;
 use super::write::file;
 use super::{Error, Result, SetIdBits, Volume, WriteOrigin};
-use crate::meta::{Copies, WriteTx};
+use crate::meta::{Copies, Missing, WriteTx};
 use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
 
 /// Extents that one transaction copies: what is more is left to the reaper, or for the next call.
@@ -20,8 +23,12 @@ const EXTENTS_MAX: usize = 2048;
 const BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Extents that are shorter on average are not left to the reaper: who changes the file next would wait for too many.
 const LATER_BYTES_MIN: u64 = 32 * 1024;
-/// Extents that the reaper writes in one transaction: about 1 ms with the writer held.
+/// Copies under way, of 2 GiB each at most: whoever needs them written does not wait for more.
+const UNDER_WAY_MAX: u64 = 32;
+/// Extents that one transaction writes of a copy under way: about 1 ms with the writer held.
 const STEP_EXTENTS: usize = 1024;
+/// Between two such transactions, for others who want to write.
+const STEP_PAUSE: Duration = Duration::from_micros(200);
 /// This many extents that are together shorter than as many of [`CRUMB_BYTES`] are copied as bytes.
 const CRUMBS_MIN: usize = 32;
 const CRUMB_BYTES: u64 = 2048;
@@ -53,10 +60,8 @@ impl Volume {
         if self.is_crumbled(source, from, len)? {
             return self.copy_bytes(caller, (source, from), (target, to), len);
         }
-        // In steps: in the transaction below nothing should be left to write.
-        for which in [Copies::Into(source), Copies::From(target)] {
-            self.core.finish_copies(which, Space::Needs)?;
-        }
+        let in_the_way = [Copies::Into(source), Copies::From(target)];
+        self.core.finish_copies(&in_the_way)?;
         let (len, how) = self.core.change(Space::Needs, |tx| {
             let size = file(tx, source)?.attr.size;
             let len = len.min(size.saturating_sub(from));
@@ -69,6 +74,10 @@ impl Volume {
             if len == 0 {
                 return Ok((0, How::AtOnce));
             }
+            // There are some again only if somebody else copies at this moment.
+            in_the_way
+                .iter()
+                .try_for_each(|which| tx.finish_copies(*which))?;
             let (range, how) = self.choose(tx, (source, from..from + len), (target, to))?;
             place(tx, caller, (source, &range), (target, to), how)?;
             Ok((range.end - range.start, how))
@@ -84,11 +93,10 @@ impl Volume {
     /// How a range is copied, and how much of it.
     fn choose(
         &self,
-        tx: &mut WriteTx<'_>,
+        tx: &WriteTx<'_>,
         (source, range): (Ino, Range<u64>),
         (target, to): (Ino, u64),
     ) -> Result<(Range<u64>, How)> {
-        tx.finish_copies(Copies::Into(source))?;
         // Whoever looks for trouble in tests shall find copies under way.
         let (at_once, shortest) = if self.core.collector.is_eager() {
             (1, 1)
@@ -98,7 +106,12 @@ impl Volume {
         if let Some(next) = tx.nth_start(source, &range, at_once)? {
             let is_long = next - range.start >= shortest * at_once as u64;
             let written = to..to + (range.end - range.start);
-            if is_long && source != target && tx.is_clear(target, &written)? {
+            if is_long
+                && source != target
+                && self.core.copies_held.load(Ordering::SeqCst) == 0
+                && tx.copies()? < UNDER_WAY_MAX
+                && tx.is_clear(target, &written)?
+            {
                 return Ok((range, How::Later));
             }
         }
@@ -162,11 +175,10 @@ fn place(
     inode.attr.allocated += match how {
         How::AtOnce => {
             clear(tx, &mut inode, &(to..end))?;
-            tx.share_range((source, range), (target, to))?
+            tx.share_range((source, range), (target, to), Missing::Refused)?
         }
         How::Later => {
             let bytes = covered(tx, source, range)?;
-            tx.finish_copies(Copies::From(target))?;
             tx.begin_copy((source, range), (target, to), bytes)?;
             bytes
         }
@@ -188,22 +200,42 @@ fn covered(tx: &WriteTx<'_>, ino: Ino, range: &Range<u64>) -> Result<u64> {
 }
 
 impl Core {
-    /// Writes the extents of these copies, which were answered already, in transactions of bounded length.
-    pub(super) fn finish_copies(&self, which: Copies, space: Space) -> Result<()> {
-        if !self.database.may_be_copying() || !self.database.read_once()?.has_copies(which)? {
+    /// Writes the extents of these copies, which were answered already, in transactions of bounded length. None is
+    /// left for later meanwhile, else this might not end.
+    pub(super) fn finish_copies(&self, which: &[Copies]) -> Result<()> {
+        if self.database.may_be_copying() {
+            which.iter().try_for_each(|which| self.finish(*which))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&self, which: Copies) -> Result<()> {
+        if !self.database.read_once()?.has_copies(which)? {
             return Ok(());
         }
-        while self.change(space, |tx| Ok(tx.carry_on_copies(which, STEP_EXTENTS)?))? {}
-        Ok(())
+        self.copies_held.fetch_add(1, Ordering::SeqCst);
+        let mut carried_on = Ok(true);
+        while matches!(carried_on, Ok(true)) {
+            carried_on = self.carry_on(which);
+        }
+        self.copies_held.fetch_sub(1, Ordering::SeqCst);
+        carried_on.map(drop)
     }
 
     /// Writes some extents of the oldest copy; whether there was one.
     pub(super) fn copy_some(&self) -> Result<bool> {
-        if !self.database.may_be_copying() {
-            return Ok(false);
-        }
-        self.change(Space::Needs, |tx| {
-            Ok(tx.carry_on_copies(Copies::All, STEP_EXTENTS)?)
-        })
+        Ok(self.database.may_be_copying() && self.carry_on(Copies::All)?)
+    }
+
+    /// What was answered may take from the reserve: it is not refused for want of space.
+    fn carry_on(&self, which: Copies) -> Result<bool> {
+        let step = if self.collector.is_eager() {
+            8
+        } else {
+            STEP_EXTENTS
+        };
+        let found = self.change(Space::Frees, |tx| Ok(tx.carry_on_copies(which, step)?))?;
+        thread::sleep(STEP_PAUSE);
+        Ok(found)
     }
 }

@@ -1,5 +1,7 @@
 //! What the operations and the background threads share, and the one way to change metadata.
 
+use std::sync::atomic::AtomicUsize;
+
 use super::collector::Collector;
 use super::drain::Arrivals;
 use super::limits::Bounds;
@@ -28,6 +30,8 @@ pub(super) struct Core {
     pub(super) packing: Packing,
     pub(super) arrivals: Arrivals,
     pub(super) scrubber: Scrubber,
+    /// How many wait for copies to be written: until then none is left for later.
+    pub(super) copies_held: AtomicUsize,
 }
 
 /// Whether a change needs new space, or gives some back.

@@ -25,7 +25,7 @@ impl Volume {
         await_word: impl FnOnce() -> std::result::Result<(), E>,
     ) -> std::result::Result<Snapshot, E> {
         self.core.check_open(Space::Needs)?;
-        self.core.finish_copies(Copies::All, Space::Needs)?;
+        self.core.finish_copies(&[Copies::All])?;
         let mut tx = self.core.database.write().map_err(Error::from)?;
         if tx.is_taken(name).map_err(Error::from)? {
             return Err(Error::Exists.into());

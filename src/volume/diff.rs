@@ -1,8 +1,7 @@
 //! What changed between two states of a volume, at the cost of the changes.
 
-use super::core::Space;
 use super::{Error, Result, Volume, path};
-use crate::meta::{Copies, Inode, Session, Snapshot, View};
+use crate::meta::{Inode, Session, Snapshot, View};
 use crate::types::{FileKind, Ino, NameBuf};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +39,6 @@ impl Volume {
     /// # Errors
     /// [`Error::Invalid`] when `to` is older than `from`, I/O errors.
     pub fn diff(&self, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
-        self.core.finish_copies(Copies::All, Space::Needs)?;
         let tx = self.core.database.read_beside()?;
         let until = match to {
             Some(to) => to.epoch,

@@ -69,7 +69,7 @@ impl Volume {
         let Some(limit) = self.limits().bytes else {
             return Ok(());
         };
-        self.core.finish_copies(Copies::Into(ino), Space::Needs)?;
+        self.core.finish_copies(&[Copies::Into(ino)])?;
         let extents = self
             .core
             .database
@@ -87,7 +87,7 @@ impl Volume {
     }
 
     fn punch(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
-        self.core.finish_copies(Copies::From(ino), Space::Frees)?;
+        self.core.finish_copies(&[Copies::From(ino)])?;
         loop {
             let unfinished = self.core.change(Space::Frees, |tx| {
                 let mut inode = file(tx, ino)?;

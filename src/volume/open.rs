@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::background::Workers;
 use super::collector::{Collecting, Collector};
@@ -290,6 +291,7 @@ fn open_core(dir: &Path, config: &Config, past: Past, collecting: Collecting) ->
         packing: Packing::new(config.compression),
         arrivals: Arrivals::default(),
         scrubber: Scrubber::new(dir, config.scrub_rate),
+        copies_held: AtomicUsize::new(0),
     })
 }
 

@@ -2,8 +2,9 @@
 
 use super::core::{Core, Space};
 use super::{Error, Result, Volume};
-use crate::meta::{Copies, WriteTx};
+use crate::meta::{self, Copies, WriteTx};
 use crate::types::Ino;
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// Rows that one transaction may remove: about 2 ms with the writer held.
@@ -23,9 +24,11 @@ impl Core {
 
     /// Frees these orphans; on an error returns those that are left.
     fn free(&self, mut inos: Vec<Ino>) -> std::result::Result<(), (Vec<Ino>, Error)> {
+        if let Err(error) = self.put_sources_last(&mut inos) {
+            return Err((inos, error));
+        }
         while let Some(&first) = inos.first() {
-            // In steps: whoever frees extents that a copy reads has them written first, in one go.
-            let copied = self.finish_copies(Copies::From(first), Space::Frees);
+            let copied = self.finish_copies(&[Copies::From(first)]);
             match copied.and_then(|()| self.change(Space::Frees, |tx| free_some(tx, &inos))) {
                 Ok(done) => drop(inos.drain(..done)),
                 Err(Error::Corrupt(what)) => {
@@ -39,11 +42,31 @@ impl Core {
     }
 }
 
+impl Core {
+    /// What copies read takes space before it gives any back, and needs none if the copy goes first.
+    fn put_sources_last(&self, inos: &mut [Ino]) -> Result<()> {
+        if !self.database.may_be_copying() {
+            return Ok(());
+        }
+        let tx = self.database.read()?;
+        let are_read = inos
+            .iter()
+            .filter_map(|ino| match tx.has_copies(Copies::From(*ino)) {
+                Ok(found) => found.then_some(Ok(*ino)),
+                Err(error) => Some(Err(error)),
+            })
+            .collect::<meta::Result<HashSet<Ino>>>()?;
+        inos.sort_by_key(|ino| are_read.contains(ino));
+        Ok(())
+    }
+}
+
 /// Frees orphans from the front until the transaction is long enough; returns how many are gone.
 fn free_some(tx: &mut WriteTx<'_>, inos: &[Ino]) -> Result<usize> {
     let mut budget = ROWS_MAX;
     for (done, &ino) in inos.iter().enumerate() {
-        if budget == 0 {
+        // Whoever frees what copies read has them written first, in steps.
+        if budget == 0 || done > 0 && tx.has_copies(Copies::From(ino))? {
             return Ok(done);
         }
         let Some(inode) = tx.inode(ino)? else {

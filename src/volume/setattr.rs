@@ -49,7 +49,7 @@ impl Volume {
         if size > MAX_FILE_BYTES {
             return Err(Error::FileTooLarge);
         }
-        self.core.finish_copies(Copies::From(ino), Space::Frees)?;
+        self.core.finish_copies(&[Copies::From(ino)])?;
         loop {
             let more = self.core.change(Space::Frees, |tx| {
                 let mut inode = inode(tx, ino)?;

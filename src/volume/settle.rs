@@ -219,8 +219,10 @@ fn replace(
     at: Location,
 ) -> Result<u64> {
     let range = run.range();
-    // Else the copy would come to share what is replaced here.
-    tx.finish_copies(Copies::From(ino))?;
+    // A copy that is under way will share them.
+    if tx.has_copies(Copies::From(ino))? {
+        return Ok(0);
+    }
     let found = tx.extents(ino, &range, run.extents.len() + 1)?;
     if found != run.extents || is_shared(tx, &found)? {
         return Ok(0);

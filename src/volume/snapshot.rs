@@ -13,7 +13,7 @@ impl Volume {
     /// # Errors
     /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors.
     pub fn take_snapshot(&self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
-        self.core.finish_copies(Copies::All, Space::Needs)?;
+        self.core.finish_copies(&[Copies::All])?;
         let taken = self.core.change(Space::Needs, |tx| {
             if tx.is_taken(name)? {
                 return Err(Error::Exists);

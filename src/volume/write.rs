@@ -8,7 +8,7 @@ use super::privilege::clear_for_anyone;
 use super::setattr::clear;
 use super::{Error, Result, Volume};
 use crate::chunks::{NewChunk, Piece, Placed, Stream, cut};
-use crate::meta::{ChunkRow, ExtentRow, Inode, Sharing, WriteTx};
+use crate::meta::{ChunkRow, Copies, ExtentRow, Inode, Sharing, WriteTx};
 use crate::types::{Caller, ChunkId, FileKind, Ino, Location, MAX_FILE_BYTES, Timestamp};
 
 /// Chunks below this are not looked up by their hash: most of them are overwritten soon, and the index
@@ -74,6 +74,8 @@ impl Volume {
         if data.is_empty() {
             return Ok(());
         }
+        let in_the_way = [Copies::From(ino), Copies::Into(ino)];
+        self.core.finish_copies(&in_the_way)?;
         let _under_way = self.core.arrivals.begin();
         self.core.check_space()?;
         let prepared = self.core.prepare(offset, data)?;

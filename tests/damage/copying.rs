@@ -1,11 +1,11 @@
 //! Damage while a copy is answered and its extents are not written yet.
 
-use cask::types::{Caller, Ino};
+use cask::types::{Caller, Ino, SetAttr};
 use cask::volume::{Collecting, Depth, Volume};
 use rusqlite::Connection;
 
-use super::common::make;
-use super::home::{Home, Tree, assert_no_other_bytes, lookup, overwrite, tree};
+use super::common::{make, write};
+use super::home::{Home, Tree, assert_no_other_bytes, content, lookup, overwrite, tree};
 
 const SECOND: &str = "dir/second";
 
@@ -119,5 +119,80 @@ fn a_copy_that_does_not_fit_its_files_or_is_lost_leaves_errors_and_no_zeros() {
             spoiled.len() == 1 && spoiled[0].starts_with("copy"),
             "{spoiled:?}"
         );
+    }
+}
+
+#[test]
+fn a_copy_whose_row_names_another_file_or_place_puts_no_bytes_there() {
+    let home = Home::new();
+    let volume = home.open();
+    let sparse = make(&volume, "sparse").ino;
+    let size = SetAttr {
+        size: Some(400_000),
+        ..SetAttr::default()
+    };
+    volume.setattr(&Caller::root(), sparse, &size).unwrap();
+    volume.close().unwrap();
+    let volume = Volume::open_with(&home.dir(), Collecting::AllTheTime).unwrap();
+    let source = lookup(&volume, SECOND).ino;
+    let target = make(&volume, "copy").ino;
+    let own = content(77, 300_000);
+    write(&volume, target, 0, &own).unwrap();
+    let copied = volume.copy_range(&Caller::root(), (source, 0), (target, 300_000), 1 << 40);
+    assert_eq!(copied.unwrap(), 300_000);
+    let before = tree(&volume);
+    volume.close().unwrap();
+    assert_eq!(count(&home), 1);
+    let elsewhere = home.copied();
+    edit(
+        &elsewhere,
+        &format!("UPDATE copying SET target = {}", sparse.raw()),
+    );
+    elsewhere.repair();
+    assert_eq!(spoiled(&elsewhere, &before), ["copy"]);
+    edit(&home, "UPDATE copying SET off = off - 262144");
+    home.repair();
+    assert_eq!(spoiled(&home, &before), ["copy"]);
+    let volume = home.open();
+    assert!(volume.read(target, 0, 300_000).unwrap() == own);
+    assert!(volume.read(target, 300_000, 1).is_err());
+    volume.close().unwrap();
+}
+
+/// A copy of what is damaged is answered, and is as damaged: all else goes on.
+#[test]
+fn a_damaged_source_keeps_nobody_from_snapshots_and_rollbacks() {
+    let damages = [
+        "DELETE FROM extent WHERE ino = 2 AND off = 131072",
+        "DELETE FROM chunk WHERE id = (SELECT chunk FROM extent WHERE ino = 2 AND off = 131072)",
+    ];
+    for damage in damages {
+        let home = Home::new();
+        let volume = home.open();
+        let second = lookup(&volume, SECOND).ino.raw();
+        volume.close().unwrap();
+        let damage = damage.replace("ino = 2", &format!("ino = {second}"));
+        edit(&home, &damage);
+        let volume = Volume::open_with(&home.dir(), Collecting::AllTheTime).unwrap();
+        let source = lookup(&volume, SECOND).ino;
+        let target = make(&volume, "copy").ino;
+        let root = Caller::root();
+        volume
+            .copy_range(&root, (source, 0), (target, 0), 1 << 40)
+            .unwrap();
+        volume.take_snapshot(&"s".parse().unwrap(), "").unwrap();
+        volume
+            .rollback(&"kept".parse().unwrap(), &"t".parse().unwrap())
+            .unwrap();
+        volume
+            .rollback(&"t".parse().unwrap(), &"u".parse().unwrap())
+            .unwrap();
+        drop(volume);
+        home.repair();
+        home.assert_sound();
+        let volume = home.open();
+        assert!(volume.read(target, 131_072, 4096).is_err());
+        assert!(volume.read(target, 0, 131_072).is_ok());
+        volume.close().unwrap();
     }
 }

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cask::types::{Caller, Ino};
+use cask::types::{Caller, Ino, SetAttr};
 use cask::volume::{self, Collecting, Error, SetXattrMode, Volume};
 
 use common::{name, try_make as make, write};
@@ -269,6 +269,58 @@ fn a_collection_on_a_full_disk_gives_back_what_is_dead() {
     assert!(volume.read(pieces, 0, 1 << 20).unwrap() == bytes);
     assert_eq!(volume.audit().unwrap(), [""; 0]);
     write(&volume, pieces, 0, &[9; 4096]).unwrap();
+    volume.close().unwrap();
+}
+
+/// The extents of what was copied are still to be written, and whoever frees the source needs space first.
+#[test]
+fn the_source_of_copies_can_be_cut_and_removed_on_a_full_disk() {
+    const GIB: u64 = 1 << 30;
+    let Some(disk) = Disk::tmpfs(160) else { return };
+    let dir = create(disk.0.path());
+    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let root = Caller::root();
+    let fill = |called: &str, mib: u8| {
+        let ino = make(&volume, called).unwrap().ino;
+        for i in 0..mib {
+            let bytes: Vec<u8> = (0..=255_u8).flat_map(|page| [page ^ i; 4096]).collect();
+            write(&volume, ino, u64::from(i) << 20, &bytes).unwrap();
+        }
+        ino
+    };
+    let copy = |from: Ino, to: Ino, at: u64, end: u64| {
+        let mut at = at;
+        while at < end {
+            let from_at = if from == to { 0 } else { at };
+            let len = (end - at).min(if from == to { at } else { end });
+            at += volume
+                .copy_range(&root, (from, from_at), (to, at), len)
+                .unwrap();
+        }
+    };
+    let source = fill("source", 16);
+    copy(source, source, 16 << 20, 2 * GIB);
+    fill("junk", 8);
+    let copies = (0..40).map(|i| make(&volume, &format!("copy {i}")).unwrap().ino);
+    let copies: Vec<_> = copies.collect();
+    for target in &copies {
+        copy(source, *target, 0, 2 * GIB);
+    }
+    disk.fill(0);
+    let shorter = SetAttr {
+        size: Some(GIB),
+        ..SetAttr::default()
+    };
+    volume.setattr(&root, source, &shorter).unwrap();
+    for called in ["junk", "source", "copy 0"] {
+        volume.unlink(&root, Ino::ROOT, name(called)).unwrap();
+    }
+    volume.reap().unwrap();
+    assert_eq!(volume.audit().unwrap(), [""; 0]);
+    let page = |target: &Ino, mib: u64| volume.read(*target, mib << 20, 4096).unwrap();
+    for target in &copies[1..] {
+        assert!(page(target, 0) == [0; 4096] && page(target, 2040) == [8; 4096]);
+    }
     volume.close().unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use cask::types::{Epoch, SnapshotName};
-use cask::volume::{FallocateMode, Frozen};
+use cask::volume::{ChangeKind, FallocateMode, Frozen};
 
 use crate::random::{Random, seed};
 
@@ -380,4 +380,128 @@ fn a_volume_with_much_to_free_closes_quickly() {
     volume.close().unwrap();
     let took = began.elapsed();
     assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+/// A file of 2 GiB in 16384 extents.
+fn make_huge(volume: &Volume, called: &str) -> Ino {
+    let ino = make(volume, called).ino;
+    for i in 0..32 {
+        write(volume, ino, i * MIB, &noise(i + 1, MIB)).unwrap();
+    }
+    let mut len = 32 * MIB;
+    while len < 2048 * MIB {
+        len += copy(volume, (ino, 0), (ino, len), len.min(2048 * MIB - len));
+    }
+    ino
+}
+
+fn copy_all(volume: &Volume, from: Ino, called: &str) -> Ino {
+    let (to, mut at) = (make(volume, called).ino, 0);
+    while at < 2048 * MIB {
+        at += copy(volume, (from, at), (to, at), 2048 * MIB - at);
+    }
+    to
+}
+
+/// The longest that a small write to `other` takes while `act` does something else.
+fn longest_write(volume: &Volume, other: Ino, act: impl FnOnce() + Send) -> Duration {
+    thread::scope(|scope| {
+        let acting = scope.spawn(act);
+        let mut longest = Duration::ZERO;
+        for seed in 0.. {
+            let began = Instant::now();
+            write(volume, other, 0, &noise(seed, 4096)).unwrap();
+            longest = longest.max(began.elapsed());
+            if acting.is_finished() {
+                break;
+            }
+        }
+        acting.join().unwrap();
+        longest
+    })
+}
+
+#[test]
+fn whoever_waits_for_copies_lets_others_write_and_ends() {
+    let home = Home::new();
+    let volume = home.open();
+    let other = make(&volume, "other").ino;
+    let source = make_huge(&volume, "huge");
+    for i in 0..20 {
+        copy_all(&volume, source, &format!("c{i}"));
+    }
+    let change = || write(&volume, source, 0, &noise(7, 4096)).unwrap();
+    let waited = longest_write(&volume, other, change);
+    assert!(waited < Duration::from_millis(250), "a write: {waited:?}");
+
+    make(&volume, "empty");
+    for i in 20..40 {
+        copy_all(&volume, source, &format!("c{i}"));
+    }
+    let remove = || {
+        for called in ["empty", "huge"] {
+            volume
+                .unlink(&Caller::root(), Ino::ROOT, name(called))
+                .unwrap();
+        }
+        volume.reap().unwrap();
+    };
+    let waited = longest_write(&volume, other, remove);
+    assert!(waited < Duration::from_millis(250), "a removal: {waited:?}");
+    assert_sound(&volume);
+    volume.close().unwrap();
+}
+
+#[test]
+fn a_snapshot_beside_those_who_never_stop_copying_is_taken() {
+    let home = Home::new();
+    let volume = home.open();
+    let source = make_huge(&volume, "huge");
+    let stop = AtomicBool::new(false);
+    let took = thread::scope(|scope| {
+        for copier in 0..2 {
+            let (volume, stop) = (&volume, &stop);
+            scope.spawn(move || {
+                for i in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    copy_all(volume, source, &format!("{copier}-{i}"));
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        volume.take_snapshot(&"s".parse().unwrap(), "").unwrap();
+        stop.store(true, Ordering::Relaxed);
+        began.elapsed()
+    });
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert_sound(&volume);
+    volume.close().unwrap();
+}
+
+#[test]
+fn a_difference_knows_what_is_being_copied() {
+    let home = Home::new();
+    let volume = Volume::open_with(&home.dir("v"), EAGER).unwrap();
+    let (source, bytes) = make_large(&volume, "source", 64);
+    let size = SetAttr {
+        size: Some(bytes.len() as u64),
+        ..SetAttr::default()
+    };
+    let targets = (0..20).map(|i| make(&volume, &format!("t{i}")).ino);
+    let targets: Vec<_> = targets.collect();
+    for target in &targets {
+        volume.setattr(&Caller::root(), *target, &size).unwrap();
+    }
+    let from = volume.take_snapshot(&"s".parse().unwrap(), "").unwrap();
+    for target in targets {
+        copy(&volume, (source, 0), (target, 0), 1 << 40);
+        let changes = volume.diff(&from, None).unwrap();
+        let modified = |change: &&cask::volume::Change| change.kind == ChangeKind::Modified;
+        let wanted = changes.iter().filter(|change| change.path.contains(&b't'));
+        assert!(wanted.clone().count() > 0 && wanted.clone().all(|one| modified(&one)));
+    }
+    volume.close().unwrap();
 }
