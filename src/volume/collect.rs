@@ -18,9 +18,9 @@ use crate::types::{ChunkHash, ChunkId, Collected, SegmentId};
 const SCAN_ROWS: usize = 8192;
 /// Chunks, and bytes of them, that are moved at a time.
 const STEP_CHUNKS: usize = 128;
-const STEP_BYTES: u64 = 256 * 1024;
+const STEP_BYTES: u64 = 128 * 1024;
 /// Rows that are changed with the writer held.
-const NAMED_AT_ONCE: usize = 16;
+const NAMED_AT_ONCE: usize = 8;
 /// How long a collection that was asked for waits for files that were removed and may still be open.
 const FORGET_MAX: Duration = Duration::from_millis(200);
 /// After a step the collector rests as long as it worked, but no longer than this.
@@ -173,7 +173,7 @@ impl Core {
             Haste::Pressed => true,
         };
         if !hurried && self.urgency() < Haste::Pressed {
-            let share = if others { 3 } else { 1 };
+            let share = if others { 6 } else { 1 };
             self.collector.pause((worked * share).min(REST_MAX));
         }
     }
