@@ -1,6 +1,6 @@
 //! The invariants of the tables (docs/format.md), checked over all rows.
 
-use super::copying::still_to_write;
+use super::copying::{misplaced_copy, still_to_write};
 use super::repair::history::dangling;
 use super::repair::past::missing_data;
 use super::repair::rows::{nonsense_chunk, nonsense_inode, nonsense_name};
@@ -41,14 +41,8 @@ const INVARIANTS: &[(&str, &str)] = &[
         concat!("SELECT 'copy ' || id FROM copying c
          WHERE source NOT IN (SELECT ino FROM inode WHERE kind = 32768)
             OR target NOT IN (SELECT ino FROM inode WHERE kind = 32768)
-            OR source IN (SELECT target FROM copying)
             OR bytes <> (SELECT coalesce(sum(len), 0) FROM (", still_to_write!(), ") w WHERE w.id = c.id)
-            OR EXISTS (SELECT 1 FROM extent e
-                WHERE e.ino = target AND e.off < c.off + c.len AND e.off + e.len > c.off)
-            OR EXISTS (SELECT 1 FROM inode i
-                WHERE i.ino = target AND i.nlink > 0 AND c.off + c.len > i.size)
-            OR EXISTS (SELECT 1 FROM copying o WHERE o.target = c.target AND o.id <> c.id
-                AND o.off < c.off + c.len AND o.off + o.len > c.off)"),
+            OR ", misplaced_copy!()),
     ),
     (
         "no extent begins behind the end of its file",

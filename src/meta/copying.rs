@@ -13,7 +13,6 @@ use super::chunk::Missing;
 use super::{ExtentRow, Result, Session, StoredExtent, WriteTx};
 use crate::types::Ino;
 
-const ANY: &str = "SELECT 1 FROM copying LIMIT 1";
 const FIRST: &str = "
     SELECT id, target, off, source, source_off, len, bytes FROM copying
     WHERE (?1 IS NULL OR source = ?1) AND (?2 IS NULL OR target = ?2) ORDER BY id LIMIT 1";
@@ -41,6 +40,20 @@ macro_rules! still_to_write {
     };
 }
 pub(in crate::meta) use still_to_write;
+
+/// Whether copy `c` writes where something is, or beyond its target, or is not the only one of its kind.
+macro_rules! misplaced_copy {
+    () => {
+        "c.source IN (SELECT target FROM copying)
+         OR EXISTS (SELECT 1 FROM inode i
+            WHERE i.ino = c.target AND i.nlink > 0 AND c.off + c.len > i.size)
+         OR EXISTS (SELECT 1 FROM extent e
+            WHERE e.ino = c.target AND e.off < c.off + c.len AND e.off + e.len > c.off)
+         OR EXISTS (SELECT 1 FROM copying o WHERE o.target = c.target AND o.id <> c.id
+            AND o.off < c.off + c.len AND o.off + o.len > c.off)"
+    };
+}
+pub(in crate::meta) use misplaced_copy;
 
 /// Which of the copies that are under way are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,10 +149,6 @@ impl Session {
         let mut stmt = self.conn().prepare_cached(FIRST)?;
         let found = stmt.query_row(which.ends(), read_copying);
         Ok(found.optional()?)
-    }
-
-    pub(super) fn finds_copies(&self) -> Result<bool> {
-        Ok(self.conn().prepare_cached(ANY)?.exists([])?)
     }
 
     /// The copies that read or write `ino`.

@@ -15,7 +15,7 @@ use super::setting::Setting;
 use super::stop::Stop;
 use super::tally::{Counting, OnDisk, Tally};
 use super::wal::WalFile;
-use super::{Error, Result};
+use super::{Copies, Error, Result};
 use crate::types::Epoch;
 
 /// A connection, with the queries that the files of this folder give it.
@@ -144,7 +144,7 @@ impl Database {
         let session = Session::of(conn);
         session.check_writes()?;
         let copying = Arc::clone(&session.copying);
-        copying.store(session.finds_copies()?, Ordering::SeqCst);
+        copying.store(session.has_copies(Copies::All)?, Ordering::SeqCst);
         let numbers = session.setting(Setting::Numbers)?;
         let epochs = Epochs {
             current: Epoch(session.setting(Setting::Epoch)?),

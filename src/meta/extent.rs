@@ -70,15 +70,20 @@ impl ExtentRow {
     /// The part of it that lies in `range`, if any.
     #[must_use]
     pub fn clip(&self, range: &Range<u64>) -> Option<Self> {
-        let (start, end) = (self.off.max(range.start), self.end().min(range.end));
-        let chunk_off = self.chunk_off + start.saturating_sub(self.off);
-        (start < end).then(|| Self {
-            off: start,
-            len: end - start,
+        let (off, len, chunk_off) = clipped((self.off, self.len, self.chunk_off), range)?;
+        Some(Self {
+            off,
+            len,
             chunk_off,
             ..*self
         })
     }
+}
+
+/// Where the part of an extent that lies in `range` begins, its length, and where in the chunk it begins, if there is one.
+fn clipped((off, len, chunk_off): (u64, u64, u64), range: &Range<u64>) -> Option<(u64, u64, u64)> {
+    let (start, end) = (off.max(range.start), (off + len).min(range.end));
+    (start < end).then(|| (start, end - start, chunk_off + (start - off)))
 }
 
 /// An extent with the place of its bytes.
@@ -100,12 +105,10 @@ impl StoredExtent {
     /// The part of it that lies in `range`, if any.
     #[must_use]
     pub fn clip(&self, range: &Range<u64>) -> Option<Self> {
-        let start = self.off.max(range.start);
-        let end = (self.off + self.len).min(range.end);
-        let chunk_off = self.chunk_off + start.saturating_sub(self.off);
-        (start < end).then(|| Self {
-            off: start,
-            len: end - start,
+        let (off, len, chunk_off) = clipped((self.off, self.len, self.chunk_off), range)?;
+        Some(Self {
+            off,
+            len,
             chunk_off,
             ..self.clone()
         })

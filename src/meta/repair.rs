@@ -17,7 +17,7 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, ToSql};
 
-use super::copying::still_to_write;
+use super::copying::{misplaced_copy, still_to_write};
 use super::{Error, Result, Session, schema};
 
 use crate::types::{ChunkId, Ino};
@@ -48,14 +48,11 @@ const NONSENSE_COPIES: &str = concat!(
     still_to_write!(),
     ") w WHERE w.id = c.id)
         OR s.kind <> 32768 OR c.source_off + c.len > s.size
-        OR t.kind <> 32768 OR t.nlink > 0 AND (c.off + c.len > t.size OR t.allocated <
+        OR t.kind <> 32768 OR t.nlink > 0 AND t.allocated <
             (SELECT coalesce(sum(len), 0) FROM extent WHERE ino = c.target) +
-            (SELECT sum(bytes) FROM copying WHERE target = c.target))
-        OR source IN (SELECT target FROM copying)
-        OR EXISTS (SELECT 1 FROM extent e
-            WHERE e.ino = c.target AND e.off < c.off + c.len AND e.off + e.len > c.off)
-        OR EXISTS (SELECT 1 FROM copying o WHERE o.target = c.target AND o.id <> c.id
-            AND o.off < c.off + c.len AND o.off + o.len > c.off)"
+            (SELECT sum(bytes) FROM copying WHERE target = c.target)
+        OR ",
+    misplaced_copy!()
 );
 const COPIED: &str = "DELETE FROM copying WHERE id = ?1";
 const NEWEST: &str = "SELECT coalesce(max(epoch), 0) FROM snapshot";

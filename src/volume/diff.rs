@@ -1,9 +1,10 @@
 //! What changed between two states of a volume, at the cost of the changes.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Error, Result, Volume, path};
 use crate::meta::{Inode, Session, Snapshot, View};
 use crate::types::{FileKind, Ino, NameBuf};
-use std::collections::{BTreeMap, BTreeSet};
 
 /// How a path differs, by the letter that stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

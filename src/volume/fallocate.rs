@@ -1,5 +1,7 @@
 //! fallocate(2).
 
+use std::ops::Range;
+
 use super::core::Space;
 use super::privilege::clear_unless_superuser;
 use super::reaper::ROWS_MAX;
@@ -7,7 +9,6 @@ use super::write::file;
 use super::{Error, Result, Volume};
 use crate::meta::Copies;
 use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
-use std::ops::Range;
 
 /// What to do with the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

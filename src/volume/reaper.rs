@@ -1,11 +1,12 @@
 //! Freeing inodes that have no name any more, in transactions of bounded length.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use super::core::{Core, Space};
 use super::{Error, Result, Volume};
 use crate::meta::{self, Copies, WriteTx};
 use crate::types::Ino;
-use std::collections::HashSet;
-use std::ops::Range;
 
 /// Rows that one transaction may remove: about 2 ms with the writer held.
 pub(super) const ROWS_MAX: usize = 512;
@@ -40,9 +41,7 @@ impl Core {
         }
         Ok(())
     }
-}
 
-impl Core {
     /// What copies read takes space before it gives any back, and needs none if the copy goes first.
     fn put_sources_last(&self, inos: &mut [Ino]) -> Result<()> {
         if !self.database.may_be_copying() {

@@ -1,5 +1,7 @@
 //! Changing attributes: chmod, chown, truncate, utimensat.
 
+use std::ops::Range;
+
 use super::acl::{ACCESS, Acl};
 use super::core::{Space, inode};
 use super::privilege::{clear_for_anyone, clear_unless_superuser};
@@ -9,7 +11,6 @@ use crate::meta::{Copies, Inode, WriteTx};
 use crate::types::{
     Attr, Caller, FileKind, Ino, MAX_FILE_BYTES, MODE_BITS, SetAttr, SetTime, Timestamp,
 };
-use std::ops::Range;
 
 impl Volume {
     /// Changes attributes of an inode and returns all of them.

@@ -196,3 +196,23 @@ fn a_damaged_source_keeps_nobody_from_snapshots_and_rollbacks() {
         volume.close().unwrap();
     }
 }
+
+#[test]
+fn a_copy_that_would_reach_beyond_its_target_is_reported_and_not_written() {
+    let (home, before) = copying();
+    edit(&home, "UPDATE copying SET off = off + 4096");
+    let volume = home.open();
+    let checked = volume.check(Depth::Metadata).unwrap();
+    let told = "a copy that is under way can be carried on";
+    assert!(
+        checked.problems.iter().any(|line| line.contains(told)),
+        "{checked:?}"
+    );
+    drop(volume);
+    home.repair();
+    let spoiled = spoiled(&home, &before);
+    assert!(
+        spoiled.len() == 1 && spoiled[0].starts_with("copy"),
+        "{spoiled:?}"
+    );
+}
