@@ -4,6 +4,7 @@
 
 mod attr;
 mod chunk;
+mod clock;
 mod compression;
 mod cut;
 mod ino;

@@ -78,6 +78,16 @@ impl Adapter {
         made.map_or_else(|| self.volume.lookup(ino(parent), name), Ok)
     }
 
+    /// What `key` in `parent` leads to. `.` and `..` are asked of inodes that the kernel has dropped, by those who open
+    /// a file by its handle (Linux, Documentation/filesystems/nfs/exporting.rst).
+    fn find(&self, parent: INodeNo, key: &OsStr) -> Result<Attr> {
+        match key.as_bytes() {
+            b"." => self.volume.named(ino(parent)),
+            b".." => self.volume.named(self.volume.parent(ino(parent))?),
+            _ => self.volume.lookup(ino(parent), name(key)?),
+        }
+    }
+
     fn entry(&self, op: &'static str, result: Result<Attr>, reply: ReplyEntry) {
         match result {
             Ok(attr) => {
@@ -167,7 +177,7 @@ impl Filesystem for Adapter {
     }
 
     fn lookup(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {
-        match name(key).and_then(|name| self.volume.lookup(ino(parent), name)) {
+        match self.find(parent, key) {
             Err(Error::NotFound) => reply.entry(&TTL, &NO_ENTRY, GENERATION),
             result => self.entry("lookup", result, reply),
         }

@@ -25,15 +25,17 @@ const NEEDED_READ_ONLY: InitFlags = InitFlags::FUSE_POSIX_ACL
 
 /// These only save time.
 const USEFUL: [InitFlags; 6] = [
+    InitFlags::FUSE_EXPORT_SUPPORT,
     InitFlags::FUSE_PARALLEL_DIROPS,
     InitFlags::FUSE_CACHE_SYMLINKS,
     InitFlags::FUSE_DO_READDIRPLUS,
     InitFlags::FUSE_READDIRPLUS_AUTO,
-    InitFlags::FUSE_ASYNC_DIO,
     InitFlags::FUSE_MAX_PAGES,
 ];
 
 // Never asked for, with what the kernel would do and what we would get wrong:
+// - FUSE_ASYNC_DIO: answers io_submit(2) of a direct write before it drops the pages of the range, and nobody drops
+//   them later: readers see old bytes, and the next write through the page cache puts them back.
 // - FUSE_ATOMIC_O_TRUNC: leaves truncation to OPEN, which is not sent: it would be lost.
 // - FUSE_SETXATTR_EXT: lengthens a struct that fuser parses by its old length.
 // - FUSE_CREATE_SUPP_GROUP, FUSE_SECURITY_CTX: append to requests what fuser takes for the name.

@@ -62,7 +62,8 @@ impl Listed<'_> {
     }
 }
 
-/// Calls `add` with each entry behind place `after`, until it breaks: place, name, entry.
+/// Calls `add` with each entry that comes after place `after`, until it breaks: place, name, entry. `.` and `..` come
+/// first, at the two lowest places; the others from the highest place down.
 pub(super) fn each_entry(
     state: &impl State,
     dir: Ino,

@@ -16,7 +16,7 @@ const LIST: &str = concat!(
     "SELECT ",
     inode_columns!(),
     ", d.cookie, d.name, d.ino FROM dentry d LEFT JOIN inode i ON i.ino = d.ino
-     WHERE d.parent = ?1 AND d.cookie > ?2 ORDER BY d.cookie LIMIT ?3"
+     WHERE d.parent = ?1 AND d.cookie < ?2 ORDER BY d.cookie DESC LIMIT ?3"
 );
 const INODE_COLUMNS: usize = 18;
 const HAS_ENTRIES: &str = "SELECT EXISTS (SELECT 1 FROM dentry WHERE parent = ?1)";
@@ -85,16 +85,16 @@ impl Session {
         read_inode(row, 0).map(Some)
     }
 
-    /// At most `limit` entries of `parent`, those after place `after`, by place.
+    /// At most `limit` entries of `parent`, those below place `below`, the highest first.
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when an entry names an inode that is not there.
-    pub fn list(&self, parent: Ino, after: u64, limit: usize) -> Result<Vec<ListedEntry>> {
+    pub fn list(&self, parent: Ino, below: u64, limit: usize) -> Result<Vec<ListedEntry>> {
         let mut stmt = self.conn().prepare_cached(LIST)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut rows = stmt.query(params![
             parent.raw().cast_signed(),
-            after.cast_signed(),
+            below.cast_signed(),
             limit
         ])?;
         let mut entries = Vec::new();

@@ -25,10 +25,10 @@ const LOOKUP: &str = "
     SELECT ino FROM dentry_past WHERE parent = ?2 AND name = ?3 AND born <= ?1 AND died > ?1";
 const LIST: &str = "
     SELECT cookie, name, ino FROM dentry
-        WHERE parent = ?2 AND cookie > ?3 AND born <= ?1
+        WHERE parent = ?2 AND cookie < ?3 AND born <= ?1
     UNION ALL SELECT cookie, name, ino FROM dentry_past
-        WHERE parent = ?2 AND cookie > ?3 AND born <= ?1 AND died > ?1
-    ORDER BY cookie LIMIT ?4";
+        WHERE parent = ?2 AND cookie < ?3 AND born <= ?1 AND died > ?1
+    ORDER BY cookie DESC LIMIT ?4";
 // No extent is longer than a chunk (1 MiB): what reaches into the range begins at most that far before.
 const EXTENTS: &str = "
     SELECT c.segment, c.off, c.len, c.stored_len, c.codec, c.sums, e.off, e.len, e.chunk_off, e.chunk
@@ -107,15 +107,15 @@ impl View<'_> {
         found.map(|ino| self.named(ino)).transpose()
     }
 
-    /// At most `limit` entries of `parent`, those after place `after`, by place.
+    /// At most `limit` entries of `parent`, those below place `below`, the highest first.
     ///
     /// # Errors
     /// I/O errors; [`Error::Corrupt`] when an entry names an inode that is not there.
-    pub fn list(&self, parent: Ino, after: u64, limit: usize) -> Result<Vec<ListedEntry>> {
+    pub fn list(&self, parent: Ino, below: u64, limit: usize) -> Result<Vec<ListedEntry>> {
         let mut stmt = self.session.conn().prepare_cached(LIST)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let parent = parent.raw().cast_signed();
-        let mut rows = stmt.query(params![self.at.0, parent, after.cast_signed(), limit])?;
+        let mut rows = stmt.query(params![self.at.0, parent, below.cast_signed(), limit])?;
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(1)?.as_blob().map_err(Error::row)?;

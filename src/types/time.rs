@@ -1,5 +1,6 @@
 //! Points in time, to the nanosecond.
 
+use super::clock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time: seconds since the Unix epoch, negative before it, and nanoseconds after that.
@@ -19,12 +20,10 @@ impl Timestamp {
         }
     }
 
-    /// The present, by the clock that the kernel stamps files with: by a finer one, what the kernel stamps
-    /// later could look earlier.
+    /// The present, by the clock that the kernel stamps files with.
     #[must_use]
     pub fn now() -> Self {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-        Self::new(now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0))
+        clock::now()
     }
 
     /// Whole seconds since the Unix epoch, rounded down.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::list::below;
 use super::read::clip;
 use super::{DirEntry, Error, Result, Volume};
 use crate::meta::{Inode, StoredExtent, View};
@@ -74,7 +75,7 @@ impl Frozen<'_> {
     pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
         self.with(|view| match inode(&view, dir)?.attr.kind {
             FileKind::Directory => Ok(view
-                .list(dir, after, limit)?
+                .list(dir, below(after), limit)?
                 .into_iter()
                 .map(DirEntry::from)
                 .collect()),

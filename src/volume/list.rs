@@ -1,4 +1,7 @@
 //! Listing directories by place: a place stays valid while other names come and go.
+//!
+//! The order is from the highest place down. A name that is made while a directory is read gets a place above all
+//! others, behind its reader: so reading ends, whatever the reader itself creates, links or renames there.
 
 use super::core::inode;
 use super::{Error, Result, Volume};
@@ -20,7 +23,7 @@ pub struct DirEntry {
 }
 
 impl Volume {
-    /// At most `limit` entries of a directory, those behind place `after`, in order.
+    /// At most `limit` entries of a directory, those that come after place `after`, in order; 0 is before all.
     ///
     /// Reading on from the last place until nothing comes gives every name once that was there from
     /// start to end.
@@ -33,10 +36,20 @@ impl Volume {
             return Err(Error::NotDirectory);
         }
         Ok(tx
-            .list(dir, after, limit)?
+            .list(dir, below(after), limit)?
             .into_iter()
             .map(DirEntry::from)
             .collect())
+    }
+}
+
+/// The place below which the entries are that come after this one.
+pub(super) const fn below(after: u64) -> u64 {
+    if after < FIRST_COOKIE {
+        // SQLite's largest integer: above every place.
+        i64::MAX.cast_unsigned()
+    } else {
+        after
     }
 }
 

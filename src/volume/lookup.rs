@@ -22,6 +22,19 @@ impl Volume {
         Ok(inode(&*self.core.database.read_once()?, ino)?.attr)
     }
 
+    /// The attributes of an inode that has a name. One without is in use or nowhere: only the kernel, which did not ask
+    /// for it by this number before, could lead to it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also when the inode has no name any more; I/O errors.
+    pub fn named(&self, ino: Ino) -> Result<Attr> {
+        let attr = self.getattr(ino)?;
+        if attr.nlink == 0 {
+            return Err(Error::NotFound);
+        }
+        Ok(attr)
+    }
+
     /// The directory that holds the directory `ino`; the root holds itself.
     ///
     /// # Errors

@@ -19,11 +19,13 @@ mod apps;
 mod copying;
 mod cuts;
 mod differential;
+mod direct;
 mod docker;
 mod durability;
 mod failover;
 mod fsx;
 mod full_disk;
+mod handles;
 mod harness;
 mod helper;
 #[path = "../common/killing.rs"]

@@ -176,3 +176,67 @@ fn an_empty_directory_and_a_removed_one_can_be_read() {
         std::io::ErrorKind::NotFound
     );
 }
+
+/// Reads a directory to its end, doing something for each of the names that were there at the beginning or came since;
+/// returns how often it did. Gives up after ten times as many as there were.
+#[track_caller]
+fn read_and(dir: &Path, there: usize, act: impl Fn(&Path, usize)) -> usize {
+    let (mut steps, mut buffer) = (0, [MaybeUninit::uninit(); 600]);
+    let open = File::open(dir).unwrap();
+    let mut reader = RawDir::new(&open, &mut buffer);
+    while let Some(entry) = reader.next() {
+        let name = entry.unwrap().file_name().to_str().unwrap().to_owned();
+        if name == "." || name == ".." {
+            continue;
+        }
+        steps += 1;
+        act(&dir.join(name), steps);
+        assert!(steps < 10 * there, "it never ends");
+    }
+    steps
+}
+
+/// xfstests generic/736 is of this kind.
+#[test]
+fn reading_ends_whatever_its_reader_does_in_the_directory() {
+    let Some(mount) = Mount::new() else { return };
+    let acts: [(&str, fn(&Path, usize)); 4] = [
+        ("rename", |path, step| {
+            fs::rename(path, path.with_file_name(format!("renamed-{step}"))).unwrap();
+        }),
+        ("create", |path, step| {
+            drop(File::create_new(path.with_file_name(format!("new-{step}"))).unwrap());
+        }),
+        ("link", |path, step| {
+            fs::hard_link(path, path.with_file_name(format!("link-{step}"))).unwrap();
+        }),
+        ("make a directory", |path, step| {
+            fs::create_dir(path.with_file_name(format!("dir-{step}"))).unwrap();
+        }),
+    ];
+    for (what, act) in acts {
+        let dir = mount.path().join(what);
+        fs::create_dir(&dir).unwrap();
+        for number in 0..500 {
+            File::create_new(dir.join(format!("name-{number}"))).unwrap();
+        }
+        let steps = read_and(&dir, 500, act);
+        assert_eq!(steps, 500, "{what}: each name that was there comes once");
+    }
+}
+
+/// readdir(3) and seekdir(3) of the C library, which READDIRPLUS answers for the first entries.
+#[test]
+fn reading_by_the_c_library_ends_and_goes_back_to_any_place() {
+    let Some(mount) = Mount::new() else { return };
+    let dir = mount.path().join("perl");
+    fs::create_dir(&dir).unwrap();
+    let script = r#"
+cd "$1"; seq 1 2000 | xargs touch
+perl -e 'opendir D,"."; while(defined($e=readdir D)){next if $e=~/^\./; rename $e,"p$e"; last if $n++>20000} print $n' \
+    | grep -qx 2000 || { echo "renaming does not end"; exit 1; }
+perl -e 'opendir D,"."; push @at,[telldir D,$e] while defined($e=readdir D);
+    for $i (reverse 1..$#at) { seekdir D,$at[$i-1][0]; readdir(D) eq $at[$i][1] or die "place $i"; }'
+"#;
+    sh(script, &[&dir]);
+}

@@ -182,3 +182,70 @@ fn a_modification_time_survives_writing_closing_and_remounting() {
     mount.remount();
     assert_eq!(times(&other)[1..], before[1..]);
 }
+
+/// Since Linux 6.13 what the kernel stamps runs ahead of the coarse clock as soon as someone looks at a file that
+/// changes, on whatever filesystem of the host.
+#[test]
+fn what_is_made_later_is_not_dated_earlier_beside_files_that_are_looked_at() {
+    let Some(mount) = Mount::new() else { return };
+    let busy = mount.plain().join("busy");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = File::create_new(&busy).unwrap();
+            while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                file.write_all(b"x").unwrap();
+                file.metadata().unwrap();
+            }
+        });
+        let order = std::panic::catch_unwind(|| keep_order(&mount.path()));
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        order.unwrap();
+    });
+}
+
+/// Stamps by the kernel (a write) and by the server (all else), in turns: none is before the one before it.
+#[track_caller]
+fn keep_order(dir: &Path) {
+    let (mut last, mut of) = ((0, 0), "nothing");
+    let mut check = |what: &'static str, path: &Path| {
+        let ctime = times(path)[2];
+        assert!(ctime >= last, "{what} at {ctime:?}, after {of} at {last:?}");
+        (last, of) = (ctime, what);
+    };
+    for round in 0..200 {
+        let path = |kind: &str| dir.join(format!("{kind}-{round}"));
+        let write = |name: &str| {
+            fs::write(path(name), "x").unwrap();
+            path(name)
+        };
+        check("a write", &write("before"));
+        fs::create_dir(path("dir")).unwrap();
+        check("mkdir", &path("dir"));
+        check("a write", &write("file"));
+        std::os::unix::fs::symlink("x", path("link")).unwrap();
+        check("symlink", &path("link"));
+        check("the parent of a symlink", dir);
+        check("a write", &write("file"));
+        fs::rename(path("file"), path("moved")).unwrap();
+        check("rename", &path("moved"));
+        check("a write", &write("before"));
+        fs::hard_link(path("moved"), path("second")).unwrap();
+        check("link", &path("second"));
+        check("a write", &write("before"));
+        chmod(&path("moved"), 0o640);
+        check("chmod", &path("moved"));
+        check("a write", &write("before"));
+        fs::remove_file(path("moved")).unwrap();
+        check("the last name but one", &path("second"));
+        check("a write", &write("before"));
+        rustix::fs::setxattr(
+            path("second"),
+            "user.x",
+            b"1",
+            rustix::fs::XattrFlags::empty(),
+        )
+        .unwrap();
+        check("setxattr", &path("second"));
+    }
+}
