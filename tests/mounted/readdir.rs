@@ -196,11 +196,14 @@ fn read_and(dir: &Path, there: usize, act: impl Fn(&Path, usize)) -> usize {
     steps
 }
 
+/// What a reader does beside an entry, at its so-manieth step.
+type Act = fn(&Path, usize);
+
 /// xfstests generic/736 is of this kind.
 #[test]
 fn reading_ends_whatever_its_reader_does_in_the_directory() {
     let Some(mount) = Mount::new() else { return };
-    let acts: [(&str, fn(&Path, usize)); 4] = [
+    let acts: [(&str, Act); 4] = [
         ("rename", |path, step| {
             fs::rename(path, path.with_file_name(format!("renamed-{step}"))).unwrap();
         }),
