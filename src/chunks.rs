@@ -8,6 +8,7 @@ mod cut;
 pub mod durable;
 mod error;
 mod pages;
+mod readers;
 mod record;
 mod rescue;
 mod scan;

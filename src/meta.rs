@@ -16,6 +16,7 @@ mod duplicate;
 mod error;
 mod extent;
 mod fragmented;
+mod gate;
 mod inode;
 mod orphan;
 mod pending;

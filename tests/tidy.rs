@@ -34,6 +34,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("env_logger", &["cli", "server", "main"]),
     ("blake3", &["chunks", "types"]),
     ("crc32c", &["chunks"]),
+    ("lru", &["chunks"]),
     ("jiff", &["cli", "types", "volume"]),
     ("signal_hook", &["server", "cli"]),
     ("uuid", &["types"]),

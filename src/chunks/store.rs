@@ -1,6 +1,6 @@
 //! All segments of a volume: appends go to the open one, reads to any, syncs to those that need it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
@@ -11,15 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
+use super::readers::Readers;
 use super::segment::{self, OpenSegment};
 use super::stream::{Appending, Line, Placed, Stream};
 use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result, durable};
 use crate::types::{Codec, Location, PageSums, SegmentId};
-
-/// Segment files kept open for reading.
-const READERS_MAX: usize = 256;
 
 /// How far the segments are known to be durable: every record of a segment below `segment`, and those
 /// of `segment` that end before `offset`.
@@ -36,12 +34,15 @@ pub struct SyncMark {
 pub struct ChunkStore {
     dir: PathBuf,
     appending: Mutex<Appending>,
-    readers: Mutex<HashMap<SegmentId, Arc<File>>>,
+    readers: Readers,
     unpacked: Unpacked,
     /// The directory, open for syncing: there may be no descriptor left when it is needed.
     opened: File,
     /// Held over a sync: the kernel tells of a lost write once, and whoever syncs beside must not miss it.
-    syncing: Mutex<()>,
+    /// One sync of a stream at a time: the collector's must not keep an fsync(2) waiting.
+    syncing: [Mutex<()>; 2],
+    /// One at a time makes the directory durable and settles an outcome: an error is reported once.
+    settling: Mutex<()>,
     /// Segments that were made, and those of them whose directory entry is durable.
     made: AtomicU32,
     made_synced: AtomicU32,
@@ -72,10 +73,11 @@ impl ChunkStore {
                 next,
                 let_go: Vec::new(),
             }),
-            readers: Mutex::default(),
+            readers: Readers::new(dir),
             unpacked: Unpacked::default(),
             opened: File::open(dir).map_err(io)?,
-            syncing: Mutex::default(),
+            syncing: Default::default(),
+            settling: Mutex::default(),
             made: AtomicU32::new(0),
             made_synced: AtomicU32::new(0),
         })
@@ -257,35 +259,7 @@ impl ChunkStore {
     }
 
     pub(super) fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
-        if id == SegmentId::LOST {
-            return Err(Error::Lost);
-        }
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = readers.get(&id) {
-            return Ok(Arc::clone(file));
-        }
-        let path = segment::path_of(&self.dir, id);
-        let file = match File::open(&path) {
-            Ok(file) => Arc::new(file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::Missing { segment: id });
-            }
-            Err(source) => {
-                return Err(Error::Io {
-                    op: "open",
-                    path,
-                    source,
-                });
-            }
-        };
-        if readers.len() >= READERS_MAX {
-            // The lowest is the oldest: what was written long ago is the least likely to be read again.
-            if let Some(oldest) = readers.keys().min().copied() {
-                readers.remove(&oldest);
-            }
-        }
-        readers.insert(id, Arc::clone(&file));
-        Ok(file)
+        self.readers.get(id)
     }
 
     /// Makes every chunk of `stream` durable whose append had returned; runs `settle` with the outcome before
@@ -301,16 +275,29 @@ impl ChunkStore {
         stream: Stream,
         settle: impl FnOnce(Result<SyncMark>) -> std::result::Result<SyncMark, E>,
     ) -> std::result::Result<SyncMark, E> {
-        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        settle(self.sync_alone(stream))
+        let [fresh, moved] = &self.syncing;
+        let syncing = match stream {
+            Stream::Fresh => fresh,
+            Stream::Moved => moved,
+        };
+        let _alone = syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = self.sync_segments(stream);
+        let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        settle(made.and_then(|made| self.sync_alone(stream, made)))
     }
 
-    fn sync_alone(&self, stream: Stream) -> Result<SyncMark> {
+    /// Returns how many segments had been made before.
+    fn sync_segments(&self, stream: Stream) -> Result<u32> {
         let segments: Vec<_> = self.appending().line(stream).all().cloned().collect();
         let made = self.made.load(Ordering::Acquire);
         for segment in &segments {
             segment.sync()?;
         }
+        Ok(made)
+    }
+
+    /// Makes the names of the segments durable that were `made`, and lets go of those that are full.
+    fn sync_alone(&self, stream: Stream, made: u32) -> Result<SyncMark> {
         if made > self.made_synced.load(Ordering::Acquire) {
             let synced = self.opened.sync_all();
             synced.map_err(|source| Error::Io {
@@ -404,10 +391,7 @@ impl ChunkStore {
     /// # Errors
     /// I/O errors; a segment that is gone already is none.
     pub fn remove(&self, id: SegmentId) -> Result<()> {
-        self.readers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&id);
+        self.readers.forget(id);
         let path = segment::path_of(&self.dir, id);
         match fs::remove_file(&path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::Io {

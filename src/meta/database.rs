@@ -6,10 +6,11 @@ use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
+use super::gate::{Duty, Gate, Passage};
 use super::schema::{self, Role};
 use super::setting::Setting;
 use super::stop::Stop;
@@ -25,8 +26,8 @@ pub struct Session {
     copying: CopyMark,
 }
 
-/// Whether a copy may be under way: it never was while this is false, so nobody needs to look.
-type CopyMark = Arc<AtomicBool>;
+/// Whether a copy may be under way. While this is false nobody sees a state that has one, so nobody needs to look.
+pub(super) type CopyMark = Arc<AtomicBool>;
 
 impl Session {
     /// A connection that was opened by itself.
@@ -57,14 +58,14 @@ impl Session {
 pub struct Database {
     pub(super) writer: Mutex<Writer>,
     readers: Mutex<Vec<Session>>,
-    /// Held shared by every read on a pooled connection; the checkpointer shuts it for a moment.
-    pub(super) gate: RwLock<()>,
+    /// Every read on a pooled connection passes it; the checkpointer shuts it for a moment.
+    pub(super) gate: Gate,
     /// The checkpointer's own two connections.
     pub(super) checkpointer: Mutex<(Session, Session)>,
     pub(super) wal: WalFile,
     pub(super) progress: Progress,
     stop: Stop,
-    copying: CopyMark,
+    pub(super) copying: CopyMark,
     /// Held by whoever counts all rows.
     counting: Mutex<()>,
     path: PathBuf,
@@ -175,7 +176,7 @@ impl Database {
                 counting,
             }),
             readers: Mutex::default(),
-            gate: RwLock::new(()),
+            gate: Gate::default(),
             checkpointer: Mutex::new(pair),
             progress,
             stop: Stop::default(),
@@ -241,25 +242,39 @@ impl Database {
                 source: Source::Writer(writer),
                 began: false,
             }),
-            Err(_) => self.pooled(),
+            Err(_) => self.pooled(Duty::Short),
         }
     }
 
-    /// As [`Self::read`], for a read that is too long to keep writers waiting.
+    /// As [`Self::read`], for a bounded number of rows that is too large to keep writers waiting. The log cannot begin
+    /// anew before it ends, and a checkpoint waits for it a moment.
     ///
     /// # Errors
     /// I/O errors.
     pub fn read_beside(&self) -> Result<ReadTx<'_>> {
-        let mut tx = self.pooled()?;
-        tx.run("BEGIN")?;
-        tx.began = true;
+        self.begin_beside(Duty::Short)
+    }
+
+    /// As [`Self::read`], for a read that takes as long as the volume is large. Nobody ever waits for it; the log
+    /// grows meanwhile.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn read_long(&self) -> Result<ReadTx<'_>> {
+        self.begin_beside(Duty::Long)
+    }
+
+    /// As [`Self::read_long`], of the state at the time of the call: SQLite's own begins with the first query.
+    pub(super) fn read_long_now(&self) -> Result<ReadTx<'_>> {
+        let tx = self.read_long()?;
+        tx.setting(Setting::Epoch)?;
         Ok(tx)
     }
 
-    /// As [`Self::read_beside`], of the state at the time of the call: SQLite's own begins with the first query.
-    pub(super) fn read_beside_now(&self) -> Result<ReadTx<'_>> {
-        let tx = self.read_beside()?;
-        tx.setting(Setting::Epoch)?;
+    fn begin_beside(&self, duty: Duty) -> Result<ReadTx<'_>> {
+        let mut tx = self.pooled(duty)?;
+        tx.run("BEGIN")?;
+        tx.began = true;
         Ok(tx)
     }
 
@@ -271,8 +286,8 @@ impl Database {
         self.counting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pooled(&self) -> Result<ReadTx<'_>> {
-        let gate = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+    fn pooled(&self, duty: Duty) -> Result<ReadTx<'_>> {
+        let passage = self.gate.enter(duty);
         let idle = self
             .readers
             .lock()
@@ -288,7 +303,7 @@ impl Database {
         let source = Source::Pool {
             session: Some(session),
             home: &self.readers,
-            _gate: gate,
+            _passage: passage,
         };
         Ok(ReadTx {
             source,
@@ -302,7 +317,7 @@ impl Database {
         self.locked_writer().counting.commits
     }
 
-    /// Whether copies may be under way; if not, none ever was since the database was opened.
+    /// Whether copies may be under way; if not, no state that somebody reads has one.
     #[must_use]
     pub fn may_be_copying(&self) -> bool {
         self.copying.load(Ordering::SeqCst)
@@ -534,7 +549,7 @@ enum Source<'d> {
     Pool {
         session: Option<Session>,
         home: &'d Mutex<Vec<Session>>,
-        _gate: RwLockReadGuard<'d, ()>,
+        _passage: Passage<'d>,
     },
 }
 

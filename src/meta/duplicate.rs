@@ -16,7 +16,7 @@ impl Database {
     /// # Errors
     /// I/O errors; what was begun at `path` is left there.
     pub fn copy_to(&self, path: &Path) -> Result<()> {
-        let source = self.read_beside()?;
+        let source = self.read_long()?;
         let mut target = schema::open_empty(path)?;
         Backup::new(source.conn(), &mut target)?.step(-1)?;
         Ok(())

@@ -211,7 +211,7 @@ impl Database {
     /// A read, and what the tables hold in the state that it sees, if that is known.
     pub(super) fn read_with_tally(&self) -> Result<(ReadTx<'_>, Option<Tally>)> {
         let writer = self.locked_writer();
-        let reader = self.read_beside_now()?;
+        let reader = self.read_long_now()?;
         let known = writer.counting.known == Known::Yes;
         Ok((reader, known.then(|| writer.counting.total.clone())))
     }
@@ -226,7 +226,7 @@ impl Database {
             }
             // The reader sees every commit up to here, and the tally every one from here on.
             writer.counting.forget();
-            self.read_beside_now()?
+            self.read_long_now()?
         };
         let counted = reader.counted()?;
         // A thread with a reader must not wait for the writer.

@@ -23,6 +23,13 @@ pub(super) const WRITTEN_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) const CHECKPOINT_FRAMES: u32 = 4000;
 /// Frames beyond which writers wait for the checkpointer: about 64 MiB.
 const CAP_FRAMES: u32 = 16_000;
+/// The same while a long read keeps the log from beginning anew: about 1 GiB.
+const LONG_CAP_FRAMES: u32 = 16 * CAP_FRAMES;
+/// How long one change waits for a log that is over its cap. So many wait so often then that the checkpointer catches up,
+/// and nobody notices: to make a small file takes three changes.
+const WAIT_MAX: Duration = Duration::from_millis(10);
+/// The same on a full disk.
+const SHORT_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The database's file is set aside on the host in steps of this many bytes.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
 const PAGE_COUNT: &str = "PRAGMA page_count";
@@ -141,17 +148,21 @@ impl Database {
         }
     }
 
+    /// How long a change has to wait for a log that is over its cap; `None` when it is not.
+    pub(super) fn wait_due(&self) -> Option<Duration> {
+        let frames = self.progress.frames.load(Ordering::Relaxed);
+        if self.progress.short.load(Ordering::Relaxed) {
+            return (frames > CHECKPOINT_FRAMES).then_some(SHORT_WAIT_MAX);
+        }
+        let has_room = || frames <= LONG_CAP_FRAMES && self.gate.has_long();
+        (frames > CAP_FRAMES && !has_room()).then_some(WAIT_MAX)
+    }
+
     /// Waits while the log is over its cap, for the checkpointer to begin it anew.
     pub(super) fn wait_for_log(&self) {
-        let cap = if self.progress.short.load(Ordering::Relaxed) {
-            CHECKPOINT_FRAMES
-        } else {
-            CAP_FRAMES
-        };
-        let over = || self.progress.frames.load(Ordering::Relaxed) > cap;
-        if !over() {
+        let Some(wait) = self.wait_due() else {
             return;
-        }
+        };
         let guard = self
             .progress
             .lock
@@ -159,11 +170,12 @@ impl Database {
             .unwrap_or_else(PoisonError::into_inner);
         self.progress.grown.notify_all();
         // A checkpoint may be impossible for now (a full disk): then the log grows, rather than hang.
-        let wait = Duration::from_secs(2);
         let waited = self
             .progress
             .shortened
-            .wait_timeout_while(guard, wait, |()| over() && !self.is_stopped());
+            .wait_timeout_while(guard, wait, |()| {
+                self.wait_due().is_some() && !self.is_stopped()
+            });
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -90,12 +90,18 @@ fn join(thread: JoinHandle<()>) {
 }
 
 fn keep_log_short(core: &Core, closing: &AtomicBool) {
+    // Not known at first: what another server left may not be durable.
+    let mut synced = None;
     while !closing.load(Ordering::Acquire) {
         core.database.wait_for_growth(SYNC_INTERVAL);
         if closing.load(Ordering::Acquire) || core.database.is_stopped() {
             return;
         }
-        let due = core.database.is_checkpoint_due();
+        let (due, changes) = (core.database.is_checkpoint_due(), core.database.changes());
+        // An idle volume leaves the disk alone.
+        if !due && synced == Some(changes) {
+            continue;
+        }
         let done = if due { core.checkpoint() } else { core.sync() };
         if let Err(error) = &done {
             log::warn!(
@@ -103,6 +109,7 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
                 if due { "checkpoint" } else { "sync" }
             );
         }
+        synced = done.is_ok().then_some(changes);
         // A checkpoint that could not shorten the log would be due at once again.
         if done.is_err() || (due && core.database.is_checkpoint_due()) {
             thread::sleep(RETRY_INTERVAL);

@@ -40,7 +40,7 @@ impl Volume {
             problems: self.found_at_open.clone(),
             ..Checked::default()
         };
-        let integrity = self.core.database.read_beside()?.integrity()?;
+        let integrity = self.core.database.read_long()?.integrity()?;
         let is_sound = integrity.is_empty();
         let integrity = integrity
             .into_iter()
@@ -54,7 +54,7 @@ impl Volume {
         }
         let found = self.look_at_chunks(depth, watch, &mut checked)?;
         if !found.damaged.is_empty() || !found.lost.is_empty() {
-            let session = self.core.database.read_beside()?;
+            let session = self.core.database.read_long()?;
             let damaged = describe(&session, &found.damaged, "cannot be read")?;
             checked.problems.extend(damaged);
             checked.lost = describe(&session, &found.lost, "are lost")?;

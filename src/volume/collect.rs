@@ -10,12 +10,14 @@ use super::collector::{Candidate, Haste, Look};
 use super::core::{Core, Space};
 use super::settle::Disturb;
 use super::{Error, Result, Seal, Volume};
-use crate::chunks::{self, Placed, Stream};
-use crate::meta::StoredChunk;
+use crate::chunks::{self, Placed, SealedSegment, Stream};
+use crate::meta::{InSegment, StoredChunk, Tally};
 use crate::types::{ChunkHash, ChunkId, Collected, SegmentId};
 
 /// Rows of the chunk table that are looked through at a time.
 const SCAN_ROWS: usize = 8192;
+/// Segments whose counts are read at once.
+const COUNTED_AT_ONCE: usize = 512;
 /// Chunks, and bytes of them, that are moved at a time.
 const STEP_CHUNKS: usize = 128;
 const STEP_BYTES: u64 = 128 * 1024;
@@ -105,8 +107,13 @@ impl Core {
         let appended = self.collector.appended();
         // Before the counts: see `Look::new`.
         let survey = self.store.survey()?;
-        let tally = self.database.tally()?;
-        let look = Look::new(survey, &tally, &self.collector);
+        let live = self.database.with_tally(Tally::record_bytes)?;
+        let mut held = Vec::with_capacity(survey.sealed.len());
+        // Some at a time: writers wait for it.
+        for some in survey.sealed.chunks(COUNTED_AT_ONCE) {
+            held.extend(self.database.with_tally(|tally| in_segments(tally, some))?);
+        }
+        let look = Look::new(survey, live, held, &self.collector);
         self.collector.looked(&look, appended);
         Ok(look)
     }
@@ -311,4 +318,13 @@ fn steps(mut chunks: &[StoredChunk]) -> impl Iterator<Item = &[StoredChunk]> {
         chunks = rest;
         (count > 0).then_some(step)
     })
+}
+
+/// What is named in each of these segments.
+fn in_segments(tally: &Tally, segments: &[SealedSegment]) -> Vec<InSegment> {
+    let held = |segment: &SealedSegment| tally.segments.get(&segment.id).copied();
+    segments
+        .iter()
+        .map(|segment| held(segment).unwrap_or_default())
+        .collect()
 }

@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard
 use std::time::{Duration, Instant};
 
 use crate::chunks::{SealedSegment, Survey};
-use crate::meta::Tally;
+use crate::meta::InSegment;
 use crate::types::SegmentId;
 
 const MIB: u64 = 1024 * 1024;
@@ -150,20 +150,24 @@ impl Candidate {
 }
 
 impl Look {
-    /// `survey` must be older than `tally`: nothing of a segment that was sealed and empty is named later.
-    pub(super) fn new(survey: Survey, tally: &Tally, collector: &Collector) -> Self {
+    /// `live` are the bytes of all records that are named, `held` is what is named in each sealed segment. `survey` must
+    /// be older than both: nothing of a segment that was sealed and empty is named later.
+    pub(super) fn new(
+        survey: Survey,
+        live: i64,
+        held: Vec<InSegment>,
+        collector: &Collector,
+    ) -> Self {
         let damaged = collector.spared();
-        let sealed = survey.sealed.into_iter().map(|segment| {
-            let held = tally.segments.get(&segment.id).copied().unwrap_or_default();
-            Candidate {
-                segment,
-                live: u64::try_from(held.bytes).unwrap_or(0),
-                chunks: held.chunks,
-            }
+        let sealed = survey.sealed.into_iter().zip(held);
+        let sealed = sealed.map(|(segment, held)| Candidate {
+            segment,
+            live: u64::try_from(held.bytes).unwrap_or(0),
+            chunks: held.chunks,
         });
         Self {
             bytes: survey.bytes,
-            live: u64::try_from(tally.record_bytes()).unwrap_or(0),
+            live: u64::try_from(live).unwrap_or(0),
             sealed: sealed
                 .filter(|candidate| !damaged.contains(&candidate.segment.id))
                 .collect(),
@@ -265,7 +269,7 @@ impl Collector {
     pub(super) fn admit(&self, bytes: u64) {
         let appended = self.appended.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if appended >= self.looked_at.load(Ordering::Relaxed) + self.policy.look_bytes {
-            self.wanted.notify_all();
+            self.call();
         }
         let left = self
             .allowance
@@ -273,12 +277,18 @@ impl Collector {
         if left >= 0 || !self.paced.load(Ordering::Relaxed) {
             return;
         }
-        self.wanted.notify_all();
+        self.call();
         let guard = self.locked();
         let waited = self.moved_on.wait_timeout_while(guard, WAIT_MAX, |()| {
             self.allowance.load(Ordering::Relaxed) < 0 && !self.is_closing()
         });
         drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Wakes the collector. With the lock: one that has just found nothing to do is asleep by then, and hears it.
+    fn call(&self) {
+        let _guard = self.locked();
+        self.wanted.notify_all();
     }
 
     /// Waits until a look is due, and says how much; `None` once the volume closes.

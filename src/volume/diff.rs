@@ -40,7 +40,7 @@ impl Volume {
     /// # Errors
     /// [`Error::Invalid`] when `to` is older than `from`, I/O errors.
     pub fn diff(&self, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
-        let tx = self.core.database.read_beside()?;
+        let tx = self.core.database.read_long()?;
         let until = match to {
             Some(to) => to.epoch,
             None => tx.head()?,

@@ -64,12 +64,9 @@ impl Volume {
         }
     }
 
-    /// Refuses a range for whose holes the volume's limit leaves no room. Nothing is set aside: others may use
-    /// it first.
+    /// Refuses a range for whose holes neither the host nor the volume's limit has room. Nothing is set aside: others
+    /// may use it first.
     fn check_room(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
-        let Some(limit) = self.limits().bytes else {
-            return Ok(());
-        };
         self.core.finish_copies(&[Copies::Into(ino)])?;
         let extents = self
             .core
@@ -78,13 +75,18 @@ impl Volume {
             .extents(ino, range, usize::MAX)?;
         let covered = extents.iter().filter_map(|extent| extent.clip(range));
         let covered: u64 = covered.map(|part| part.len).sum();
-        let held = self.core.database.with_tally(|tally| tally.logical)?;
-        let wanted = (range.end - range.start - covered).saturating_add(held.unsigned_abs());
-        if wanted > limit {
-            Err(Error::OverLimit)
-        } else {
-            Ok(())
+        let wanted = (range.end - range.start).saturating_sub(covered);
+        if wanted > self.available_on_host()? {
+            return Err(Error::NoSpace);
         }
+        let Some(limit) = self.limits().bytes else {
+            return Ok(());
+        };
+        let held = self.core.database.with_tally(|tally| tally.logical)?;
+        if wanted.saturating_add(held.unsigned_abs()) > limit {
+            return Err(Error::OverLimit);
+        }
+        Ok(())
     }
 
     fn punch(&self, ino: Ino, range: &Range<u64>) -> Result<()> {

@@ -108,9 +108,11 @@ impl Volume {
     /// Those of [`Self::open`].
     pub fn open_with(dir: &Path, collecting: Collecting) -> Result<Self> {
         // What is no volume gets no lock either.
-        let config = Config::load(dir)?;
+        drop(Config::load(dir)?);
         let dir = resolve(dir)?;
         let lock = DirLock::take(&dir)?;
+        // Read again: whoever had the lock may have changed it.
+        let config = Config::load(&dir)?;
         Self::open_locked(dir, config, lock, collecting)
     }
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use crate::types::Ino;
 
+/// Inodes for which there is always memory.
+const SPARE: usize = 1024;
+
 /// The inodes that the kernel knows, and the orphans that wait for their end.
 #[derive(Debug, Default)]
 pub(super) struct Residents {
@@ -50,6 +53,16 @@ struct Inner {
     closing: bool,
 }
 
+impl Inner {
+    /// Gives memory back after the kernel has forgotten most of what it knew.
+    fn shrink(&mut self) {
+        let len = self.known.len();
+        if self.known.capacity() > 8 * len.max(SPARE) {
+            self.known.shrink_to(2 * len);
+        }
+    }
+}
+
 impl Residents {
     /// The kernel is told of `ino` once more.
     pub(super) fn remember(&self, ino: Ino) {
@@ -65,6 +78,7 @@ impl Residents {
         *known = known.saturating_sub(count);
         if *known == 0 {
             inner.known.remove(&ino);
+            inner.shrink();
             if inner.orphans.remove(&ino) {
                 self.end(&mut inner, ino);
             }

@@ -234,7 +234,7 @@ impl Core {
             Ok(()) => Ok(none),
             Err(_) if self.has_moved(chunk)? => Ok(none),
             Err(error) if error.is_damage() => {
-                let session = self.database.read_beside()?;
+                let session = self.database.read_long()?;
                 let said = describe(&session, &BTreeSet::from([chunk.id]), "cannot be read")?;
                 for sentence in &said {
                     log::error!("the scrub found damage: {sentence}: {error}");

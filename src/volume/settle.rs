@@ -101,7 +101,7 @@ impl Core {
     fn settle_files(&self, disturb: Disturb, done: &mut Settled) -> Result<()> {
         let mut after = Ino::from_raw(0);
         loop {
-            let tx = self.database.read_beside()?;
+            let tx = self.database.read_long()?;
             let found = tx.fragmented(after, FILES, self.chunk_bytes, EXTENTS_MIN)?;
             drop(tx);
             let Some((files, last)) = found else {

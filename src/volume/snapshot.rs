@@ -37,7 +37,7 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn measured_snapshots(&self) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
-        Ok(self.core.database.read_beside()?.measured_snapshots()?)
+        Ok(self.core.database.read_long()?.measured_snapshots()?)
     }
 
     /// The snapshot of this name.

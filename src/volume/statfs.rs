@@ -31,13 +31,12 @@ impl Volume {
     pub fn usage(&self) -> Result<Usage> {
         let survey = self.core.store.survey()?;
         let tally = self.core.database.tally()?;
-        let room = self.room_on_host()?;
         let named = count(tally.record_bytes());
         Ok(Usage {
             segment_bytes: survey.bytes,
             shared_bytes: survey.shared_bytes,
             dead_bytes: survey.bytes.saturating_sub(named),
-            host_free_bytes: room.available.saturating_mul(room.block_bytes),
+            host_free_bytes: self.available_on_host()?,
             limits: self.limits(),
             ..of_rows(&tally)
         })
@@ -56,16 +55,24 @@ impl Volume {
         let used = |tally: &Tally| (count(tally.logical), count(tally.inodes));
         let (bytes, inodes) = self.core.database.with_tally(used)?;
         if let Some(limit) = limits.bytes {
-            room.blocks = limit / room.block_bytes;
             let left = limit.saturating_sub(bytes) / room.block_bytes;
-            room.free = left.min(room.free);
-            room.available = left.min(room.available);
+            // No more than can be used: where the host has less, that and what is used already is all there is.
+            let lacking = left.saturating_sub(room.available);
+            room.blocks = (limit / room.block_bytes).saturating_sub(lacking);
+            room.free = left - lacking;
+            room.available = room.free;
         }
         if let Some(limit) = limits.inodes {
             room.inodes = limit;
             room.inodes_free = limit.saturating_sub(inodes);
         }
         Ok(room)
+    }
+
+    /// Bytes that the host has for anyone.
+    pub(super) fn available_on_host(&self) -> Result<u64> {
+        let room = self.room_on_host()?;
+        Ok(room.available.saturating_mul(room.block_bytes))
     }
 
     fn room_on_host(&self) -> Result<Room> {

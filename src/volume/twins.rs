@@ -35,7 +35,7 @@ impl Core {
         };
         let mut after = (Ino::from_raw(0), 0);
         loop {
-            let tx = self.database.read_beside()?;
+            let tx = self.database.read_long()?;
             let found = tx.lone_extents(after, SCAN_EXTENTS, SHARED_BYTES_MIN, lone)?;
             drop(tx);
             let Some((found, last)) = found else {

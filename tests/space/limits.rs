@@ -182,3 +182,48 @@ fn names_and_attributes_have_their_bound_too() {
     assert_sound(&volume);
     volume.close().unwrap();
 }
+
+#[test]
+fn space_beyond_what_is_free_is_not_promised() {
+    const PETABYTE: u64 = 1 << 50;
+    for limit in [None, Some(PETABYTE * 4), Some(64 * MIB)] {
+        let (_home, volume) = limited(limit, None);
+        let file = make(&volume, "file");
+        let allocate = |len, mode| volume.fallocate(&Caller::root(), file.ino, 0, len, mode);
+        for mode in [FallocateMode::Extend, FallocateMode::Reserve] {
+            let far = allocate(PETABYTE, mode);
+            assert!(
+                matches!(far, Err(Error::NoSpace | Error::OverLimit)),
+                "{limit:?}: {far:?}"
+            );
+            assert_eq!(volume.getattr(file.ino).unwrap().size, 0);
+        }
+        allocate(MIB, FallocateMode::Extend).unwrap();
+        volume.close().unwrap();
+    }
+}
+
+#[test]
+fn a_limit_above_what_the_host_has_shows_what_can_be_used() {
+    let (_home, volume) = limited(Some(1 << 50), None);
+    let file = make(&volume, "file");
+    for i in 0..8 {
+        write(&volume, file.ino, i * MIB, &noise(i, MIB)).unwrap();
+    }
+    let (host, room) = (
+        volume.usage().unwrap().host_free_bytes,
+        volume.room().unwrap(),
+    );
+    let (free, all) = (room.free * room.block_bytes, room.blocks * room.block_bytes);
+    assert_eq!(room.free, room.available);
+    assert!(
+        free.abs_diff(host) < 64 * MIB,
+        "{free} free, the host has {host}"
+    );
+    assert!(
+        all - free >= 8 * MIB && all - free < 9 * MIB,
+        "{} used",
+        all - free
+    );
+    volume.close().unwrap();
+}
