@@ -120,6 +120,8 @@ enum Command {
     Serve(serve::Arguments),
     #[command(hide = true)]
     Poke(serve::Poke),
+    #[command(hide = true)]
+    Buffer(serve::Buffer),
 }
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -162,6 +164,9 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     if let Command::Poke(arguments) = arguments.command {
         return serve::poke(&arguments);
     }
+    if let Command::Buffer(arguments) = arguments.command {
+        return serve::buffer(&arguments);
+    }
     if let Command::Completions(arguments) = arguments.command {
         return completions::run(&arguments);
     }
@@ -193,6 +198,10 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Doctor(arguments) => doctor::run(&arguments, &root),
         Command::Docker(arguments) => docker::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
-        Command::Completions(_) | Command::Keep(_) | Command::Serve(_) | Command::Poke(_) => Ok(()),
+        Command::Completions(_)
+        | Command::Keep(_)
+        | Command::Serve(_)
+        | Command::Poke(_)
+        | Command::Buffer(_) => Ok(()),
     }
 }

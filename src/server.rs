@@ -18,6 +18,7 @@ mod life;
 mod mounting;
 mod patience;
 mod perform;
+mod pressure;
 mod record;
 mod requests;
 mod spawn;

@@ -38,6 +38,7 @@ pub(super) fn start(command: &Command) {
         | Command::Import(_)
         | Command::RestoreVolume(_)
         | Command::Prune(_)
+        | Command::Buffer(_)
         | Command::Completions(_) => false,
     };
     if is_server {

@@ -1,10 +1,13 @@
-//! `cask keep`, which `cask mount` starts, `cask serve`, which that starts, and `cask poke`, which that starts; not for
-//! people.
+//! `cask keep`, which `cask mount` starts, `cask serve`, which that starts, and `cask poke` and `cask buffer`, which that
+//! starts; not for people.
 
+use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::control::Device;
 use crate::server::{self, mounts::answers};
+use crate::volume::Buffering;
 
 use super::locate::{Located, VolumeRef};
 use super::{CliError, Kind, Result};
@@ -41,6 +44,33 @@ pub(super) fn poke(arguments: &Poke) -> Result<()> {
     // One is enough, and any answer will do.
     mounts.first().map(|mount| answers(&mount.mountpoint));
     Ok(())
+}
+
+/// Whether the kernel may hold what is written to the superblock of the `/dev/fuse` descriptor at standard input
+#[derive(Debug, clap::Args)]
+pub(super) struct Buffer {
+    /// Until it likes to write it, or not at all
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum How {
+    Back,
+    Through,
+}
+
+pub(super) fn buffer(arguments: &Buffer) -> Result<()> {
+    let buffering = match arguments.how {
+        How::Back => Buffering::Back,
+        How::Through => Buffering::Through,
+    };
+    let fuse = io::stdin().as_fd().try_clone_to_owned();
+    let set = fuse.and_then(|fuse| server::mounts::set_buffering(fuse, buffering));
+    set.map_err(|e| {
+        CliError::new(Kind::Failed, "cannot set how the mount buffers")
+            .because(e)
+            .hint("that takes root")
+    })
 }
 
 fn located(arguments: &Arguments) -> Located {

@@ -27,6 +27,7 @@ use super::cut_part::Opened;
 use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
 use super::keeper::{Inheritance, Kept, Link, hello_of, kept};
+use super::pressure::{self, Beginning};
 use super::record::Record;
 use super::{Error, Result, requests, spawn};
 use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Program, Status, Tree};
@@ -38,6 +39,7 @@ use crate::volume::{self, Life, Volume};
 /// A volume's server, before it serves.
 pub struct Server {
     shared: Arc<Shared>,
+    beginning: Beginning,
     events: Receiver<Event>,
 }
 
@@ -105,7 +107,7 @@ impl Server {
     /// # Errors
     /// As [`Self::open`].
     pub(super) fn take_over(dir: &Path, link: &Arc<Link>, given: Inheritance) -> Result<Self> {
-        let server = Self::of(dir, Some(Arc::clone(link)), |dir| match given.lock {
+        let mut server = Self::of(dir, Some(Arc::clone(link)), |dir| match given.lock {
             Some(lock) => Volume::open_held(dir, lock.into()),
             None => Volume::open(dir),
         })?;
@@ -118,6 +120,7 @@ impl Server {
                 .map_err(Error::Fault)?;
         }
         if goes_on {
+            server.beginning = Beginning::Unknown;
             server.shared.report(Link::serving);
         }
         Ok(server)
@@ -167,7 +170,11 @@ impl Server {
         watch_signals(&shared)?;
         let accepting = Arc::clone(&shared);
         thread::spawn(move || requests::accept(&listener, &accepting));
-        Ok(Self { shared, events })
+        Ok(Self {
+            shared,
+            beginning: Beginning::Fresh,
+            events,
+        })
     }
 
     /// Serves requests of the process that started this one. When it goes away before it attached a
@@ -194,6 +201,7 @@ impl Server {
     /// # Errors
     /// When the volume could not be closed in order.
     pub fn run(self) -> Result<()> {
+        pressure::watch(Arc::clone(&self.shared), self.beginning);
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);
             thread::spawn(move || {
@@ -289,6 +297,16 @@ impl Shared {
             link.locked(volume.lock())?;
         }
         link.connected(kept.clone(), fuse)
+    }
+
+    pub(super) fn head_device(&self) -> Option<Device> {
+        self.state().head.as_ref().map(|shown| shown.device)
+    }
+
+    pub(super) fn head_descriptor(&self) -> Option<io::Result<OwnedFd>> {
+        let state = self.state();
+        let head = state.head.as_ref();
+        head.map(|shown| shown.fuse.as_fd().try_clone_to_owned())
     }
 
     /// Tells the keeper something, if there is one. A server whose keeper is gone goes on alone.
@@ -388,6 +406,7 @@ impl Shared {
 
     fn close(&self) -> Result<()> {
         self.state().phase = Phase::Closing;
+        self.with(|volume| volume.spending().close());
         let volume = {
             let mut held = self.volume.write().unwrap_or_else(PoisonError::into_inner);
             held.take().and_then(Arc::into_inner)

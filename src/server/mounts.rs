@@ -5,6 +5,7 @@
 //! volume but by its directory's path.
 
 mod attributes;
+mod buffering;
 mod dead;
 mod fusermount;
 mod holders;
@@ -14,6 +15,7 @@ mod table;
 mod taking;
 
 pub use attributes::Attributes;
+pub use buffering::set_buffering;
 pub use dead::{Silence, answers, dead_mounts, detach_dead};
 pub use holders::{Holder, holders_of, namespaces_holding, namespaces_showing};
 pub use kernel::{open_fuse, remount};
@@ -21,6 +23,7 @@ pub use place::{Place, PlaceError, absolute};
 pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
 pub use taking::{How, UnmountError, flush, unmount};
 
+pub(super) use buffering::bound_unwritten;
 pub(super) use fusermount::mount as mount_rootless;
 pub(super) use kernel::{Staged, device_at, stage, widen_cache};
 

@@ -97,6 +97,7 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
         if closing.load(Ordering::Acquire) || core.database.is_stopped() {
             return;
         }
+        core.retry_refused();
         let (due, changes) = (core.database.is_checkpoint_due(), core.database.changes());
         // An idle volume leaves the disk alone.
         if !due && synced == Some(changes) {

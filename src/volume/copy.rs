@@ -57,9 +57,11 @@ impl Volume {
         (target, to): (Ino, u64),
         len: u64,
     ) -> Result<u64> {
+        self.check_whole(source)?;
         if self.is_crumbled(source, from, len)? {
             return self.copy_bytes(caller, (source, from), (target, to), len);
         }
+        let _order = self.core.refused.order(target);
         let in_the_way = [Copies::Into(source), Copies::From(target)];
         self.core.finish_copies(&in_the_way)?;
         let (len, how) = self.core.change(Space::Needs, |tx| {
@@ -82,6 +84,7 @@ impl Volume {
             place(tx, caller, (source, &range), (target, to), how)?;
             Ok((range.end - range.start, how))
         })?;
+        self.core.settle_refused(target, &(to..to + len));
         if how == How::Later {
             self.core.residents.call_backlog();
         }

@@ -1,11 +1,14 @@
 //! What the operations and the background threads share, and the one way to change metadata.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::collector::Collector;
 use super::drain::Arrivals;
+use super::headroom::Spending;
 use super::limits::Bounds;
 use super::packing::Packing;
+use super::refused::RefusedWrites;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::scrub::Scrubber;
@@ -30,6 +33,8 @@ pub(super) struct Core {
     pub(super) packing: Packing,
     pub(super) arrivals: Arrivals,
     pub(super) scrubber: Scrubber,
+    pub(super) refused: RefusedWrites,
+    pub(super) headroom: Arc<Spending>,
     /// How many wait for copies to be written: until then none is left for later.
     pub(super) copies_held: AtomicUsize,
 }

@@ -90,6 +90,7 @@ impl Volume {
     }
 
     fn punch(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
+        let _order = self.core.refused.order(ino);
         self.core.finish_copies(&[Copies::From(ino)])?;
         loop {
             let unfinished = self.core.change(Space::Frees, |tx| {
@@ -102,6 +103,7 @@ impl Volume {
                 Ok(cleared.unfinished)
             })?;
             if !unfinished {
+                self.core.settle_refused(ino, range);
                 return Ok(());
             }
         }

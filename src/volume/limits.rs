@@ -123,6 +123,7 @@ impl Volume {
         }
         store::edit(&self.dir, |config| config.limits = limits)?;
         self.core.bounds.set(limits);
+        self.core.headroom.look_again();
         Ok(())
     }
 }

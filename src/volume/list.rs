@@ -39,6 +39,10 @@ impl Volume {
             .list(dir, below(after), limit)?
             .into_iter()
             .map(DirEntry::from)
+            .map(|entry| DirEntry {
+                attr: self.as_seen(entry.attr),
+                ..entry
+            })
             .collect())
     }
 }

@@ -11,7 +11,7 @@ impl Volume {
     /// [`Error::NotFound`], also when `parent` is no directory; I/O errors.
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
         let found = self.core.database.read_once()?.lookup(parent, name)?;
-        Ok(found.ok_or(Error::NotFound)?.attr)
+        Ok(self.as_seen(found.ok_or(Error::NotFound)?.attr))
     }
 
     /// The attributes of an inode.
@@ -19,7 +19,8 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], I/O errors.
     pub fn getattr(&self, ino: Ino) -> Result<Attr> {
-        Ok(inode(&*self.core.database.read_once()?, ino)?.attr)
+        let found = inode(&*self.core.database.read_once()?, ino)?;
+        Ok(self.as_seen(found.attr))
     }
 
     /// The attributes of an inode that has a name. One without is in use or nowhere: only the kernel, which did not ask

@@ -15,6 +15,7 @@ use super::drain::Arrivals;
 use super::limits::Bounds;
 use super::lock::DirLock;
 use super::packing::Packing;
+use super::refused::RefusedWrites;
 use super::reserve::Reserve;
 use super::residents::Residents;
 use super::scrub::Scrubber;
@@ -293,6 +294,8 @@ fn open_core(dir: &Path, config: &Config, past: Past, collecting: Collecting) ->
         packing: Packing::new(config.compression),
         arrivals: Arrivals::default(),
         scrubber: Scrubber::new(dir, config.scrub_rate),
+        refused: RefusedWrites::default(),
+        headroom: Arc::default(),
         copies_held: AtomicUsize::new(0),
     })
 }

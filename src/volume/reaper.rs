@@ -31,7 +31,9 @@ impl Core {
         while let Some(&first) = inos.first() {
             let copied = self.finish_copies(&[Copies::From(first)]);
             match copied.and_then(|()| self.change(Space::Frees, |tx| free_some(tx, &inos))) {
-                Ok(done) => drop(inos.drain(..done)),
+                Ok(done) => inos
+                    .drain(..done)
+                    .for_each(|ino| self.settle_refused(ino, &(0..u64::MAX))),
                 Err(Error::Corrupt(what)) => {
                     // It must not keep the others from being freed.
                     log::error!("cannot free {}: {what}", inos.remove(0));
@@ -97,6 +99,7 @@ impl Volume {
     /// I/O errors.
     pub fn begin_connection(&self) -> Result<()> {
         self.core.residents.connect();
+        self.forget_refused()?;
         self.find_orphans()
     }
 
@@ -107,6 +110,7 @@ impl Volume {
     /// I/O errors.
     pub fn inherit_connection(&self) -> Result<()> {
         self.core.residents.inherit();
+        self.inherit_refused()?;
         self.find_orphans()
     }
 
@@ -132,6 +136,7 @@ impl Volume {
 
     /// The connection ended: nobody holds a file any more.
     pub fn end_connection(&self) {
+        self.give_up_refused();
         self.core.residents.forget_all();
     }
 

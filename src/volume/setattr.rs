@@ -25,6 +25,7 @@ impl Volume {
     /// [`Error::NotFound`], [`Error::IsDirectory`] or [`Error::Invalid`] for the size of what is no file,
     /// [`Error::FileTooLarge`], [`Error::NoSpace`], I/O errors.
     pub fn setattr(&self, caller: &Caller, ino: Ino, change: &SetAttr) -> Result<Attr> {
+        let _order = change.size.and_then(|_| self.core.refused.order(ino));
         if let Some(size) = change.size {
             self.shorten(ino, size)?;
         }
@@ -33,16 +34,23 @@ impl Volume {
         } else {
             Space::Needs
         };
-        self.core.change(space, |tx| {
-            let mut inode = inode(tx, ino)?;
-            let now = Timestamp::now();
-            apply_owner(tx, caller, &mut inode, change)?;
-            apply_mode(tx, &mut inode, change)?;
-            apply_size(tx, caller, &mut inode, change, now)?;
-            apply_times(&mut inode.attr, change, now);
-            tx.update_inode(&mut inode)?;
-            Ok(inode.attr)
-        })
+        self.core
+            .change(space, |tx| {
+                let mut inode = inode(tx, ino)?;
+                let now = Timestamp::now();
+                apply_owner(tx, caller, &mut inode, change)?;
+                apply_mode(tx, &mut inode, change)?;
+                apply_size(tx, caller, &mut inode, change, now)?;
+                apply_times(&mut inode.attr, change, now);
+                tx.update_inode(&mut inode)?;
+                Ok(inode.attr)
+            })
+            .inspect(|_| {
+                if let Some(size) = change.size {
+                    self.core.settle_refused(ino, &(size..u64::MAX));
+                }
+            })
+            .map(|attr| self.as_seen(attr))
     }
 
     /// Cuts a file from its end, in steps, until what is left to cut is little.

@@ -67,6 +67,33 @@ impl Volume {
         origin: WriteOrigin,
         bits: SetIdBits,
     ) -> Result<()> {
+        let _under_way = self.core.arrivals.begin();
+        self.core.headroom.spend(data.len() as u64);
+        let _order = self.core.refused.order(ino);
+        let done = self.core.write(ino, offset, data, origin, bits);
+        match origin {
+            WriteOrigin::PageCache => self.core.note_outcome(ino, offset, data, &done),
+            WriteOrigin::Caller if done.is_ok() => {
+                self.core
+                    .settle_refused(ino, &(offset..offset + data.len() as u64));
+            }
+            // Whoever wrote hears of it.
+            WriteOrigin::Caller => {}
+        }
+        done
+    }
+}
+
+impl Core {
+    /// As [`Volume::write`]; what the kernel would be told of is not noted.
+    pub(super) fn write(
+        &self,
+        ino: Ino,
+        offset: u64,
+        data: &[u8],
+        origin: WriteOrigin,
+        bits: SetIdBits,
+    ) -> Result<()> {
         let end = offset
             .checked_add(data.len() as u64)
             .filter(|&end| end <= MAX_FILE_BYTES);
@@ -75,15 +102,14 @@ impl Volume {
             return Ok(());
         }
         let in_the_way = [Copies::From(ino), Copies::Into(ino)];
-        self.core.finish_copies(&in_the_way)?;
-        let _under_way = self.core.arrivals.begin();
-        self.core.check_space()?;
-        let prepared = self.core.prepare(offset, data)?;
-        self.core.change(Space::Needs, |tx| {
+        self.finish_copies(&in_the_way)?;
+        self.check_space()?;
+        let prepared = self.prepare(offset, data)?;
+        self.change(Space::Needs, |tx| {
             let mut inode = file(tx, ino)?;
             let before = inode;
             for ready in &prepared.pieces {
-                self.core.map(tx, &mut inode, ready, &prepared)?;
+                self.map(tx, &mut inode, ready, &prepared)?;
             }
             inode.attr.size = inode.attr.size.max(end);
             if origin == WriteOrigin::Caller {

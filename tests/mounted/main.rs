@@ -36,6 +36,7 @@ mod pjdfstest;
 mod posix;
 mod readdir;
 mod reflink;
+mod refused;
 mod requests;
 mod security;
 mod sharing;

@@ -27,7 +27,7 @@ const FUSE_DEVICE: (u32, u32) = (10, 229);
 const READ_AHEAD_KB: &str = "1024";
 /// Of the bytes that may wait in memory for their writing, the part that may be of one mount: less and a program that
 /// writes is put to sleep before the server has enough to do (docs/decisions, 12).
-const DIRTY_PERCENT: &str = "3";
+pub(super) const DIRTY_PERCENT: &str = "3";
 
 /// A mount that is in no namespace yet.
 #[derive(Debug)]

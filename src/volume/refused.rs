@@ -1,0 +1,417 @@
+//! Writes from the page cache that could not be stored: a full volume, a limit, an error of the disk.
+//!
+//! The kernel drops such pages and reports that once; to a later fsync(2) it would say that all is well. So they are
+//! remembered, and each fsync of the file fails, until the range is written again or cut off. Their bytes are kept as
+//! far as there is memory for it: they are what readers see, and are stored once there is room again.
+//!
+//! Knows nothing of when there is room: `volume/headroom.rs` does.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::core::{Core, Space};
+use super::write::{SetIdBits, WriteOrigin};
+use super::{Error, Result, Volume};
+use crate::meta::Refusal;
+use crate::types::{Attr, FileKind, Ino};
+
+/// Bytes that are kept at most. What is beyond is remembered, and lost.
+const KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// What was refused since the connection began.
+#[derive(Debug, Default)]
+pub(super) struct RefusedWrites {
+    files: Mutex<Files>,
+    /// Whether there is anything: else nobody needs to look.
+    any: AtomicBool,
+    /// Held while a range is written that was refused before, so that kept bytes are not stored over newer ones.
+    order: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Files {
+    /// By offset; the pieces of a file do not overlap.
+    pieces: BTreeMap<Ino, Vec<Piece>>,
+    kept_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Piece {
+    range: Range<u64>,
+    refusal: Refusal,
+    /// The bytes of the range, if there was memory for them.
+    data: Option<Arc<[u8]>>,
+}
+
+impl Piece {
+    fn kept_bytes(&self) -> u64 {
+        self.data.as_ref().map_or(0, |data| data.len() as u64)
+    }
+
+    /// The part of it that lies within `range`.
+    fn clip(&self, range: &Range<u64>) -> Option<Self> {
+        let part = self.range.start.max(range.start)..self.range.end.min(range.end);
+        let at = |offset: u64| usize::try_from(offset - self.range.start).unwrap_or(usize::MAX);
+        (part.start < part.end).then(|| Self {
+            data: self
+                .data
+                .as_ref()
+                .map(|data| data[at(part.start)..at(part.end)].into()),
+            refusal: self.refusal,
+            range: part,
+        })
+    }
+}
+
+impl Files {
+    /// `range` of the file is refused no more; whether some of it was.
+    fn settle(&mut self, ino: Ino, range: &Range<u64>) -> bool {
+        let Some(pieces) = self.pieces.remove(&ino) else {
+            return false;
+        };
+        let before = pieces.clone();
+        let rest = pieces.iter().flat_map(|piece| {
+            let sides = [0..range.start, range.end..u64::MAX];
+            sides.map(|side| piece.clip(&side)).into_iter().flatten()
+        });
+        let rest: Vec<_> = rest.collect();
+        let kept = |pieces: &[Piece]| pieces.iter().map(Piece::kept_bytes).sum::<u64>();
+        self.kept_bytes = self.kept_bytes - kept(&before) + kept(&rest);
+        let changed = rest != before;
+        if !rest.is_empty() {
+            self.pieces.insert(ino, rest);
+        }
+        changed
+    }
+
+    fn note(&mut self, ino: Ino, offset: u64, data: &[u8], refusal: Refusal) {
+        let range = offset..offset + data.len() as u64;
+        self.settle(ino, &range);
+        let fits = self.kept_bytes + data.len() as u64 <= KEPT_BYTES_MAX;
+        self.add(
+            ino,
+            Piece {
+                range,
+                refusal,
+                data: fits.then(|| data.into()),
+            },
+        );
+    }
+
+    fn add(&mut self, ino: Ino, piece: Piece) {
+        self.kept_bytes += piece.kept_bytes();
+        let pieces = self.pieces.entry(ino).or_default();
+        let at = pieces.partition_point(|other| other.range.start < piece.range.start);
+        pieces.insert(at, piece);
+    }
+
+    /// What readers of `len` bytes at `offset` see in place of `bytes`, which end at the end of the file.
+    fn overlay(&self, ino: Ino, offset: u64, len: usize, bytes: &mut Vec<u8>) {
+        let wanted = offset..offset.saturating_add(len as u64);
+        let pieces = self.pieces.get(&ino).into_iter().flatten();
+        for part in pieces.filter_map(|piece| piece.clip(&wanted)) {
+            let Some(data) = part.data else { continue };
+            let start = usize::try_from(part.range.start - offset).unwrap_or(usize::MAX);
+            let end = start + data.len();
+            if bytes.len() < end {
+                bytes.resize(end, 0);
+            }
+            bytes[start..end].copy_from_slice(&data);
+        }
+    }
+
+    /// Where the kept bytes of the file end.
+    fn end(&self, ino: Ino) -> u64 {
+        let kept = |piece: &&Piece| piece.data.is_some();
+        let pieces = self.pieces.get(&ino).into_iter().flatten();
+        pieces
+            .filter(kept)
+            .map(|piece| piece.range.end)
+            .max()
+            .unwrap_or(0)
+    }
+
+    fn first_kept(&self, ino: Ino, from: u64) -> Option<(u64, Arc<[u8]>)> {
+        let pieces = self.pieces.get(&ino)?.iter();
+        let mut behind = pieces.filter(|piece| piece.range.start >= from);
+        behind.find_map(|piece| Some((piece.range.start, Arc::clone(piece.data.as_ref()?))))
+    }
+}
+
+impl RefusedWrites {
+    pub(super) fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has(&self, ino: Ino) -> bool {
+        self.any() && self.locked().pieces.contains_key(&ino)
+    }
+
+    /// To be held while the file is changed, if something of it was refused.
+    pub(super) fn order(&self, ino: Ino) -> Option<MutexGuard<'_, ()>> {
+        let ordered = || self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        self.has(ino).then(ordered)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Files) -> T) -> T {
+        let mut files = self.locked();
+        let changed = change(&mut files);
+        self.any.store(!files.pieces.is_empty(), Ordering::Release);
+        changed
+    }
+
+    fn ranges(&self, ino: Ino) -> Vec<(Range<u64>, Refusal)> {
+        let files = self.locked();
+        let pieces = files.pieces.get(&ino).into_iter().flatten();
+        pieces
+            .map(|piece| (piece.range.clone(), piece.refusal))
+            .collect()
+    }
+
+    /// The error of an fsync of the file.
+    fn check(&self, ino: Ino) -> Result<()> {
+        if !self.any() {
+            return Ok(());
+        }
+        let files = self.locked();
+        let first = files.pieces.get(&ino).and_then(|pieces| pieces.first());
+        match first.map(|piece| piece.refusal) {
+            None => Ok(()),
+            Some(Refusal::Full) => Err(Error::NoSpace),
+            Some(Refusal::Failed) => Err(Error::Storage {
+                what: format!("an earlier write of {ino} failed and was not repeated"),
+                source: io::ErrorKind::InvalidData.into(),
+            }),
+        }
+    }
+}
+
+impl Core {
+    /// A write from the page cache had this outcome.
+    pub(super) fn note_outcome(&self, ino: Ino, offset: u64, data: &[u8], done: &Result<()>) {
+        let Err(error) = done else {
+            return self.settle_refused(ino, &(offset..offset + data.len() as u64));
+        };
+        let refusal = match error {
+            // There is no such file any more, or it never could be so long: nobody will miss it.
+            Error::NotFound => return,
+            Error::NoSpace | Error::OverLimit => Refusal::Full,
+            _ => Refusal::Failed,
+        };
+        let is_first = !self.refused.has(ino);
+        self.refused
+            .change(|files| files.note(ino, offset, data, refusal));
+        if is_first {
+            log::warn!(
+                "a write of {ino} was refused, and its fsync fails until it is repeated: {error}"
+            );
+        }
+        self.store_refused(ino);
+    }
+
+    /// `range` of the file was written again, or is gone.
+    pub(super) fn settle_refused(&self, ino: Ino, range: &Range<u64>) {
+        if self.refused.any() && self.refused.change(|files| files.settle(ino, range)) {
+            self.store_refused(ino);
+        }
+    }
+
+    /// For a server that takes over. One that does not hear of it would say that all is well.
+    fn store_refused(&self, ino: Ino) {
+        let ranges = self.refused.ranges(ino);
+        let stored = self.change(Space::Frees, |tx| Ok(tx.set_refused(ino, &ranges)?));
+        if let Err(error) = stored {
+            log::warn!("cannot note what of {ino} was refused: {error}");
+        }
+    }
+
+    /// Tries to store the kept bytes of all files, and says how much is left.
+    pub(super) fn retry_refused(&self) -> usize {
+        let files: Vec<Ino> = self.refused.locked().pieces.keys().copied().collect();
+        files.iter().for_each(|&ino| self.retry_refused_of(ino));
+        self.refused.locked().pieces.len()
+    }
+
+    /// Whether there may be room for so many bytes more. To find out by writing them would cost the host that space.
+    fn may_fit(&self, bytes: u64) -> bool {
+        let Some(limit) = self.bounds.get().bytes else {
+            return self.reserve.is_whole();
+        };
+        let held = self.database.with_tally(|tally| tally.logical);
+        held.is_ok_and(|held| held.unsigned_abs().saturating_add(bytes) <= limit)
+    }
+
+    /// Tries to store the kept bytes of a file.
+    fn retry_refused_of(&self, ino: Ino) {
+        let mut from = 0;
+        loop {
+            let Some(_order) = self.refused.order(ino) else {
+                return;
+            };
+            let Some((offset, data)) = self.refused.locked().first_kept(ino, from) else {
+                return;
+            };
+            from = offset + data.len() as u64;
+            if !self.may_fit(data.len() as u64) {
+                continue;
+            }
+            let done = self.write(ino, offset, &data, WriteOrigin::PageCache, SetIdBits::Keep);
+            if let Err(error) = &done {
+                log::debug!("a refused write of {ino} is refused again: {error}");
+            }
+            match done {
+                Ok(()) | Err(Error::NotFound) => self.settle_refused(ino, &(offset..from)),
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+impl Volume {
+    /// Makes durable what was written to the file, and all else that was acknowledged.
+    ///
+    /// # Errors
+    /// Those of [`Self::sync`]; [`Error::NoSpace`] or [`Error::Storage`] for as long as something is missing that the
+    /// kernel sent and that could not be stored.
+    pub fn fsync(&self, ino: Ino) -> Result<()> {
+        let whole = self.check_whole(ino);
+        self.core.sync()?;
+        whole
+    }
+
+    /// Refuses to share a range of a file of which something is missing.
+    pub(super) fn check_whole(&self, ino: Ino) -> Result<()> {
+        if self.core.refused.has(ino) {
+            // What was removed a moment ago is room, too.
+            self.core.free_ended()?;
+            self.core.retry_refused_of(ino);
+        }
+        self.core.refused.check(ino)
+    }
+
+    /// A connection begins: the kernel holds nothing that was refused before.
+    pub(super) fn forget_refused(&self) -> Result<()> {
+        if self.core.database.read_once()?.refused()?.is_empty() {
+            return Ok(());
+        }
+        self.core.change(Space::Frees, |tx| Ok(tx.clear_refused()?))
+    }
+
+    /// A connection goes on: what another server refused is still missing, and its bytes went with that one.
+    pub(super) fn inherit_refused(&self) -> Result<()> {
+        let ranges = self.core.database.read_once()?.refused()?;
+        self.core.refused.change(|files| {
+            for found in ranges {
+                let (range, refusal) = (found.range, found.refusal);
+                files.add(
+                    found.ino,
+                    Piece {
+                        range,
+                        refusal,
+                        data: None,
+                    },
+                );
+            }
+        });
+        Ok(())
+    }
+
+    /// A connection ends: the last attempt.
+    pub(super) fn give_up_refused(&self) {
+        if self.core.refused.any() && self.core.retry_refused() > 0 {
+            let files: Vec<_> = self.core.refused.locked().pieces.keys().copied().collect();
+            log::error!(
+                "written and never stored, for want of space or after an error: parts of {files:?}"
+            );
+        }
+    }
+
+    /// What readers see of `bytes`, which were read for `len` at `offset`.
+    pub(super) fn with_kept(
+        &self,
+        ino: Ino,
+        offset: u64,
+        len: usize,
+        mut bytes: Vec<u8>,
+    ) -> Vec<u8> {
+        if self.core.refused.any() {
+            self.core
+                .refused
+                .locked()
+                .overlay(ino, offset, len, &mut bytes);
+        }
+        bytes
+    }
+
+    /// The file's attributes with the size that readers see.
+    pub(super) fn as_seen(&self, mut attr: Attr) -> Attr {
+        if attr.kind == FileKind::File && self.core.refused.any() {
+            attr.size = attr.size.max(self.core.refused.locked().end(attr.ino));
+        }
+        attr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INO: Ino = Ino::from_raw(9);
+
+    fn ranges(files: &Files) -> Vec<Range<u64>> {
+        let pieces = files.pieces.get(&INO).into_iter().flatten();
+        pieces.map(|piece| piece.range.clone()).collect()
+    }
+
+    #[test]
+    fn what_is_written_again_or_cut_off_is_refused_no_more() {
+        let mut files = Files::default();
+        files.note(INO, 100, &[1; 100], Refusal::Full);
+        files.note(INO, 300, &[2; 100], Refusal::Failed);
+        assert!(files.settle(INO, &(150..160)));
+        assert_eq!(ranges(&files), [100..150, 160..200, 300..400]);
+        assert_eq!(files.kept_bytes, 190);
+        assert!(!files.settle(INO, &(200..300)));
+        assert!(files.settle(INO, &(120..u64::MAX)));
+        assert_eq!(ranges(&files).first(), Some(&(100..120)));
+        assert_eq!((ranges(&files).len(), files.kept_bytes), (1, 20));
+        assert!(files.settle(INO, &(0..u64::MAX)));
+        assert!(files.pieces.is_empty() && files.kept_bytes == 0);
+    }
+
+    #[test]
+    fn readers_see_what_was_refused_last() {
+        let mut files = Files::default();
+        files.note(INO, 4, &[1; 8], Refusal::Full);
+        files.note(INO, 8, &[2; 8], Refusal::Full);
+        let mut bytes = vec![9; 6];
+        files.overlay(INO, 2, 20, &mut bytes);
+        assert_eq!(bytes, [9, 9, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]);
+        assert_eq!(files.end(INO), 16);
+        let mut middle = vec![0; 2];
+        files.overlay(INO, 7, 2, &mut middle);
+        assert_eq!(middle, [1, 2]);
+    }
+
+    #[test]
+    fn bytes_beyond_the_bound_are_remembered_without_being_kept() {
+        let mut files = Files::default();
+        let half = vec![1; usize::try_from(KEPT_BYTES_MAX / 2).unwrap()];
+        for number in 0..3 {
+            files.note(INO, number * KEPT_BYTES_MAX, &half, Refusal::Full);
+        }
+        assert_eq!(
+            (ranges(&files).len(), files.kept_bytes),
+            (3, KEPT_BYTES_MAX)
+        );
+        assert!(files.settle(INO, &(0..1)));
+        assert_eq!(files.kept_bytes, KEPT_BYTES_MAX - 1);
+    }
+}
