@@ -1,6 +1,6 @@
 //! `state`: what recovery must know before SQLite opens the database.
 //!
-//! Which boot of the host last had the volume open, whether it was closed cleanly, and how far the
+//! Which boot of the host last had the volume open, on which mount of the host's filesystem, whether it was closed cleanly, and how far the
 //! segments were durable at the last checkpoint (docs/format.md, "Recovery").
 
 use std::fs;
@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Result};
@@ -22,6 +23,9 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 pub(super) struct State {
     /// The host's boot id while the volume was last open.
     pub(super) boot_id: String,
+    /// The mount of the host's filesystem that it was on; no other had or will have that number in this boot.
+    #[serde(default)]
+    pub(super) mount_id: Option<u64>,
     /// Whether it was closed, and all of it synced, since.
     pub(super) clean: bool,
     /// The segment that was open at the last checkpoint; all before it were durable.
@@ -40,6 +44,7 @@ pub(super) struct StateFile {
     /// Held over each replacement: two at once would take each other's new file away.
     writing: Mutex<()>,
     boot_id: String,
+    mount_id: Option<u64>,
 }
 
 impl StateFile {
@@ -50,6 +55,7 @@ impl StateFile {
             path: dir.join(FILE),
             writing: Mutex::default(),
             boot_id: boot_id.trim().to_owned(),
+            mount_id: mount_id(dir),
         })
     }
 
@@ -68,9 +74,11 @@ impl StateFile {
         }
     }
 
-    /// Whether the host may have lost power while the volume was open.
+    /// Whether what the host had in memory for the volume may be gone: it lost power while the volume was open, or the
+    /// filesystem was mounted anew since, as that of a disk is which went and came back.
     pub(super) fn lost_power(&self, state: &State) -> bool {
-        !state.clean && state.boot_id != self.boot_id
+        let is_same_mount = self.mount_id.is_some() && state.mount_id == self.mount_id;
+        !state.clean && (state.boot_id != self.boot_id || !is_same_mount)
     }
 
     /// Notes that the volume is open and durable up to `mark`, and that no segment from `next` on was ever made.
@@ -86,6 +94,7 @@ impl StateFile {
     fn store(&self, mark: SyncMark, next: SegmentId, clean: bool) -> Result<()> {
         let state = State {
             boot_id: self.boot_id.clone(),
+            mount_id: self.mount_id,
             clean,
             synced_segment: mark.segment.raw(),
             synced_offset: mark.offset,
@@ -96,6 +105,14 @@ impl StateFile {
         durable::replace_file(&self.path, &text)
             .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))
     }
+}
+
+/// The unique number of the mount that `dir` is on (statx(2)); `None` before Linux 6.8, where numbers are used again.
+fn mount_id(dir: &Path) -> Option<u64> {
+    const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+    let flags = AtFlags::STATX_DONT_SYNC;
+    let stat = statx(CWD, dir, flags, MNT_ID_UNIQUE).ok()?;
+    (stat.stx_mask & MNT_ID_UNIQUE.bits() != 0).then_some(stat.stx_mnt_id)
 }
 
 impl State {
@@ -117,6 +134,32 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unclean_end_in_this_boot_and_on_this_mount_lost_no_power() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StateFile::of(dir.path()).unwrap();
+        let (mark, next) = (
+            SyncMark {
+                segment: SegmentId::from_raw(1),
+                offset: 0,
+            },
+            SegmentId::from_raw(2),
+        );
+        file.store_open(mark, next).unwrap();
+        let here = file.load().unwrap().unwrap();
+        assert_eq!(file.lost_power(&here), here.mount_id.is_none());
+        let another = |id| State {
+            mount_id: id,
+            ..here.clone()
+        };
+        assert!(file.lost_power(&another(Some(1))) && file.lost_power(&another(None)));
+        let clean = State {
+            clean: true,
+            ..another(None)
+        };
+        assert!(!file.lost_power(&clean));
+    }
 
     #[test]
     fn two_who_note_at_once_do_not_disturb_each_other() {

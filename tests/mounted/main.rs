@@ -20,6 +20,7 @@ mod copying;
 mod cuts;
 mod differential;
 mod direct;
+mod disk_gone;
 mod docker;
 mod durability;
 mod failover;
