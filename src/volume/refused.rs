@@ -200,8 +200,8 @@ impl Core {
             return self.settle_refused(ino, &(offset..offset + data.len() as u64));
         };
         let refusal = match error {
-            // There is no such file any more, or it never could be so long: nobody will miss it.
-            Error::NotFound => return,
+            // There is no such file any more, or no file could be so long: nobody will miss it.
+            Error::NotFound | Error::IsDirectory | Error::Invalid | Error::FileTooLarge => return,
             Error::NoSpace | Error::OverLimit => Refusal::Full,
             _ => Refusal::Failed,
         };
