@@ -14,7 +14,7 @@ cd "$(dirname "$0")"
 
 # The versions that the tests were written against.
 TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143)
-PACKAGES=(acl attr busybox-static ca-certificates dbus debootstrap docker-compose docker.io e2fsprogs fuse3 gcc git jq
+PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates dbus debootstrap docker-compose docker.io e2fsprogs fuse3 gcc git jq
     libacl1-dev libc6-dev mount pkg-config podman postgresql procps python3 sqlite3 strace systemd tar uidmap
     util-linux)
 SCRATCH=$(mktemp -d)

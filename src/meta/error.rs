@@ -1,6 +1,8 @@
 //! What can go wrong in the metadata store: variants say what the caller can do about it.
 
-use rusqlite::ErrorCode;
+use std::io;
+
+use rusqlite::{ErrorCode, ffi};
 
 /// The error of a metadata operation.
 #[derive(Debug, thiserror::Error)]
@@ -51,10 +53,33 @@ impl Error {
     }
 }
 
+/// Whether the host had no room for what SQLite wrote: it knows ENOSPC for that, but not a quota or a limit of the
+/// process. Asked right after the error: what the system said last is still there.
+fn was_refused(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    let grows = [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE];
+    if !code.is_some_and(|code| grows.contains(&code)) {
+        return false;
+    }
+    let cause = io::Error::last_os_error();
+    let is_refusal = is_full(cause.kind());
+    if is_refusal {
+        log::warn!("the host has no room for the database: {cause}");
+    }
+    is_refusal
+}
+
+/// Whether a write failed for want of room: of the disk, of a quota, or of what the process may write to one file.
+pub(super) fn is_full(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure) if was_refused(&error) => Self::Full,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt(error.to_string())
             }

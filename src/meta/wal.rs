@@ -13,6 +13,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::database::Writer;
+use super::error::is_full;
 use super::{Database, Error, Result, Session};
 
 /// The log is written ahead to this length, so that syncing it need not change the file's size on the
@@ -130,7 +131,7 @@ impl Database {
         match allocated {
             Ok(bytes) => writer.allocated = bytes,
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => writer.allocated = u64::MAX,
-            Err(e) if e == Errno::NOSPC || e == Errno::DQUOT => return Err(Error::Full),
+            Err(e) if is_full(io::Error::from(e).kind()) => return Err(Error::Full),
             Err(e) => {
                 return Err(Error::Wal {
                     op: "set space aside behind",

@@ -16,6 +16,8 @@ use crate::types::{ChunkHash, ChunkId, Collected, SegmentId};
 
 /// Rows of the chunk table that are looked through at a time.
 const SCAN_ROWS: usize = 8192;
+/// What moving takes besides the copies: rows, and segments that are not full.
+const COPYING_BYTES: u64 = 1024 * 1024;
 /// Segments whose counts are read at once.
 const COUNTED_AT_ONCE: usize = 512;
 /// Chunks, and bytes of them, that are moved at a time.
@@ -123,7 +125,7 @@ impl Core {
         let mut gone = look.empty();
         // Copies need space, which the reserve is not for.
         let victims = if self.reserve.is_whole() {
-            look.victims(haste)
+            self.with_room(look.victims(haste))
         } else {
             Vec::new()
         };
@@ -146,6 +148,17 @@ impl Core {
             removed_bytes,
             moved_bytes,
         })
+    }
+
+    /// The best of these for whose copies there is room: a copy that ends half way gives nothing back.
+    fn with_room(&self, mut victims: Vec<Candidate>) -> Vec<Candidate> {
+        loop {
+            let live: u64 = victims.iter().map(|victim| victim.live).sum();
+            if victims.is_empty() || self.reserve.can_have(live + COPYING_BYTES) {
+                return victims;
+            }
+            victims.pop();
+        }
     }
 
     fn move_out_of(&self, victims: &[Candidate], haste: Haste) -> Result<u64> {

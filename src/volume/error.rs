@@ -119,10 +119,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// An I/O error with what was being done; a full disk becomes [`Error::NoSpace`].
+    /// An I/O error with what was being done; a full disk becomes [`Error::NoSpace`], and so does what is one for whoever
+    /// writes: a quota (EDQUOT), or a limit on the length of a file (EFBIG; setrlimit(2)).
     pub fn storage(what: impl Into<String>, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            io::ErrorKind::StorageFull => Self::NoSpace,
+            io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                log::warn!("{}: {source}", what.into());
+                Self::NoSpace
+            }
             _ => Self::Storage {
                 what: what.into(),
                 source,

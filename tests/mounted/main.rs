@@ -35,6 +35,7 @@ mod limits;
 mod persistence;
 mod pjdfstest;
 mod posix;
+mod quota;
 mod readdir;
 mod reflink;
 mod refused;
