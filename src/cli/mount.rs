@@ -149,6 +149,7 @@ fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
         shows,
         source: wish.options.source.clone().unwrap_or(source),
         attributes,
+        roots: root.store().places(),
     };
     // What is below a mount that is there already was hidden before.
     let hidden = match Place::open(wish.mountpoint) {
@@ -260,6 +261,11 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
                 "name another mountpoint, or first `cask umount {}`",
                 mountpoint.display()
             ))
+        }
+        server::Error::Overlaps { .. } => {
+            CliError::new(Kind::Failed, format!("cannot mount {located}"))
+                .because(error)
+                .hint("name a directory elsewhere")
         }
         server::Error::SecondMount => {
             let message = format!(

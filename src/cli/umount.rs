@@ -212,6 +212,7 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         | server::Error::Served { .. }
         | server::Error::MountedThere(_)
         | server::Error::Occupied { .. }
+        | server::Error::Overlaps { .. }
         | server::Error::SecondMount
         | server::Error::SnapshotNeedsRoot
         | server::Error::NoSnapshot(_)

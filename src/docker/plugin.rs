@@ -342,6 +342,7 @@ impl Plugin {
                 Seal::Sealed => attributes.read_only(),
                 Seal::Open => attributes,
             },
+            roots: self.store.places(),
         };
         let dir = dir
             .canonicalize()

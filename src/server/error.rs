@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use super::mounts::{Holder, PlaceError};
+use super::mounts::{Holder, PlaceError, Relation};
 use crate::control::{self, Fault, FaultKind};
 use crate::types::SnapshotName;
 use crate::volume;
@@ -37,6 +37,16 @@ pub enum Error {
         mountpoint: PathBuf,
         /// What is mounted there.
         other: OsString,
+    },
+    /// The volume's server would find its own files through its own mount.
+    #[error("mountpoint {} {relation} {}, where volumes are kept", .mountpoint.display(), .kept.display())]
+    Overlaps {
+        /// The place.
+        mountpoint: PathBuf,
+        /// How it lies to what is kept.
+        relation: Relation,
+        /// The directory of a volume, or of all.
+        kept: PathBuf,
     },
     /// `fusermount3` mounts a connection once only.
     #[error("it is mounted already, and only root can mount a volume a second time")]
@@ -110,6 +120,7 @@ impl Error {
             | Self::Served { .. }
             | Self::MountedThere(_)
             | Self::Occupied { .. }
+            | Self::Overlaps { .. }
             | Self::SecondMount
             | Self::SnapshotNeedsRoot
             | Self::NoSnapshot(_)

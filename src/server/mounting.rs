@@ -1,16 +1,19 @@
 //! Mounting a volume: the first mount starts a server, each further one shows the same superblock.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::mounts::{
     self, How, Mount, Place, Shows, Spec, Staged, UnmountError, detach_dead, device_at,
-    is_privileged, mount_rootless, open_fuse, stage, topmost_at, widen_cache,
+    is_privileged, mount_rootless, mount_with, open_fuse, overlap, stage, topmost_at, widen_cache,
 };
 use super::patience::{connect, patiently};
 use super::record::Record;
-use super::{Error, Result, Server, mounts_of, spawn};
+use super::{Error, Result, Server, mounts_of, spawn, volume_of};
 use crate::control::{self, Client, Device, FaultKind, Phase, Status};
+
+/// Volumes in volumes that are looked at.
+const FOUNDATIONS_MAX: usize = 16;
 
 /// Mounts the volume in `dir`, an absolute path, at `target`; returns when the mount is usable.
 ///
@@ -20,7 +23,7 @@ use crate::control::{self, Client, Device, FaultKind, Phase, Status};
 /// See [`Error`]. Nothing is mounted then.
 pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
     patiently(dir, || match connect(dir)? {
-        Some(client) => mount_again(client, spec, target),
+        Some(client) => mount_again(dir, client, spec, target),
         None => mount_first(dir, spec, target),
     })
 }
@@ -72,7 +75,7 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
         });
     }
     clear_dead(dir)?;
-    let place = free_place(target, spec, None)?;
+    let place = free_place(dir, target, spec, None)?;
     let first = First::prepare(spec)?;
     let server = Server::open(dir)?;
     let first = first.make(spec, &place)?;
@@ -87,22 +90,22 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
 
 fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
     clear_dead(dir)?;
-    let place = free_place(target, spec, None)?;
+    let place = free_place(dir, target, spec, None)?;
     let first = First::prepare(spec)?;
     let client = spawn::start(dir)?;
     first.attach_to(client, spec, &place)
 }
 
-fn mount_again(mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
+fn mount_again(dir: &Path, mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
     // The descriptor is asked for first: it is what tells a server that is about to start or end.
     let fuse = match client.descriptor(spec.shows.tree()).map_err(Error::from) {
         Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
-            let place = free_place(target, spec, None)?;
+            let place = free_place(dir, target, spec, None)?;
             return First::prepare(spec)?.attach_to(client, spec, &place);
         }
         fuse => fuse?,
     };
-    let place = free_place(target, spec, Some(&client.status()?))?;
+    let place = free_place(dir, target, spec, Some(&client.status()?))?;
     if !is_privileged() {
         return Err(Error::SecondMount);
     }
@@ -129,8 +132,8 @@ fn narrow(staged: Staged, spec: &Spec, cannot: impl Fn(std::io::Error) -> Error)
     })
 }
 
-/// The place at `target`, if no volume is mounted at it. `own` is what the volume's server says.
-fn free_place(target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place> {
+/// The place at `target`, if no volume is mounted at it and none is made of it. `own` is what the volume's server says.
+fn free_place(dir: &Path, target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place> {
     let place = Place::open(target)?;
     let there =
         topmost_at(place.path()).map_err(|e| Error::io("cannot read the mount table", e))?;
@@ -142,8 +145,41 @@ fn free_place(target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place>
             mountpoint: there.mountpoint,
             other: there.source,
         }),
-        Some(_) | None => Ok(place),
+        Some(_) | None => refuse_overlap(dir, spec, &place).map(|()| place),
     }
+}
+
+/// Fails if a mount at `place` would come between the volume in `dir` and its server.
+fn refuse_overlap(dir: &Path, spec: &Spec, place: &Place) -> Result<()> {
+    let roots = spec.roots.iter().cloned();
+    for kept in foundations(dir).into_iter().chain(roots) {
+        let found = overlap(place, &kept).map_err(|source| {
+            let what = format!("cannot look around {}", place.path().display());
+            Error::io(what, source)
+        })?;
+        if let Some(relation) = found {
+            return Err(Error::Overlaps {
+                mountpoint: place.path().to_owned(),
+                relation,
+                kept,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The directory of a volume and, if it lies in another volume, the one of that, and so on.
+fn foundations(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    while found.len() < FOUNDATIONS_MAX {
+        let mount = found.last().and_then(|dir| mount_with(dir).ok().flatten());
+        let below = mount.filter(Mount::is_cask);
+        match below.and_then(|mount| volume_of(&mount, [])) {
+            Some(next) if !found.contains(&next) => found.push(next),
+            _ => break,
+        }
+    }
+    found
 }
 
 /// Whether `mount` shows already what is to be mounted.

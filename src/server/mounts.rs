@@ -9,6 +9,7 @@ mod dead;
 mod fusermount;
 mod holders;
 mod kernel;
+mod overlap;
 mod place;
 mod table;
 mod taking;
@@ -17,14 +18,17 @@ pub use attributes::Attributes;
 pub use dead::{Silence, answers, dead_mounts, detach_dead};
 pub use holders::{Holder, holders_of, namespaces_holding, namespaces_showing};
 pub use kernel::{open_fuse, remount};
+pub use overlap::Relation;
 pub use place::{Place, PlaceError, absolute};
 pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
 pub use taking::{How, UnmountError, flush, unmount};
 
 pub(super) use fusermount::mount as mount_rootless;
 pub(super) use kernel::{Staged, device_at, stage, widen_cache};
+pub(super) use overlap::{mount_with, overlap};
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::control::Tree;
 use crate::types::SnapshotName;
@@ -38,6 +42,8 @@ pub struct Spec {
     pub source: OsString,
     /// Its flags.
     pub attributes: Attributes,
+    /// Where volumes lie: like the volume's own directory, no place for a mount.
+    pub roots: Vec<PathBuf>,
 }
 
 /// What a mount shows of a volume.

@@ -22,6 +22,7 @@ mod killing;
 mod lifecycle;
 mod listing;
 mod mounting;
+mod overlapping;
 mod pruning;
 mod reference;
 mod removing;
