@@ -15,12 +15,14 @@ mod farewell;
 mod handle;
 mod keeper;
 mod life;
+mod log_file;
 mod mounting;
 mod patience;
 mod perform;
 mod record;
 mod requests;
 mod spawn;
+mod surroundings;
 mod unmounting;
 mod upgrading;
 
@@ -28,10 +30,12 @@ pub use cut::{Member, NotTaken, take_cut};
 pub use error::Error;
 pub use handle::{fault, handle};
 pub use life::Server;
+pub use log_file::bound_log;
 pub use mounting::{mount, mount_here, mount_privately};
 pub use perform::{check, perform, with_closed};
 pub use record::{Record, Standing, down_reason, mounts_of, standing, volume_of};
 pub use spawn::{run_keeper, run_server};
+pub use surroundings::{raise_limits, take_usual_signals};
 pub use unmounting::unmount;
 pub use upgrading::{Upgraded, upgrade};
 

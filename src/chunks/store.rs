@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::allowed::open_segments;
 use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::segment::{self, OpenSegment};
@@ -278,7 +279,7 @@ impl ChunkStore {
                 });
             }
         };
-        if readers.len() >= READERS_MAX {
+        if readers.len() >= open_segments(READERS_MAX) {
             // The lowest is the oldest: what was written long ago is the least likely to be read again.
             if let Some(oldest) = readers.keys().min().copied() {
                 readers.remove(&oldest);

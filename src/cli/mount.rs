@@ -77,6 +77,10 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if options.action == Action::Remount {
         return remount::run(wish.mountpoint, wish.options);
     }
+    // What is created is no file of the shell's that limits them. A server that has to start looks for itself.
+    if let Err(error) = server::raise_limits() {
+        log::debug!("{error}");
+    }
     let fresh = if arguments.create {
         Fresh::make(&wish, root)?
     } else {
@@ -261,6 +265,11 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
                 "name another mountpoint, or first `cask umount {}`",
                 mountpoint.display()
             ))
+        }
+        server::Error::Limit { .. } => {
+            CliError::new(Kind::Failed, format!("cannot mount {located}"))
+                .because(error)
+                .hint("raise it, or mount from where it is higher")
         }
         server::Error::Overlaps { .. } => {
             CliError::new(Kind::Failed, format!("cannot mount {located}"))

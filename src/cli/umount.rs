@@ -214,6 +214,7 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         | server::Error::Occupied { .. }
         | server::Error::Overlaps { .. }
         | server::Error::SecondMount
+        | server::Error::Limit { .. }
         | server::Error::SnapshotNeedsRoot
         | server::Error::NoSnapshot(_)
         | server::Error::Place(_)

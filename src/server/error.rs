@@ -60,6 +60,18 @@ pub enum Error {
     /// The place for the mount is none.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// This process may not have what a server needs, and may not raise the limit.
+    #[error("the limit of {what} (ulimit {flag}) is {have}, and a server needs {}", .needed.map_or("none".to_owned(), |needed| format!("{needed}")))]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The shell's word for it.
+        flag: &'static str,
+        /// The limit.
+        have: u64,
+        /// The least that will do; nothing when no limit will.
+        needed: Option<u64>,
+    },
     /// `/dev/fuse` cannot be used.
     #[error("cannot open /dev/fuse")]
     NoFuse(#[source] io::Error),
@@ -122,6 +134,7 @@ impl Error {
             | Self::Occupied { .. }
             | Self::Overlaps { .. }
             | Self::SecondMount
+            | Self::Limit { .. }
             | Self::SnapshotNeedsRoot
             | Self::NoSnapshot(_)
             | Self::Place(_)

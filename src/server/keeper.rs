@@ -45,7 +45,7 @@ pub(super) use message::Kept;
 /// When no server can be started.
 pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
     stay()?;
-    scope::leave_service(dir);
+    scope::leave_unit(dir);
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let cannot = |e| Error::io("cannot keep a server", e);
     let keeper = Keeper {

@@ -189,6 +189,14 @@ impl Server {
         attached.map_err(Error::Fault)
     }
 
+    /// Closes the volume; what was attached must be unmounted.
+    pub(super) fn give_up(self) {
+        self.shared.abandon();
+        if let Err(error) = self.run() {
+            log::error!("{}", with_causes(&error));
+        }
+    }
+
     /// Serves until the last mount is gone, then closes the volume.
     ///
     /// # Errors

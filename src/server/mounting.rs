@@ -9,6 +9,7 @@ use super::mounts::{
 };
 use super::patience::{connect, patiently};
 use super::record::Record;
+use super::surroundings::raise_limits;
 use super::{Error, Result, Server, mounts_of, spawn, volume_of};
 use crate::control::{self, Client, Device, FaultKind, Phase, Status};
 
@@ -74,18 +75,18 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
             Phase::Closing => control::Error::Ended.into(),
         });
     }
+    raise_limits()?;
     clear_dead(dir)?;
     let place = free_place(dir, target, spec, None)?;
     let first = First::prepare(spec)?;
     let server = Server::open(dir)?;
-    let first = first.make(spec, &place)?;
-    let attached = first
-        .fuse
-        .try_clone()
-        .map_err(|e| Error::io("cannot keep /dev/fuse", e));
-    let attached = attached.and_then(|fuse| server.attach(fuse, first.device));
-    first.finish(attached, spec, &place)?;
-    Ok(server)
+    match first.serve_by(&server, spec, &place) {
+        Ok(()) => Ok(server),
+        Err(error) => {
+            server.give_up();
+            Err(error)
+        }
+    }
 }
 
 fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
@@ -247,6 +248,16 @@ impl First {
         made.finish(attached, spec, place)
     }
 
+    /// The same with a server in this process.
+    fn serve_by(self, server: &Server, spec: &Spec, place: &Place) -> Result<()> {
+        let made = self.make(spec, place)?;
+        let fuse = made.fuse.try_clone();
+        let attached = fuse
+            .map_err(|e| Error::io("cannot keep /dev/fuse", e))
+            .and_then(|fuse| server.attach(fuse, made.device));
+        made.finish(attached, spec, place)
+    }
+
     fn make(self, spec: &Spec, place: &Place) -> Result<Made> {
         match self {
             Self::Privileged(fuse) => {
@@ -262,7 +273,10 @@ impl First {
             Self::Rootless => {
                 let fuse =
                     mount_rootless(spec, place.path()).map_err(|e| cannot_mount(place, e))?;
-                let device = device_at(place.path()).map_err(|e| cannot_mount(place, e))?;
+                let device = device_at(place.path()).map_err(|e| {
+                    take_back_at(place.path());
+                    cannot_mount(place, e)
+                })?;
                 let staged = None;
                 Ok(Made {
                     fuse,
@@ -293,8 +307,18 @@ impl Made {
 }
 
 fn take_back(device: Device) {
-    for mount in mounts_of(&[device]).unwrap_or_default() {
-        if let Err(e) = mounts::unmount(&mount, How::Lazily) {
+    take_all_back(&mounts_of(&[device]).unwrap_or_default());
+}
+
+/// The same for a mount of which only its place is known.
+fn take_back_at(path: &Path) {
+    let there = topmost_at(path).ok().flatten().filter(Mount::is_cask);
+    take_all_back(there.as_slice());
+}
+
+fn take_all_back(mounts: &[Mount]) {
+    for mount in mounts {
+        if let Err(e) = mounts::unmount(mount, How::Lazily) {
             log::error!("cannot take back {}: {e}", mount.mountpoint.display());
         }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
+use rustix::process::{Resource, getrlimit};
 
 use super::{Error, Result};
 
@@ -92,7 +93,10 @@ fn has_free(file: &File, bytes: u64) -> bool {
 
 /// Sets the space aside, all of it or none.
 fn take(file: &File) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), 0, RESERVE_BYTES) {
+    // A file may not be as large as that, where a limit of the process stayed; still larger than the log then.
+    let limit = getrlimit(Resource::Fsize).current;
+    let bytes = limit.map_or(RESERVE_BYTES, |limit| limit.min(RESERVE_BYTES));
+    match fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
         // Where space cannot be kept aside (some network filesystems) the volume does without.
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),

@@ -31,5 +31,6 @@ mod snapshot_mounts;
 mod snapshots;
 mod space;
 mod support;
+mod surroundings;
 mod trash;
 mod unmounting;
