@@ -33,7 +33,7 @@ pub use life::Server;
 pub use log_file::bound_log;
 pub use mounting::{mount, mount_here, mount_privately};
 pub use perform::{check, perform, with_closed};
-pub use record::{Record, Standing, down_reason, mounts_of, standing, volume_of};
+pub use record::{Record, Standing, down_reason, mounts_of, snapshot_shown, standing, volume_of};
 pub use spawn::{run_keeper, run_server};
 pub use surroundings::{raise_limits, take_usual_signals};
 pub use unmounting::unmount;

@@ -20,8 +20,8 @@ use super::{CliError, Kind, Result, output, remount};
 /// A volume can be mounted at any number of places; all show one filesystem, with one cache and the same
 /// locks. Without root, `fusermount3` does the mounting: nosuid and nodev always hold, and a second place is refused.
 ///
-/// A snapshot can be mounted beside its volume, or alone. Nothing in it can be changed, also by root, and
-/// none of its inode numbers is that of a file of the volume. Mounting one needs root.
+/// A snapshot can be mounted beside its volume, or alone. Nothing in it can be changed, also by root. Its files have
+/// the inode numbers that they have in the volume, on a device of its own. Mounting one needs root.
 ///
 /// If the volume's server has died, the mounts that it left are detached first.
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,8 @@ use super::mounts::{
 use super::patience::{connect, patiently};
 use super::record::Record;
 use super::surroundings::raise_limits;
-use super::{Error, Result, Server, mounts_of, spawn, volume_of};
-use crate::control::{self, Client, Device, FaultKind, Phase, Status};
+use super::{Error, Result, Server, mounts_of, snapshot_shown, spawn, volume_of};
+use crate::control::{self, Client, Device, FaultKind, Phase, Status, Tree};
 
 /// Volumes in volumes that are looked at.
 const FOUNDATIONS_MAX: usize = 16;
@@ -23,10 +23,21 @@ const FOUNDATIONS_MAX: usize = 16;
 /// # Errors
 /// See [`Error`]. Nothing is mounted then.
 pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
-    patiently(dir, || match connect(dir)? {
+    let mounted = patiently(dir, || match connect(dir)? {
         Some(client) => mount_again(dir, client, spec, target),
         None => mount_first(dir, spec, target),
-    })
+    });
+    mounted.map_err(|error| about(error, &spec.shows))
+}
+
+/// An error in the words of whoever wants a mount that shows this.
+fn about(error: Error, shows: &Shows) -> Error {
+    match (error, shows) {
+        (Error::Fault(fault), Shows::Snapshot(name)) if fault.kind == FaultKind::NoSnapshot => {
+            Error::NoSnapshot(name.clone())
+        }
+        (error, _) => error,
+    }
 }
 
 /// A mount, for this process alone, of what the server of the volume in `dir` shows: it is in no namespace, and
@@ -35,28 +46,29 @@ pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
 /// # Errors
 /// See [`Error`].
 pub fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
-    patiently(dir, || {
+    let mounted = patiently(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);
         };
         if !is_privileged() {
             return Err(Error::SecondMount);
         }
-        let tree = spec.shows.tree();
-        let staged = match client.descriptor(tree).map_err(Error::from) {
+        let tree = tree_for(&mut client, &spec.shows)?;
+        let staged = match client.descriptor(&tree).map_err(Error::from) {
             Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
                 let fuse = open_fuse().map_err(Error::NoFuse)?;
                 let staged = stage_mount(fuse.as_fd(), spec)?;
                 let device = staged.device();
                 let device = device.map_err(|e| Error::io("cannot look at a mount", e))?;
-                client.attach(tree, device, fuse.as_fd())?;
+                client.attach(&tree, device, fuse.as_fd())?;
                 staged
             }
             fuse => stage_mount(fuse?.as_fd(), spec)?,
         };
         let cannot = |e| Error::io("cannot mount", e);
-        narrow(staged, spec, cannot).map(|staged| Some(staged.into()))
-    })
+        narrow(staged, &tree, spec, cannot).map(|staged| Some(staged.into()))
+    });
+    mounted.map_err(|error| about(error, &spec.shows))
 }
 
 /// Mounts the volume in `dir` at `target` with this process as its server, ready to run.
@@ -99,7 +111,8 @@ fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
 
 fn mount_again(dir: &Path, mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
     // The descriptor is asked for first: it is what tells a server that is about to start or end.
-    let fuse = match client.descriptor(spec.shows.tree()).map_err(Error::from) {
+    let tree = tree_for(&mut client, &spec.shows)?;
+    let fuse = match client.descriptor(&tree).map_err(Error::from) {
         Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
             let place = free_place(dir, target, spec, None)?;
             return First::prepare(spec)?.attach_to(client, spec, &place);
@@ -111,18 +124,35 @@ fn mount_again(dir: &Path, mut client: Client, spec: &Spec, target: &Path) -> Re
         return Err(Error::SecondMount);
     }
     let staged = stage_mount(fuse.as_fd(), spec)?;
-    put(staged, spec, &place)
+    put(staged, &tree, spec, &place)
+}
+
+/// What the server at the other end of `client` is asked for: one that cannot show a snapshot alone shows all.
+fn tree_for(client: &mut Client, shows: &Shows) -> Result<Tree> {
+    let name = match shows {
+        Shows::Head => return Ok(Tree::Head),
+        Shows::Snapshot(name) => name,
+    };
+    match client.status()?.shown {
+        Some(_) => Ok(Tree::Snapshot(name.clone())),
+        None => Ok(Tree::Snapshots),
+    }
 }
 
 /// Makes what `staged` has to show appear at `place`.
-fn put(staged: Staged, spec: &Spec, place: &Place) -> Result<()> {
-    let staged = narrow(staged, spec, |e| cannot_mount(place, e))?;
+fn put(staged: Staged, tree: &Tree, spec: &Spec, place: &Place) -> Result<()> {
+    let staged = narrow(staged, tree, spec, |e| cannot_mount(place, e))?;
     staged.place(place).map_err(|e| cannot_mount(place, e))
 }
 
-/// The part of what `staged` shows that is wanted.
-fn narrow(staged: Staged, spec: &Spec, cannot: impl Fn(std::io::Error) -> Error) -> Result<Staged> {
-    let Shows::Snapshot(name) = &spec.shows else {
+/// The part of what `staged` shows that is wanted: all, but where it shows more than was asked for.
+fn narrow(
+    staged: Staged,
+    tree: &Tree,
+    spec: &Spec,
+    cannot: impl Fn(std::io::Error) -> Error,
+) -> Result<Staged> {
+    let (Tree::Snapshots, Shows::Snapshot(name)) = (tree, &spec.shows) else {
         return Ok(staged);
     };
     staged.below(name.as_str()).map_err(|e| {
@@ -187,9 +217,7 @@ fn foundations(dir: &Path) -> Vec<PathBuf> {
 fn shows(mount: &Mount, spec: &Spec, own: &Status) -> bool {
     match &spec.shows {
         Shows::Head => own.device == Some(mount.device),
-        Shows::Snapshot(name) => {
-            own.snapshots == Some(mount.device) && mount.snapshot().as_ref() == Some(name)
-        }
+        Shows::Snapshot(name) => snapshot_shown(own, mount).as_ref() == Some(name),
     }
 }
 
@@ -241,11 +269,12 @@ impl First {
 
     /// Makes the mount, has a server serve it, and puts it in its place.
     fn attach_to(self, mut server: Client, spec: &Spec, place: &Place) -> Result<()> {
+        let tree = tree_for(&mut server, &spec.shows)?;
         let made = self.make(spec, place)?;
         let attached = server
-            .attach(spec.shows.tree(), made.device, made.fuse.as_fd())
+            .attach(&tree, made.device, made.fuse.as_fd())
             .map_err(Error::from);
-        made.finish(attached, spec, place)
+        made.finish(attached, &tree, spec, place)
     }
 
     /// The same with a server in this process.
@@ -255,7 +284,7 @@ impl First {
         let attached = fuse
             .map_err(|e| Error::io("cannot keep /dev/fuse", e))
             .and_then(|fuse| server.attach(fuse, made.device));
-        made.finish(attached, spec, place)
+        made.finish(attached, &Tree::Head, spec, place)
     }
 
     fn make(self, spec: &Spec, place: &Place) -> Result<Made> {
@@ -290,10 +319,10 @@ impl First {
 
 impl Made {
     /// Puts the mount in its place if its server took it, else takes it away.
-    fn finish(self, attached: Result<()>, spec: &Spec, place: &Place) -> Result<()> {
+    fn finish(self, attached: Result<()>, tree: &Tree, spec: &Spec, place: &Place) -> Result<()> {
         match (self.staged, attached) {
             (Some(staged), Ok(())) => {
-                put(staged, spec, place)?;
+                put(staged, tree, spec, place)?;
                 widen_cache(self.device);
                 Ok(())
             }

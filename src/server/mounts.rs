@@ -16,7 +16,7 @@ mod taking;
 
 pub use attributes::Attributes;
 pub use dead::{Silence, answers, dead_mounts, detach_dead};
-pub use holders::{Holder, holders_of, namespaces_holding, namespaces_showing};
+pub use holders::{Holder, holders_of, namespaces_holding, namespaces_where};
 pub use kernel::{open_fuse, remount};
 pub use overlap::Relation;
 pub use place::{Place, PlaceError, absolute};
@@ -30,7 +30,6 @@ pub(super) use overlap::{mount_with, overlap};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::control::Tree;
 use crate::types::SnapshotName;
 
 /// What a mount shall look like.
@@ -53,17 +52,6 @@ pub enum Shows {
     Head,
     /// The volume as it was.
     Snapshot(SnapshotName),
-}
-
-impl Shows {
-    /// The superblock that has it.
-    #[must_use]
-    pub const fn tree(&self) -> Tree {
-        match self {
-            Self::Head => Tree::Head,
-            Self::Snapshot(_) => Tree::Snapshots,
-        }
-    }
 }
 
 /// Whether this process may mount by itself, or needs `fusermount3`.
