@@ -3,6 +3,7 @@
 //! Owns the segment files and everything about their bytes: records, checksums, cutting, syncing.
 //! Knows no SQL, no inode, no FUSE.
 
+mod allowed;
 mod codec;
 mod cut;
 pub mod durable;

@@ -60,6 +60,7 @@ use clap::{Parser, Subcommand};
 pub use error::{CliError, Kind};
 pub use reference::reference;
 
+use crate::server;
 use docker::plugin::Wanted;
 use locate::Root;
 
@@ -127,6 +128,7 @@ enum Command {
 /// Runs the command that these arguments, the program's name first, ask for.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    server::take_usual_signals();
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
     match docker::plugin::wanted(&arguments) {
         Some(Wanted::Metadata) => return ended(docker::plugin::introduce()),

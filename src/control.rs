@@ -13,6 +13,7 @@ pub use address::{SOCKET, bind, connect};
 pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
-    Answer, CutPart, Device, Fault, FaultKind, Op, Phase, Program, Request, Status, Tree, VERSION,
+    Answer, CutPart, Device, Fault, FaultKind, Op, Phase, Program, Request, ShownSnapshot, Status,
+    Tree, VERSION,
 };
 pub use wire::{Received, Wire, WireError};

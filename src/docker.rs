@@ -9,6 +9,7 @@ pub mod engine;
 mod error;
 mod http;
 mod linger;
+mod mounted;
 mod options;
 mod plugin;
 mod protocol;

@@ -19,4 +19,5 @@ mod snapshots_adapter;
 
 pub use connection::Connection;
 pub use handshake::{Hello, Meeting};
+pub use node::Snapshots;
 pub use refusal::refuse_all;

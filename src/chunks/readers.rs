@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
 
+use super::allowed::open_segments;
 use super::{Error, Result, segment};
 use crate::types::SegmentId;
 
-/// How many stay open: 16 GiB of segments.
+/// How many stay open, where that is allowed: 16 GiB of segments.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// The segments of one directory, by their numbers.
@@ -25,7 +26,7 @@ impl Readers {
     pub(super) fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
-            open: Mutex::new(LruCache::new(OPEN_MAX)),
+            open: Mutex::new(LruCache::new(open_segments(OPEN_MAX))),
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 
+use super::allowed::segment_bytes;
 use super::record::{self, NewChunk, RecordHeader};
 use super::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use super::{Error, Result};
@@ -139,7 +140,7 @@ impl OpenSegment {
     pub(super) fn reserve(&self, bytes: u64) -> Option<u64> {
         let mut ends = self.ends();
         let at = ends.next;
-        (at + bytes <= SEGMENT_BYTES_MAX).then(|| {
+        (at + bytes <= segment_bytes(SEGMENT_BYTES_MAX)).then(|| {
             ends.next = at + bytes;
             ends.under_way.insert(at);
             at

@@ -13,10 +13,9 @@ use super::{CliError, Kind, Result, output};
 
 /// Less than this, and less than a twentieth of the disk, is worth a word.
 const FREE_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
-/// The first kernels that can serve volumes, send requests again after a server's death, and mount snapshots.
+/// The first kernels that can serve volumes, and send requests again after a server's death.
 const KERNEL_MIN: (u32, u32) = (5, 11);
 const KERNEL_RESEND: (u32, u32) = (6, 9);
-const KERNEL_SNAPSHOTS: (u32, u32) = (6, 15);
 
 /// Look for what keeps volumes from working here, and say how to mend it
 ///
@@ -109,16 +108,9 @@ fn kernel() -> Finding {
     }
     if version < KERNEL_RESEND {
         return Warn(
-            format!(
-                "Linux {release} does not send requests again when a volume's server dies, and cannot mount snapshots"
-            ),
-            "that needs Linux 6.9 and 6.15; without, calls that a dying server had read fail with EIO".to_owned(),
-        );
-    }
-    if version < KERNEL_SNAPSHOTS {
-        return Warn(
-            format!("Linux {release} cannot mount snapshots"),
-            "that needs Linux 6.15; all else works, `cask cp` and `cask clone` reach what is in them".to_owned(),
+            format!("Linux {release} does not send requests again when a volume's server dies"),
+            "that needs Linux 6.9; without, calls that a dying server had read fail with EIO"
+                .to_owned(),
         );
     }
     Fine(format!("Linux {release}"))

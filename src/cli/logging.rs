@@ -1,16 +1,20 @@
 //! The log: standard error, which is `server.log` for a server of its own.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use log::LevelFilter;
 
 use super::Command;
+use crate::server::bound_log;
 
 /// Starts the log of a server, which tells what it does, or of a command, which only tells what is
 /// amiss. `RUST_LOG` overrides.
 pub(super) fn start(command: &Command) {
     let is_server = match command {
-        Command::Keep(_) | Command::Serve(_) => true,
+        Command::Keep(arguments) | Command::Serve(arguments) => {
+            return start_for_server(Some(arguments.volume.clone()));
+        }
         Command::Mount(arguments) => arguments.foreground,
         Command::Docker(arguments) => arguments.is_serving(),
         Command::Create(_)
@@ -42,16 +46,20 @@ pub(super) fn start(command: &Command) {
         | Command::Completions(_) => false,
     };
     if is_server {
-        start_for_server();
+        start_for_server(None);
     } else {
         start_for_command();
     }
 }
 
-fn start_for_server() {
+/// The log of a server; standard error is a file in `volume`, if that is given, which is not to grow for ever.
+fn start_for_server(volume: Option<PathBuf>) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Info);
-    builder.format(|out, record| {
+    builder.format(move |out, record| {
+        if let Some(Err(e)) = volume.as_deref().map(bound_log) {
+            writeln!(out, "cannot begin a new log: {e}")?;
+        }
         let now = jiff::Timestamp::now();
         writeln!(out, "{now:.3} {} {}", record.level(), record.args())
     });

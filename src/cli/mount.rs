@@ -20,8 +20,8 @@ use super::{CliError, Kind, Result, output, remount};
 /// A volume can be mounted at any number of places; all show one filesystem, with one cache and the same
 /// locks. Without root, `fusermount3` does the mounting: nosuid and nodev always hold, and a second place is refused.
 ///
-/// A snapshot can be mounted beside its volume, or alone. Nothing in it can be changed, also by root, and
-/// none of its inode numbers is that of a file of the volume. Mounting one needs root.
+/// A snapshot can be mounted beside its volume, or alone. Nothing in it can be changed, also by root. Its files have
+/// the inode numbers that they have in the volume, on a device of its own. Mounting one needs root.
 ///
 /// If the volume's server has died, the mounts that it left are detached first.
 #[derive(Debug, clap::Args)]
@@ -76,6 +76,10 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     };
     if options.action == Action::Remount {
         return remount::run(wish.mountpoint, wish.options);
+    }
+    // What is created is no file of the shell's that limits them. A server that has to start looks for itself.
+    if let Err(error) = server::raise_limits() {
+        log::debug!("{error}");
     }
     let fresh = if arguments.create {
         Fresh::make(&wish, root)?
@@ -149,6 +153,7 @@ fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
         shows,
         source: wish.options.source.clone().unwrap_or(source),
         attributes,
+        roots: root.store().places(),
     };
     // What is below a mount that is there already was hidden before.
     let hidden = match Place::open(wish.mountpoint) {
@@ -260,6 +265,16 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
                 "name another mountpoint, or first `cask umount {}`",
                 mountpoint.display()
             ))
+        }
+        server::Error::Limit { .. } => {
+            CliError::new(Kind::Failed, format!("cannot mount {located}"))
+                .because(error)
+                .hint("raise it, or mount from where it is higher")
+        }
+        server::Error::Overlaps { .. } => {
+            CliError::new(Kind::Failed, format!("cannot mount {located}"))
+                .because(error)
+                .hint("name a directory elsewhere")
         }
         server::Error::SecondMount => {
             let message = format!(

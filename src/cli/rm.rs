@@ -1,6 +1,7 @@
 //! `cask rm`.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::server::{Standing, mounts::Mount, standing};
 use crate::volume::{Config, Error, store};
@@ -11,6 +12,10 @@ use super::contents::{self, Contents};
 use super::locate::{Located, Root, VolumeRef};
 use super::quantity::parse_duration;
 use super::{CliError, Kind, Result, output};
+
+/// How long the server of a mount that failed may take to end.
+const ENDING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Remove volumes and print their names
 ///
@@ -118,10 +123,15 @@ fn removable(volume: &VolumeRef, root: &Root) -> Result<Located> {
     Ok(located)
 }
 
-/// Takes back a volume that was just created.
+/// Takes back a volume that was just created, of which a server may still have to end.
 pub(super) fn remove_fresh(volume: &VolumeRef, root: &Root) {
-    if let Err(e) = remove(volume, root) {
-        output::warn(&format!("the new {volume} stays: {e}"));
+    let since = Instant::now();
+    loop {
+        match remove(volume, root) {
+            Err(e) if e.kind() == Kind::InUse && since.elapsed() < ENDING => thread::sleep(PAUSE),
+            Err(e) => return output::warn(&format!("the new {volume} stays: {e}")),
+            Ok(()) => return,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::{CliError, Kind, Result};
 pub(super) struct Arguments {
     /// The volume's directory
     #[arg(long, value_name = "DIR")]
-    volume: PathBuf,
+    pub(super) volume: PathBuf,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {

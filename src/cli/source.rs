@@ -132,6 +132,7 @@ pub(super) fn with_source<T>(
         shows,
         source: "cask".into(),
         attributes: Attributes::default(),
+        roots: Vec::new(),
     };
     match mount_privately(&located.dir, &spec).map_err(|e| unreachable(e, &located, state))? {
         Some(top) => work(&located, &Mounted::new(top)),

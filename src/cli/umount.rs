@@ -160,8 +160,7 @@ pub(super) fn snapshot_mounts(located: &Located, name: &SnapshotName) -> Result<
     let Standing::Served(status, mut mounts) = standing else {
         return Ok(Vec::new());
     };
-    let shows = |mount: &Mount| mount.snapshot().as_ref() == Some(name);
-    mounts.retain(|mount| status.snapshots == Some(mount.device) && shows(mount));
+    mounts.retain(|mount| server::snapshot_shown(&status, mount).as_ref() == Some(name));
     Ok(mounts)
 }
 
@@ -212,7 +211,9 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         | server::Error::Served { .. }
         | server::Error::MountedThere(_)
         | server::Error::Occupied { .. }
+        | server::Error::Overlaps { .. }
         | server::Error::SecondMount
+        | server::Error::Limit { .. }
         | server::Error::SnapshotNeedsRoot
         | server::Error::NoSnapshot(_)
         | server::Error::Place(_)

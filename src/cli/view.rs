@@ -335,10 +335,8 @@ fn snapshot_mounts(standing: &Standing) -> BTreeMap<String, String> {
 /// The snapshot that `mount` shows, if it shows one.
 fn snapshot_of(mount: &Mount, standing: &Standing) -> Option<String> {
     match standing {
-        Standing::Served(status, _) if status.snapshots == Some(mount.device) => {
-            mount.snapshot().map(String::from)
-        }
-        Standing::Served(..) | Standing::Unmounted | Standing::Dead(_) => None,
+        Standing::Served(status, _) => server::snapshot_shown(status, mount).map(String::from),
+        Standing::Unmounted | Standing::Dead(_) => None,
     }
 }
 

@@ -108,12 +108,18 @@ impl Client {
     /// See [`Error`].
     pub fn attach(
         &mut self,
-        tree: Tree,
+        tree: &Tree,
         device: Device,
         fuse: BorrowedFd<'_>,
     ) -> Result<(), Error> {
         let answer = self
-            .call(&Request::Attach { tree, device }, Some(fuse))?
+            .call(
+                &Request::Attach {
+                    tree: tree.clone(),
+                    device,
+                },
+                Some(fuse),
+            )?
             .body;
         if answer == Answer::Attached {
             return Ok(());
@@ -125,8 +131,8 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn descriptor(&mut self, tree: Tree) -> Result<OwnedFd, Error> {
-        let received = self.call(&Request::Descriptor { tree }, None)?;
+    pub fn descriptor(&mut self, tree: &Tree) -> Result<OwnedFd, Error> {
+        let received = self.call(&Request::Descriptor { tree: tree.clone() }, None)?;
         match (received.body, received.descriptor) {
             (Answer::Descriptor, Some(descriptor)) => Ok(descriptor),
             (other, _) => Err(unexpected(other)),

@@ -72,13 +72,15 @@ pub struct CutPart {
 }
 
 /// What a superblock shows of a volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tree {
     /// The volume as it is.
     Head,
-    /// Its snapshots, a directory each.
+    /// All its snapshots, a directory each: what an earlier server shows, and its keeper keeps.
     Snapshots,
+    /// One snapshot.
+    Snapshot(SnapshotName),
 }
 
 /// What can be done with a volume, mounted or not.
@@ -209,14 +211,26 @@ pub struct Status {
     pub phase: Phase,
     /// `st_dev` of the superblock that shows the volume as it is, while there is one.
     pub device: Option<Device>,
-    /// `st_dev` of the superblock that shows its snapshots, while there is one.
+    /// `st_dev` of the superblock that shows all its snapshots, while there is one.
     pub snapshots: Option<Device>,
+    /// The snapshots that have a superblock of their own; nothing from a server that cannot give them one.
+    #[serde(default)]
+    pub shown: Option<Vec<ShownSnapshot>>,
     /// The process that starts another server when this one dies, while there is one.
     #[serde(default)]
     pub keeper: Option<u32>,
     /// The program that runs.
     #[serde(default)]
     pub program: Program,
+}
+
+/// A snapshot with a superblock of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownSnapshot {
+    /// Its name.
+    pub name: SnapshotName,
+    /// `st_dev` of the superblock.
+    pub device: Device,
 }
 
 /// A program, to be told from others.
@@ -244,7 +258,17 @@ impl Status {
     /// The superblocks that it serves.
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {
-        self.device.into_iter().chain(self.snapshots).collect()
+        let shown = self.shown.iter().flatten().map(|one| one.device);
+        let others = self.device.into_iter().chain(self.snapshots);
+        others.chain(shown).collect()
+    }
+
+    /// The snapshot whose superblock this is.
+    #[must_use]
+    pub fn snapshot_at(&self, device: Device) -> Option<&SnapshotName> {
+        let mut shown = self.shown.iter().flatten();
+        let found = shown.find(|one| one.device == device);
+        found.map(|one| &one.name)
     }
 }
 

@@ -217,13 +217,15 @@ mod tests {
     #[test]
     fn a_message_arrives_with_its_descriptor() {
         let (mut a, mut b) = pair();
-        let (tree, device) = (Tree::Head, Device { major: 0, minor: 7 });
+        let attach = || Request::Attach {
+            tree: Tree::Head,
+            device: Device { major: 0, minor: 7 },
+        };
         let null = File::open("/dev/null").unwrap();
-        a.send(&Request::Attach { tree, device }, Some(null.as_fd()))
-            .unwrap();
+        a.send(&attach(), Some(null.as_fd())).unwrap();
         a.send(&Request::Status, None).unwrap();
         let first = b.receive::<Request>().unwrap().unwrap();
-        assert_eq!(first.body, Request::Attach { tree, device });
+        assert_eq!(first.body, attach());
         assert!(first.descriptor.is_some());
         let second = b.receive::<Request>().unwrap().unwrap();
         assert!(second.descriptor.is_none());

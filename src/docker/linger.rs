@@ -43,7 +43,7 @@ impl Linger {
         self.lock().remove(name);
     }
 
-    /// Waits for a mount that is due.
+    /// Waits for a mount that is due. Several may wait; each gets another one.
     pub(super) fn next(&self) -> String {
         let mut due = self.lock();
         loop {
@@ -58,6 +58,8 @@ impl Linger {
             let left = at.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 due.remove(&name);
+                // Whoever was woken for the next one may be the one that goes away with this one.
+                self.changed.notify_one();
                 return name;
             }
             let waited = self.changed.wait_timeout(due, left);

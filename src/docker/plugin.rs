@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::linger::{Delays, Linger};
+use super::mounted::Mounted;
 use super::options::{self, Wish};
 use super::protocol::Shown;
 use super::references::References;
@@ -25,6 +26,9 @@ use crate::server::{self, Standing, perform, standing};
 use crate::types::VolumeName;
 use crate::volume::store::{self, Store};
 use crate::volume::{self, Config, Seal};
+
+/// Unmounts at once: one waits for its server, which may be slow, or busy with what it has to write.
+const UNMOUNTERS: usize = 16;
 
 /// The plugin of one root of volumes.
 #[derive(Debug)]
@@ -62,13 +66,15 @@ impl Plugin {
             seen: Mutex::default(),
         });
         plugin.release_unused(delays.stale);
-        let unmounter = Arc::clone(&plugin);
-        thread::spawn(move || {
-            loop {
-                let name = unmounter.linger.next();
-                unmounter.unmount_unused(&name);
-            }
-        });
+        for _ in 0..UNMOUNTERS {
+            let unmounter = Arc::clone(&plugin);
+            thread::spawn(move || {
+                loop {
+                    let name = unmounter.linger.next();
+                    unmounter.unmount_unused(&name);
+                }
+            });
+        }
         Ok(plugin)
     }
 
@@ -129,7 +135,7 @@ impl Plugin {
             self.seen().remove(name);
             return Err(Error::NoVolume(name.to_owned()));
         }
-        let mut shown = self.show(name, &target);
+        let mut shown = self.show(name, &target, &self.mounted());
         shown.status = self.status(&target);
         Ok(shown)
     }
@@ -143,12 +149,13 @@ impl Plugin {
                 return self.seen().values().cloned().collect();
             }
         };
+        let mounted = self.mounted();
         let show = |volume: VolumeName| {
             let target = Target {
                 volume,
                 snapshot: None,
             };
-            self.show(&target.to_string(), &target)
+            self.show(&target.to_string(), &target, &mounted)
         };
         names.into_iter().map(show).collect()
     }
@@ -158,7 +165,7 @@ impl Plugin {
         if !self.exists(&target)? {
             return Err(Error::NoVolume(name.to_owned()));
         }
-        Ok(self.mountpoint(name))
+        Ok(self.mounted().mountpoint(name))
     }
 
     pub(super) fn mount(&self, name: &str, id: &str, engine: Engine) -> Result<String> {
@@ -191,22 +198,55 @@ impl Plugin {
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let target = Target::parse(name)?;
         let _call = self.turns.begin(name);
-        let holders = self.references().holders(name);
-        if holders > 0 {
-            let by = format!("{holders} containers have it mounted");
-            return Err(Error::InUse {
-                name: name.to_owned(),
-                by,
-            });
-        }
+        let idle = match target.snapshot {
+            None => self.snapshots_of(&target.volume),
+            Some(_) => Vec::new(),
+        };
+        self.refuse_held(name)?;
+        idle.iter()
+            .try_for_each(|snapshot| self.refuse_held(snapshot))?;
         // What stays keeps its mount, too.
         if target.snapshot.is_none() && Config::is_protected(&self.store.dir_of(&target.volume)) {
             return Err(Error::Protected(name.to_owned()));
+        }
+        // Any of them would keep the volume's server, and so the volume.
+        for snapshot in idle {
+            self.take_idle(&snapshot)?;
         }
         self.take_mount(&target)?;
         if target.snapshot.is_none() {
             self.remove_volume(&target.volume)?;
         }
+        self.seen().remove(name);
+        self.references().forget(name)
+    }
+
+    /// Fails if an engine has it mounted.
+    fn refuse_held(&self, name: &str) -> Result<()> {
+        let holders = self.references().holders(name);
+        if holders == 0 {
+            return Ok(());
+        }
+        Err(Error::InUse {
+            name: name.to_owned(),
+            by: format!("{holders} containers have it mounted"),
+        })
+    }
+
+    /// The snapshots of a volume that are, or were, mounted for engines, as these call them.
+    fn snapshots_of(&self, volume: &VolumeName) -> Vec<String> {
+        let of_volume = |name: &String| {
+            let target = Target::parse(name);
+            target.is_ok_and(|target| target.volume == *volume && target.snapshot.is_some())
+        };
+        self.places().filter(of_volume).collect()
+    }
+
+    /// Takes the mount of a snapshot away, which the volume's removal ends.
+    fn take_idle(&self, name: &str) -> Result<()> {
+        let _call = self.turns.begin(name);
+        self.refuse_held(name)?;
+        self.take_mount(&Target::parse(name)?)?;
         self.seen().remove(name);
         self.references().forget(name)
     }
@@ -247,7 +287,7 @@ impl Plugin {
         }
     }
 
-    fn show(&self, name: &str, target: &Target) -> Shown {
+    fn show(&self, name: &str, target: &Target, mounted: &Mounted) -> Shown {
         let config = match Config::load(&self.store.dir_of(&target.volume)) {
             Ok(config) => config,
             Err(error) => {
@@ -255,7 +295,7 @@ impl Plugin {
                 let seen = self.seen().get(name).cloned();
                 return seen.unwrap_or_else(|| Shown {
                     name: name.to_owned(),
-                    mountpoint: self.mountpoint(name),
+                    mountpoint: mounted.mountpoint(name),
                     created_at: None,
                     status: BTreeMap::new(),
                 });
@@ -263,7 +303,7 @@ impl Plugin {
         };
         let shown = Shown {
             name: name.to_owned(),
-            mountpoint: self.mountpoint(name),
+            mountpoint: mounted.mountpoint(name),
             created_at: Some(config.created),
             status: BTreeMap::new(),
         };
@@ -310,12 +350,9 @@ impl Plugin {
         self.mounts.join(name)
     }
 
-    /// Where the volume is mounted for engines; nothing while it is not.
-    fn mountpoint(&self, name: &str) -> String {
-        match self.mount_of(name) {
-            Some(mount) => mount.mountpoint.display().to_string(),
-            None => String::new(),
-        }
+    /// What is mounted for engines.
+    fn mounted(&self) -> Mounted {
+        Mounted::below(&self.mounts)
     }
 
     fn mount_of(&self, name: &str) -> Option<Mount> {
@@ -342,6 +379,7 @@ impl Plugin {
                 Seal::Sealed => attributes.read_only(),
                 Seal::Open => attributes,
             },
+            roots: self.store.places(),
         };
         let dir = dir
             .canonicalize()
@@ -395,12 +433,17 @@ impl Plugin {
 
     /// Mounts that no id holds go after `delay`.
     fn release_unused(&self, delay: Duration) {
-        let entries = fs::read_dir(&self.mounts).into_iter().flatten().flatten();
-        for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        for name in self.places() {
             if self.references().holders(&name) == 0 {
                 self.linger.release(&name, delay);
             }
         }
+    }
+
+    /// What has a directory to be mounted at.
+    fn places(&self) -> impl Iterator<Item = String> {
+        let entries = fs::read_dir(&self.mounts).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok())
     }
 
     fn references(&self) -> MutexGuard<'_, References> {

@@ -10,14 +10,15 @@ use fuser::{Config, Session, SessionACL};
 
 use super::adapter::Adapter;
 use super::handshake::{Hello, Meeting, meet};
+use super::node::Snapshots;
 use super::snapshots_adapter::SnapshotsAdapter;
 use super::{in_flight, notify};
 use crate::volume::Volume;
 
 /// Threads that serve requests: an fsync holds one for as long as the disk takes.
 const THREADS: usize = 8;
-/// Threads for snapshots, of which nothing waits for a disk for long.
-const SNAPSHOT_THREADS: usize = 4;
+/// Threads for a snapshot, of which there may be many mounted; nothing in it waits for a disk for long.
+const SNAPSHOT_THREADS: usize = 2;
 /// How often the kernel is asked for files without a name that it may have open.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -61,17 +62,18 @@ impl Connection {
         })
     }
 
-    /// The same, to show the volume's snapshots.
+    /// The same, to show snapshots of the volume.
     ///
     /// # Errors
     /// As [`Connection::to_head`].
     pub fn to_snapshots(
         device: OwnedFd,
         volume: Arc<Volume>,
+        which: Snapshots,
         hello: &Hello,
         meeting: Meeting,
     ) -> io::Result<Self> {
-        let adapter = SnapshotsAdapter::new(volume);
+        let adapter = SnapshotsAdapter::new(volume, which);
         let kept = device.try_clone()?;
         let session = meet(adapter, device, config(SNAPSHOT_THREADS), hello, meeting)?;
         Ok(Self {

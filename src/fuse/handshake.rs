@@ -3,8 +3,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use fuser::{Filesystem, Session, SessionACL};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 /// The kernel reads no request into a smaller buffer (`FUSE_MIN_READ_BUFFER`); INIT fits.
@@ -32,8 +34,10 @@ impl Hello {
     /// Hears the kernel's INIT on `device`, over which something has just been mounted.
     ///
     /// # Errors
-    /// `EPERM` when nothing is mounted; `ENODEV` when the mount is gone.
-    pub fn hear(device: impl AsFd) -> io::Result<Self> {
+    /// `EPERM` when nothing is mounted; `ENODEV` when the mount is gone; [`io::ErrorKind::TimedOut`] when nothing came
+    /// within `patience`.
+    pub fn hear(device: impl AsFd, patience: Duration) -> io::Result<Self> {
+        await_input(device.as_fd(), patience)?;
         let mut init = vec![0; REQUEST_BYTES_MIN];
         let len = rustix::io::retry_on_intr(|| rustix::io::read(&device, &mut init))?;
         init.truncate(len);
@@ -42,6 +46,16 @@ impl Hello {
         let salt = u64::from_ne_bytes(salt);
         Ok(Self { init, salt })
     }
+}
+
+fn await_input(device: BorrowedFd<'_>, patience: Duration) -> io::Result<()> {
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    let mut polled = [PollFd::from_borrowed_fd(device, PollFlags::IN)];
+    let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&patience)))?;
+    if ready == 0 {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(())
 }
 
 /// A session on `device`. Its handshake goes over a socket pair, and then the device takes the socket's place.

@@ -1,4 +1,4 @@
-//! The callbacks of the snapshots' superblock: a directory a snapshot, nothing can be changed.
+//! The callbacks of a superblock that shows a snapshot, or all, a directory each: nothing can be changed.
 //!
 //! OPEN and OPENDIR answer ENOSYS, as in the superblock of the head. What would change something answers
 //! EROFS: the superblock is mounted read-only, but root can make it read-write.
@@ -23,27 +23,32 @@ use super::capabilities;
 use super::convert::{GENERATION, NO_ENTRY, TTL, file_attr, name};
 use super::errno::report;
 use super::listing::{Listed, each_entry};
-use super::node::Node;
+use super::node::{Node, Snapshots};
 use crate::types::{Attr, Epoch, Ino};
 use crate::volume::{Error, FIRST_COOKIE, Frozen, Result, Snapshot, Volume};
 
-/// Snapshots come and go: what the root holds is asked each time.
+/// Snapshots come and go: what the root of all holds is asked each time.
 const ROOT_TTL: Duration = Duration::ZERO;
 
 /// A volume's snapshots as `fuser` calls them.
 #[derive(Debug)]
 pub(super) struct SnapshotsAdapter {
     volume: Arc<Volume>,
+    which: Snapshots,
 }
 
 impl SnapshotsAdapter {
-    pub(super) const fn new(volume: Arc<Volume>) -> Self {
-        Self { volume }
+    pub(super) const fn new(volume: Arc<Volume>, which: Snapshots) -> Self {
+        Self { volume, which }
     }
 
-    /// The snapshot's state and the inode in it that `node` stands for, which is not the root.
+    fn is_root_of_all(&self, node: INodeNo) -> bool {
+        self.which.node(node) == Some(Node::Root)
+    }
+
+    /// The snapshot's state and the inode in it that `node` stands for, which is not the root of all.
     fn frozen(&self, node: INodeNo) -> Result<(Frozen<'_>, Epoch, Ino)> {
-        match Node::from_raw(node) {
+        match self.which.node(node) {
             Some(Node::Frozen(epoch, ino)) => Ok((self.volume.frozen(epoch), epoch, ino)),
             Some(Node::Root) => Err(Error::NotPermitted),
             None => Err(Error::NotFound),
@@ -51,23 +56,23 @@ impl SnapshotsAdapter {
     }
 
     fn find(&self, parent: INodeNo, key: &OsStr) -> Result<(FileAttr, Duration)> {
-        if parent == INodeNo::ROOT {
+        if self.is_root_of_all(parent) {
             let wanted = key.to_str().and_then(|name| name.parse().ok());
             let snapshot = self.volume.snapshot(&wanted.ok_or(Error::NotFound)?)?;
             return Ok((self.top(&snapshot)?, ROOT_TTL));
         }
         let (frozen, epoch, ino) = self.frozen(parent)?;
-        Ok((told(epoch, &frozen.lookup(ino, name(key)?)?)?, TTL))
+        Ok((self.told(epoch, &frozen.lookup(ino, name(key)?)?)?, TTL))
     }
 
     /// The directory of a snapshot.
     fn top(&self, snapshot: &Snapshot) -> Result<FileAttr> {
         let root = self.volume.frozen(snapshot.epoch).getattr(Ino::ROOT)?;
-        told(snapshot.epoch, &root)
+        self.told(snapshot.epoch, &root)
     }
 
     fn attr(&self, node: INodeNo) -> Result<FileAttr> {
-        if node == INodeNo::ROOT {
+        if self.is_root_of_all(node) {
             return Ok(FileAttr {
                 ino: INodeNo::ROOT,
                 kind: FileType::Directory,
@@ -77,11 +82,11 @@ impl SnapshotsAdapter {
             });
         }
         let (frozen, epoch, ino) = self.frozen(node)?;
-        told(epoch, &frozen.getattr(ino)?)
+        self.told(epoch, &frozen.getattr(ino)?)
     }
 
     fn get_xattr(&self, node: INodeNo, key: &OsStr) -> Result<Vec<u8>> {
-        if node == INodeNo::ROOT {
+        if self.is_root_of_all(node) {
             return Err(Error::NoAttribute);
         }
         let (frozen, _, ino) = self.frozen(node)?;
@@ -98,15 +103,15 @@ impl SnapshotsAdapter {
         after: u64,
         mut add: impl FnMut(u64, &OsStr, &FileAttr) -> ControlFlow<()>,
     ) -> Result<()> {
-        if node == INodeNo::ROOT {
+        if self.is_root_of_all(node) {
             return self.each_snapshot(after, add);
         }
         let (frozen, epoch, ino) = self.frozen(node)?;
         let mut failed = None;
         each_entry(&frozen, ino, after, |cookie, name, entry| {
             let attr = match entry {
-                Listed::Entry(attr) => told(epoch, attr),
-                Listed::Dots(ino) => dots(epoch, *ino),
+                Listed::Entry(attr) => self.told(epoch, attr),
+                Listed::Dots(ino) => self.dots(epoch, *ino),
             };
             match attr {
                 Ok(attr) => add(cookie, name, &attr),
@@ -134,27 +139,27 @@ impl SnapshotsAdapter {
         }
         Ok(())
     }
-}
 
-/// The attributes of an inode under the number that it has here.
-fn told(epoch: Epoch, attr: &Attr) -> Result<FileAttr> {
-    let node = Node::Frozen(epoch, attr.ino).to_raw();
-    let ino = node.ok_or(Error::OutOfRange)?;
-    Ok(FileAttr {
-        ino,
-        ..file_attr(attr)
-    })
-}
+    /// The attributes of an inode under the number that it has here.
+    fn told(&self, epoch: Epoch, attr: &Attr) -> Result<FileAttr> {
+        let number = self.which.number(epoch, attr.ino);
+        let ino = number.ok_or(Error::OutOfRange)?;
+        Ok(FileAttr {
+            ino,
+            ..file_attr(attr)
+        })
+    }
 
-/// `.` or `..`, of which the kernel wants the number only.
-fn dots(epoch: Epoch, ino: Ino) -> Result<FileAttr> {
-    let node = Node::Frozen(epoch, ino).to_raw();
-    let ino = node.ok_or(Error::OutOfRange)?;
-    Ok(FileAttr {
-        ino,
-        kind: FileType::Directory,
-        ..NO_ENTRY
-    })
+    /// `.` or `..`, of which the kernel wants the number only.
+    fn dots(&self, epoch: Epoch, ino: Ino) -> Result<FileAttr> {
+        let number = self.which.number(epoch, ino);
+        let ino = number.ok_or(Error::OutOfRange)?;
+        Ok(FileAttr {
+            ino,
+            kind: FileType::Directory,
+            ..NO_ENTRY
+        })
+    }
 }
 
 impl Filesystem for SnapshotsAdapter {
@@ -165,7 +170,7 @@ impl Filesystem for SnapshotsAdapter {
     fn lookup(&self, _: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {
         match self.find(parent, key) {
             Ok((attr, ttl)) => reply.entry(&ttl, &attr, GENERATION),
-            Err(Error::NotFound) if parent != INodeNo::ROOT => {
+            Err(Error::NotFound) if !self.is_root_of_all(parent) => {
                 reply.entry(&TTL, &NO_ENTRY, GENERATION);
             }
             Err(error) => reply.error(report("lookup", &error)),
@@ -247,7 +252,11 @@ impl Filesystem for SnapshotsAdapter {
         offset: u64,
         mut reply: ReplyDirectoryPlus,
     ) {
-        let ttl = if at == INodeNo::ROOT { ROOT_TTL } else { TTL };
+        let ttl = if self.is_root_of_all(at) {
+            ROOT_TTL
+        } else {
+            TTL
+        };
         let listed = self.each(at, offset, |cookie, name, attr| {
             match reply.add(attr.ino, cookie, name, &ttl, attr, GENERATION) {
                 true => ControlFlow::Break(()),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use super::mounts::{Holder, PlaceError};
+use super::mounts::{Holder, PlaceError, Relation};
 use crate::control::{self, Fault, FaultKind};
 use crate::types::SnapshotName;
 use crate::volume;
@@ -38,6 +38,16 @@ pub enum Error {
         /// What is mounted there.
         other: OsString,
     },
+    /// The volume's server would find its own files through its own mount.
+    #[error("mountpoint {} {relation} {}, where volumes are kept", .mountpoint.display(), .kept.display())]
+    Overlaps {
+        /// The place.
+        mountpoint: PathBuf,
+        /// How it lies to what is kept.
+        relation: Relation,
+        /// The directory of a volume, or of all.
+        kept: PathBuf,
+    },
     /// `fusermount3` mounts a connection once only.
     #[error("it is mounted already, and only root can mount a volume a second time")]
     SecondMount,
@@ -50,6 +60,18 @@ pub enum Error {
     /// The place for the mount is none.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// This process may not have what a server needs, and may not raise the limit.
+    #[error("the limit of {what} (ulimit {flag}) is {have}, and a server needs {}", .needed.map_or("none".to_owned(), |needed| format!("{needed}")))]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// The shell's word for it.
+        flag: &'static str,
+        /// The limit.
+        have: u64,
+        /// The least that will do; nothing when no limit will.
+        needed: Option<u64>,
+    },
     /// `/dev/fuse` cannot be used.
     #[error("cannot open /dev/fuse")]
     NoFuse(#[source] io::Error),
@@ -110,7 +132,9 @@ impl Error {
             | Self::Served { .. }
             | Self::MountedThere(_)
             | Self::Occupied { .. }
+            | Self::Overlaps { .. }
             | Self::SecondMount
+            | Self::Limit { .. }
             | Self::SnapshotNeedsRoot
             | Self::NoSnapshot(_)
             | Self::Place(_)

@@ -33,11 +33,11 @@ use self::message::{Handover, Report, wire};
 use self::program::Program;
 use super::record::Record;
 use super::{Error, Result};
-use crate::control::{Device, Tree, Wire};
+use crate::control::{Device, Wire};
 use crate::fuse::{Hello, refuse_all};
 
 pub(super) use link::{Inheritance, Link};
-pub(super) use message::Kept;
+pub(super) use message::{Kept, Showing};
 
 /// Keeps the volume in `dir` served until its last mount is gone. `starter` is whoever wants it served.
 ///
@@ -45,7 +45,7 @@ pub(super) use message::Kept;
 /// When no server can be started.
 pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
     stay()?;
-    scope::leave_service(dir);
+    scope::leave_unit(dir);
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let cannot = |e| Error::io("cannot keep a server", e);
     let keeper = Keeper {
@@ -143,7 +143,11 @@ impl Keeper {
         if self.is_stopped {
             wire.send(&Handover::Stopped, None)?;
         }
-        wire.send(&Handover::Begin, None)
+        let keeps_single_snapshots = true;
+        let begin = Handover::Begin {
+            keeps_single_snapshots,
+        };
+        wire.send(&begin, None)
     }
 
     /// Hears what the server reports, until its end.
@@ -254,7 +258,7 @@ pub(super) fn hello_of(kept: &Kept) -> Hello {
 }
 
 /// A connection as a keeper knows it.
-pub(super) fn kept(tree: Tree, device: Device, hello: &Hello) -> Kept {
+pub(super) fn kept(tree: Showing, device: Device, hello: &Hello) -> Kept {
     Kept {
         tree,
         device,

@@ -3,11 +3,11 @@
 //! State | what is true
 //! --- | ---
 //! `Starting` | the volume is open, its socket listens, nothing is mounted
-//! `Serving` | one or two FUSE connections are served; their descriptors can be handed out
+//! `Serving` | FUSE connections are served; their descriptors can be handed out
 //! `Closing` | the last connection is over, or none came; the volume is closed, then the process ends
 //!
 //! Only these steps exist: `Starting -> Serving -> Closing` and `Starting -> Closing`. There is a connection for
-//! each [`Tree`] that is mounted. A server that takes over from one that died begins in `Serving`.
+//! each [`Showing`] that is mounted. A server that takes over from one that died begins in `Serving`.
 
 use std::fs;
 use std::io;
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -26,15 +27,20 @@ use signal_hook::iterator::Signals;
 use super::cut_part::Opened;
 use super::farewell::Farewell;
 use super::handle::{fault, handle, with_causes};
-use super::keeper::{Inheritance, Kept, Link, hello_of, kept};
+use super::keeper::{Inheritance, Kept, Link, Showing, hello_of, kept};
 use super::pressure::{self, Beginning};
 use super::record::Record;
 use super::{Error, Result, requests, spawn};
-use crate::control::{self, Answer, Device, Fault, FaultKind, Op, Phase, Program, Status, Tree};
-use crate::fuse::{Connection, Hello, Meeting};
-use crate::types::VolumeId;
+use crate::control::{
+    self, Answer, Device, Fault, FaultKind, Op, Phase, Program, ShownSnapshot, Status, Tree,
+};
+use crate::fuse::{Connection, Hello, Meeting, Snapshots};
+use crate::types::{Epoch, VolumeId};
 use crate::volume::store::{self, DirLock};
 use crate::volume::{self, Life, Volume};
+
+/// How long the kernel may take to send what it has ready when a mount is made.
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A volume's server, before it serves.
 pub struct Server {
@@ -45,34 +51,47 @@ pub struct Server {
 
 /// What the thread that runs the server is told.
 enum Event {
-    Attached(Tree, Connection),
+    Attached(Showing, Connection),
     /// The last connection is over, or there will be none.
     Ended,
 }
 
 /// A FUSE connection that is served.
 struct Shown {
+    what: Showing,
     fuse: OwnedFd,
     device: Device,
 }
 
 struct State {
     phase: Phase,
-    head: Option<Shown>,
-    snapshots: Option<Shown>,
+    shown: Vec<Shown>,
+    /// What is about to be shown: the kernel's first word is waited for.
+    awaited: Vec<Showing>,
 }
 
 impl State {
-    fn shown(&mut self, tree: Tree) -> &mut Option<Shown> {
-        match tree {
-            Tree::Head => &mut self.head,
-            Tree::Snapshots => &mut self.snapshots,
-        }
+    fn find(&self, what: &Showing) -> Option<&Shown> {
+        self.shown.iter().find(|shown| shown.what == *what)
+    }
+
+    fn device(&self, what: &Showing) -> Option<Device> {
+        self.find(what).map(|shown| shown.device)
     }
 
     fn devices(&self) -> Vec<Device> {
-        let shown = self.head.iter().chain(&self.snapshots);
-        shown.map(|shown| shown.device).collect()
+        self.shown.iter().map(|shown| shown.device).collect()
+    }
+
+    fn snapshots(&self) -> Vec<ShownSnapshot> {
+        let snapshots = self.shown.iter().filter_map(|shown| match &shown.what {
+            Showing::Snapshot { name, .. } => Some(ShownSnapshot {
+                name: name.clone(),
+                device: shown.device,
+            }),
+            Showing::Head | Showing::Snapshots => None,
+        });
+        snapshots.collect()
     }
 }
 
@@ -159,8 +178,8 @@ impl Server {
             volume: RwLock::new(Some(Arc::new(volume))),
             state: Mutex::new(State {
                 phase: Phase::Starting,
-                head: None,
-                snapshots: None,
+                shown: Vec::new(),
+                awaited: Vec::new(),
             }),
             was_mounted: AtomicBool::new(false),
             events: sender,
@@ -192,8 +211,16 @@ impl Server {
     /// # Errors
     /// When the handshake fails, or there is a mount already.
     pub fn attach(&self, fuse: OwnedFd, device: Device) -> Result<()> {
-        let attached = self.shared.attach(Tree::Head, fuse, device);
+        let attached = self.shared.attach(&Tree::Head, fuse, device);
         attached.map_err(Error::Fault)
+    }
+
+    /// Closes the volume; what was attached must be unmounted.
+    pub(super) fn give_up(self) {
+        self.shared.abandon();
+        if let Err(error) = self.run() {
+            log::error!("{}", with_causes(&error));
+        }
     }
 
     /// Serves until the last mount is gone, then closes the volume.
@@ -205,10 +232,10 @@ impl Server {
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);
             thread::spawn(move || {
-                if let Err(e) = connection.run(|| shared.poke(tree)) {
+                if let Err(e) = connection.run(|| shared.poke(&tree)) {
                     log::error!("the FUSE connection failed: {e}");
                 }
-                shared.ended(tree);
+                shared.ended(&tree);
             });
         }
         let closed = self.shared.close().and_then(|()| self.shared.end_life());
@@ -224,37 +251,76 @@ impl Server {
 impl Shared {
     pub(super) fn status(&self) -> Status {
         let state = self.state();
-        let device = |shown: &Option<Shown>| shown.as_ref().map(|shown| shown.device);
         Status {
             pid: std::process::id(),
             uuid: self.uuid,
             phase: state.phase,
-            device: device(&state.head),
-            snapshots: device(&state.snapshots),
+            device: state.device(&Showing::Head),
+            snapshots: state.device(&Showing::Snapshots),
+            shown: self.shows_single_snapshots().then(|| state.snapshots()),
             keeper: self.link.as_ref().and_then(|link| link.keeper()),
             program: Program::this(),
         }
     }
 
+    /// What a keeper of an earlier cask could not hand over must not be mounted.
+    fn shows_single_snapshots(&self) -> bool {
+        let link = self.link.as_ref();
+        link.is_none_or(|link| link.keeps_single_snapshots())
+    }
+
+    /// What `tree` stands for just now.
+    fn showing(&self, tree: &Tree) -> std::result::Result<Showing, Fault> {
+        let name = match tree {
+            Tree::Head => return Ok(Showing::Head),
+            Tree::Snapshots => return Ok(Showing::Snapshots),
+            Tree::Snapshot(name) => name,
+        };
+        if !self.shows_single_snapshots() {
+            return Err(said(FaultKind::Refused, "its keeper is of an earlier cask"));
+        }
+        let volume = self.volume().ok_or_else(closing)?;
+        let snapshot = volume.snapshot(name).map_err(|e| fault(&e))?;
+        Ok(Showing::Snapshot {
+            epoch: snapshot.epoch.0,
+            name: name.clone(),
+        })
+    }
+
     pub(super) fn attach(
         &self,
-        tree: Tree,
+        tree: &Tree,
         fuse: OwnedFd,
         device: Device,
     ) -> std::result::Result<(), Fault> {
+        let what = self.showing(tree)?;
+        self.expect(&what)?;
+        // Whoever asks for the state meanwhile does not wait for the kernel, nor for what is no FUSE device.
+        let heard = Hello::hear(&fuse, INIT_PATIENCE);
+        let mut state = self.state();
+        state.awaited.retain(|awaited| *awaited != what);
+        if state.phase == Phase::Closing {
+            return Err(closing());
+        }
+        let hello = heard.map_err(|e| failed("the kernel says nothing", &e))?;
+        let mut devices = state.devices();
+        devices.push(device);
+        Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
+        let kept = kept(what, device, &hello);
+        self.show(&mut state, &kept, fuse, Meeting::First)
+    }
+
+    /// Notes that a connection is about to show this, if none does.
+    fn expect(&self, what: &Showing) -> std::result::Result<(), Fault> {
         let mut state = self.state();
         if state.phase == Phase::Closing {
             return Err(closing());
         }
-        if state.shown(tree).is_some() {
+        if state.find(what).is_some() || state.awaited.contains(what) {
             return Err(said(FaultKind::Attached, "there is a mount already"));
         }
-        let mut devices = state.devices();
-        devices.push(device);
-        Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
-        let hello = Hello::hear(&fuse).map_err(|e| failed("the kernel says nothing", &e))?;
-        let kept = kept(tree, device, &hello);
-        self.show(&mut state, &kept, fuse, Meeting::First)
+        state.awaited.push(what.clone());
+        Ok(())
     }
 
     /// Begins to serve a connection, whose requests wait until [`Server::run`].
@@ -271,24 +337,31 @@ impl Shared {
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
         let hello = hello_of(kept);
         let started = match kept.tree {
-            Tree::Head => Connection::to_head(fuse, volume, &hello, meeting),
-            Tree::Snapshots => Connection::to_snapshots(fuse, volume, &hello, meeting),
+            Showing::Head => Connection::to_head(fuse, volume, &hello, meeting),
+            Showing::Snapshots => {
+                Connection::to_snapshots(fuse, volume, Snapshots::All, &hello, meeting)
+            }
+            Showing::Snapshot { epoch, .. } => {
+                let one = Snapshots::One(Epoch(epoch));
+                Connection::to_snapshots(fuse, volume, one, &hello, meeting)
+            }
         };
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
         if meeting == Meeting::First {
             self.report(|link| self.have_kept(link, kept, own.as_fd()));
         }
-        *state.shown(kept.tree) = Some(Shown {
+        state.shown.push(Shown {
+            what: kept.tree.clone(),
             fuse: own,
             device: kept.device,
         });
         state.phase = Phase::Serving;
-        if kept.tree == Tree::Head {
+        if kept.tree == Showing::Head {
             self.was_mounted.store(true, Ordering::Relaxed);
         }
         // The receiver lives as long as `Server::run`, which nothing but this ends.
         self.events
-            .send(Event::Attached(kept.tree, connection))
+            .send(Event::Attached(kept.tree.clone(), connection))
             .map_err(|e| failed("the server is not running", &e))
     }
 
@@ -300,12 +373,12 @@ impl Shared {
     }
 
     pub(super) fn head_device(&self) -> Option<Device> {
-        self.state().head.as_ref().map(|shown| shown.device)
+        self.state().device(&Showing::Head)
     }
 
     pub(super) fn head_descriptor(&self) -> Option<io::Result<OwnedFd>> {
         let state = self.state();
-        let head = state.head.as_ref();
+        let head = state.find(&Showing::Head);
         head.map(|shown| shown.fuse.as_fd().try_clone_to_owned())
     }
 
@@ -318,9 +391,9 @@ impl Shared {
         }
     }
 
-    /// Has another process ask something of the mounts of `tree`: this one must never wait for itself.
-    fn poke(&self, tree: Tree) {
-        let device = self.state().shown(tree).as_ref().map(|shown| shown.device);
+    /// Has another process ask something of the mounts of `what`: this one must never wait for itself.
+    fn poke(&self, what: &Showing) {
+        let device = self.state().device(what);
         if let Some(device) = device
             && let Err(e) = spawn::poke(device)
         {
@@ -345,11 +418,11 @@ impl Shared {
         }
     }
 
-    /// The last mount that shows `tree` is gone.
-    fn ended(&self, tree: Tree) {
-        self.report(|link| link.disconnected(tree));
+    /// The last mount that shows `what` is gone.
+    fn ended(&self, what: &Showing) {
+        self.report(|link| link.disconnected(what.clone()));
         let mut state = self.state();
-        *state.shown(tree) = None;
+        state.shown.retain(|shown| shown.what != *what);
         if !state.devices().is_empty() {
             if let Err(e) = Record::store(&self.dir, state.devices()) {
                 log::warn!("cannot note the end of a mount: {e}");
@@ -362,13 +435,19 @@ impl Shared {
         }
     }
 
-    pub(super) fn descriptor(&self, tree: Tree) -> std::result::Result<OwnedFd, Fault> {
-        let mut state = self.state();
-        match (state.phase, state.shown(tree)) {
+    pub(super) fn descriptor(&self, tree: &Tree) -> std::result::Result<OwnedFd, Fault> {
+        let phase = self.state().phase;
+        match phase {
+            Phase::Closing => return Err(closing()),
+            Phase::Starting => return Err(said(FaultKind::NotMounted, "there is no mount yet")),
+            Phase::Serving => {}
+        }
+        let what = self.showing(tree)?;
+        let state = self.state();
+        match (state.phase, state.find(&what)) {
             (Phase::Closing, _) => Err(closing()),
-            (Phase::Starting, _) => Err(said(FaultKind::NotMounted, "there is no mount yet")),
-            (Phase::Serving, None) => Err(said(FaultKind::NotShown, "no mount shows this")),
-            (Phase::Serving, Some(shown)) => {
+            (_, None) => Err(said(FaultKind::NotShown, "no mount shows this")),
+            (_, Some(shown)) => {
                 let copied = shown.fuse.as_fd().try_clone_to_owned();
                 copied.map_err(|e| {
                     let message = format!("cannot hand out /dev/fuse: {e}");

@@ -1,16 +1,20 @@
 //! Mounting a volume: the first mount starts a server, each further one shows the same superblock.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::mounts::{
     self, How, Mount, Place, Shows, Spec, Staged, UnmountError, detach_dead, device_at,
-    is_privileged, mount_rootless, open_fuse, stage, topmost_at, widen_cache,
+    is_privileged, mount_rootless, mount_with, open_fuse, overlap, stage, topmost_at, widen_cache,
 };
 use super::patience::{connect, patiently};
 use super::record::Record;
-use super::{Error, Result, Server, mounts_of, spawn};
-use crate::control::{self, Client, Device, FaultKind, Phase, Status};
+use super::surroundings::raise_limits;
+use super::{Error, Result, Server, mounts_of, snapshot_shown, spawn, volume_of};
+use crate::control::{self, Client, Device, FaultKind, Phase, Status, Tree};
+
+/// Volumes in volumes that are looked at.
+const FOUNDATIONS_MAX: usize = 16;
 
 /// Mounts the volume in `dir`, an absolute path, at `target`; returns when the mount is usable.
 ///
@@ -19,10 +23,21 @@ use crate::control::{self, Client, Device, FaultKind, Phase, Status};
 /// # Errors
 /// See [`Error`]. Nothing is mounted then.
 pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
-    patiently(dir, || match connect(dir)? {
-        Some(client) => mount_again(client, spec, target),
+    let mounted = patiently(dir, || match connect(dir)? {
+        Some(client) => mount_again(dir, client, spec, target),
         None => mount_first(dir, spec, target),
-    })
+    });
+    mounted.map_err(|error| about(error, &spec.shows))
+}
+
+/// An error in the words of whoever wants a mount that shows this.
+fn about(error: Error, shows: &Shows) -> Error {
+    match (error, shows) {
+        (Error::Fault(fault), Shows::Snapshot(name)) if fault.kind == FaultKind::NoSnapshot => {
+            Error::NoSnapshot(name.clone())
+        }
+        (error, _) => error,
+    }
 }
 
 /// A mount, for this process alone, of what the server of the volume in `dir` shows: it is in no namespace, and
@@ -31,28 +46,29 @@ pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
 /// # Errors
 /// See [`Error`].
 pub fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
-    patiently(dir, || {
+    let mounted = patiently(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);
         };
         if !is_privileged() {
             return Err(Error::SecondMount);
         }
-        let tree = spec.shows.tree();
-        let staged = match client.descriptor(tree).map_err(Error::from) {
+        let tree = tree_for(&mut client, &spec.shows)?;
+        let staged = match client.descriptor(&tree).map_err(Error::from) {
             Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
                 let fuse = open_fuse().map_err(Error::NoFuse)?;
                 let staged = stage_mount(fuse.as_fd(), spec)?;
                 let device = staged.device();
                 let device = device.map_err(|e| Error::io("cannot look at a mount", e))?;
-                client.attach(tree, device, fuse.as_fd())?;
+                client.attach(&tree, device, fuse.as_fd())?;
                 staged
             }
             fuse => stage_mount(fuse?.as_fd(), spec)?,
         };
         let cannot = |e| Error::io("cannot mount", e);
-        narrow(staged, spec, cannot).map(|staged| Some(staged.into()))
-    })
+        narrow(staged, &tree, spec, cannot).map(|staged| Some(staged.into()))
+    });
+    mounted.map_err(|error| about(error, &spec.shows))
 }
 
 /// Mounts the volume in `dir` at `target` with this process as its server, ready to run.
@@ -71,54 +87,72 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
             Phase::Closing => control::Error::Ended.into(),
         });
     }
+    raise_limits()?;
     clear_dead(dir)?;
-    let place = free_place(target, spec, None)?;
+    let place = free_place(dir, target, spec, None)?;
     let first = First::prepare(spec)?;
     let server = Server::open(dir)?;
-    let first = first.make(spec, &place)?;
-    let attached = first
-        .fuse
-        .try_clone()
-        .map_err(|e| Error::io("cannot keep /dev/fuse", e));
-    let attached = attached.and_then(|fuse| server.attach(fuse, first.device));
-    first.finish(attached, spec, &place)?;
-    Ok(server)
+    match first.serve_by(&server, spec, &place) {
+        Ok(()) => Ok(server),
+        Err(error) => {
+            server.give_up();
+            Err(error)
+        }
+    }
 }
 
 fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
     clear_dead(dir)?;
-    let place = free_place(target, spec, None)?;
+    let place = free_place(dir, target, spec, None)?;
     let first = First::prepare(spec)?;
     let client = spawn::start(dir)?;
     first.attach_to(client, spec, &place)
 }
 
-fn mount_again(mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
+fn mount_again(dir: &Path, mut client: Client, spec: &Spec, target: &Path) -> Result<()> {
     // The descriptor is asked for first: it is what tells a server that is about to start or end.
-    let fuse = match client.descriptor(spec.shows.tree()).map_err(Error::from) {
+    let tree = tree_for(&mut client, &spec.shows)?;
+    let fuse = match client.descriptor(&tree).map_err(Error::from) {
         Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
-            let place = free_place(target, spec, None)?;
+            let place = free_place(dir, target, spec, None)?;
             return First::prepare(spec)?.attach_to(client, spec, &place);
         }
         fuse => fuse?,
     };
-    let place = free_place(target, spec, Some(&client.status()?))?;
+    let place = free_place(dir, target, spec, Some(&client.status()?))?;
     if !is_privileged() {
         return Err(Error::SecondMount);
     }
     let staged = stage_mount(fuse.as_fd(), spec)?;
-    put(staged, spec, &place)
+    put(staged, &tree, spec, &place)
+}
+
+/// What the server at the other end of `client` is asked for: one that cannot show a snapshot alone shows all.
+fn tree_for(client: &mut Client, shows: &Shows) -> Result<Tree> {
+    let name = match shows {
+        Shows::Head => return Ok(Tree::Head),
+        Shows::Snapshot(name) => name,
+    };
+    match client.status()?.shown {
+        Some(_) => Ok(Tree::Snapshot(name.clone())),
+        None => Ok(Tree::Snapshots),
+    }
 }
 
 /// Makes what `staged` has to show appear at `place`.
-fn put(staged: Staged, spec: &Spec, place: &Place) -> Result<()> {
-    let staged = narrow(staged, spec, |e| cannot_mount(place, e))?;
+fn put(staged: Staged, tree: &Tree, spec: &Spec, place: &Place) -> Result<()> {
+    let staged = narrow(staged, tree, spec, |e| cannot_mount(place, e))?;
     staged.place(place).map_err(|e| cannot_mount(place, e))
 }
 
-/// The part of what `staged` shows that is wanted.
-fn narrow(staged: Staged, spec: &Spec, cannot: impl Fn(std::io::Error) -> Error) -> Result<Staged> {
-    let Shows::Snapshot(name) = &spec.shows else {
+/// The part of what `staged` shows that is wanted: all, but where it shows more than was asked for.
+fn narrow(
+    staged: Staged,
+    tree: &Tree,
+    spec: &Spec,
+    cannot: impl Fn(std::io::Error) -> Error,
+) -> Result<Staged> {
+    let (Tree::Snapshots, Shows::Snapshot(name)) = (tree, &spec.shows) else {
         return Ok(staged);
     };
     staged.below(name.as_str()).map_err(|e| {
@@ -129,8 +163,8 @@ fn narrow(staged: Staged, spec: &Spec, cannot: impl Fn(std::io::Error) -> Error)
     })
 }
 
-/// The place at `target`, if no volume is mounted at it. `own` is what the volume's server says.
-fn free_place(target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place> {
+/// The place at `target`, if no volume is mounted at it and none is made of it. `own` is what the volume's server says.
+fn free_place(dir: &Path, target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place> {
     let place = Place::open(target)?;
     let there =
         topmost_at(place.path()).map_err(|e| Error::io("cannot read the mount table", e))?;
@@ -142,17 +176,48 @@ fn free_place(target: &Path, spec: &Spec, own: Option<&Status>) -> Result<Place>
             mountpoint: there.mountpoint,
             other: there.source,
         }),
-        Some(_) | None => Ok(place),
+        Some(_) | None => refuse_overlap(dir, spec, &place).map(|()| place),
     }
+}
+
+/// Fails if a mount at `place` would come between the volume in `dir` and its server.
+fn refuse_overlap(dir: &Path, spec: &Spec, place: &Place) -> Result<()> {
+    let roots = spec.roots.iter().cloned();
+    for kept in foundations(dir).into_iter().chain(roots) {
+        let found = overlap(place, &kept).map_err(|source| {
+            let what = format!("cannot look around {}", place.path().display());
+            Error::io(what, source)
+        })?;
+        if let Some(relation) = found {
+            return Err(Error::Overlaps {
+                mountpoint: place.path().to_owned(),
+                relation,
+                kept,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The directory of a volume and, if it lies in another volume, the one of that, and so on.
+fn foundations(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![dir.to_owned()];
+    while found.len() < FOUNDATIONS_MAX {
+        let mount = found.last().and_then(|dir| mount_with(dir).ok().flatten());
+        let below = mount.filter(Mount::is_cask);
+        match below.and_then(|mount| volume_of(&mount, [])) {
+            Some(next) if !found.contains(&next) => found.push(next),
+            _ => break,
+        }
+    }
+    found
 }
 
 /// Whether `mount` shows already what is to be mounted.
 fn shows(mount: &Mount, spec: &Spec, own: &Status) -> bool {
     match &spec.shows {
         Shows::Head => own.device == Some(mount.device),
-        Shows::Snapshot(name) => {
-            own.snapshots == Some(mount.device) && mount.snapshot().as_ref() == Some(name)
-        }
+        Shows::Snapshot(name) => snapshot_shown(own, mount).as_ref() == Some(name),
     }
 }
 
@@ -204,11 +269,22 @@ impl First {
 
     /// Makes the mount, has a server serve it, and puts it in its place.
     fn attach_to(self, mut server: Client, spec: &Spec, place: &Place) -> Result<()> {
+        let tree = tree_for(&mut server, &spec.shows)?;
         let made = self.make(spec, place)?;
         let attached = server
-            .attach(spec.shows.tree(), made.device, made.fuse.as_fd())
+            .attach(&tree, made.device, made.fuse.as_fd())
             .map_err(Error::from);
-        made.finish(attached, spec, place)
+        made.finish(attached, &tree, spec, place)
+    }
+
+    /// The same with a server in this process.
+    fn serve_by(self, server: &Server, spec: &Spec, place: &Place) -> Result<()> {
+        let made = self.make(spec, place)?;
+        let fuse = made.fuse.try_clone();
+        let attached = fuse
+            .map_err(|e| Error::io("cannot keep /dev/fuse", e))
+            .and_then(|fuse| server.attach(fuse, made.device));
+        made.finish(attached, &Tree::Head, spec, place)
     }
 
     fn make(self, spec: &Spec, place: &Place) -> Result<Made> {
@@ -226,7 +302,10 @@ impl First {
             Self::Rootless => {
                 let fuse =
                     mount_rootless(spec, place.path()).map_err(|e| cannot_mount(place, e))?;
-                let device = device_at(place.path()).map_err(|e| cannot_mount(place, e))?;
+                let device = device_at(place.path()).map_err(|e| {
+                    take_back_at(place.path());
+                    cannot_mount(place, e)
+                })?;
                 let staged = None;
                 Ok(Made {
                     fuse,
@@ -240,10 +319,10 @@ impl First {
 
 impl Made {
     /// Puts the mount in its place if its server took it, else takes it away.
-    fn finish(self, attached: Result<()>, spec: &Spec, place: &Place) -> Result<()> {
+    fn finish(self, attached: Result<()>, tree: &Tree, spec: &Spec, place: &Place) -> Result<()> {
         match (self.staged, attached) {
             (Some(staged), Ok(())) => {
-                put(staged, spec, place)?;
+                put(staged, tree, spec, place)?;
                 widen_cache(self.device);
                 Ok(())
             }
@@ -257,8 +336,18 @@ impl Made {
 }
 
 fn take_back(device: Device) {
-    for mount in mounts_of(&[device]).unwrap_or_default() {
-        if let Err(e) = mounts::unmount(&mount, How::Lazily) {
+    take_all_back(&mounts_of(&[device]).unwrap_or_default());
+}
+
+/// The same for a mount of which only its place is known.
+fn take_back_at(path: &Path) {
+    let there = topmost_at(path).ok().flatten().filter(Mount::is_cask);
+    take_all_back(there.as_slice());
+}
+
+fn take_all_back(mounts: &[Mount]) {
+    for mount in mounts {
+        if let Err(e) = mounts::unmount(mount, How::Lazily) {
             log::error!("cannot take back {}: {e}", mount.mountpoint.display());
         }
     }

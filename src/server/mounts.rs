@@ -10,6 +10,7 @@ mod dead;
 mod fusermount;
 mod holders;
 mod kernel;
+mod overlap;
 mod place;
 mod table;
 mod taking;
@@ -17,8 +18,9 @@ mod taking;
 pub use attributes::Attributes;
 pub use buffering::set_buffering;
 pub use dead::{Silence, answers, dead_mounts, detach_dead};
-pub use holders::{Holder, holders_of, namespaces_holding, namespaces_showing};
+pub use holders::{Holder, holders_of, namespaces_holding, namespaces_where};
 pub use kernel::{open_fuse, remount};
+pub use overlap::Relation;
 pub use place::{Place, PlaceError, absolute};
 pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
 pub use taking::{How, UnmountError, flush, unmount};
@@ -26,10 +28,11 @@ pub use taking::{How, UnmountError, flush, unmount};
 pub(super) use buffering::bound_unwritten;
 pub(super) use fusermount::mount as mount_rootless;
 pub(super) use kernel::{Staged, device_at, stage, widen_cache};
+pub(super) use overlap::{mount_with, overlap};
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use crate::control::Tree;
 use crate::types::SnapshotName;
 
 /// What a mount shall look like.
@@ -41,6 +44,8 @@ pub struct Spec {
     pub source: OsString,
     /// Its flags.
     pub attributes: Attributes,
+    /// Where volumes lie: like the volume's own directory, no place for a mount.
+    pub roots: Vec<PathBuf>,
 }
 
 /// What a mount shows of a volume.
@@ -50,17 +55,6 @@ pub enum Shows {
     Head,
     /// The volume as it was.
     Snapshot(SnapshotName),
-}
-
-impl Shows {
-    /// The superblock that has it.
-    #[must_use]
-    pub const fn tree(&self) -> Tree {
-        match self {
-            Self::Head => Tree::Head,
-            Self::Snapshot(_) => Tree::Snapshots,
-        }
-    }
 }
 
 /// Whether this process may mount by itself, or needs `fusermount3`.

@@ -18,6 +18,7 @@ use super::patience::connect;
 use super::{Error, Result};
 use crate::chunks::durable;
 use crate::control::{Device, Phase, Status};
+use crate::types::SnapshotName;
 
 const FILE: &str = "server.json";
 /// By which the root of a mount tells the directory of its volume.
@@ -150,6 +151,15 @@ fn ask(dir: &Path) -> Result<Option<Status>> {
         Err(e) if e.is_passing() => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// The snapshot that `mount`, of a volume whose server says `status`, shows, if it shows one.
+#[must_use]
+pub fn snapshot_shown(status: &Status, mount: &Mount) -> Option<SnapshotName> {
+    if status.snapshots == Some(mount.device) {
+        return mount.snapshot();
+    }
+    status.snapshot_at(mount.device).cloned()
 }
 
 /// The mounts of these superblocks in this namespace.

@@ -105,13 +105,15 @@ fn answer(
     let outcome = match request {
         Request::Status => Ok(Answer::Status(shared.status())),
         Request::Attach { tree, device } => match descriptor {
-            Some(fuse) => shared.attach(tree, fuse, device).map(|()| Answer::Attached),
+            Some(fuse) => shared
+                .attach(&tree, fuse, device)
+                .map(|()| Answer::Attached),
             None => Err(Fault {
                 kind: FaultKind::Refused,
                 message: "attach needs a descriptor".to_owned(),
             }),
         },
-        Request::Descriptor { tree } => match shared.descriptor(tree) {
+        Request::Descriptor { tree } => match shared.descriptor(&tree) {
             Ok(fuse) => return (Answer::Descriptor, Some(fuse)),
             Err(fault) => Err(fault),
         },

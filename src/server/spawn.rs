@@ -4,10 +4,9 @@
 //! server as its first control connection: through it the server says that the volume is open, or why not, and by its
 //! end it learns that its starter is gone.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,18 +14,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use rustix::process::{Resource, getrlimit, setrlimit};
-
 use super::handle::{fault, with_causes};
 use super::keeper::{self, Inheritance, Link};
-use super::{Error, Result, Server};
-use crate::chunks::durable;
+use super::surroundings::{self, with_own_variables};
+use super::{Error, Result, Server, log_file};
 use crate::control::{Answer, Client, Device, Fault, FaultKind, Request, Wire};
-
-const LOG: &str = "server.log";
-const OLD_LOG: &str = "server.log.old";
-/// A log longer than this is put aside when a server starts.
-const LOG_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Starts a server for the volume in `dir`, an absolute path; returns when it has opened the volume.
 ///
@@ -34,10 +26,10 @@ const LOG_BYTES_MAX: u64 = 1024 * 1024;
 pub(super) fn start(dir: &Path) -> Result<Client> {
     let cannot = |e| Error::io(format!("cannot start a server for {}", dir.display()), e);
     let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
-    let log = open_log(dir)
-        .map_err(|e| Error::io(format!("cannot write {}", dir.join(LOG).display()), e))?;
+    let log = log_file::open(dir)
+        .map_err(|e| Error::io(format!("cannot write the log in {}", dir.display()), e))?;
     // By way of /proc it is this very program, even if its file was replaced meanwhile.
-    let mut keeper = Command::new("/proc/self/exe")
+    let mut keeper = with_own_variables(&mut Command::new("/proc/self/exe"))
         .arg0("cask")
         .arg("keep")
         .arg("--volume")
@@ -66,21 +58,16 @@ pub(super) fn poke(device: Device) -> io::Result<()> {
     Ok(())
 }
 
-fn open_log(dir: &Path) -> io::Result<File> {
-    let path = dir.join(LOG);
-    if fs::metadata(&path).is_ok_and(|log| log.len() > LOG_BYTES_MAX) {
-        durable::rename(&path, &dir.join(OLD_LOG))?;
-    }
-    let mut options = File::options();
-    options.create(true).append(true).mode(0o600).open(path)
-}
-
 /// What the started process does: keeps the volume in `dir` served, with its starter at standard input.
 ///
 /// # Errors
 /// When no server can be started.
 pub fn run_keeper(dir: &Path) -> Result<()> {
     let starter = part_from_starter().map_err(|e| Error::io("cannot become a keeper", e))?;
+    if let Err(error) = surroundings::leave() {
+        tell(starter, &error);
+        return Err(error);
+    }
     keeper::keep(dir, starter)
 }
 
@@ -116,7 +103,10 @@ pub fn run_server(dir: &Path) -> Result<()> {
 
 fn begin() -> io::Result<(Arc<Link>, Inheritance)> {
     let keeper = take_stdin()?;
-    raise_open_files();
+    // A keeper of an earlier cask has passed on what it was started with.
+    if let Err(e) = surroundings::leave() {
+        log::warn!("{e}");
+    }
     abort_on_panic();
     let (link, given) = Link::hear(keeper)?;
     Ok((Arc::new(link), given))
@@ -146,15 +136,6 @@ fn abort_on_panic() {
         report(panic);
         std::process::abort();
     }));
-}
-
-/// Segments and connections are files, and the usual limit is meant for programs that use select(2).
-fn raise_open_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(e) = setrlimit(Resource::Nofile, limit) {
-        log::warn!("cannot raise the limit of open files: {e}");
-    }
 }
 
 #[expect(unsafe_code, reason = "no library offers close_range")]

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use super::{Error, Result};
 
@@ -163,6 +164,9 @@ fn has_free(path: &Path, bytes: u64) -> bool {
 
 /// Sets so much aside in all, or leaves what was.
 fn take(file: &File, bytes: u64) -> io::Result<()> {
+    // A file may not be as large as that, where a limit of the process stayed; still larger than the log then.
+    let limit = getrlimit(Resource::Fsize).current;
+    let bytes = limit.map_or(bytes, |limit| limit.min(bytes));
     match fallocate(file, FallocateFlags::empty(), 0, bytes) {
         Ok(()) => Ok(()),
         // Where space cannot be kept aside (some network filesystems) the volume does without.

@@ -45,6 +45,14 @@ impl Store {
         }
     }
 
+    /// The directories that hold what belongs to its volumes: no place for anything else.
+    #[must_use]
+    pub fn places(&self) -> Vec<PathBuf> {
+        let root = self.volumes.parent().map(Path::to_owned);
+        let both = [self.volumes.clone(), self.trash.clone()];
+        root.into_iter().chain(both).collect()
+    }
+
     /// The directory of the volume of this name, whether there is one or not.
     #[must_use]
     pub fn dir_of(&self, name: &VolumeName) -> PathBuf {

@@ -2,9 +2,13 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+use cask::control::{Client, Device, Phase, Tree};
 
 use crate::killing::kill_for_good;
 use crate::support::{Bench, can_mount, run, wait_for};
@@ -53,7 +57,13 @@ fn a_snapshot_is_mounted_beside_its_volume() {
     assert!(numbers.eq(inodes), "readdir and stat differ");
     // They hold the directory open.
     drop(names);
-    assert!(inodes.iter().all(|&ino| ino > i64::MAX.cast_unsigned()));
+    let live = ["mnt/a", "mnt/dir"].map(|path| bench.path(path).metadata().unwrap().ino());
+    assert_eq!(
+        inodes, live,
+        "an inode has the number that it has in the volume"
+    );
+    let device = |path: &str| bench.path(path).metadata().unwrap().dev();
+    assert_ne!(device("old/a"), device("mnt/a"), "but is another file");
     fs::copy(bench.path("old/a"), bench.path("mnt/copy")).unwrap();
     assert_eq!(read(&bench, "mnt/copy"), "one");
     let ls = bench.run(&["ls"]).succeeds().out;
@@ -274,4 +284,112 @@ fn many_mounts_at_once_of_either_kind_end_in_one_server() {
         bench.run(&["umount", "db"]).succeeds();
         assert!(bench.mounts().is_empty());
     }
+}
+
+/// What backup programs compare to know a file again, and archivers to find hard links (node-tar: as doubles).
+#[test]
+fn an_inode_has_one_number_in_all_snapshots() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    for number in 0..30 {
+        fs::write(bench.path(&format!("mnt/f{number}")), "content").unwrap();
+        let linked = bench.path(&format!("mnt/g{number}"));
+        fs::hard_link(bench.path(&format!("mnt/f{number}")), linked).unwrap();
+    }
+    bench.run(&["snapshot", "db@s"]).succeeds();
+    fs::rename(bench.path("mnt/f0"), bench.path("mnt/moved")).unwrap();
+    fs::remove_file(bench.path("mnt/f1")).unwrap();
+    fs::write(bench.path("mnt/f1"), "another").unwrap();
+    bench.run(&["snapshot", "db@t"]).succeeds();
+    for snapshot in ["s", "t"] {
+        mount(&bench, &format!("db@{snapshot}"), snapshot);
+    }
+    let ino = |path: &str| bench.path(path).metadata().unwrap().ino();
+    for number in 2..30 {
+        let [s, t] = ["s", "t"].map(|snapshot| ino(&format!("{snapshot}/f{number}")));
+        assert_eq!((s, t), (t, ino(&format!("mnt/g{number}"))));
+        assert!(s < 1 << 53);
+    }
+    assert_eq!(ino("s/f0"), ino("t/moved"));
+    assert_eq!(ino("s/g1"), ino("t/g1"));
+    assert_ne!(ino("s/f1"), ino("t/f1"));
+    let dev = |path: &str| bench.path(path).metadata().unwrap().dev();
+    let devices = std::collections::BTreeSet::from(["mnt", "s", "t"].map(dev));
+    assert_eq!(devices.len(), 3);
+    // Each is gone for itself, and is there again.
+    bench.run(&["umount", "db@s"]).succeeds();
+    assert_eq!(read(&bench, "t/f1"), "another");
+    bench.run(&["snapshot", "rm", "db@s"]).succeeds();
+    bench
+        .run(&["snapshot", "rm", "db@t"])
+        .fails(5, &["is mounted at"]);
+    mount(&bench, "db@t", "s");
+    assert_eq!(
+        dev("s"),
+        dev("t"),
+        "one superblock for all mounts of a snapshot"
+    );
+    let format = "{{.SnapshotMounts}}";
+    let shown = bench
+        .run(&["inspect", "db", "--format", format])
+        .succeeds()
+        .out;
+    assert_eq!(
+        shown,
+        format!("{}=t,{}=t\n", bench.text("s"), bench.text("t"))
+    );
+    bench.run(&["umount", "db@t", "db"]).succeeds();
+}
+
+/// The name may stand for another state by now.
+#[test]
+fn a_snapshot_of_a_used_name_is_another() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    mount(&bench, "db@s", "old");
+    let open = File::open(bench.path("old/a")).unwrap();
+    bench.run(&["umount", "--lazy", "old"]).succeeds();
+    bench.run(&["snapshot", "rm", "db@s"]).succeeds();
+    bench.run(&["snapshot", "db@s"]).succeeds();
+    mount(&bench, "db@s", "old");
+    assert_eq!(read(&bench, "old/a"), "two");
+    assert_ne!(
+        open.metadata().unwrap().dev(),
+        bench.path("old").metadata().unwrap().dev()
+    );
+    bench.run(&["umount", "db@s"]).succeeds();
+    drop(open);
+    bench.run(&["umount", "db"]).succeeds();
+}
+
+/// Whoever attaches what no kernel is behind waits alone.
+#[test]
+fn a_server_answers_while_it_waits_for_the_kernel() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    let connect = || Client::connect(&bench.volume_dir("db")).unwrap().unwrap();
+    let (silent, held) = rustix::pipe::pipe().unwrap();
+    let device = Device { major: 0, minor: 1 };
+    std::thread::scope(|scope| {
+        let attaching = scope.spawn(|| {
+            let tree = Tree::Snapshot("s".parse().unwrap());
+            connect().attach(&tree, device, silent.as_fd())
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        let since = Instant::now();
+        assert_eq!(connect().status().unwrap().phase, Phase::Serving);
+        mount(&bench, "db", "other");
+        assert!(since.elapsed() < Duration::from_secs(5));
+        assert!(!attaching.is_finished());
+        drop(held);
+        assert!(attaching.join().unwrap().is_err());
+    });
+    mount(&bench, "db@s", "old");
+    assert_eq!(read(&bench, "old/a"), "one");
 }

@@ -23,6 +23,7 @@ mod copying;
 mod crowd;
 mod dockerd_restarts;
 mod host;
+mod idle;
 mod image;
 mod plugin_restarts;
 mod podman;

@@ -130,6 +130,22 @@ fn what_cannot_be_understood_is_refused_and_does_nothing() {
 }
 
 #[test]
+fn nothing_is_mounted_over_what_volumes_are_made_of() {
+    let Some(host) = Host::without_engine() else {
+        return;
+    };
+    let socket = host.docker_socket();
+    call(&socket, "Create", r#"{"Name":"db"}"#).succeeds();
+    let place = host.place("db");
+    std::os::unix::fs::symlink(host.dir().join("root/volumes/db"), &place).unwrap();
+    let why = call(&socket, "Mount", r#"{"Name":"db","ID":"i"}"#).fails();
+    assert!(why.contains("where volumes are kept"), "{why}");
+    std::fs::remove_file(&place).unwrap();
+    call(&socket, "Mount", r#"{"Name":"db","ID":"i"}"#).succeeds();
+    call(&socket, "Unmount", r#"{"Name":"db","ID":"i"}"#).succeeds();
+}
+
+#[test]
 fn no_name_leads_out_of_the_root() {
     let Some(host) = Host::without_engine() else {
         return;

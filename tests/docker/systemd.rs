@@ -221,11 +221,27 @@ fn unmount(machine: &Machine) {
     });
 }
 
+/// Somebody's session is a scope, with limits of its own, and may end with whoever logs out.
+#[track_caller]
+fn mount_from_a_scope(machine: &Machine) {
+    let begun = ["systemd-run", "--scope", "--quiet", "-p", "TasksMax=500"];
+    let mount = [PROGRAM, "mount", "--create", "mine", "/run/mine"];
+    machine.run(&[&begun[..], &mount].concat());
+    let script =
+        "for pid in $(pgrep -f 'cask (keep|serve) --volume'); do cat /proc/$pid/cgroup; done";
+    let groups = machine.run(&["sh", "-c", script]);
+    let scopes = groups.matches("cask-volume-").count();
+    assert!(scopes >= 2 && !groups.contains("/run-"), "{groups}");
+    machine.run(&[PROGRAM, "umount", "/run/mine"]);
+    wait_for("its server ends", || machine.servers().is_empty());
+}
+
 #[test]
 fn nothing_that_systemd_does_to_the_plugin_takes_a_mount_along() {
     let Some(machine) = Machine::boot() else {
         return;
     };
+    mount_from_a_scope(&machine);
     machine.run(&[PROGRAM, "docker", "install"]);
     verify_units(&machine);
     activate(&machine);

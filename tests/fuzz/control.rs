@@ -17,6 +17,7 @@ const ID: &str = "3d9a1b0e-7c1f-4f0a-9a52-0d5f6c8e1a77";
 /// Lines that are requests, of every kind but those that would make something elsewhere.
 fn requests() -> Vec<String> {
     let (tree, name) = (Tree::Head, SnapshotName::from_str("s").unwrap());
+    let snapshot = Tree::Snapshot(name.clone());
     let ops = [
         Op::Sync,
         Op::Drain,
@@ -52,8 +53,15 @@ fn requests() -> Vec<String> {
     };
     let mut all = vec![
         Request::Status,
-        Request::Attach { tree, device },
+        Request::Attach {
+            tree: tree.clone(),
+            device,
+        },
         Request::Descriptor { tree },
+        Request::Descriptor { tree: snapshot },
+        Request::Descriptor {
+            tree: Tree::Snapshots,
+        },
         Request::AwaitClose,
         Request::HoldForCut { part },
         Request::PrepareCut,

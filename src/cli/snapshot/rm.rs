@@ -1,8 +1,8 @@
 //! `cask snapshot rm`.
 
 use crate::control::Op;
-use crate::server::mounts::namespaces_showing;
-use crate::server::{Standing, perform, standing};
+use crate::server::mounts::{Mount, namespaces_where};
+use crate::server::{Standing, perform, snapshot_shown, standing};
 use crate::types::SnapshotName;
 
 use crate::cli::locate::{Located, Root};
@@ -53,14 +53,12 @@ pub(super) fn users(located: &Located, name: &SnapshotName) -> Result<Vec<String
     let Standing::Served(status, mounts) = standing else {
         return Ok(Vec::new());
     };
-    let Some(device) = status.snapshots else {
-        return Ok(Vec::new());
-    };
+    let shows = |mount: &Mount| snapshot_shown(&status, mount).as_ref() == Some(name);
     let here = mounts
         .iter()
-        .filter(|mount| mount.device == device && mount.snapshot().as_ref() == Some(name))
+        .filter(|mount| shows(mount))
         .map(|mount| format!("at {}", mount.mountpoint.display()));
-    let elsewhere = namespaces_showing(device, name)
+    let elsewhere = namespaces_where(shows)
         .into_iter()
         .map(|holder| format!("in the mount namespace of {holder}"));
     Ok(here.chain(elsewhere).collect())

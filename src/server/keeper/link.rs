@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
 
-use super::message::{Handover, Kept, Report, wire};
-use crate::control::{Tree, Wire};
+use super::message::{Handover, Kept, Report, Showing, wire};
+use crate::control::Wire;
 
 /// What a server is started with.
 #[derive(Debug, Default)]
@@ -26,7 +26,11 @@ pub(in super::super) struct Inheritance {
 
 /// The line to the keeper.
 #[derive(Debug)]
-pub(in super::super) struct Link(Mutex<Wire>);
+pub(in super::super) struct Link {
+    wire: Mutex<Wire>,
+    /// Whether the keeper knows connections that show one snapshot.
+    keeps_single_snapshots: bool,
+}
 
 impl Link {
     /// Hears what there is to take over, from the keeper at the other end of `stream`.
@@ -44,11 +48,28 @@ impl Link {
                     given.connections.push((kept, device));
                 }
                 (Handover::Stopped, _) => given.is_stopped = true,
-                (Handover::Begin, _) => return Ok((Self(Mutex::new(wire)), given)),
+                (
+                    Handover::Begin {
+                        keeps_single_snapshots,
+                    },
+                    _,
+                ) => {
+                    let wire = Mutex::new(wire);
+                    let link = Self {
+                        wire,
+                        keeps_single_snapshots,
+                    };
+                    return Ok((link, given));
+                }
                 (_, _) => return Err(io::ErrorKind::InvalidData.into()),
             }
         }
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Whether the keeper can keep a connection that shows one snapshot: one of an earlier cask cannot.
+    pub(in super::super) const fn keeps_single_snapshots(&self) -> bool {
+        self.keeps_single_snapshots
     }
 
     /// Has the keeper hold the volume's lock.
@@ -62,7 +83,7 @@ impl Link {
     }
 
     /// A connection is over; with the last one the keeper lets go of the lock.
-    pub(in super::super) fn disconnected(&self, tree: Tree) -> io::Result<()> {
+    pub(in super::super) fn disconnected(&self, tree: Showing) -> io::Result<()> {
         self.report(&Report::Disconnected { tree }, None)
     }
 
@@ -88,7 +109,7 @@ impl Link {
 
     /// The keeper's process, while it lives.
     pub(in super::super) fn keeper(&self) -> Option<u32> {
-        let wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         let mut polled = [PollFd::from_borrowed_fd(
             wire.stream().as_fd(),
             PollFlags::empty(),
@@ -103,7 +124,7 @@ impl Link {
     }
 
     fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let mut wire = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
         wire.send(report, descriptor)?;
         match receive(&mut wire)? {
             Some((Handover::Heard, _)) => Ok(()),

@@ -6,7 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Bytes, Device, Tree, Wire};
+use crate::control::{Bytes, Device, Wire};
+use crate::types::SnapshotName;
 
 /// The version of this protocol, which is not that of the control socket.
 const VERSION: u32 = 1;
@@ -16,11 +17,28 @@ pub(super) fn wire(stream: UnixStream) -> Wire {
     Wire::speaking(stream, VERSION)
 }
 
+/// What a connection shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in super::super) enum Showing {
+    /// The volume as it is.
+    Head,
+    /// All snapshots, a directory each.
+    Snapshots,
+    /// One snapshot. Only for a keeper that says that it [knows](Handover::Begin) such.
+    Snapshot {
+        /// What the name stood for when it was mounted.
+        epoch: i64,
+        /// Its name.
+        name: SnapshotName,
+    },
+}
+
 /// A FUSE connection that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Kept {
     /// What it shows.
-    pub(in super::super) tree: Tree,
+    pub(in super::super) tree: Showing,
     /// Its superblock.
     pub(in super::super) device: Device,
     /// The kernel's INIT.
@@ -42,7 +60,11 @@ pub(super) enum Handover {
     /// An I/O error has stopped all writing to the volume.
     Stopped,
     /// That was all.
-    Begin,
+    Begin {
+        /// Whether the keeper knows connections that show one snapshot.
+        #[serde(default)]
+        keeps_single_snapshots: bool,
+    },
     /// The last report was understood.
     Heard,
 }
@@ -58,7 +80,7 @@ pub(super) enum Report {
     /// The last mount of this is gone.
     Disconnected {
         /// What it showed.
-        tree: Tree,
+        tree: Showing,
     },
     /// All that was handed over is served.
     Serving,
@@ -71,4 +93,36 @@ pub(super) enum Report {
     },
     /// With a program: end me, and start that.
     Replace,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_casks_say_is_understood() {
+        let kept = r#"{"tree":"snapshots","device":{"major":0,"minor":7},"init":[1],"salt":3}"#;
+        let kept: Kept = serde_json::from_str(kept).unwrap();
+        assert_eq!(kept.tree, Showing::Snapshots);
+        let begin = |text| match serde_json::from_str(text).unwrap() {
+            Handover::Begin {
+                keeps_single_snapshots,
+            } => keeps_single_snapshots,
+            other => panic!("{other:?}"),
+        };
+        assert!(!begin(r#"{"version":1,"handover":"begin"}"#));
+        let all = true;
+        let said = serde_json::to_string(&Handover::Begin {
+            keeps_single_snapshots: all,
+        });
+        assert!(begin(&said.unwrap()));
+        let over: Report =
+            serde_json::from_str(r#"{"report":"disconnected","tree":"head"}"#).unwrap();
+        assert!(matches!(
+            over,
+            Report::Disconnected {
+                tree: Showing::Head
+            }
+        ));
+    }
 }

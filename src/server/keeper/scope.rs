@@ -1,8 +1,8 @@
-//! A systemd unit of the volume's own, for a keeper that a service started.
+//! A systemd unit of the volume's own, for a keeper, whichever unit it was started from.
 //!
-//! What is in a service's control group ends with the service: `systemctl kill` reaches all of it, and `stop` as well where
-//! `KillMode` is what it usually is. A scope is what systemd has for processes that it did not start. Sessions are
-//! scopes, and are left as they are.
+//! What is in a unit's control group ends with the unit: `systemctl kill` of a service reaches all of it, `stop` as well where
+//! `KillMode` is what it usually is, and the end of a session where `KillUserProcesses` is set. Its limits are for all
+//! of it, too. A scope is what systemd has for processes that it did not start.
 
 use std::fs;
 use std::io;
@@ -13,14 +13,16 @@ use std::time::{Duration, Instant};
 
 /// It is there while systemd runs the host.
 const SYSTEMD: &str = "/run/systemd/system";
+/// Of the names of the scopes.
+const PREFIX: &str = "cask-volume-";
 /// systemd puts a process into its scope within milliseconds; a mount is waiting for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(2);
 
-/// Moves this process, and so all that it starts, out of the service that it was started from. A host that does not
+/// Moves this process, and so all that it starts, out of the unit that it was started from. A host that does not
 /// allow it is no reason not to serve.
-pub(super) fn leave_service(volume: &Path) {
-    let Some(unit) = own_unit().filter(|unit| unit.is_service()) else {
+pub(super) fn leave_unit(volume: &Path) {
+    let Some(unit) = own_unit().filter(|unit| !unit.is_a_volumes()) else {
         return;
     };
     if !Path::new(SYSTEMD).is_dir() {
@@ -50,8 +52,8 @@ impl Unit {
         Some(Self { name, of_user })
     }
 
-    fn is_service(&self) -> bool {
-        self.name.ends_with(".service")
+    fn is_a_volumes(&self) -> bool {
+        self.name.starts_with(PREFIX) && self.name.ends_with(".scope")
     }
 }
 
@@ -71,9 +73,11 @@ fn unit_in(groups: &str) -> Option<Unit> {
 
 fn enter_scope(volume: &Path, from: &Unit) -> io::Result<String> {
     let pid = std::process::id();
-    let name = format!("cask-volume-{pid}.scope");
+    let name = format!("{PREFIX}{pid}.scope");
     let mut call = Command::new("busctl");
-    call.arg(if from.of_user { "--user" } else { "--system" });
+    // The user's own systemd has the system's move what is in a session.
+    let by_user = from.of_user || !rustix::process::geteuid().is_root();
+    call.arg(if by_user { "--user" } else { "--system" });
     call.args(["--quiet", "--timeout=2", "call"]);
     call.args([
         "org.freedesktop.systemd1",
@@ -127,6 +131,10 @@ mod tests {
         assert_eq!(unit(users), Some(("b.service".into(), true)));
         let session = "/user.slice/user-7.slice/session-3.scope";
         assert_eq!(unit(session), Some(("session-3.scope".into(), false)));
+        let volumes = |path| Unit::of_path(path).map(|unit| unit.is_a_volumes());
+        assert_eq!(volumes(session), Some(false));
+        assert_eq!(volumes("/system.slice/cask-volume-7.scope"), Some(true));
+        assert_eq!(volumes("/system.slice/cask-docker.service"), Some(false));
         assert_eq!(unit("/docker/0123"), None);
         assert_eq!(unit("/"), None);
     }

@@ -37,6 +37,7 @@ pub fn set_buffering(fuse: impl AsFd, buffering: Buffering) -> io::Result<()> {
         shows: Shows::Head,
         source: "cask".into(),
         attributes: Attributes::default(),
+        roots: Vec::new(),
     };
     let mount: OwnedFd = stage(fuse.as_fd(), &spec)?.into();
     let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;

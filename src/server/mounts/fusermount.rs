@@ -37,7 +37,12 @@ pub(in crate::server) fn mount(spec: &Spec, target: &Path) -> io::Result<OwnedFd
     if !output.status.success() {
         return Err(io::Error::other(complaint(&output)));
     }
-    receive(&ours)
+    receive(&ours).inspect_err(|_| {
+        // What was mounted has nobody behind it.
+        if let Err(e) = unmount(target, How::Lazily) {
+            log::error!("cannot take back {}: {e}", target.display());
+        }
+    })
 }
 
 /// Unmounts what is at `mountpoint`.

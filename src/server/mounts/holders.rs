@@ -9,7 +9,6 @@ use rustix::fs::{AtFlags, CWD, StatxFlags};
 
 use super::{Mount, read_table, table};
 use crate::control::Device;
-use crate::types::SnapshotName;
 
 /// A process, or a mount, that holds something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +52,9 @@ pub fn namespaces_holding(devices: &[Device]) -> Vec<Holder> {
     namespaces_where(|mount| devices.contains(&mount.device))
 }
 
-/// The same for one snapshot, of superblock `device`.
+/// The same for mounts of which `is_meant` is true.
 #[must_use]
-pub fn namespaces_showing(device: Device, snapshot: &SnapshotName) -> Vec<Holder> {
-    namespaces_where(|mount| mount.device == device && mount.snapshot().as_ref() == Some(snapshot))
-}
-
-fn namespaces_where(is_meant: impl Fn(&Mount) -> bool) -> Vec<Holder> {
+pub fn namespaces_where(is_meant: impl Fn(&Mount) -> bool) -> Vec<Holder> {
     let own = fs::read_link("/proc/self/ns/mnt").ok();
     let mut seen: BTreeSet<Option<PathBuf>> = BTreeSet::from([own]);
     processes()

@@ -16,8 +16,8 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree,
 };
 
-use super::{Attributes, Place, Spec};
-use crate::control::{Device, Tree};
+use super::{Attributes, Place, Shows, Spec};
+use crate::control::Device;
 
 /// The mode of a directory (`S_IFDIR`), as the kernel wants to be told of the root.
 const ROOT_MODE: &str = "40000";
@@ -61,7 +61,7 @@ pub(in crate::server) fn stage(fuse: BorrowedFd<'_>, spec: &Spec) -> io::Result<
     fsconfig_set_flag(context, "default_permissions")?;
     fsconfig_set_flag(context, "allow_other")?;
     // Of the head, `ro` is of the one mount: the superblock is always read-write.
-    if spec.shows.tree() == Tree::Snapshots {
+    if spec.shows != Shows::Head {
         fsconfig_set_flag(context, "ro")?;
     }
     fsconfig_create(context)?;
