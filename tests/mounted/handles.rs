@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Mount, drop_caches, run_ok};
+use crate::harness::{Mount, VOLUME, drop_caches, run_ok};
 
 /// `take PATH` prints the handle of a file, `open DIR HANDLE` what is behind it: bytes of a file, names of a directory,
 /// or the error.
@@ -85,4 +85,20 @@ fn the_handle_of_a_file_that_is_gone_is_stale() {
     if drop_caches() {
         assert_eq!(open(&mount.path(), &handle), "Stale file handle");
     }
+}
+
+#[test]
+fn a_handle_works_on_a_mounted_snapshot_too() {
+    let Some(mount) = Mount::new() else { return };
+    let (dir, at) = (mount.path().join("a/b"), mount.sandbox().subdir("snapshot"));
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("file"), "before").unwrap();
+    mount.cask(&["snapshot", &format!("{VOLUME}@s")]);
+    fs::write(dir.join("file"), "after").unwrap();
+    mount.cask(&["mount", &format!("{VOLUME}@s"), at.to_str().unwrap()]);
+    let handle = take(&at.join("a/b/file"));
+    if drop_caches() {
+        assert_eq!(open(&at, &handle), "before");
+    }
+    mount.cask(&["umount", at.to_str().unwrap()]);
 }
