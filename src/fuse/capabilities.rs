@@ -35,7 +35,7 @@ const USEFUL: [InitFlags; 6] = [
 
 // Never asked for, with what the kernel would do and what we would get wrong:
 // - FUSE_ASYNC_DIO: answers io_submit(2) of a direct write before it drops the pages of the range, and nobody drops
-//   them later: readers see old bytes, and the next write through the page cache puts them back.
+//   them later: readers see old bytes, and the next write through the page cache puts them back (decision 18).
 // - FUSE_ATOMIC_O_TRUNC: leaves truncation to OPEN, which is not sent: it would be lost.
 // - FUSE_SETXATTR_EXT: lengthens a struct that fuser parses by its old length.
 // - FUSE_CREATE_SUPP_GROUP, FUSE_SECURITY_CTX: append to requests what fuser takes for the name.
