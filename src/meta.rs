@@ -22,6 +22,7 @@ mod pending;
 mod recovery;
 mod repair;
 mod restore;
+mod run;
 mod salvage;
 mod schema;
 mod setting;

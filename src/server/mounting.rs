@@ -30,7 +30,7 @@ pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
+pub(super) fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
     patiently(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);

@@ -23,6 +23,7 @@ mod lifecycle;
 mod listing;
 mod mounting;
 mod pruning;
+mod reading_out;
 mod reference;
 mod removing;
 mod rootless;
