@@ -22,6 +22,7 @@ mod filter;
 mod format;
 mod gc;
 mod helper;
+mod host;
 mod import;
 mod inspect;
 mod locate;
@@ -142,7 +143,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => return output::usage(&error),
         },
     };
-    ended(outcome)
+    ended(outcome.and_then(|()| output::settle()))
 }
 
 fn ended(outcome: Result<()>) -> ExitCode {

@@ -7,6 +7,7 @@ mod address;
 mod client;
 mod content;
 mod message;
+mod reading;
 mod wire;
 
 pub use address::{SOCKET, bind, connect};
@@ -16,4 +17,5 @@ pub use message::{
     Answer, CutPart, Device, Fault, FaultKind, Op, Phase, Program, Request, ShownSnapshot, Status,
     Tree, VERSION,
 };
+pub use reading::{Ask, Listed, Node, Told};
 pub use wire::{Received, Wire, WireError};

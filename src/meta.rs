@@ -24,6 +24,7 @@ mod recovery;
 mod refused;
 mod repair;
 mod restore;
+mod run;
 mod salvage;
 mod schema;
 mod setting;

@@ -3,7 +3,6 @@
 mod place;
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,6 @@ use super::locate::{Located, Root};
 use super::source::{Entry, Failure, Source, find, with_source};
 use super::state_ref::{StateRef, StateRefError};
 use super::{CliError, Kind, Result};
-use crate::volume;
 
 /// Copy a file or a directory out of a volume, or out of a snapshot, without mounting it
 ///
@@ -85,38 +83,18 @@ fn destination(to: &Path, entry: &Entry, located: &Located) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Copies, and takes back what was begun if that fails.
+/// Copies; what was begun is taken back if that fails.
 fn copy(source: &dyn Source, entry: &Entry, to: &Path) -> Result<()> {
-    place::Placer::new(source)
-        .place(entry, to)
-        .map_err(|error| {
-            let taken_back = if to.is_dir() && !to.is_symlink() {
-                fs::remove_dir_all(to)
-            } else {
-                fs::remove_file(to)
-            };
-            if let Err(e) = taken_back
-                && e.kind() != std::io::ErrorKind::NotFound
-            {
-                super::output::warn(&format!("a part of it stays at {}: {e}", to.display()));
-            }
-            CliError::new(Kind::Failed, format!("cannot copy to {}", to.display()))
-                .because(error)
-                .hint("nothing was copied")
-        })
+    let copied = place::Target::at(to).and_then(|target| target.fill(source, entry));
+    copied.map_err(|error| {
+        CliError::new(Kind::Failed, format!("cannot copy to {}", to.display()))
+            .because(error)
+            .hint("nothing was copied")
+    })
 }
 
 fn explain_missing(error: Failure, located: &Located, path: &Path) -> CliError {
-    let is_missing = |error: &Failure| match error {
-        Failure::Volume(volume::Error::NotFound | volume::Error::NotDirectory) => true,
-        Failure::Io(e) => e.kind() == std::io::ErrorKind::NotFound,
-        _ => false,
-    };
-    let missing = match &error {
-        Failure::At(_, cause) | Failure::In(_, _, cause) => is_missing(cause),
-        other => is_missing(other),
-    };
-    if missing {
+    if error.is_missing() {
         let message = format!("there is no {} in {located}", path.display());
         return CliError::new(Kind::Failed, message)
             .hint("symbolic links in a path are not followed");

@@ -13,8 +13,8 @@ use super::{CliError, Kind, Result, format, output, sync};
 /// Show what changed between two states of a volume
 ///
 /// A line a path, sorted: `+` it came, `-` it went, `M` its bytes changed, `R` it was renamed
-/// (`old -> new`), `U` only its attributes changed, `T` it is of another type. The cost is that of what
-/// changed, not of what is there.
+/// (`old -> new`), `U` only its attributes changed, `T` it is of another type. A file of several names is
+/// told of by each. The cost is that of what changed, not of what is there.
 ///
 /// In paths, control characters, `\` and what is not UTF-8 are escaped (`\n`, `\\`, `\xff`).
 #[derive(Debug, clap::Args)]

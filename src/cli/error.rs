@@ -28,6 +28,8 @@ pub enum Kind {
     InUse,
     /// The volume is damaged.
     Damaged,
+    /// Nobody reads its standard output any more.
+    Unread,
 }
 
 impl CliError {
@@ -86,6 +88,8 @@ impl Kind {
             Self::Exists => 4,
             Self::InUse => 5,
             Self::Damaged => 6,
+            // As a shell tells of what SIGPIPE ended.
+            Self::Unread => 141,
         }
     }
 }

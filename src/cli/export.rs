@@ -27,8 +27,8 @@ const MODE: u32 = 0o600;
 /// A file gets its name when it is whole.
 ///
 /// The archive is in the form of POSIX (pax) and holds owners, modes, times to the nanosecond, extended
-/// attributes and ACLs, hard links, devices and holes. Of a volume that is in use, an archive holds each
-/// file as it was when it was read: export a snapshot to have one moment.
+/// attributes and ACLs, hard links, devices and holes. Of a volume that is in use, it holds the moment at which
+/// the export began.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// What to export
@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     }
     with_source(&arguments.state, root, |located, source| {
         match &arguments.output {
-            None => write(located, source, io::stdout().lock()),
+            None => write(located, source, io::stdout().lock()).and_then(|()| output::sync()),
             Some(path) => write_file(located, source, path),
         }
     })
@@ -116,7 +116,12 @@ fn cannot_create(path: &Path, e: io::Error) -> CliError {
 fn write(located: &Located, source: &dyn Source, out: impl Write) -> Result<()> {
     let out = BufWriter::with_capacity(BUFFER_BYTES, out);
     archive::write::write(source, out).map_err(|error| {
-        CliError::new(Kind::Failed, format!("cannot export {located}"))
+        let kind = if error.is_broken_pipe() {
+            Kind::Unread
+        } else {
+            Kind::Failed
+        };
+        CliError::new(kind, format!("cannot export {located}"))
             .because(error)
             .hint("the archive is of no use")
     })

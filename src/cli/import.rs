@@ -7,11 +7,12 @@ mod from_tree;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::archive::read::Reader;
 use super::locate::{Located, Root, VolumeRef};
-use super::source::{Failure, Mounted};
+use super::source::Failure;
 use super::{CliError, Kind, Result, output};
 use crate::types::ChunkBytes;
 use crate::volume::{self, Config, RootOwner, Seal, Volume, store};
@@ -79,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 
 /// Where the content comes from.
 enum Origin {
-    Tree(Mounted),
+    Tree(OwnedFd),
     Archive(Box<dyn Read>),
 }
 
@@ -95,7 +96,7 @@ impl Origin {
         };
         let file = File::open(from).map_err(cannot)?;
         if file.metadata().map_err(cannot)?.is_dir() {
-            return Ok(Self::Tree(Mounted::new(file.into())));
+            return Ok(Self::Tree(file.into()));
         }
         Ok(Self::Archive(Box::new(file)))
     }
@@ -111,7 +112,7 @@ fn make(origin: Origin, fresh: &Path) -> std::result::Result<(), Trouble> {
     volume::create(fresh, &config, owner)?;
     let volume = Volume::open(fresh)?;
     let filled = match origin {
-        Origin::Tree(tree) => from_tree::fill(&volume, &tree),
+        Origin::Tree(top) => from_tree::fill(&volume, top),
         Origin::Archive(input) => {
             let input = BufReader::with_capacity(BUFFER_BYTES, input);
             from_tar::fill(&volume, Reader::new(input))

@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use rustix::fs::FileType;
 use serde::Serialize;
 
 use super::format::{Format, json};
-use super::{CliError, Kind, Result};
+use super::{CliError, Kind, Result, host};
 
 /// Prints `text` and the end of the line.
 pub(super) fn line(text: &str) -> Result<()> {
@@ -20,11 +21,40 @@ pub(super) fn raw(text: &str) -> Result<()> {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CliError::new(Kind::Failed, "cannot write to standard output").because(e))
-        }
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(cannot_write(e)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Whether all that was printed has arrived, where standard output is a file: a filesystem may tell only when one
+/// is closed that there was no space (NFS, FUSE).
+pub(super) fn settle() -> Result<()> {
+    let stdout = io::stdout();
+    if !is_file(&stdout) {
+        return Ok(());
+    }
+    let closed = rustix::io::fcntl_dupfd_cloexec(&stdout, 0);
+    let closed = closed.map_err(io::Error::from).and_then(host::close);
+    closed.map_err(cannot_write)
+}
+
+/// As [`settle`], and it is on the disk.
+pub(super) fn sync() -> Result<()> {
+    let stdout = io::stdout();
+    if !is_file(&stdout) {
+        return Ok(());
+    }
+    let synced = rustix::fs::fsync(&stdout);
+    synced.map_err(|e| cannot_write(e.into()))
+}
+
+fn is_file(stdout: &io::Stdout) -> bool {
+    let stat = rustix::fs::fstat(stdout);
+    stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+fn cannot_write(e: io::Error) -> CliError {
+    CliError::new(Kind::Failed, "cannot write to standard output").because(e)
 }
 
 /// Prints a list as `format` asks: as `table` lays it out, or a line for each.
@@ -47,8 +77,11 @@ pub(super) fn warn(text: &str) {
     say(&format!("cask: warning: {text}"));
 }
 
-/// Says why a command failed.
+/// Says why a command failed; of a reader who has seen enough nothing needs to be said.
 pub(super) fn complain(error: &CliError) {
+    if error.kind() == Kind::Unread {
+        return;
+    }
     say(&format!("cask: {error}"));
 }
 

@@ -22,6 +22,7 @@ the volume as it is now is meant.
 | 4 | exists already |
 | 5 | in use, held or protected |
 | 6 | the volume is damaged |
+| 141 | nobody reads what `cask export` writes any more |
 
 An error is one line: `cask: ` what, on which object, why; what to do next.
 

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{
-    Answer, CutPart, Device, Fault, Op, Received, Request, Status, Tree, Wire, WireError, address,
+    Answer, Ask, CutPart, Device, Fault, Op, Received, Request, Status, Told, Tree, Wire,
+    WireError, address,
 };
+use crate::types::SnapshotName;
 
 /// How long a server may take to say who it is, which needs nothing but its attention.
 const STATUS_PATIENCE: Duration = Duration::from_secs(15);
@@ -149,6 +151,41 @@ impl Client {
             return Err(fault.into());
         }
         Ok(answer)
+    }
+
+    /// Has a state of the volume read out over this connection: `from`, or as it is now. Returns whether it may
+    /// change meanwhile.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn begin_reading(&mut self, from: Option<&SnapshotName>) -> Result<bool, Error> {
+        let from = from.cloned();
+        match self.call(&Request::Read { from }, None)?.body {
+            Answer::Reading { live } => Ok(live),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// After [`Self::begin_reading`]: asks something of the state.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn ask(&mut self, ask: &Ask) -> Result<Told, Error> {
+        self.wire.send(ask, None).map_err(WireError::from)?;
+        match self.wire.receive()?.ok_or(Error::Ended)?.body {
+            Told::Fault(fault) => Err(fault.into()),
+            told => Ok(told),
+        }
+    }
+
+    /// The bytes behind [`Told::Bytes`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn receive_bytes(&mut self, len: u64) -> Result<Vec<u8>, Error> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let bytes = self.wire.receive_bytes(len).map_err(WireError::from)?;
+        bytes.ok_or(Error::Ended)
     }
 
     /// Has every change of the volume wait for a cut; [`Error::Silent`] if that is not so within `patience`.

@@ -47,6 +47,12 @@ pub enum Request {
     PrepareCut,
     /// Act on what became of the cut. The end of the connection means the same.
     SettleCut,
+    /// Let a state be read out, over the rest of this connection. Answered with [`Answer::Reading`]; each
+    /// [`super::Ask`] that follows with a [`super::Told`].
+    Read {
+        /// The state: as it is now if there is none, which is kept until the end of the connection.
+        from: Option<SnapshotName>,
+    },
     /// With a program's file: have it take over from this server. There is an answer only when that fails.
     Replace,
     /// Do something with the volume.
@@ -174,6 +180,11 @@ pub enum Answer {
     Held,
     /// To [`Request::PrepareCut`].
     Prepared,
+    /// To [`Request::Read`].
+    Reading {
+        /// Whether the state may change meanwhile: there was no room to keep it.
+        live: bool,
+    },
     /// To [`Op::Sync`].
     Synced,
     /// To [`Op::Usage`].

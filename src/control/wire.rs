@@ -1,6 +1,6 @@
 //! Lines of JSON over a Unix stream, with at most one descriptor beside each.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -159,6 +159,33 @@ impl Wire {
         }
         let body = serde_json::from_slice(&line)?;
         Ok(Some(Received { body, descriptor }))
+    }
+
+    /// Sends bytes as they are, behind the message that announces them.
+    ///
+    /// # Errors
+    /// When the other side is gone.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            sent += self.send_some(&bytes[sent..], None)?;
+        }
+        Ok(())
+    }
+
+    /// The next `len` bytes, behind the message that announced them; `None` when the connection ends before.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn receive_bytes(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
+        let early = self.pending.len().min(len);
+        let mut bytes: Vec<u8> = self.pending.drain(..early).collect();
+        bytes.resize(len, 0);
+        match (&self.stream).read_exact(&mut bytes[early..]) {
+            Ok(()) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     fn receive_line(&mut self) -> Result<Option<Vec<u8>>, WireError> {

@@ -1,5 +1,7 @@
 //! What changed between two states, found through the rows that died and the numbers that were given out.
 
+use std::collections::BTreeSet;
+
 use rusqlite::params;
 
 use super::copying::still_to_write;
@@ -52,9 +54,9 @@ const PLACE: &str = "
     SELECT name, ino FROM dentry WHERE parent = ?2 AND cookie = ?3 AND born <= ?1
     UNION ALL SELECT name, ino FROM dentry_past
         WHERE parent = ?2 AND cookie = ?3 AND born <= ?1 AND died > ?1";
-const NAMES: &str = "
-    SELECT name, parent FROM dentry WHERE ino = ?2 AND born <= ?1
-    UNION ALL SELECT name, parent FROM dentry_past WHERE ino = ?2 AND born <= ?1 AND died > ?1";
+const PLACES: &str = "
+    SELECT name, parent, ino FROM dentry WHERE born <= ?1
+    UNION ALL SELECT name, parent, ino FROM dentry_past WHERE born <= ?1 AND died > ?1";
 
 /// A name in a known directory, and the inode at its other end.
 pub type NamedInode = (NameBuf, Ino);
@@ -145,12 +147,23 @@ impl View<'_> {
         Ok(self.session().named(PLACE, &values)?.pop())
     }
 
-    /// The names of an inode, with their directories. Looks at every entry of the volume.
+    /// The names of these inodes, each with its directory. Looks at every entry of the volume.
     ///
     /// # Errors
     /// I/O errors.
-    pub fn names_of(&self, ino: Ino) -> Result<Vec<NamedInode>> {
-        self.session()
-            .named(NAMES, &[self.epoch().0, ino.raw().cast_signed()])
+    pub fn places_of(&self, inos: &BTreeSet<Ino>) -> Result<Vec<(Ino, (Ino, NameBuf))>> {
+        let mut stmt = self.session().conn().prepare_cached(PLACES)?;
+        let mut rows = stmt.query([self.epoch().0])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let number = |column| row.get::<_, i64>(column).map(i64::cast_unsigned);
+            let ino = Ino::from_raw(number(2)?);
+            if inos.contains(&ino) {
+                let bytes = row.get_ref(0)?.as_blob().map_err(Error::row)?;
+                let name = Name::parse(bytes).map_err(Error::row)?.to_owned();
+                found.push((ino, (Ino::from_raw(number(1)?), name)));
+            }
+        }
+        Ok(found)
     }
 }

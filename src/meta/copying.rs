@@ -179,6 +179,28 @@ impl Session {
         Ok(())
     }
 
+    /// At most `limit` ranges of each copy that it has still to write in `range`.
+    pub(super) fn copied_ranges(
+        &self,
+        ino: Ino,
+        range: &Range<u64>,
+        limit: usize,
+    ) -> Result<Vec<Range<u64>>> {
+        let mut found = Vec::new();
+        for copy in self.copies_of(ino)? {
+            let Some(behind) = copy.behind(range).filter(|_| copy.target == ino) else {
+                continue;
+            };
+            let extents = self.extents(copy.source, &behind, limit)?;
+            let clipped = extents.iter().filter_map(|extent| extent.clip(&behind));
+            found.extend(clipped.map(|extent| {
+                let start = extent.off - copy.source_off + copy.off;
+                start..start + extent.len
+            }));
+        }
+        Ok(found)
+    }
+
     /// How many copies are under way.
     ///
     /// # Errors

@@ -45,7 +45,7 @@ fn about(error: Error, shows: &Shows) -> Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
+pub(super) fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
     let mounted = patiently(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);

@@ -12,6 +12,7 @@ use rustix::net::sockopt::socket_peercred;
 
 use super::cut_part::take_part;
 use super::life::Shared;
+use super::reading::read_out;
 use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
 
 /// How long to wait when no connection can be accepted, as when descriptors have run out.
@@ -54,6 +55,10 @@ pub(super) fn serve(stream: UnixStream, shared: &Shared) {
                 body: Request::HoldForCut { part },
                 ..
             }) => take_part(&mut wire, shared, &part),
+            Ok(Received {
+                body: Request::Read { from },
+                ..
+            }) => return drop(read_out(&mut wire, shared, from.as_ref())),
             Ok(received) => {
                 let (answer, passed) = answer(received.body, received.descriptor, shared);
                 wire.send(&answer, passed.as_ref().map(AsFd::as_fd))
@@ -125,6 +130,8 @@ fn answer(
             },
         }),
         Request::AwaitClose => Ok(Answer::Watching),
+        // Served before.
+        Request::Read { .. } => Ok(Answer::Done),
         // Of a cut in which the volume has no part any more.
         Request::SettleCut => Ok(Answer::Done),
         Request::HoldForCut { .. } | Request::PrepareCut => Err(Fault {

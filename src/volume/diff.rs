@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Error, Result, Volume, path};
+use super::path::Paths;
+use super::{Error, Result, Volume};
 use crate::meta::{Inode, Session, Snapshot, View};
 use crate::types::{FileKind, Ino, NameBuf};
 
@@ -48,14 +49,19 @@ impl Volume {
         if until < from.epoch {
             return Err(Error::Invalid);
         }
-        let states = States {
+        let (old, new) = (tx.view(from.epoch), tx.view(until));
+        let mut states = States {
             session: &tx,
             from,
-            old: tx.view(from.epoch),
-            new: tx.view(until),
+            old,
+            new,
+            old_paths: Paths::of(old),
+            new_paths: Paths::of(new),
+            rewritten: BTreeMap::new(),
         };
         let mut changes = states.collect(until)?;
         changes.sort();
+        changes.dedup();
         Ok(changes)
     }
 }
@@ -66,12 +72,16 @@ struct States<'s> {
     from: &'s Snapshot,
     old: View<'s>,
     new: View<'s>,
+    old_paths: Paths<'s>,
+    new_paths: Paths<'s>,
+    /// Files of several names that are others themselves, and the names that came.
+    rewritten: BTreeMap<Ino, (ChangeKind, BTreeSet<Vec<u8>>)>,
 }
 
 type Names = BTreeMap<Ino, BTreeSet<(Ino, NameBuf)>>;
 
 impl States<'_> {
-    fn collect(&self, until: crate::types::Epoch) -> Result<Vec<Change>> {
+    fn collect(&mut self, until: crate::types::Epoch) -> Result<Vec<Change>> {
         let inos = self.session.changed_inodes(self.from, until)?;
         let (mut gone, mut come) = (Names::new(), Names::new());
         for &dir in &inos {
@@ -93,12 +103,13 @@ impl States<'_> {
             let names = |names: &Names| names.get(&ino).cloned().unwrap_or_default();
             self.compare(ino, &names(&gone), &names(&come), &mut changes)?;
         }
+        self.tell_by_each_name(&mut changes)?;
         merge_replaced(changes, |found| self.kind_at(found))
     }
 
     /// The changes of one inode: of its names first, then of itself.
     fn compare(
-        &self,
+        &mut self,
         ino: Ino,
         gone: &BTreeSet<(Ino, NameBuf)>,
         come: &BTreeSet<(Ino, NameBuf)>,
@@ -108,42 +119,46 @@ impl States<'_> {
         let after = self.new.inode(ino)?.filter(|inode| inode.attr.nlink > 0);
         // A name that a rollback took and another brought back is where it was.
         let (mut gone, mut come) = (gone.difference(come), come.difference(gone));
+        let mut came = BTreeSet::new();
         loop {
-            let (old, new) = (gone.next(), come.next());
-            let old_path = old
-                .map(|place| path::of_name(self.old, place.clone()))
-                .transpose()?;
-            let new_path = new
-                .map(|place| path::of_name(self.new, place.clone()))
-                .transpose()?;
-            let (path, kind, old_path) = match (old_path, new_path) {
+            let old_path = gone.next().map(|place| self.old_paths.of_name(place));
+            let new_path = come.next().map(|place| self.new_paths.of_name(place));
+            let (path, kind, old_path) = match (old_path.transpose()?, new_path.transpose()?) {
                 (Some(old), Some(new)) if old == new => continue,
                 (Some(old), Some(new)) => (new, ChangeKind::Renamed, Some(old)),
                 (Some(old), None) => (old, ChangeKind::Removed, None),
                 (None, Some(new)) => (new, ChangeKind::Added, None),
                 (None, None) => break,
             };
-            changes.push(Found {
-                change: Change {
-                    path,
-                    kind,
-                    old_path,
-                },
-                ino,
-            });
+            if kind == ChangeKind::Added {
+                came.insert(path.clone());
+            }
+            changes.push(Found::new(ino, path, kind, old_path));
         }
         if let (Some(before), Some(after)) = (before, after)
             && let Some(kind) = self.difference(&before, &after)?
         {
-            let path = path::of_inode(self.new, &after)?;
-            changes.push(Found {
-                change: Change {
-                    path,
-                    kind,
-                    old_path: None,
-                },
-                ino,
-            });
+            let has_names = after.attr.nlink > 1 && after.attr.kind != FileKind::Directory;
+            match self.new_paths.at_home(&after)? {
+                Some(path) if !has_names => changes.push(Found::new(ino, path, kind, None)),
+                _ => drop(self.rewritten.insert(ino, (kind, came))),
+            }
+        }
+        Ok(())
+    }
+
+    /// A file is another under each of its names, but those that are told of as new.
+    fn tell_by_each_name(&mut self, changes: &mut Vec<Found>) -> Result<()> {
+        let rewritten = std::mem::take(&mut self.rewritten);
+        if rewritten.is_empty() {
+            return Ok(());
+        }
+        let inos = rewritten.keys().copied().collect();
+        let mut named = self.new_paths.of_links(&inos)?;
+        for (ino, (kind, came)) in rewritten {
+            let paths = named.remove(&ino).unwrap_or_default().into_iter();
+            let told = paths.filter(|path| !came.contains(path));
+            changes.extend(told.map(|path| Found::new(ino, path, kind, None)));
         }
         Ok(())
     }
@@ -189,6 +204,17 @@ impl States<'_> {
 struct Found {
     change: Change,
     ino: Ino,
+}
+
+impl Found {
+    const fn new(ino: Ino, path: Vec<u8>, kind: ChangeKind, old_path: Option<Vec<u8>>) -> Self {
+        let change = Change {
+            path,
+            kind,
+            old_path,
+        };
+        Self { change, ino }
+    }
 }
 
 /// A path that went and came is one that was replaced.

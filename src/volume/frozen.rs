@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::list::below;
 use super::read::clip;
+use super::reading::within;
 use super::{DirEntry, Error, Result, Volume};
 use crate::meta::{Inode, StoredExtent, View};
 use crate::types::{Attr, Epoch, FileKind, Ino, Name};
@@ -91,6 +92,17 @@ impl Frozen<'_> {
         self.volume
             .core
             .read_with(ino, offset, || self.find_extents(ino, offset, len))
+    }
+
+    /// As [`super::Reading::next_run`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
+        self.with(|view| {
+            let size = inode(&view, file)?.attr.size;
+            Ok(within(view.next_run(file, from)?, size))
+        })
     }
 
     fn find_extents(

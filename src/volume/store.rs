@@ -4,9 +4,11 @@
 //! apart: both by a rename, so a crash leaves a whole volume or none. What it may leave is a
 //! `.new-*` or `.trash-*` directory, which the next creation or removal clears away.
 //!
-//! Locks, in this order: the store's, then a volume's.
+//! Locks, in this order: the store's, then a volume's. The store's is for names only: what takes as long as
+//! its input does (an import, a clone) is done without it.
 
 mod footprint;
+mod making;
 mod trash;
 
 use std::fs::{self, DirBuilder, File};
@@ -22,6 +24,7 @@ use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::{VolumeId, VolumeName};
 pub use footprint::Footprint;
+use making::Making;
 pub use trash::Trashed;
 
 const STORE_LOCK: &str = ".lock";
@@ -93,18 +96,31 @@ impl Store {
     }
 
     /// Makes a volume by `build`, which gets the directory to make it in; it appears under its name when that
-    /// has succeeded.
+    /// has succeeded. Other volumes are made, named and removed meanwhile.
     ///
     /// # Errors
-    /// [`Error::Exists`]; those of `build`; I/O errors. Nothing is left of it then.
+    /// [`Error::Exists`], also when somebody else was faster; those of `build`; I/O errors. Nothing is left of
+    /// it then.
     pub fn build<E: From<Error>>(
         &self,
         name: &VolumeName,
         build: impl FnOnce(&Path) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let _lock = self.lock()?;
-        self.clear_away();
-        build_at(&self.dir_of(name), build)
+        let dir = self.dir_of(name);
+        let making = {
+            let _lock = self.lock()?;
+            self.clear_away();
+            refuse_taken(&dir)?;
+            Making::begin(&self.volumes)?
+        };
+        let built = build(making.fresh()).and_then(|()| {
+            let _lock = self.lock()?;
+            Ok(place(making.fresh(), &dir)?)
+        });
+        if built.is_err() {
+            give_up(making.fresh());
+        }
+        built
     }
 
     /// Gives a volume that nobody has open another name.
@@ -194,6 +210,7 @@ impl Store {
     }
 
     fn clear_away_but(&self, kept: &Path) {
+        making::clear_away(&self.volumes);
         let leftovers = self.leftovers().into_iter();
         for path in leftovers.filter(|path| path != kept) {
             if let Err(e) = delete(&path) {
@@ -202,12 +219,13 @@ impl Store {
         }
     }
 
-    /// What interrupted creations and removals left. Needs the store's lock, by which nothing that is there
-    /// now is being made.
+    /// What interrupted creations and removals left. Needs the store's lock, by which whoever makes a volume has
+    /// said so.
     fn leftovers(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
         let paths = entries.map(|entry| entry.path());
-        paths.filter(|path| is_leftover(path)).collect()
+        let left = paths.filter(|path| is_leftover(path) && !making::is_made(path));
+        left.collect()
     }
 }
 
@@ -227,18 +245,27 @@ pub fn build_at<E: From<Error>>(
     dir: &Path,
     build: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if occupied || dir.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
-        return Err(Error::Exists.into());
-    }
+    refuse_taken(dir)?;
     let fresh = beside(dir, FRESH);
     let built = build(&fresh).and_then(|()| place(&fresh, dir).map_err(E::from));
-    if built.is_err()
-        && let Err(e) = delete(&fresh)
-    {
-        log::warn!("cannot clear away {}: {e}", fresh.display());
+    if built.is_err() {
+        give_up(&fresh);
     }
     built
+}
+
+fn refuse_taken(dir: &Path) -> Result<()> {
+    let occupied = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied || dir.symlink_metadata().is_ok_and(|found| !found.is_dir()) {
+        return Err(Error::Exists);
+    }
+    Ok(())
+}
+
+fn give_up(fresh: &Path) {
+    if let Err(e) = delete(fresh) {
+        log::warn!("cannot clear away {}: {e}", fresh.display());
+    }
 }
 
 fn place(fresh: &Path, dir: &Path) -> Result<()> {
@@ -404,6 +431,35 @@ mod tests {
         assert!(!half.exists());
         assert!(root.path().join("volumes/.new-mine").exists());
         assert!(matches!(store.remove(&name("a")), Err(Error::NotFound)));
+    }
+
+    #[test]
+    fn other_names_come_and_go_while_a_volume_is_made() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        store.create(&name("a"), &config(), OWNER).unwrap();
+        let built = store.build(&name("slow"), |fresh| {
+            super::super::create(fresh, &config(), OWNER)?;
+            store.create(&name("b"), &config(), OWNER)?;
+            store.rename(&name("b"), &name("c"))?;
+            store.remove(&name("a"))?;
+            assert_eq!(store.unfinished()?, [""; 0].map(PathBuf::from));
+            assert!(fresh.is_dir(), "what is being made was cleared away");
+            Ok::<_, Error>(())
+        });
+        built.unwrap();
+        assert_eq!(store.names().unwrap(), [name("c"), name("slow")]);
+        let taken = store.build(&name("d"), |fresh| {
+            store.create(&name("d"), &config(), OWNER)?;
+            super::super::create(fresh, &config(), OWNER)
+        });
+        assert!(matches!(taken, Err(Error::Exists)), "{taken:?}");
+        let left = fs::read_dir(root.path().join("volumes")).unwrap();
+        let left = left.filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with('.') && name != STORE_LOCK
+        });
+        assert_eq!(left.count(), 0);
     }
 
     #[test]

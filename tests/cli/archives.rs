@@ -1,11 +1,13 @@
 //! `cask export` and `cask import`.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
+use std::process::Stdio;
 
 use crate::copying_out::{description, fill};
 use crate::snapshots::both_ways;
-use crate::support::{Bench, can_mount, sh};
+use crate::support::{Bench, Running, can_mount, sh, wait_for};
 
 /// What a volume holds, mounted for the look.
 fn described(bench: &Bench, volume: &str) -> String {
@@ -180,4 +182,45 @@ fn a_sealed_volume_is_never_changed() {
     bench.run(&["clone", "new", "open"]).succeeds();
     bench.run(&["mount", "--create", "open", "mnt"]).succeeds();
     fs::write(bench.path("mnt/file"), "other").unwrap();
+}
+
+#[test]
+fn an_import_that_waits_for_its_input_is_in_nobodys_way() {
+    let bench = Bench::with_volume();
+    let mut import = bench.command(&["import", "slow", "-"]);
+    let import = import.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut import = Running(import.spawn().unwrap());
+    let is_being_made = || {
+        let entries = fs::read_dir(bench.path("root/volumes")).unwrap();
+        let mut names = entries.map(|entry| entry.unwrap().file_name());
+        names.any(|name| name.to_string_lossy().starts_with(".new-"))
+    };
+    wait_for("the import has begun", is_being_made);
+    bench.run(&["create", "other"]).succeeds();
+    bench.run(&["rename", "other", "again"]).succeeds();
+    bench.run(&["clone", "db", "copy"]).succeeds();
+    bench.run(&["rm", "-f", "copy"]).succeeds();
+    bench.run(&["prune", "-f"]).succeeds();
+    assert!(is_being_made(), "somebody cleared it away");
+    bench.run(&["create", "slow"]).succeeds();
+    import
+        .0
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(&[0; 10240])
+        .unwrap();
+    assert_eq!(import.0.wait().unwrap().code(), Some(4));
+    assert!(!is_being_made());
+    // One that is killed leaves what the next command clears away.
+    let mut import = bench.command(&["import", "dies", "-"]);
+    let import = import.stdin(Stdio::piped()).stdout(Stdio::null());
+    let import = Running(import.spawn().unwrap());
+    wait_for("the import has begun", is_being_made);
+    drop(import);
+    bench.run(&["create", "last"]).succeeds();
+    let entries = fs::read_dir(bench.path("root/volumes")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".lock", "again", "db", "last", "slow"]);
 }

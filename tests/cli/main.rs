@@ -24,6 +24,7 @@ mod listing;
 mod mounting;
 mod overlapping;
 mod pruning;
+mod reading_out;
 mod reference;
 mod removing;
 mod rootless;

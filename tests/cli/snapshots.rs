@@ -172,6 +172,31 @@ fn a_diff_tells_each_kind_of_change() {
 }
 
 #[test]
+fn a_diff_tells_a_changed_file_by_each_of_its_names() {
+    both_ways(|bench, edit| {
+        edit(&|at| {
+            fs::create_dir(at.join("d")).unwrap();
+            for name in ["a", "mode", "gone"] {
+                fs::write(at.join(name), "x").unwrap();
+                fs::hard_link(at.join(name), at.join("d").join(name)).unwrap();
+            }
+        });
+        bench.run(&["snapshot", "db@a"]).succeeds();
+        edit(&|at| {
+            fs::write(at.join("d/a"), "other").unwrap();
+            fs::hard_link(at.join("a"), at.join("new")).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(at.join("mode"), mode).unwrap();
+            fs::remove_file(at.join("gone")).unwrap();
+            fs::write(at.join("d/gone"), "less").unwrap();
+        });
+        let told = bench.run(&["diff", "db@a"]).succeeds().out;
+        let expected = "M a\nM d/a\nM d/gone\nU d/mode\n- gone\nU mode\n+ new\n";
+        assert_eq!(told, expected);
+    });
+}
+
+#[test]
 fn a_clone_is_independent() {
     both_ways(|bench, edit| {
         edit(&|at| fs::write(at.join("a"), "one").unwrap());

@@ -5,9 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use cask::control::{Bytes, Client, CutPart, Device, Op, Request, Tree, VERSION, Wire, connect};
+use cask::control::{
+    Ask, Bytes, Client, CutPart, Device, Op, Request, Tree, VERSION, Wire, connect,
+};
 use cask::server::Server;
 use cask::types::{CutId, Limits, SnapshotName, VolumeId};
+
+use serde::Serialize;
 
 use crate::common::create;
 use crate::{Random, abort_on_panic, for_a_while, limit_memory, mutate};
@@ -67,12 +71,34 @@ fn requests() -> Vec<String> {
         Request::PrepareCut,
         Request::SettleCut,
         Request::Replace,
+        Request::Read { from: None },
     ];
     all.extend(ops.map(|op| Request::Perform { op }));
-    all.iter().map(line_of).collect()
+    let lines = all.iter().map(line_of);
+    lines.chain(asks().iter().map(line_of)).collect()
 }
 
-fn line_of(request: &Request) -> String {
+/// What is asked of a state that is read.
+fn asks() -> [Ask; 7] {
+    [
+        Ask::Node { ino: 1 },
+        Ask::Entries { dir: 1, after: 0 },
+        Ask::Entry {
+            dir: 1,
+            name: Bytes(b"a".to_vec()),
+        },
+        Ask::Target { link: 2 },
+        Ask::Xattrs { ino: 1 },
+        Ask::Run { file: 2, from: 0 },
+        Ask::Read {
+            file: 2,
+            offset: 0,
+            len: 10,
+        },
+    ]
+}
+
+fn line_of(request: &impl Serialize) -> String {
     let mut value = serde_json::to_value(request).unwrap();
     value["version"] = VERSION.into();
     value.to_string()

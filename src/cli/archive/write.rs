@@ -1,20 +1,23 @@
 //! Writing an archive of a tree.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
 use super::{BLOCK_BYTES, XATTR, write_time};
 use crate::cli::output;
 use crate::cli::progress::Progress;
-use crate::cli::source::{Entry, Failure, Source, read_block};
-use crate::types::{FileKind, Ino};
+use crate::cli::source::{
+    BLOCK_BYTES as READ_BYTES, Failure, Place, Source, Visitor, find, read_block, runs, walk,
+};
+use crate::types::{Attr, FileKind, Ino};
 
-/// What is all zeros for this long is a hole.
-const HOLE_BYTES: usize = 4096;
+/// Holes begin and end at a multiple of this.
+const HOLE_BYTES: u64 = 4096;
 /// The largest number that the octal fields for owners hold.
 const OCTAL_ID_MAX: u32 = 0o7_777_777;
 /// The largest size that the octal field for it holds.
@@ -33,7 +36,7 @@ pub(in crate::cli) fn write(source: &dyn Source, out: impl Write) -> Result<()> 
         linked: HashMap::new(),
         progress: Progress::start("exporting"),
     };
-    writer.entry(&source.root()?)?;
+    walk(source, &find(source, Path::new("/"))?, &mut writer)?;
     writer.archive.into_inner()?.flush()?;
     Ok(())
 }
@@ -46,64 +49,55 @@ struct Writer<'s, W: Write> {
     progress: Progress,
 }
 
-impl<W: Write> Writer<'_, W> {
-    fn entry(&mut self, entry: &Entry) -> Result<()> {
-        self.one(entry).map_err(|e| e.at(&entry.path))?;
-        if entry.attr.kind == FileKind::Directory {
-            for (_, child) in self.source.children(entry)? {
-                self.entry(&child)?;
-            }
-        }
+impl<W: Write> Visitor for Writer<'_, W> {
+    fn enter(&mut self, place: &Place<'_>) -> Result<()> {
+        let records = self.records(place.attr)?;
+        let header = header(place.attr, EntryType::Directory);
+        self.append(header, &path_of(place), None, records, io::empty())
+    }
+
+    fn leave(&mut self, _: &Place<'_>) -> Result<()> {
         Ok(())
     }
 
-    fn one(&mut self, entry: &Entry) -> Result<()> {
-        let (attr, path) = (&entry.attr, path_of(entry));
-        if attr.nlink > 1 && attr.kind != FileKind::Directory {
+    fn visit(&mut self, place: &Place<'_>) -> Result<()> {
+        let (attr, path) = (place.attr, path_of(place));
+        if attr.nlink > 1 {
             if let Some(first) = self.linked.get(&attr.ino).cloned() {
-                let header = header(entry, EntryType::Link);
+                let header = header(attr, EntryType::Link);
                 return self.append(header, &path, Some(&first), Records::new(), io::empty());
             }
             self.linked.insert(attr.ino, path.clone());
         }
         let kind = match attr.kind {
-            FileKind::File => return self.file(entry, &path),
+            FileKind::File => return self.file(attr, &path),
             FileKind::Directory => EntryType::Directory,
             FileKind::Symlink => EntryType::Symlink,
             FileKind::Fifo => EntryType::Fifo,
             FileKind::CharDevice => EntryType::Char,
             FileKind::BlockDevice => EntryType::Block,
             FileKind::Socket => {
-                output::warn(&format!(
-                    "{}: a tar archive holds no sockets",
-                    entry.path.display()
-                ));
+                let path = place.path.display();
+                output::warn(&format!("{path}: a tar archive holds no sockets"));
                 return Ok(());
             }
         };
         let target = match attr.kind {
-            FileKind::Symlink => Some(self.source.target(entry)?),
+            FileKind::Symlink => Some(self.source.target(attr.ino)?),
             _ => None,
         };
-        let records = self.records(entry)?;
-        self.append(
-            header(entry, kind),
-            &path,
-            target.as_deref(),
-            records,
-            io::empty(),
-        )
+        let records = self.records(attr)?;
+        let header = header(attr, kind);
+        self.append(header, &path, target.as_deref(), records, io::empty())
     }
+}
 
-    fn file(&mut self, entry: &Entry, path: &[u8]) -> Result<()> {
-        let mut records = self.records(entry)?;
-        let mut header = header(entry, EntryType::Regular);
-        let size = entry.attr.size;
-        let runs = if entry.attr.allocated < size {
-            self.data_runs(entry)?
-        } else {
-            std::iter::once(0..size).collect()
-        };
+impl<W: Write> Writer<'_, W> {
+    fn file(&mut self, attr: &Attr, path: &[u8]) -> Result<()> {
+        let mut records = self.records(attr)?;
+        let mut header = header(attr, EntryType::Regular);
+        let size = attr.size;
+        let runs = in_blocks(&runs(self.source, attr)?, size);
         let whole = runs.len() == 1 && runs[0] == (0..size) || size == 0;
         let (map, len) = if whole {
             (Vec::new(), size)
@@ -124,17 +118,16 @@ impl<W: Write> Writer<'_, W> {
         header.set_size(len);
         let data = Runs {
             source: self.source,
-            entry,
-            runs,
+            attr,
+            runs: runs.into(),
             block: io::Cursor::default(),
         };
         self.append(header, path, None, records, map.as_slice().chain(data))
     }
 
-    fn records(&self, entry: &Entry) -> Result<Records> {
+    fn records(&self, attr: &Attr) -> Result<Records> {
         let mut records = Records::new();
         let mut record = |key: &[u8], value: &[u8]| records.push((key.to_vec(), value.to_vec()));
-        let attr = &entry.attr;
         record(b"mtime", write_time(attr.mtime).as_bytes());
         record(b"atime", write_time(attr.atime).as_bytes());
         for (key, id) in [("uid", attr.uid), ("gid", attr.gid)] {
@@ -142,8 +135,8 @@ impl<W: Write> Writer<'_, W> {
                 record(key.as_bytes(), id.to_string().as_bytes());
             }
         }
-        for (name, value) in self.source.xattrs(entry)? {
-            record(&[XATTR, &name].concat(), &value);
+        for (name, value) in self.source.xattrs(attr.ino)? {
+            record(&[XATTR, &encoded(&name)].concat(), &value);
         }
         Ok(records)
     }
@@ -194,45 +187,45 @@ impl<W: Write> Writer<'_, W> {
         header.set_cksum();
         Ok(self.archive.append(&header, data.as_slice())?)
     }
+}
 
-    /// Where a file has bytes that are not zero, rounded to blocks.
-    fn data_runs(&self, entry: &Entry) -> Result<Vec<Range<u64>>> {
-        let mut runs: Vec<Range<u64>> = Vec::new();
-        let mut offset = 0;
-        while offset < entry.attr.size {
-            let bytes = read_block(self.source, entry, offset)?;
-            if bytes.is_empty() {
-                break;
-            }
-            for block in bytes.chunks(HOLE_BYTES) {
-                let end = offset + block.len() as u64;
-                if block.iter().any(|&byte| byte != 0) {
-                    match runs.last_mut().filter(|run| run.end == offset) {
-                        Some(run) => run.end = end,
-                        None => runs.push(offset..end),
-                    }
-                }
-                offset = end;
-            }
+/// The same, rounded to blocks of a filesystem: GNU tar's map knows no shorter runs but at the end.
+fn in_blocks(runs: &[Range<u64>], size: u64) -> Vec<Range<u64>> {
+    let mut rounded: Vec<Range<u64>> = Vec::new();
+    for run in runs {
+        let start = run.start - run.start % HOLE_BYTES;
+        let end = run.end.next_multiple_of(HOLE_BYTES).min(size);
+        match rounded.last_mut().filter(|last| last.end >= start) {
+            Some(last) => last.end = last.end.max(end),
+            None => rounded.push(start..end),
         }
-        Ok(runs)
     }
+    rounded
+}
+
+/// An attribute's name as GNU tar writes it: a key ends at the first `=`.
+fn encoded(name: &[u8]) -> Vec<u8> {
+    let byte = |byte: &u8| match byte {
+        b'%' => b"%25".to_vec(),
+        b'=' => b"%3D".to_vec(),
+        &other => vec![other],
+    };
+    name.iter().flat_map(byte).collect()
 }
 
 /// As it is called in the archive; a directory ends in a slash.
-fn path_of(entry: &Entry) -> Vec<u8> {
-    let mut path = entry.path.as_os_str().as_bytes().to_vec();
+fn path_of(place: &Place<'_>) -> Vec<u8> {
+    let mut path = place.path.as_os_str().as_bytes().to_vec();
     if path.is_empty() {
         path.push(b'.');
     }
-    if entry.attr.kind == FileKind::Directory {
+    if place.attr.kind == FileKind::Directory {
         path.push(b'/');
     }
     path
 }
 
-fn header(entry: &Entry, kind: EntryType) -> Header {
-    let attr = &entry.attr;
+fn header(attr: &Attr, kind: EntryType) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(attr.mode);
@@ -278,9 +271,33 @@ fn sparse_map(runs: &[Range<u64>], size: u64) -> Vec<u8> {
 /// The bytes of a file in these runs, one after the other.
 struct Runs<'s> {
     source: &'s dyn Source,
-    entry: &'s Entry,
-    runs: Vec<Range<u64>>,
+    attr: &'s Attr,
+    runs: VecDeque<Range<u64>>,
     block: io::Cursor<Vec<u8>>,
+}
+
+impl Runs<'_> {
+    /// The next bytes; nothing at the end.
+    fn next_block(&mut self) -> Result<Vec<u8>> {
+        while self.runs.front().is_some_and(Range::is_empty) {
+            self.runs.pop_front();
+        }
+        let Some(run) = self.runs.front_mut() else {
+            return Ok(Vec::new());
+        };
+        let left = usize::try_from(run.end - run.start).unwrap_or(usize::MAX);
+        let mut bytes = read_block(self.source, self.attr, run.start, left)?;
+        if bytes.is_empty() {
+            if !self.source.is_live() {
+                return Err(io::Error::other("the file is shorter than it was").into());
+            }
+            // The header says how many there are, and is written.
+            output::warn("a file became shorter while it was read: it is filled up with zeros");
+            bytes = vec![0; left.min(READ_BYTES)];
+        }
+        run.start += bytes.len() as u64;
+        Ok(bytes)
+    }
 }
 
 impl Read for Runs<'_> {
@@ -289,17 +306,7 @@ impl Read for Runs<'_> {
         if len > 0 {
             return Ok(len);
         }
-        self.runs.retain(|run| !run.is_empty());
-        let Some(run) = self.runs.first_mut() else {
-            return Ok(0);
-        };
-        let bytes = read_block(self.source, self.entry, run.start);
-        let mut bytes = bytes.map_err(io::Error::other)?;
-        bytes.truncate(usize::try_from(run.end - run.start).unwrap_or(usize::MAX));
-        if bytes.is_empty() {
-            return Err(io::Error::other("the file is shorter than it was"));
-        }
-        run.start += bytes.len() as u64;
+        let bytes = self.next_block().map_err(io::Error::other)?;
         self.block = io::Cursor::new(bytes);
         self.block.read(buffer)
     }
@@ -315,5 +322,17 @@ impl<R: Read> Read for Counted<'_, R> {
         let len = self.data.read(buffer)?;
         self.progress.add(len);
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_rounded_to_blocks_and_joined() {
+        let rounded = in_blocks(&[1..2, 4097..5000, 20_000..20_001], 20_001);
+        assert_eq!(rounded, [0..8192, 16_384..20_001]);
+        assert_eq!(in_blocks(&[], 5), [0..0; 0]);
     }
 }

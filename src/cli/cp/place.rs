@@ -1,17 +1,20 @@
 //! Making on the host's filesystem what a tree holds.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, symlink};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::cli::source::{Entry, Failure, Source, Xattr, read_block};
-use crate::types::{FileKind, Ino, Timestamp};
+use crate::cli::host::{self, HostDir};
+use crate::cli::output;
+use crate::cli::source::{Entry, Failure, Place, Source, Visitor, Xattr, read_block, runs, walk};
+use crate::types::{Attr, FileKind, Ino, Timestamp};
 
 /// What is all zeros for this long becomes a hole.
 const HOLE_BYTES: usize = 4096;
@@ -20,116 +23,178 @@ const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 type Result<T> = std::result::Result<T, Failure>;
 
+/// Where a copy comes to be: a name in a directory of the host, at which nothing is.
+pub(super) struct Target {
+    dir: OwnedFd,
+    name: OsString,
+}
+
+impl Target {
+    pub(super) fn at(path: &Path) -> Result<Self> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(dir.unwrap_or(Path::new(".")), flags, Mode::empty())?;
+        let name = path.file_name().ok_or(Errno::INVAL)?.to_owned();
+        Ok(Self { dir, name })
+    }
+
+    /// Makes `entry` there, with all that is in it. What was begun is taken back if that fails.
+    pub(super) fn fill(&self, source: &dyn Source, entry: &Entry) -> Result<()> {
+        let mut placer = Placer {
+            source,
+            target: self,
+            here: HostDir::at(self.dir.try_clone()?),
+            below: entry.path.as_os_str().len(),
+            linked: HashMap::new(),
+            has_begun: false,
+            is_root: rustix::process::geteuid().is_root(),
+        };
+        let filled = walk(source, entry, &mut placer);
+        if filled.is_err() && placer.has_begun {
+            let taken_back = self.dir.try_clone();
+            let taken_back = taken_back.and_then(|dir| host::remove(dir, &self.name));
+            if let Err(e) = taken_back {
+                let name = Path::new(&self.name).display();
+                output::warn(&format!("a part of it stays at {name}: {e}"));
+            }
+        }
+        filled
+    }
+}
+
 /// Makes copies out of one tree.
-pub(super) struct Placer<'s> {
+struct Placer<'s> {
     source: &'s dyn Source,
-    /// Where files of several names are by now.
+    target: &'s Target,
+    /// The directory that is being filled.
+    here: HostDir,
+    /// Bytes of the path that leads to what is copied.
+    below: usize,
+    /// Where files of several names are by now, as the source calls it.
     linked: HashMap<Ino, PathBuf>,
+    has_begun: bool,
     /// Without root, what the system does not allow is left out.
     is_root: bool,
 }
 
-impl<'s> Placer<'s> {
-    pub(super) fn new(source: &'s dyn Source) -> Self {
-        Self {
-            source,
-            linked: HashMap::new(),
-            is_root: rustix::process::geteuid().is_root(),
+impl Visitor for Placer<'_> {
+    fn enter(&mut self, place: &Place<'_>) -> Result<()> {
+        let name = self.name_of(place);
+        rustix::fs::mkdirat(&self.here, &name, Mode::RWXU)?;
+        self.has_begun = true;
+        Ok(self.here.enter(&name)?)
+    }
+
+    fn leave(&mut self, place: &Place<'_>) -> Result<()> {
+        // A directory's own attributes come last: its default ACL is not for what is made in it here, and its mode
+        // may forbid the way back.
+        match self.here.leave()? {
+            Some(left) => self.dress(place.attr, &Object::Open(left.as_fd())),
+            None => Ok(()),
         }
     }
 
-    /// Makes `entry`, with all that is in it, at `to`, where nothing is.
-    pub(super) fn place(&mut self, entry: &Entry, to: &Path) -> Result<()> {
-        self.make(entry, to).map_err(|e| e.at(to))
-    }
-
-    fn make(&mut self, entry: &Entry, to: &Path) -> Result<()> {
-        let attr = &entry.attr;
-        if attr.nlink > 1 && attr.kind != FileKind::Directory {
+    fn visit(&mut self, place: &Place<'_>) -> Result<()> {
+        let (attr, name) = (place.attr, self.name_of(place));
+        if attr.nlink > 1 {
             if let Some(first) = self.linked.get(&attr.ino) {
-                return Ok(fs::hard_link(first, to)?);
+                return self.link(first, &name);
             }
-            self.linked.insert(attr.ino, to.to_owned());
+            self.linked.insert(attr.ino, place.path.to_owned());
         }
-        match attr.kind {
-            FileKind::Directory => self.make_directory(entry, to)?,
-            FileKind::File => self.make_file(entry, to)?,
+        let made = match attr.kind {
+            // Not visited, but entered.
+            FileKind::Directory => Ok(()),
+            FileKind::File => return self.make_file(attr, &name),
             FileKind::Symlink => {
-                let target = self.source.target(entry)?;
-                symlink(OsStr::from_bytes(&target), to)?;
+                let target = self.source.target(attr.ino)?;
+                rustix::fs::symlinkat(OsStr::from_bytes(&target), &self.here, &name)
             }
-            FileKind::Fifo => self.make_node(entry, to, FileType::Fifo)?,
-            FileKind::Socket => self.make_node(entry, to, FileType::Socket)?,
-            FileKind::CharDevice => self.make_node(entry, to, FileType::CharacterDevice)?,
-            FileKind::BlockDevice => self.make_node(entry, to, FileType::BlockDevice)?,
+            FileKind::Fifo => self.make_node(attr, &name, FileType::Fifo),
+            FileKind::Socket => self.make_node(attr, &name, FileType::Socket),
+            FileKind::CharDevice => self.make_node(attr, &name, FileType::CharacterDevice),
+            FileKind::BlockDevice => self.make_node(attr, &name, FileType::BlockDevice),
+        };
+        made?;
+        self.has_begun = true;
+        self.dress(attr, &Object::Named(&self.here, &name))
+    }
+}
+
+impl Placer<'_> {
+    fn name_of(&self, place: &Place<'_>) -> OsString {
+        match place.name {
+            Some(name) => OsStr::from_bytes(name.as_bytes()).to_owned(),
+            None => self.target.name.clone(),
         }
-        // A directory's own attributes come last: its default ACL is not for what is made in it here.
-        self.dress(entry, to)
     }
 
-    fn make_directory(&mut self, entry: &Entry, to: &Path) -> Result<()> {
-        fs::DirBuilder::new().mode(0o700).create(to)?;
-        for (name, child) in self.source.children(entry)? {
-            self.place(&child, &to.join(OsStr::from_bytes(name.as_bytes())))?;
-        }
-        Ok(())
-    }
-
-    fn make_file(&self, entry: &Entry, to: &Path) -> Result<()> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(to)?;
-        let mut offset = 0;
-        while offset < entry.attr.size {
-            let bytes = read_block(self.source, entry, offset)?;
-            if bytes.is_empty() {
-                break;
-            }
-            write_data(&file, offset, &bytes)?;
-            offset += bytes.len() as u64;
-        }
-        Ok(file.set_len(entry.attr.size)?)
-    }
-
-    fn make_node(&self, entry: &Entry, to: &Path, kind: FileType) -> Result<()> {
-        let mode = Mode::from_raw_mode(0o600);
-        Ok(rustix::fs::mknodat(
-            CWD,
-            to,
-            kind,
-            mode,
-            entry.attr.rdev.into(),
+    /// The first name may be at the end of a path that is longer than the kernel takes.
+    fn link(&self, first: &Path, name: &OsStr) -> Result<()> {
+        let below = first.as_os_str().as_bytes().get(self.below..);
+        let below = below.unwrap_or_default();
+        let below = below.strip_prefix(b"/").unwrap_or(below);
+        let at = below.iter().rposition(|&byte| byte == b'/');
+        let (dir, own) = match at {
+            Some(at) => (&below[..at], &below[at + 1..]),
+            None => (&[][..], below),
+        };
+        let top = host::open_far(self.target.dir.as_fd(), self.target.name.as_bytes())?;
+        let dir = host::open_far(top.as_fd(), dir)?;
+        let own = OsStr::from_bytes(own);
+        Ok(rustix::fs::linkat(
+            dir,
+            own,
+            &self.here,
+            name,
+            AtFlags::empty(),
         )?)
     }
 
+    fn make_file(&mut self, attr: &Attr, name: &OsStr) -> Result<()> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = File::from(rustix::fs::openat(&self.here, name, flags, mode)?);
+        self.has_begun = true;
+        for run in runs(self.source, attr)? {
+            let mut offset = run.start;
+            while offset < run.end {
+                let left = usize::try_from(run.end - offset).unwrap_or(usize::MAX);
+                let bytes = read_block(self.source, attr, offset, left)?;
+                if bytes.is_empty() {
+                    break;
+                }
+                write_data(&file, offset, &bytes)?;
+                offset += bytes.len() as u64;
+            }
+        }
+        file.set_len(attr.size)?;
+        self.dress(attr, &Object::Open(file.as_fd()))?;
+        Ok(host::close(file)?)
+    }
+
+    fn make_node(&self, attr: &Attr, name: &OsStr, kind: FileType) -> rustix::io::Result<()> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(&self.here, name, kind, mode, attr.rdev.into())
+    }
+
     /// Owner, mode, attributes and times, in the order in which none undoes another.
-    fn dress(&self, entry: &Entry, to: &Path) -> Result<()> {
-        let attr = &entry.attr;
-        let (uid, gid) = (Uid::from_raw(attr.uid), Gid::from_raw(attr.gid));
-        let owned = rustix::fs::chownat(CWD, to, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
-        self.tolerate(owned)?;
-        let xattrs = self.source.xattrs(entry)?;
+    fn dress(&self, attr: &Attr, object: &Object<'_>) -> Result<()> {
+        self.tolerate(object.chown(attr.uid, attr.gid))?;
+        let xattrs = self.source.xattrs(attr.ino)?;
         if attr.kind != FileKind::Symlink {
-            drop_inherited(to, &xattrs)?;
-            rustix::fs::chmod(to, Mode::from_raw_mode(attr.mode))?;
+            drop_inherited(object, &xattrs)?;
+            object.chmod(attr.mode)?;
         }
         for (name, value) in &xattrs {
-            self.tolerate(rustix::fs::lsetxattr(
-                to,
-                name.as_slice(),
-                value,
-                XattrFlags::empty(),
-            ))?;
+            self.tolerate(object.set_xattr(name, value))?;
         }
         let times = Timestamps {
             last_access: timespec(attr.atime),
             last_modification: timespec(attr.mtime),
         };
-        Ok(rustix::fs::utimensat(
-            CWD,
-            to,
-            &times,
-            AtFlags::SYMLINK_NOFOLLOW,
-        )?)
+        Ok(object.set_times(&times)?)
     }
 
     fn tolerate(&self, outcome: rustix::io::Result<()>) -> Result<()> {
@@ -140,13 +205,63 @@ impl<'s> Placer<'s> {
     }
 }
 
+/// What was made: open, or what can only be named.
+enum Object<'o> {
+    Open(std::os::fd::BorrowedFd<'o>),
+    Named(&'o HostDir, &'o OsStr),
+}
+
+impl Object<'_> {
+    fn chown(&self, uid: u32, gid: u32) -> rustix::io::Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        match self {
+            Self::Open(fd) => rustix::fs::fchown(fd, uid, gid),
+            Self::Named(dir, name) => {
+                rustix::fs::chownat(dir, *name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            }
+        }
+    }
+
+    fn chmod(&self, mode: u32) -> rustix::io::Result<()> {
+        let mode = Mode::from_raw_mode(mode);
+        match self {
+            Self::Open(fd) => rustix::fs::fchmod(fd, mode),
+            Self::Named(dir, name) => rustix::fs::chmodat(dir, *name, mode, AtFlags::empty()),
+        }
+    }
+
+    fn set_xattr(&self, name: &[u8], value: &[u8]) -> rustix::io::Result<()> {
+        let flags = XattrFlags::empty();
+        match self {
+            Self::Open(fd) => rustix::fs::fsetxattr(fd, name, value, flags),
+            Self::Named(dir, own) => rustix::fs::lsetxattr(dir.reach(own), name, value, flags),
+        }
+    }
+
+    fn remove_xattr(&self, name: &[u8]) -> rustix::io::Result<()> {
+        match self {
+            Self::Open(fd) => rustix::fs::fremovexattr(fd, name),
+            Self::Named(dir, own) => rustix::fs::lremovexattr(dir.reach(own), name),
+        }
+    }
+
+    fn set_times(&self, times: &Timestamps) -> rustix::io::Result<()> {
+        match self {
+            Self::Open(fd) => rustix::fs::futimens(fd, times),
+            Self::Named(dir, name) => {
+                rustix::fs::utimensat(dir, *name, times, AtFlags::SYMLINK_NOFOLLOW)
+            }
+        }
+    }
+}
+
 /// What the new file got from a default ACL of its directory on the host is not the volume's.
-fn drop_inherited(to: &Path, xattrs: &[Xattr]) -> Result<()> {
+fn drop_inherited(object: &Object<'_>, xattrs: &[Xattr]) -> Result<()> {
     for acl in [ACCESS_ACL, DEFAULT_ACL] {
         if xattrs.iter().any(|(name, _)| name == acl) {
             continue;
         }
-        match rustix::fs::lremovexattr(to, acl) {
+        match object.remove_xattr(acl) {
             Ok(()) | Err(Errno::NODATA | Errno::NOTSUP | Errno::ACCESS) => {}
             Err(e) => return Err(e.into()),
         }

@@ -1,115 +1,55 @@
 //! A tree in a volume that this process has open.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::ops::Range;
 
-use super::{BLOCK_BYTES, Entry, Failure, Source, Xattr};
+use super::{Failure, Source, Xattr};
 use crate::types::{Attr, Ino, Name, NameBuf};
-use crate::volume::{DirEntry, Frozen, Result, Volume};
+use crate::volume::Reading;
 
 /// Entries listed at once.
 const BATCH: usize = 1000;
 
-/// A state of a volume.
-pub(super) enum Opened<'v> {
-    Head(&'v Volume),
-    Frozen(Frozen<'v>),
-}
-
-impl Opened<'_> {
-    fn list(&self, dir: Ino, after: u64) -> Result<Vec<DirEntry>> {
-        match self {
-            Self::Head(volume) => volume.list(dir, after, BATCH),
-            Self::Frozen(frozen) => frozen.list(dir, after, BATCH),
-        }
-    }
-
-    fn getattr(&self, ino: Ino) -> Result<Attr> {
-        match self {
-            Self::Head(volume) => volume.getattr(ino),
-            Self::Frozen(frozen) => frozen.getattr(ino),
-        }
-    }
-
-    fn lookup(&self, dir: Ino, name: &Name) -> Result<Attr> {
-        match self {
-            Self::Head(volume) => volume.lookup(dir, name),
-            Self::Frozen(frozen) => frozen.lookup(dir, name),
-        }
-    }
-
-    fn xattr_names(&self, ino: Ino) -> Result<Vec<u8>> {
-        match self {
-            Self::Head(volume) => volume.xattr_names(ino),
-            Self::Frozen(frozen) => frozen.xattr_names(ino),
-        }
-    }
-
-    fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
-        match self {
-            Self::Head(volume) => volume.xattr(ino, name),
-            Self::Frozen(frozen) => frozen.xattr(ino, name),
-        }
-    }
-}
-
-fn below(dir: &Path, name: &Name) -> PathBuf {
-    dir.join(OsStr::from_bytes(name.as_bytes()))
-}
+/// A state of a volume. Nobody else has it open, so it does not change.
+pub(super) struct Opened<'v>(pub(super) Reading<'v>);
 
 impl Source for Opened<'_> {
-    fn root(&self) -> std::result::Result<Entry, Failure> {
-        let attr = self.getattr(Ino::ROOT)?;
-        let path = PathBuf::new();
-        Ok(Entry { attr, path })
+    fn is_live(&self) -> bool {
+        false
     }
 
-    fn children(&self, dir: &Entry) -> std::result::Result<Vec<(NameBuf, Entry)>, Failure> {
+    fn attr(&self, ino: Ino) -> Result<Attr, Failure> {
+        Ok(self.0.getattr(ino)?)
+    }
+
+    fn children(&self, dir: Ino) -> Result<Vec<(NameBuf, Attr)>, Failure> {
         let (mut found, mut after) = (Vec::new(), 0);
         loop {
-            let entries = self.list(dir.attr.ino, after)?;
+            let entries = self.0.list(dir, after, BATCH)?;
             let Some(last) = entries.last() else { break };
             after = last.cookie;
-            found.extend(entries.into_iter().map(|entry| {
-                let path = below(&dir.path, &entry.name);
-                let attr = entry.attr;
-                (entry.name, Entry { attr, path })
-            }));
+            found.extend(entries.into_iter().map(|entry| (entry.name, entry.attr)));
         }
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }
 
-    fn child(&self, dir: &Entry, name: &Name) -> std::result::Result<Entry, Failure> {
-        let attr = self.lookup(dir.attr.ino, name)?;
-        let path = below(&dir.path, name);
-        Ok(Entry { attr, path })
+    fn child(&self, dir: Ino, name: &Name) -> Result<Attr, Failure> {
+        Ok(self.0.lookup(dir, name)?)
     }
 
-    fn target(&self, link: &Entry) -> std::result::Result<Vec<u8>, Failure> {
-        let ino = link.attr.ino;
-        Ok(match self {
-            Self::Head(volume) => volume.readlink(ino)?,
-            Self::Frozen(frozen) => frozen.readlink(ino)?,
-        })
+    fn target(&self, link: Ino) -> Result<Vec<u8>, Failure> {
+        Ok(self.0.readlink(link)?)
     }
 
-    fn xattrs(&self, entry: &Entry) -> std::result::Result<Vec<Xattr>, Failure> {
-        let names = self.xattr_names(entry.attr.ino)?;
-        let names = names
-            .split(|&byte| byte == 0)
-            .filter(|name| !name.is_empty());
-        names
-            .map(|name| Ok((name.to_vec(), self.xattr(entry.attr.ino, name)?)))
-            .collect()
+    fn xattrs(&self, ino: Ino) -> Result<Vec<Xattr>, Failure> {
+        Ok(self.0.xattrs(ino)?)
     }
 
-    fn read(&self, file: &Entry, offset: u64) -> std::result::Result<Vec<u8>, Failure> {
-        let ino = file.attr.ino;
-        Ok(match self {
-            Self::Head(volume) => volume.read(ino, offset, BLOCK_BYTES)?,
-            Self::Frozen(frozen) => frozen.read(ino, offset, BLOCK_BYTES)?,
-        })
+    fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>, Failure> {
+        Ok(self.0.next_run(file, from)?)
+    }
+
+    fn read(&self, file: Ino, offset: u64, len: usize) -> Result<Vec<u8>, Failure> {
+        Ok(self.0.read(file, offset, len)?)
     }
 }

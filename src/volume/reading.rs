@@ -1,0 +1,184 @@
+//! Reading a whole state out of a volume: as it is, as it was at a snapshot, or at a moment of which nobody else
+//! is told.
+
+use std::ops::Range;
+
+use super::core::{Space, inode};
+use super::{DirEntry, Error, Frozen, Result, Volume};
+use crate::meta::Copies;
+use crate::types::{Attr, Cut, CutId, Epoch, Ino, Name, SnapshotName, VolumeId};
+
+/// A state of a volume.
+#[derive(Debug, Clone, Copy)]
+pub enum Reading<'v> {
+    /// As it is: it may change meanwhile.
+    Head(&'v Volume),
+    /// As it was.
+    Frozen(Frozen<'v>),
+}
+
+/// A moment of a volume, kept until this is dropped. It is no snapshot that anybody is told of, and goes at the
+/// next open at the latest.
+#[derive(Debug)]
+pub struct Moment<'v> {
+    volume: &'v Volume,
+    epoch: Epoch,
+    cut: CutId,
+}
+
+impl Volume {
+    /// Keeps the volume as it is now, at the cost of a snapshot that need not be durable.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] where nothing changes any more, [`Error::NoSpace`], [`Error::OverLimit`], I/O errors.
+    pub fn moment(&self) -> Result<Moment<'_>> {
+        let name: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
+        let name = name.map_err(|e| Error::Corrupt(e.to_string()))?;
+        // A part in a cut that nobody takes: whoever opens the volume next gives it up.
+        let cut = Cut {
+            id: CutId::random(),
+            ledger: self.config.uuid,
+            ledger_dir: self.dir.clone(),
+        };
+        self.core.finish_copies(&[Copies::All])?;
+        let taken = self.core.change(Space::Needs, |tx| {
+            let taken = tx.insert_snapshot(&name, "")?;
+            tx.insert_pending(taken.epoch, &cut)?;
+            Ok(taken)
+        })?;
+        Ok(Moment {
+            volume: self,
+            epoch: taken.epoch,
+            cut: cut.id,
+        })
+    }
+}
+
+impl Moment<'_> {
+    /// What the volume was.
+    #[must_use]
+    pub const fn frozen(&self) -> Frozen<'_> {
+        self.volume.frozen(self.epoch)
+    }
+}
+
+impl Drop for Moment<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.volume.settle_cut(self.cut) {
+            log::warn!("what an export kept stays until the volume is opened again: {error}");
+        }
+    }
+}
+
+impl Reading<'_> {
+    /// Whether it may change while it is read.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        matches!(self, Self::Head(_))
+    }
+
+    /// As [`Volume::list`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
+        match self {
+            Self::Head(volume) => volume.list(dir, after, limit),
+            Self::Frozen(frozen) => frozen.list(dir, after, limit),
+        }
+    }
+
+    /// As [`Volume::getattr`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn getattr(&self, ino: Ino) -> Result<Attr> {
+        match self {
+            Self::Head(volume) => volume.getattr(ino),
+            Self::Frozen(frozen) => frozen.getattr(ino),
+        }
+    }
+
+    /// As [`Volume::lookup`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Attr> {
+        match self {
+            Self::Head(volume) => volume.lookup(dir, name),
+            Self::Frozen(frozen) => frozen.lookup(dir, name),
+        }
+    }
+
+    /// As [`Volume::readlink`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn readlink(&self, link: Ino) -> Result<Vec<u8>> {
+        match self {
+            Self::Head(volume) => volume.readlink(link),
+            Self::Frozen(frozen) => frozen.readlink(link),
+        }
+    }
+
+    /// As [`Volume::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read(&self, file: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        match self {
+            Self::Head(volume) => volume.read(file, offset, len),
+            Self::Frozen(frozen) => frozen.read(file, offset, len),
+        }
+    }
+
+    /// The next bytes of a file from `from` on that are no hole, as `SEEK_DATA` and `SEEK_HOLE` would tell
+    /// (lseek(2)); none when the rest is one.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
+        match self {
+            Self::Head(volume) => {
+                let tx = volume.core.database.read()?;
+                let size = inode(&tx, file)?.attr.size;
+                Ok(within(tx.next_run(file, from)?, size))
+            }
+            Self::Frozen(frozen) => frozen.next_run(file, from),
+        }
+    }
+
+    /// All extended attributes, by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn xattrs(&self, ino: Ino) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let names = match self {
+            Self::Head(volume) => volume.xattr_names(ino)?,
+            Self::Frozen(frozen) => frozen.xattr_names(ino)?,
+        };
+        let mut found = Vec::new();
+        for name in names
+            .split(|&byte| byte == 0)
+            .filter(|name| !name.is_empty())
+        {
+            let value = match self {
+                Self::Head(volume) => volume.xattr(ino, name),
+                Self::Frozen(frozen) => frozen.xattr(ino, name),
+            };
+            match value {
+                Ok(value) => found.push((name.to_vec(), value)),
+                // It went after it was listed.
+                Err(Error::NoAttribute) if self.is_live() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The part of `run` that lies in a file of `size` bytes, if any.
+pub(super) fn within(run: Option<Range<u64>>, size: u64) -> Option<Range<u64>> {
+    let run = run?;
+    (run.start < size).then(|| run.start..run.end.min(size))
+}
