@@ -54,7 +54,8 @@ fn start_for_server() {
         let now = jiff::Timestamp::now();
         writeln!(out, "{now:.3} {} {}", record.level(), record.args())
     });
-    builder.parse_default_env().init();
+    // A process that runs several commands has a logger already.
+    drop(builder.parse_default_env().try_init());
 }
 
 /// Starts the log of a command.
@@ -69,5 +70,6 @@ pub(super) fn start_for_command() {
         };
         writeln!(out, "cask: {level}: {}", record.args())
     });
-    builder.parse_default_env().init();
+    // A process that runs several commands has a logger already.
+    drop(builder.parse_default_env().try_init());
 }

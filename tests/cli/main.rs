@@ -31,5 +31,8 @@ mod snapshot_mounts;
 mod snapshots;
 mod space;
 mod support;
+#[path = "../common/tar.rs"]
+mod tar;
+mod tar_forms;
 mod trash;
 mod unmounting;
