@@ -324,6 +324,10 @@ fn what_is_said_of_all_entries() {
         ],
     );
     forms.try_parts("xg", Same, &[path(b"p"), global("uid", b"5"), f("a")]);
+    let twice = pax(b'g', &[("mtime", b"7"), ("uid", b"5"), ("mtime", b"9")]);
+    forms.try_parts("g twice", Same, &[twice, f("a")]);
+    let twice = pax(b'x', &[("mtime", b"7"), ("uid", b"5"), ("mtime", b"9")]);
+    forms.try_parts("x twice", Same, &[twice, f("a")]);
     forms.try_parts("g path", Same, &[global("path", b"gp"), f("a")]);
     forms.try_parts(
         "comment",

@@ -126,7 +126,8 @@ impl<R: Read> Reader<R> {
 
     fn item(&mut self, header: &Header, before: Before) -> io::Result<Item> {
         let mut told = Told::default();
-        for record in self.global.iter().chain(&before.records) {
+        // Of what one global header says twice, GNU tar believes the first, of others the last.
+        for record in self.global.iter().rev().chain(&before.records) {
             told.note(record)?;
         }
         let own = told.path.take().or(before.long_name);
