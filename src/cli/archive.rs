@@ -1,9 +1,12 @@
 //! Tar archives in the form of POSIX (pax), with what GNU tar adds for holes and extended attributes.
 //!
-//! The crate `tar` knows the headers. The records of pax are read here: a value may hold any byte.
+//! The crate `tar` writes the headers. They are read here, and the records of pax: in old archives a number may have
+//! a sign, and a value may hold any byte.
 
 mod acl;
+mod header;
 pub(super) mod read;
+mod records;
 pub(super) mod write;
 
 use crate::types::Timestamp;
@@ -22,19 +25,35 @@ fn write_time(time: Timestamp) -> String {
     }
 }
 
+/// A time as GNU tar reads one: digits beyond nanoseconds are rounded down, and what follows them is nobody's.
 fn read_time(text: &str) -> Option<Timestamp> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let (is_negative, text) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let is_digit = |c: &char| c.is_ascii_digit();
+    let whole: String = text.chars().take_while(is_digit).collect();
+    let after = text[whole.len()..].strip_prefix('.').unwrap_or_default();
+    let fraction: String = after.chars().take_while(is_digit).collect();
     let digits: String = fraction
         .chars()
         .chain("000000000".chars())
         .take(9)
         .collect();
-    let (secs, nanos): (i64, u32) = (whole.parse().ok()?, digits.parse().ok()?);
-    // "-0.5" is before 1970, too.
-    if whole.starts_with('-') && nanos > 0 {
-        return Some(Timestamp::new(secs.checked_sub(1)?, 1_000_000_000 - nanos));
+    let (secs, mut nanos): (i64, u32) = (whole.parse().ok()?, digits.parse().ok()?);
+    if !is_negative {
+        return Some(Timestamp::new(secs, nanos));
     }
-    Some(Timestamp::new(secs, nanos))
+    if fraction.chars().skip(9).any(|digit| digit != '0') {
+        nanos += 1;
+    }
+    match nanos {
+        0 => Some(Timestamp::new(-secs, 0)),
+        nanos => Some(Timestamp::new(
+            (-secs).checked_sub(1)?,
+            1_000_000_000 - nanos,
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +74,12 @@ mod tests {
             assert_eq!(read_time(text), Some(time), "{text}");
         }
         assert_eq!(read_time("3.5"), Some(Timestamp::new(3, 500_000_000)));
-        assert_eq!(read_time("x"), None);
+        assert_eq!(read_time("5e3"), Some(Timestamp::new(5, 0)));
+        assert_eq!(read_time("5."), Some(Timestamp::new(5, 0)));
+        let down = Some(Timestamp::new(-6, 876_543_210));
+        assert_eq!(read_time("-5.1234567891"), down);
+        for broken in ["x", "", "-", "+5", ".5", "99999999999999999999"] {
+            assert_eq!(read_time(broken), None, "{broken}");
+        }
     }
 }

@@ -63,7 +63,8 @@ fn start_for_server(volume: Option<PathBuf>) {
         let now = jiff::Timestamp::now();
         writeln!(out, "{now:.3} {} {}", record.level(), record.args())
     });
-    builder.parse_default_env().init();
+    // A process that runs several commands has a logger already.
+    drop(builder.parse_default_env().try_init());
 }
 
 /// Starts the log of a command.
@@ -78,5 +79,6 @@ pub(super) fn start_for_command() {
         };
         writeln!(out, "cask: {level}: {}", record.args())
     });
-    builder.parse_default_env().init();
+    // A process that runs several commands has a logger already.
+    drop(builder.parse_default_env().try_init());
 }

@@ -33,5 +33,8 @@ mod snapshots;
 mod space;
 mod support;
 mod surroundings;
+#[path = "../common/tar.rs"]
+mod tar;
+mod tar_forms;
 mod trash;
 mod unmounting;

@@ -322,6 +322,11 @@ fn trees_deeper_than_a_path_is_long_go_in_and_out() {
 }
 
 #[test]
+fn trees_of_very_many_levels_go_in_and_out() {
+    deep("d", 5000);
+}
+
+#[test]
 fn equal_inode_numbers_of_two_filesystems_are_two_files() {
     if !can_mount() {
         return;

@@ -12,12 +12,15 @@
 )]
 #![expect(clippy::print_stderr, reason = "a report of what was tried")]
 
+mod archives;
 #[path = "../common/volume.rs"]
 mod common;
 mod control;
 mod operations;
 mod plugin;
 mod segments;
+#[path = "../common/tar.rs"]
+mod tar;
 
 use std::time::{Duration, Instant};
 

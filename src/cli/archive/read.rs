@@ -1,16 +1,18 @@
-//! Reading an archive, one entry after the other.
+//! Reading an archive, one entry after the other: what GNU tar extracts, or an error.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use tar::{EntryType, Header};
-
-use super::{BLOCK_BYTES, XATTR, acl, read_time};
+use super::BLOCK_BYTES;
+use super::header::{Form, Header, size, until_nul};
+use super::records::{Record, Told, parse};
 use crate::types::Timestamp;
 
 /// The longest extended header or name that is believed.
 const RECORDS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of a piece of a map in GNU tar's old form, and of all in a block of its own.
+const PIECE_BYTES: usize = 24;
+const PIECES_BYTES: usize = 21 * PIECE_BYTES;
 
 /// An archive that is being read.
 pub(in crate::cli) struct Reader<R> {
@@ -18,6 +20,24 @@ pub(in crate::cli) struct Reader<R> {
     /// Bytes of the present entry that were not read, and its padding.
     left: u64,
     padding: u64,
+    /// What is said of all entries from here on.
+    global: Vec<Record>,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum ItemKind {
+    File,
+    /// Of a type that nobody knows: extracted as a file, as POSIX says.
+    Stranger(u8),
+    HardLink,
+    Symlink,
+    CharDevice,
+    BlockDevice,
+    Directory,
+    Fifo,
+    /// A label, which is no file.
+    Label,
 }
 
 /// What an archive says of one entry. Its data follows: [`Reader::data`].
@@ -26,7 +46,7 @@ pub(in crate::cli) struct Item {
     pub(in crate::cli) path: Vec<u8>,
     /// Where a link leads.
     pub(in crate::cli) link: Vec<u8>,
-    pub(in crate::cli) kind: EntryType,
+    pub(in crate::cli) kind: ItemKind,
     pub(in crate::cli) mode: u32,
     pub(in crate::cli) uid: u32,
     pub(in crate::cli) gid: u32,
@@ -40,10 +60,20 @@ pub(in crate::cli) struct Item {
     pub(in crate::cli) runs: Vec<Range<u64>>,
 }
 
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+/// What comes before a header and is about it.
+#[derive(Default)]
+struct Before {
+    long_name: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+    records: Vec<Record>,
+}
 
 pub(super) fn bad(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
+}
+
+fn cut_short() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut short")
 }
 
 impl<R: Read> Reader<R> {
@@ -52,41 +82,32 @@ impl<R: Read> Reader<R> {
             input,
             left: 0,
             padding: 0,
+            global: Vec::new(),
         }
     }
 
     /// The next entry; none at the end of the archive.
     pub(in crate::cli) fn next(&mut self) -> io::Result<Option<Item>> {
-        let mut records = Records::new();
+        let mut before = Before::default();
         loop {
             self.skip()?;
-            let Some(header) = self.header()? else {
+            let Some(block) = self.block()? else {
                 return Ok(None);
             };
-            let size = match text(&records, "size") {
-                Some(size) => size.parse().map_err(|_| bad("a size is no number"))?,
-                None => header.entry_size()?,
+            let Some(header) = Header::parse(block)? else {
+                return Ok(None);
             };
-            self.left = size;
-            self.padding = size.next_multiple_of(BLOCK_BYTES as u64) - size;
-            let mut named = |key: &str, data: Vec<u8>| {
-                let end = data
-                    .iter()
-                    .position(|&byte| byte == 0)
-                    .unwrap_or(data.len());
-                records.insert(key.as_bytes().to_vec(), data[..end].to_vec());
-            };
-            match header.entry_type() {
-                EntryType::XHeader => parse_records(&self.whole()?, &mut records)?,
-                EntryType::GNULongName => named("path", self.whole()?),
-                EntryType::GNULongLink => named("linkpath", self.whole()?),
-                EntryType::XGlobalHeader => {}
-                EntryType::GNUSparse => {
+            match header.kind() {
+                b'x' | b'X' => before.records = parse(&self.whole(&header)?)?,
+                b'g' => self.global = parse(&self.whole(&header)?)?,
+                b'L' => before.long_name = Some(self.name(&header)?),
+                b'K' => before.long_link = Some(self.name(&header)?),
+                b'M' => {
                     return Err(bad(
-                        "a file with holes is in GNU tar's old form; make the archive with --format=posix",
+                        "it goes on from another archive of a set: put them together first",
                     ));
                 }
-                _ => return self.item(&header, &records, size).map(Some),
+                _ => return self.item(&header, before).map(Some),
             }
         }
     }
@@ -96,71 +117,99 @@ impl<R: Read> Reader<R> {
         let wanted = usize::try_from(self.left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
-        self.input.read_exact(&mut buffer[..wanted])?;
+        self.input
+            .read_exact(&mut buffer[..wanted])
+            .map_err(ended)?;
         self.left -= wanted as u64;
         Ok(wanted)
     }
 
-    fn item(&mut self, header: &Header, records: &Records, size: u64) -> io::Result<Item> {
-        let (size, runs) = self.layout(records, size)?;
-        let own = |key: &str| records.get(key.as_bytes()).cloned();
-        let id = |key: &str, field: io::Result<u64>| match text(records, key) {
-            Some(id) => id.parse().map_err(|_| bad("an owner is no number")),
-            None => {
-                field.and_then(|id| u32::try_from(id).map_err(|_| bad("an owner is too large")))
-            }
+    fn item(&mut self, header: &Header, before: Before) -> io::Result<Item> {
+        let mut told = Told::default();
+        // Of what one global header says twice, GNU tar believes the first, of others the last.
+        for record in self.global.iter().rev().chain(&before.records) {
+            told.note(record)?;
+        }
+        let own = told.path.take().or(before.long_name);
+        let path = told
+            .sparse
+            .name
+            .take()
+            .or(own)
+            .unwrap_or_else(|| header.path());
+        let link = told.link.take().or(before.long_link);
+        let kind = kind_of(header, &path);
+        let said = header.size()?;
+        self.begin(match kind {
+            ItemKind::File | ItemKind::Stranger(_) | ItemKind::Label => told.size.unwrap_or(said),
+            ItemKind::Directory if header.kind() == b'D' => told.size.unwrap_or(said),
+            // Older programs gave a size here, too; no data follows.
+            _ => 0,
+        });
+        let (size, runs) = self.layout(header, &told)?;
+        let device = match kind {
+            ItemKind::CharDevice | ItemKind::BlockDevice => header.device()?,
+            _ => (0, 0),
         };
-        let time = |key: &str| text(records, key).and_then(read_time);
-        let seconds = Timestamp::new(i64::try_from(header.mtime()?).unwrap_or(i64::MAX), 0);
-        let mtime = time("mtime").unwrap_or(seconds);
+        let (uid, gid) = header.owners();
+        let mtime = match told.mtime {
+            Some(mtime) => mtime,
+            None => Timestamp::new(header.mtime()?, 0),
+        };
         Ok(Item {
-            path: own("GNU.sparse.name")
-                .or_else(|| own("path"))
-                .unwrap_or_else(|| header.path_bytes().into_owned()),
-            link: own("linkpath")
-                .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
-                .unwrap_or_default(),
-            kind: header.entry_type(),
+            path,
+            link: link.unwrap_or_else(|| header.link()),
+            kind,
             mode: header.mode()?,
-            uid: id("uid", header.uid())?,
-            gid: id("gid", header.gid())?,
+            uid: told.uid.map_or(uid, Ok)?,
+            gid: told.gid.map_or(gid, Ok)?,
             mtime,
-            atime: time("atime").unwrap_or(mtime),
-            device: (
-                header.device_major().ok().flatten().unwrap_or(0),
-                header.device_minor().ok().flatten().unwrap_or(0),
-            ),
-            xattrs: attributes(records)?,
+            atime: told.atime.unwrap_or(mtime),
+            device,
+            xattrs: told.attributes()?,
             size,
             runs,
         })
     }
 
     /// The size of a file, and where its data belongs: in a file with holes the archive says so.
-    fn layout(&mut self, records: &Records, size: u64) -> io::Result<(u64, Vec<Range<u64>>)> {
-        let number = |text: &str| {
-            text.parse::<u64>()
-                .map_err(|_| bad("a map of holes is broken"))
-        };
-        let realsize = text(records, "GNU.sparse.realsize").or(text(records, "GNU.sparse.size"));
-        let numbers = if text(records, "GNU.sparse.major") == Some("1") {
-            self.sparse_map()?
-        } else if let Some(map) = text(records, "GNU.sparse.map") {
-            map.split(',').map(number).collect::<io::Result<_>>()?
+    fn layout(&mut self, header: &Header, told: &Told) -> io::Result<(u64, Vec<Range<u64>>)> {
+        let sparse = &told.sparse;
+        let (real_size, map) = if header.kind() == b'S' {
+            if header.form() != Form::Gnu {
+                return Err(bad("a file with holes is in a form that is not known"));
+            }
+            (Some(header.real_size()?), self.old_map(header)?)
+        } else if sparse.major > 0 {
+            (sparse.real_size, self.map()?)
+        } else if !sparse.map.is_empty() {
+            (sparse.real_size, sparse.map.clone())
         } else {
+            let size = self.left;
+            if sparse.real_size.is_some_and(|real| real != size) {
+                return Err(bad("a file with holes has no map of them"));
+            }
             return Ok((size, std::iter::once(0..size).collect()));
         };
-        let realsize = number(realsize.unwrap_or_default())?;
-        let mut runs = Vec::new();
-        for &[start, len] in numbers.as_chunks::<2>().0 {
-            let end = start.checked_add(len).filter(|&end| end <= realsize);
-            runs.push(start..end.ok_or_else(|| bad("a map of holes leads out of its file"))?);
+        let real_size = real_size.unwrap_or(self.left);
+        Ok((real_size, placed(&map, real_size, self.left)?))
+    }
+
+    /// The map in a header of GNU tar's old form, and in the blocks behind it, which its size does not count.
+    fn old_map(&mut self, header: &Header) -> io::Result<Vec<(u64, u64)>> {
+        let mut map = Vec::new();
+        let (pieces, mut goes_on) = header.sparse();
+        let mut is_whole = add_pieces(pieces, &mut map)?;
+        while is_whole && goes_on {
+            let block = self.block()?.ok_or_else(cut_short)?;
+            is_whole = add_pieces(&block[..PIECES_BYTES], &mut map)?;
+            goes_on = block[PIECES_BYTES] != 0;
         }
-        Ok((realsize, runs))
+        Ok(map)
     }
 
     /// The map before the data: a number a line, the first of which says how many pairs follow.
-    fn sparse_map(&mut self) -> io::Result<Vec<u64>> {
+    fn map(&mut self) -> io::Result<Vec<(u64, u64)>> {
         let broken = || bad("a map of holes is broken");
         let (mut numbers, mut text, mut wanted) = (Vec::new(), String::new(), None);
         while wanted.is_none_or(|wanted| numbers.len() < wanted) {
@@ -175,7 +224,7 @@ impl<R: Read> Reader<R> {
                         text.push(char::from(byte));
                         continue;
                     }
-                    _ => break,
+                    _ => return Err(broken()),
                 }
                 text.clear();
                 if wanted.is_none() {
@@ -187,32 +236,34 @@ impl<R: Read> Reader<R> {
                 }
             }
         }
-        Ok(numbers)
+        let (pairs, _) = numbers.as_chunks::<2>();
+        Ok(pairs.iter().map(|&[offset, len]| (offset, len)).collect())
     }
 
-    fn header(&mut self) -> io::Result<Option<Header>> {
+    /// The next block; none at the end of the input.
+    fn block(&mut self) -> io::Result<Option<[u8; BLOCK_BYTES]>> {
         let mut block = [0; BLOCK_BYTES];
-        match self.input.read_exact(&mut block) {
-            // Many archives end without the two blocks of zeros that should be there.
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            outcome => outcome?,
+        let mut len = 0;
+        while len < BLOCK_BYTES {
+            match self.input.read(&mut block[len..]) {
+                // Many archives end without the two blocks of zeros that should be there.
+                Ok(0) if len == 0 => return Ok(None),
+                Ok(0) => return Err(cut_short()),
+                Ok(more) => len += more,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
         }
-        if block.iter().all(|&byte| byte == 0) {
-            return Ok(None);
-        }
-        let header = Header::from_byte_slice(&block).clone();
-        let sum: u32 = block
-            .iter()
-            .enumerate()
-            .map(|(i, &byte)| u32::from(if (148..156).contains(&i) { b' ' } else { byte }))
-            .sum();
-        if header.cksum()? != sum {
-            return Err(bad("this is no tar archive, or it is damaged"));
-        }
-        Ok(Some(header))
+        Ok(Some(block))
     }
 
-    fn whole(&mut self) -> io::Result<Vec<u8>> {
+    fn begin(&mut self, size: u64) {
+        self.left = size;
+        self.padding = size.next_multiple_of(BLOCK_BYTES as u64) - size;
+    }
+
+    fn whole(&mut self, header: &Header) -> io::Result<Vec<u8>> {
+        self.begin(header.size()?);
         if self.left > RECORDS_BYTES_MAX {
             return Err(bad("an extended header is too long"));
         }
@@ -221,58 +272,73 @@ impl<R: Read> Reader<R> {
         Ok(data)
     }
 
+    fn name(&mut self, header: &Header) -> io::Result<Vec<u8>> {
+        Ok(until_nul(&self.whole(header)?).to_vec())
+    }
+
     fn skip(&mut self) -> io::Result<()> {
-        let rest = std::mem::take(&mut self.left) + std::mem::take(&mut self.padding);
+        let rest = std::mem::take(&mut self.left).saturating_add(std::mem::take(&mut self.padding));
         let skipped = io::copy(&mut (&mut self.input).take(rest), &mut io::sink())?;
         if skipped < rest {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+            return Err(cut_short());
         }
         Ok(())
     }
 }
 
-/// The extended attributes, also those that are told as ACLs in text only.
-fn attributes(records: &Records) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let told = records.iter().filter_map(|(key, value)| {
-        let name = key.strip_prefix(XATTR)?;
-        Some((name.to_vec(), value.clone()))
-    });
-    let mut attributes: BTreeMap<_, _> = told.collect();
-    for (key, name) in acl::KEYS {
-        if let Some(text) = records.get(key)
-            && !attributes.contains_key(name)
-        {
-            attributes.insert(name.to_vec(), acl::attribute(text)?);
+fn ended(e: io::Error) -> io::Error {
+    match e.kind() {
+        io::ErrorKind::UnexpectedEof => cut_short(),
+        _ => e,
+    }
+}
+
+fn kind_of(header: &Header, path: &[u8]) -> ItemKind {
+    match header.kind() {
+        // So did the first tar have it.
+        0 | b'0' | b'7' if path.ends_with(b"/") => ItemKind::Directory,
+        0 | b'0' | b'7' | b'S' => ItemKind::File,
+        b'1' => ItemKind::HardLink,
+        b'2' => ItemKind::Symlink,
+        b'3' => ItemKind::CharDevice,
+        b'4' => ItemKind::BlockDevice,
+        b'5' | b'D' => ItemKind::Directory,
+        b'6' => ItemKind::Fifo,
+        b'V' => ItemKind::Label,
+        other => ItemKind::Stranger(other),
+    }
+}
+
+/// Adds pieces to a map of the old form; whether more may follow.
+fn add_pieces(pieces: &[u8], map: &mut Vec<(u64, u64)>) -> io::Result<bool> {
+    for piece in pieces.chunks_exact(PIECE_BYTES) {
+        let (offset, len) = piece.split_at(PIECE_BYTES / 2);
+        if len[0] == 0 {
+            return Ok(false);
         }
+        map.push((size(offset)?, size(len)?));
     }
-    Ok(attributes.into_iter().collect())
+    Ok(true)
 }
 
-fn text<'r>(records: &'r Records, key: &str) -> Option<&'r str> {
-    std::str::from_utf8(records.get(key.as_bytes())?).ok()
-}
-
-/// Each record is its own length in decimal, a space, a key, `=`, a value of any bytes, and a newline.
-fn parse_records(data: &[u8], records: &mut Records) -> io::Result<()> {
-    let broken = || bad("an extended header is broken");
-    let mut rest = data;
-    while !rest.is_empty() {
-        let space = rest
-            .iter()
-            .position(|&byte| byte == b' ')
-            .ok_or_else(broken)?;
-        let len = std::str::from_utf8(&rest[..space]).ok();
-        let len: usize = len.and_then(|len| len.parse().ok()).ok_or_else(broken)?;
-        let record = rest.get(space + 1..len).ok_or_else(broken)?;
-        let record = record.strip_suffix(b"\n").ok_or_else(broken)?;
-        let equals = record
-            .iter()
-            .position(|&byte| byte == b'=')
-            .ok_or_else(broken)?;
-        records.insert(record[..equals].to_vec(), record[equals + 1..].to_vec());
-        rest = &rest[len..];
+/// The runs of a map. Programs read one differently that is not in order, has runs in the middle that end within a
+/// block, or does not fit the data: such a one is refused.
+fn placed(map: &[(u64, u64)], real_size: u64, data: u64) -> io::Result<Vec<Range<u64>>> {
+    let broken = || bad("a map of holes makes no sense");
+    let (mut runs, mut sum, mut end) = (Vec::new(), 0_u64, 0);
+    for &(offset, len) in map {
+        if offset < end || !sum.is_multiple_of(BLOCK_BYTES as u64) && len > 0 {
+            return Err(broken());
+        }
+        end = offset.checked_add(len).ok_or_else(broken)?;
+        sum = sum.checked_add(len).ok_or_else(broken)?;
+        runs.push(offset..end);
     }
-    Ok(())
+    // GNU tar gives the file the size at which its map ends.
+    if end != real_size || sum != data {
+        return Err(broken());
+    }
+    Ok(runs)
 }
 
 #[cfg(test)]
@@ -280,27 +346,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_records_may_hold_newlines() {
-        let mut records = Records::new();
-        parse_records(b"11 a=x\n=\ny\n5 b=\n", &mut records).unwrap();
-        assert_eq!(records[&b"a"[..]], b"x\n=\ny");
-        assert_eq!(records[&b"b"[..]], b"");
-        for broken in [
-            &b"9 a=x\n"[..],
-            b"x a=b\n",
-            b"5 ab\n",
-            b"6 a=bb",
-            b"1 a=b\n",
-        ] {
-            assert!(parse_records(broken, &mut records).is_err(), "{broken:?}");
-        }
-    }
-
-    #[test]
     fn what_is_no_archive_is_refused() {
-        for bytes in [vec![b'x'; 2048], vec![1; 512]] {
+        for bytes in [vec![b'x'; 2048], vec![1; 512], vec![1; 100]] {
             assert!(Reader::new(bytes.as_slice()).next().is_err());
         }
         assert!(Reader::new(&[0; 1024][..]).next().unwrap().is_none());
+        let compressed = [b"\x1f\x8b".as_slice(), &[7; 600]].concat();
+        let said = Reader::new(compressed.as_slice()).next().err().unwrap();
+        assert!(said.to_string().contains("gzip -d"), "{said}");
+    }
+
+    #[test]
+    fn maps_that_programs_read_differently_are_refused() {
+        assert_eq!(
+            placed(&[(0, 512), (1024, 5)], 1029, 517).unwrap(),
+            [0..512, 1024..1029]
+        );
+        assert_eq!(
+            placed(&[(512, 5), (1000, 0)], 1000, 5).unwrap(),
+            [512..517, 1000..1000]
+        );
+        for (map, size, data) in [
+            (vec![(0, 5), (512, 5)], 517, 10),
+            (vec![(512, 512), (0, 512)], 1024, 1024),
+            (vec![(0, 512)], 1024, 512),
+            (vec![(0, 512)], 512, 1024),
+            (vec![(u64::MAX, 512)], 512, 512),
+        ] {
+            assert!(placed(&map, size, data).is_err(), "{map:?}");
+        }
     }
 }

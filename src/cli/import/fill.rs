@@ -1,5 +1,7 @@
 //! Making inodes in a new volume.
 
+use std::collections::BTreeMap;
+
 use crate::cli::progress::Progress;
 use crate::cli::source::{Failure, Xattr};
 use crate::types::{Attr, Caller, FileKind, Ino, Name, NewNode, SetAttr, SetTime, Timestamp};
@@ -22,7 +24,7 @@ pub(super) struct Dress {
 pub(super) struct Filler<'v> {
     pub(super) volume: &'v Volume,
     /// Dressed at the end: what is made in them changes their times, and would inherit their default ACLs.
-    directories: Vec<(Ino, Dress)>,
+    directories: BTreeMap<Ino, Dress>,
     progress: Progress,
 }
 
@@ -30,7 +32,7 @@ impl<'v> Filler<'v> {
     pub(super) fn new(volume: &'v Volume) -> Self {
         Self {
             volume,
-            directories: Vec::new(),
+            directories: BTreeMap::new(),
             progress: Progress::start("importing"),
         }
     }
@@ -87,10 +89,15 @@ impl<'v> Filler<'v> {
     /// Gives an inode all but its content; a directory at the end only.
     pub(super) fn dress(&mut self, inode: &Attr, dress: Dress) -> Result<()> {
         if inode.kind == FileKind::Directory {
-            self.directories.push((inode.ino, dress));
+            self.directories.insert(inode.ino, dress);
             return Ok(());
         }
         self.put_on(inode.ino, inode.kind, &dress)
+    }
+
+    /// A directory was removed.
+    pub(super) fn forget(&mut self, directory: Ino) {
+        self.directories.remove(&directory);
     }
 
     pub(super) fn finish(self) -> Result<()> {

@@ -1,16 +1,18 @@
 //! Filling a volume from a tar archive.
 
+mod resolve;
+
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use tar::EntryType;
-
 use super::fill::{Dress, Filler};
-use crate::cli::archive::read::{Item, Reader};
+use crate::cli::archive::read::{Item, ItemKind, Reader};
+use crate::cli::output;
 use crate::cli::source::{BLOCK_BYTES, Failure};
 use crate::types::{Attr, Caller, FileKind, Ino, Name};
 use crate::volume::{Error, Volume};
+use resolve::{Missing, Resolver};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -19,6 +21,7 @@ pub(super) fn fill(volume: &Volume, archive: Reader<impl Read>) -> Result<()> {
     let mut unpacker = Unpacker {
         archive,
         filler: Filler::new(volume),
+        resolver: Resolver::default(),
     };
     while let Some(item) = unpacker.archive.next()? {
         let path = Path::new(std::ffi::OsStr::from_bytes(&item.path)).to_owned();
@@ -30,25 +33,28 @@ pub(super) fn fill(volume: &Volume, archive: Reader<impl Read>) -> Result<()> {
 struct Unpacker<'v, R> {
     archive: Reader<R>,
     filler: Filler<'v>,
+    resolver: Resolver,
 }
 
 impl<R: Read> Unpacker<'_, R> {
     fn item(&mut self, item: &Item) -> Result<()> {
-        let steps = steps(&item.path)?;
-        let Some((name, above)) = steps.split_last() else {
-            let root = self.filler.volume.getattr(Ino::ROOT)?;
-            return self.filler.dress(&root, dress_of(item));
-        };
-        let parent = self.directory(above)?;
-        if item.kind.is_hard_link() {
-            self.make_room(parent, name)?;
-            let first = self.find(&item.link)?;
-            self.filler
-                .volume
-                .link(&Caller::root(), first, parent, name)?;
+        if item.kind == ItemKind::Label {
             return Ok(());
         }
-        let kind = kind_of(item)?;
+        let steps = steps(&item.path)?;
+        let Some((name, above)) = steps.split_last() else {
+            return self.root(item);
+        };
+        let parent = self
+            .resolver
+            .directory(&self.filler, above, Missing::Made)?;
+        let kind = match item.kind {
+            ItemKind::HardLink => return self.hard_link(item, parent, name),
+            other => self.kind_of(other, &item.path),
+        };
+        if kind == FileKind::Symlink && item.link.is_empty() {
+            return Err(Error::NotFound.into());
+        }
         let made = match self.filler.volume.lookup(parent, name) {
             Ok(there) if there.kind == kind && kind == FileKind::Directory => there,
             _ => {
@@ -66,6 +72,56 @@ impl<R: Read> Unpacker<'_, R> {
             self.content(item, &made)?;
         }
         self.filler.dress(&made, dress_of(item))
+    }
+
+    fn root(&mut self, item: &Item) -> Result<()> {
+        if item.kind != ItemKind::Directory {
+            return Err(Error::IsDirectory.into());
+        }
+        let root = self.filler.volume.getattr(Ino::ROOT)?;
+        self.filler.dress(&root, dress_of(item))
+    }
+
+    fn kind_of(&self, kind: ItemKind, path: &[u8]) -> FileKind {
+        match kind {
+            ItemKind::Stranger(letter) => {
+                let (path, letter) = (path.escape_ascii(), char::from(letter).escape_default());
+                output::warn(&format!(
+                    "{path}: type '{letter}' is not known: it becomes a file"
+                ));
+                FileKind::File
+            }
+            ItemKind::File | ItemKind::HardLink | ItemKind::Label => FileKind::File,
+            ItemKind::Directory => FileKind::Directory,
+            ItemKind::Symlink => FileKind::Symlink,
+            ItemKind::Fifo => FileKind::Fifo,
+            ItemKind::CharDevice => FileKind::CharDevice,
+            ItemKind::BlockDevice => FileKind::BlockDevice,
+        }
+    }
+
+    fn hard_link(&mut self, item: &Item, parent: Ino, name: &Name) -> Result<()> {
+        let inside = without_way_up(&item.link);
+        if inside.ends_with(b"/") {
+            return Err(Error::NotDirectory.into());
+        }
+        let steps = steps(inside)?;
+        let (own, above) = steps.split_last().ok_or(Error::IsDirectory)?;
+        let dir = self
+            .resolver
+            .directory(&self.filler, above, Missing::Refused)?;
+        let volume = self.filler.volume;
+        let first = volume.lookup(dir, own)?.ino;
+        // An archive that was appended to may say that a file is a link to itself.
+        if volume
+            .lookup(parent, name)
+            .is_ok_and(|there| there.ino == first)
+        {
+            return Ok(());
+        }
+        self.make_room(parent, name)?;
+        volume.link(&Caller::root(), first, parent, name)?;
+        Ok(())
     }
 
     fn content(&mut self, item: &Item, made: &Attr) -> Result<()> {
@@ -91,45 +147,20 @@ impl<R: Read> Unpacker<'_, R> {
         self.filler.size(made.ino, item.size)
     }
 
-    /// The directory at these steps; what is missing is made.
-    fn directory(&self, steps: &[&Name]) -> Result<Ino> {
-        let mut at = Ino::ROOT;
-        for name in steps {
-            let found = match self.filler.volume.lookup(at, name) {
-                Err(Error::NotFound) => {
-                    let (at, kind) = ((at, *name), FileKind::Directory);
-                    self.filler.node(at, kind, 0, &[], &Dress::default())?
-                }
-                found => found?,
-            };
-            if found.kind != FileKind::Directory {
-                return Err(Error::NotDirectory.into());
-            }
-            at = found.ino;
-        }
-        Ok(at)
-    }
-
-    fn find(&self, path: &[u8]) -> Result<Ino> {
-        let mut at = Ino::ROOT;
-        for name in steps(path)? {
-            at = self.filler.volume.lookup(at, name)?.ino;
-        }
-        Ok(at)
-    }
-
     /// A later entry of an archive takes the place of an earlier one.
-    fn make_room(&self, parent: Ino, name: &Name) -> Result<()> {
-        match self.filler.volume.lookup(parent, name) {
-            Err(Error::NotFound) => Ok(()),
-            Ok(there) if there.kind == FileKind::Directory => {
-                Ok(self.filler.volume.rmdir(&Caller::root(), parent, name)?)
-            }
-            there => {
-                there?;
-                Ok(self.filler.volume.unlink(&Caller::root(), parent, name)?)
-            }
+    fn make_room(&mut self, parent: Ino, name: &Name) -> Result<()> {
+        let volume = self.filler.volume;
+        let there = match volume.lookup(parent, name) {
+            Err(Error::NotFound) => return Ok(()),
+            there => there?,
+        };
+        self.resolver.forget();
+        if there.kind == FileKind::Directory {
+            volume.rmdir(&Caller::root(), parent, name)?;
+            self.filler.forget(there.ino);
+            return Ok(());
         }
+        Ok(volume.unlink(&Caller::root(), parent, name)?)
     }
 }
 
@@ -137,21 +168,28 @@ impl<R: Read> Unpacker<'_, R> {
 fn steps(path: &[u8]) -> Result<Vec<&Name>> {
     let steps = path.split(|&byte| byte == b'/');
     let steps = steps.filter(|step| !matches!(*step, b"" | b"."));
-    steps.map(|step| Ok(Name::parse(step)?)).collect()
+    steps.map(down).collect()
 }
 
-fn kind_of(item: &Item) -> Result<FileKind> {
-    Ok(match item.kind {
-        // So did the first tar have it.
-        EntryType::Regular if item.path.ends_with(b"/") => FileKind::Directory,
-        EntryType::Regular | EntryType::Continuous => FileKind::File,
-        EntryType::Directory => FileKind::Directory,
-        EntryType::Symlink => FileKind::Symlink,
-        EntryType::Fifo => FileKind::Fifo,
-        EntryType::Char => FileKind::CharDevice,
-        EntryType::Block => FileKind::BlockDevice,
-        _ => return Err(Error::Unsupported.into()),
-    })
+fn down(step: &[u8]) -> Result<&Name> {
+    if step == b".." {
+        return Err(std::io::Error::other("its path has .. in it").into());
+    }
+    Ok(Name::parse(step)?)
+}
+
+/// What of a hard link's target lies behind the last `..`: GNU tar leaves out the rest.
+fn without_way_up(path: &[u8]) -> &[u8] {
+    let mut inside = path;
+    let mut at = 0;
+    for step in path.split(|&byte| byte == b'/') {
+        at += step.len();
+        if step == b".." {
+            inside = &path[at..];
+        }
+        at += 1;
+    }
+    inside
 }
 
 fn rdev(item: &Item) -> u32 {
@@ -167,5 +205,23 @@ fn dress_of(item: &Item) -> Dress {
         atime: item.atime,
         mtime: item.mtime,
         xattrs: item.xattrs.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hard_link_leads_to_what_is_inside() {
+        for (path, inside) in [
+            (&b"a/b"[..], &b"a/b"[..]),
+            (b"../a", b"/a"),
+            (b"x/../../a/b", b"/a/b"),
+            (b"a/..", b""),
+            (b"..a/b", b"..a/b"),
+        ] {
+            assert_eq!(without_way_up(path), inside);
+        }
     }
 }
