@@ -16,8 +16,10 @@ mod notify;
 mod read_buffer;
 mod refusal;
 mod snapshots_adapter;
+mod watched;
 
 pub use connection::Connection;
 pub use handshake::{Hello, Meeting};
 pub use node::Snapshots;
 pub use refusal::refuse_all;
+pub use watched::{Resent, Watch};

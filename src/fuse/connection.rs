@@ -12,6 +12,7 @@ use super::adapter::Adapter;
 use super::handshake::{Hello, Meeting, meet};
 use super::node::Snapshots;
 use super::snapshots_adapter::SnapshotsAdapter;
+use super::watched::{Watch, Watched};
 use super::{in_flight, notify};
 use crate::volume::Volume;
 
@@ -19,8 +20,9 @@ use crate::volume::Volume;
 const THREADS: usize = 8;
 /// Threads for a snapshot, of which there may be many mounted; nothing in it waits for a disk for long.
 const SNAPSHOT_THREADS: usize = 2;
-/// How often the kernel is asked for files without a name that it may have open.
+/// How often the kernel is asked for files without a name that it may have open, at first and in the end.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
+const ASK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 /// A FUSE connection whose handshake is done: requests queue until [`Connection::run`].
 #[derive(Debug)]
@@ -32,12 +34,13 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Kind {
-    Head(Session<Adapter>, Arc<Volume>),
-    Snapshots(Session<SnapshotsAdapter>),
+    Head(Session<Watched<Adapter>>, Arc<Volume>),
+    Snapshots(Session<Watched<SnapshotsAdapter>>),
 }
 
 impl Connection {
-    /// Serves `device`, a `/dev/fuse` descriptor over which something is mounted, to show the volume as it is.
+    /// Serves `device`, a `/dev/fuse` descriptor over which something is mounted, to show the volume as it is. `watch` is
+    /// told what becomes of requests that the kernel sends again.
     ///
     /// # Errors
     /// Those of the volume; others when the handshake fails.
@@ -46,6 +49,7 @@ impl Connection {
         volume: Arc<Volume>,
         hello: &Hello,
         meeting: Meeting,
+        watch: Watch,
     ) -> io::Result<Self> {
         match meeting {
             Meeting::First => volume.begin_connection(),
@@ -53,6 +57,7 @@ impl Connection {
         }
         .map_err(io::Error::other)?;
         let adapter = Adapter::new(Arc::clone(&volume), hello.salt);
+        let adapter = Watched::new(adapter, watch);
         let kept = device.try_clone()?;
         let session = meet(adapter, device, config(THREADS), hello, meeting)?;
         Ok(Self {
@@ -72,8 +77,9 @@ impl Connection {
         which: Snapshots,
         hello: &Hello,
         meeting: Meeting,
+        watch: Watch,
     ) -> io::Result<Self> {
-        let adapter = SnapshotsAdapter::new(volume, which);
+        let adapter = Watched::new(SnapshotsAdapter::new(volume, which), watch);
         let kept = device.try_clone()?;
         let session = meet(adapter, device, config(SNAPSHOT_THREADS), hello, meeting)?;
         Ok(Self {
@@ -95,9 +101,10 @@ impl Connection {
         match self.kind {
             Kind::Snapshots(session) => session.run(),
             Kind::Head(session, volume) => thread::scope(|scope| {
-                scope.spawn(|| ask_for_orphans(&self.device, &volume));
+                let asking = scope.spawn(|| ask_for_orphans(&self.device, &volume));
                 let result = session.run();
                 volume.end_connection();
+                asking.thread().unpark();
                 result
             }),
         }
@@ -129,15 +136,29 @@ fn is_end(error: &io::Error) -> bool {
     error.raw_os_error() == Some(libc::ENODEV)
 }
 
-/// Asks the kernel which files without a name it does not have open any more.
+/// Asks the kernel which files without a name it does not have open any more, until the connection is over; this thread
+/// is unparked then.
 fn ask_for_orphans(device: impl AsFd, volume: &Volume) {
+    let (mut pause, mut before) = (ASK_INTERVAL, 0);
     while let Some(doubts) = volume.wait_for_doubts() {
+        pause = next_pause(pause, before, doubts.len());
+        before = doubts.len();
         for ino in doubts {
             if matches!(notify::is_known(&device, ino), Ok(false)) {
                 volume.forgotten(ino);
             }
         }
-        thread::sleep(ASK_INTERVAL);
+        thread::park_timeout(pause);
+    }
+}
+
+/// How long to wait after one question, when there were so many files before it and are so many now: twice as long each
+/// time while nothing changes, for a file may stay open for months.
+fn next_pause(last: Duration, before: usize, now: usize) -> Duration {
+    if before == now {
+        ASK_INTERVAL_MAX.min(last * 2)
+    } else {
+        ASK_INTERVAL
     }
 }
 
@@ -150,4 +171,20 @@ fn config(threads: usize) -> Config {
     // Requests in flight on cloned descriptors are lost to a server that takes over.
     config.clone_fd = false;
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_stays_open_is_asked_for_less_and_less() {
+        let mut pauses = vec![next_pause(ASK_INTERVAL, 0, 3)];
+        for _ in 0..9 {
+            pauses.push(next_pause(pauses[pauses.len() - 1], 3, 3));
+        }
+        assert_eq!(pauses[..3], [1, 2, 4].map(|n| ASK_INTERVAL * n));
+        assert_eq!(pauses.last(), Some(&ASK_INTERVAL_MAX));
+        assert_eq!(next_pause(ASK_INTERVAL_MAX, 3, 2), ASK_INTERVAL);
+    }
 }

@@ -10,11 +10,13 @@
 //! `Down` | servers died too often: every request of the mounts is answered with EIO, and the lock is free
 
 mod deaths;
+mod lack;
 mod link;
 mod message;
 mod program;
 mod scope;
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -28,8 +30,8 @@ use std::time::Instant;
 use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use self::deaths::{Deaths, Verdict};
-use self::message::{Handover, Report, wire};
+use self::deaths::{Cause, Death, Deaths, RequestKey, Verdict};
+use self::message::{Handover, LEVEL, Report, wire};
 use self::program::Program;
 use super::record::Record;
 use super::{Error, Result};
@@ -69,6 +71,9 @@ fn stay() -> Result<()> {
     Ok(())
 }
 
+/// Said of a server's end.
+const OF_LACK: &str = ", for the host, or the control group, lacked memory";
+
 struct Keeper {
     dir: PathBuf,
     program: Program,
@@ -86,6 +91,10 @@ struct Running {
     /// Since when it serves.
     serving: Option<Instant>,
     complaint: Option<String>,
+    /// Requests that it got again and did not answer yet.
+    unanswered: HashSet<RequestKey>,
+    /// What the kernel had killed for a lack of memory before.
+    kills_before: Option<u64>,
     /// It asked for its replacement.
     replaced: bool,
 }
@@ -120,6 +129,8 @@ impl Keeper {
             wire: wire(ours),
             serving: None,
             complaint: None,
+            unanswered: HashSet::new(),
+            kills_before: lack::kills(),
             replaced: false,
         };
         // A server that is gone already is found out by its end.
@@ -143,11 +154,7 @@ impl Keeper {
         if self.is_stopped {
             wire.send(&Handover::Stopped, None)?;
         }
-        let keeps_single_snapshots = true;
-        let begin = Handover::Begin {
-            keeps_single_snapshots,
-        };
-        wire.send(&begin, None)
+        wire.send(&Handover::Begin { level: LEVEL }, None)
     }
 
     /// Hears what the server reports, until its end.
@@ -184,6 +191,12 @@ impl Keeper {
                 self.program.prove();
             }
             (Report::Stopped, _) => self.is_stopped = true,
+            (Report::Resumed { salt, unique }, _) => {
+                server.unanswered.insert((salt, unique));
+            }
+            (Report::Answered { salt, unique }, _) => {
+                server.unanswered.remove(&(salt, unique));
+            }
             (Report::Failed { message }, _) => server.complaint = Some(message),
             (Report::Replace, Some(program)) => {
                 self.program.try_next(program);
@@ -208,16 +221,22 @@ impl Keeper {
             log::error!("the new program does not serve ({end}): the old one goes on");
             return None;
         }
-        log::error!("the server died: {end}");
-        match self.deaths.count(Instant::now(), server.serving, status) {
+        let of_lack = lack::kills() > server.kills_before;
+        let lack = if of_lack { OF_LACK } else { "" };
+        log::error!("the server died: {end}{lack}");
+        let death = Death {
+            at: Instant::now(),
+            serving: server.serving,
+            status,
+            of_lack,
+            unanswered: &server.unanswered,
+        };
+        match self.deaths.count(&death) {
             Verdict::Restart { after } => {
                 thread::sleep(after);
                 None
             }
-            Verdict::StayDown => Some(format!(
-                "its server died {} times within a minute, at last: {end}",
-                deaths::MAX
-            )),
+            Verdict::StayDown(cause) => Some(reason(cause, &end)),
         }
     }
 
@@ -239,6 +258,18 @@ impl Keeper {
             }
         });
         Ok(())
+    }
+}
+
+/// Why a volume is down, for people.
+fn reason(cause: Cause, end: &str) -> String {
+    let died = format!("its server died {} times", deaths::MAX);
+    match cause {
+        Cause::Often => format!("{died} within a minute, at last: {end}"),
+        Cause::Lack => format!("{died} within a minute, at last: {end}{OF_LACK}"),
+        Cause::Request => {
+            format!("{died} in one and the same request of a program, at last: {end}")
+        }
     }
 }
 

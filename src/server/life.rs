@@ -336,14 +336,15 @@ impl Shared {
             .try_clone()
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
         let hello = hello_of(kept);
+        let watch = Link::watch(self.link.as_ref(), kept.salt);
         let started = match kept.tree {
-            Showing::Head => Connection::to_head(fuse, volume, &hello, meeting),
+            Showing::Head => Connection::to_head(fuse, volume, &hello, meeting, watch),
             Showing::Snapshots => {
-                Connection::to_snapshots(fuse, volume, Snapshots::All, &hello, meeting)
+                Connection::to_snapshots(fuse, volume, Snapshots::All, &hello, meeting, watch)
             }
             Showing::Snapshot { epoch, .. } => {
                 let one = Snapshots::One(Epoch(epoch));
-                Connection::to_snapshots(fuse, volume, one, &hello, meeting)
+                Connection::to_snapshots(fuse, volume, one, &hello, meeting, watch)
             }
         };
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;

@@ -1,12 +1,35 @@
 //! Podman, as root, with a storage of the test's own.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{Guard, run_ok, sh};
 use crate::host::{Host, assert_fails, wait_for};
 use crate::image::{BUSYBOX, busybox_root};
+
+/// What these tests need beside Podman is named, not what it would find on a machine: of two runtimes that are
+/// installed it takes crun, which refuses hosts with control groups of both versions.
+pub(crate) const PROGRAMS: [&str; 2] = ["podman", RUNTIME];
+const RUNTIME: &str = "runc";
+
+/// Writes the configuration of a Podman that keeps its things below `base` into `dir`: nothing of the machine's own
+/// counts.
+#[track_caller]
+pub(crate) fn configure(dir: &Path, base: &Path, socket: &Path) {
+    let (base, socket) = (base.display(), socket.display());
+    let config = format!(
+        "[containers]\nnetns = \"none\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
+         [engine]\nruntime = \"{RUNTIME}\"\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
+         [engine.volume_plugins]\ncask = \"{socket}\"\n"
+    );
+    fs::write(dir.join("containers.conf"), config).unwrap();
+    let storage = format!(
+        "[storage]\ndriver = \"vfs\"\nrunroot = \"{base}/podman-run\"\ngraphroot = \"{base}/podman\"\n"
+    );
+    fs::write(dir.join("storage.conf"), storage).unwrap();
+}
 
 /// Podman with the host's plugin.
 struct Podman {
@@ -16,14 +39,10 @@ struct Podman {
 impl Podman {
     #[track_caller]
     fn new() -> Option<Self> {
-        let mut host = Host::with_programs(&["podman"])?;
+        let mut host = Host::with_programs(&PROGRAMS)?;
         host.start_plugin();
-        let config = format!(
-            "[containers]\nnetns = \"none\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n[engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\n\
-             lock_type = \"file\"\n[engine.volume_plugins]\ncask = \"{}\"\n",
-            host.podman_socket().display()
-        );
-        fs::write(host.dir().join("etc/containers.conf"), config).unwrap();
+        let socket = host.podman_socket();
+        configure(&host.dir().join("etc"), host.dir(), &socket);
         let podman = Self { host };
         let root = busybox_root(&podman.host);
         let tar = podman.host.dir().join("image.tar");
@@ -35,6 +54,11 @@ impl Podman {
     fn command(&self, arguments: &[&str]) -> Command {
         let (mut command, dir) = (Command::new("podman"), self.host.dir());
         command.env("CONTAINERS_CONF", dir.join("etc/containers.conf"));
+        command.env("CONTAINERS_STORAGE_CONF", dir.join("etc/storage.conf"));
+        // Somebody else's Podman, or storage.
+        for theirs in ["CONTAINER_HOST", "STORAGE_DRIVER", "STORAGE_OPTS"] {
+            command.env_remove(theirs);
+        }
         for (option, name) in [
             ("--root", "podman"),
             ("--runroot", "podman-run"),

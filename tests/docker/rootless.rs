@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::harness::{binary, run, sh, short_or_long};
 use crate::host::Host;
 use crate::image::busybox_root;
+use crate::podman::{PROGRAMS, configure};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docker/rootless.sh");
 const EXPECTED: &str = "of-the-host\nits owner is 60123\nof-a-container\nanother user may not\n\
@@ -17,10 +18,7 @@ fn prepare_home(host: &Host) {
     let root = busybox_root(host);
     let script = r#"cd "$1"; mkdir bin run tmp dir; chmod 700 run; cp "$2" bin/cask; cp "$3" .; tar -C "$4" -cf image.tar ."#;
     sh(script, &[&home, binary().as_ref(), SCRIPT.as_ref(), &root]);
-    let config = "[containers]\nnetns = \"none\"\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n\
-         [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"none\"\nlock_type = \"file\"\n\
-         [engine.volume_plugins]\ncask = \"/mnt/run/cask/podman.sock\"\n";
-    fs::write(home.join("containers.conf"), config).unwrap();
+    configure(&home, "/mnt".as_ref(), "/mnt/run/cask/podman.sock".as_ref());
 }
 
 /// A host may allow user namespaces to root only.
@@ -38,7 +36,8 @@ fn may_have_namespaces() -> bool {
 
 #[test]
 fn podman_without_root_binds_mounts_and_uses_a_plugin_in_its_namespace() {
-    let Some(host) = Host::with_programs(&["podman", "newuidmap", "setpriv", "fusermount3"]) else {
+    let programs = [&PROGRAMS[..], &["newuidmap", "setpriv", "fusermount3"]].concat();
+    let Some(host) = Host::with_programs(&programs) else {
         return;
     };
     if !may_have_namespaces() {

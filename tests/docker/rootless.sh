@@ -20,7 +20,8 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 export HOME=/mnt XDG_RUNTIME_DIR=/mnt/run TMPDIR=/mnt/tmp PATH=/mnt/bin:$PATH CONTAINERS_CONF=/mnt/containers.conf
-unset CASK_ROOT
+export CONTAINERS_STORAGE_CONF=/mnt/storage.conf
+unset CASK_ROOT CONTAINER_HOST STORAGE_DRIVER STORAGE_OPTS
 cd
 podman import -q image.tar busybox >/dev/null
 in_container() { podman run --rm "$@"; }

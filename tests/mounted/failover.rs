@@ -194,6 +194,51 @@ fn a_server_that_dies_again_and_again_stays_down_and_says_why() {
     assert_eq!(inspected(&mount, "Down"), "");
 }
 
+/// Whatever ends the servers, and however long each has served.
+#[test]
+fn a_request_that_server_after_server_dies_of_is_given_up() {
+    let Some(mount) = Mount::new() else { return };
+    mount.umount();
+    let path = mount.path();
+    let mut command = mount.command(&["mount", VOLUME, &path.to_string_lossy()]);
+    crate::harness::run_ok(command.env("CASK_ENDLESS", "endless"), 60);
+    mount.sandbox().note_connections();
+    fs::write(path.join("file"), "safe").unwrap();
+    // In a directory of its own, which the kernel locks.
+    let endless = path.join("dir/endless");
+    fs::create_dir(path.join("dir")).unwrap();
+    let looking = std::thread::spawn({
+        let endless = endless.clone();
+        move || fs::metadata(endless).map(drop)
+    });
+    std::thread::sleep(SOUND);
+    // Others that come and are answered count for nothing.
+    for round in 0..4 {
+        kill_and_wait(&mount);
+        fs::create_dir(path.join(format!("{round}"))).unwrap();
+        assert!(!looking.is_finished());
+    }
+    kill_process(mount.server_pid(), Signal::KILL).unwrap();
+    let error = looking.join().unwrap().unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    let reason = "its server died 5 times in one and the same request";
+    wait_until("it says why", || {
+        inspected_while_dying(&mount).contains(reason)
+    });
+    let doctor = mount.try_cask(&["doctor"]).stdout;
+    assert!(doctor.contains(reason), "{doctor}");
+    let log = fs::read_to_string(mount.volume_dir().join("server.log")).unwrap();
+    assert!(log.contains(reason), "{log}");
+    mount.umount();
+    mount.mount();
+    assert_eq!(fs::read(path.join("file")).unwrap(), b"safe");
+    // One that ends has as many servers as somebody likes to kill.
+    for _ in 0..6 {
+        kill_and_wait(&mount);
+        assert!(fs::metadata(&endless).is_err());
+    }
+}
+
 fn inspected_while_dying(mount: &Mount) -> String {
     mount
         .try_cask(&["inspect", VOLUME, "--format", "{{.Down}}"])

@@ -3,13 +3,14 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
 
-use super::message::{Handover, Kept, Report, Showing, wire};
+use super::message::{Handover, Kept, LEVEL, Report, Showing, wire};
 use crate::control::Wire;
+use crate::fuse::{Resent, Watch};
 
 /// What a server is started with.
 #[derive(Debug, Default)]
@@ -28,8 +29,8 @@ pub(in super::super) struct Inheritance {
 #[derive(Debug)]
 pub(in super::super) struct Link {
     wire: Mutex<Wire>,
-    /// Whether the keeper knows connections that show one snapshot.
-    keeps_single_snapshots: bool,
+    /// What the keeper understands.
+    level: u32,
 }
 
 impl Link {
@@ -48,18 +49,9 @@ impl Link {
                     given.connections.push((kept, device));
                 }
                 (Handover::Stopped, _) => given.is_stopped = true,
-                (
-                    Handover::Begin {
-                        keeps_single_snapshots,
-                    },
-                    _,
-                ) => {
+                (Handover::Begin { level }, _) => {
                     let wire = Mutex::new(wire);
-                    let link = Self {
-                        wire,
-                        keeps_single_snapshots,
-                    };
-                    return Ok((link, given));
+                    return Ok((Self { wire, level }, given));
                 }
                 (_, _) => return Err(io::ErrorKind::InvalidData.into()),
             }
@@ -69,7 +61,24 @@ impl Link {
 
     /// Whether the keeper can keep a connection that shows one snapshot: one of an earlier cask cannot.
     pub(in super::super) const fn keeps_single_snapshots(&self) -> bool {
-        self.keeps_single_snapshots
+        self.level >= LEVEL
+    }
+
+    /// Has the keeper know what becomes of requests that are sent again, of the connection that began at `salt`.
+    pub(in super::super) fn watch(link: Option<&Arc<Self>>, salt: u64) -> Watch {
+        let Some(link) = link.filter(|link| link.level >= LEVEL) else {
+            return Arc::new(|_| {});
+        };
+        let link = Arc::clone(link);
+        Arc::new(move |resent| {
+            let told = match resent {
+                Resent::Begun(unique) => link.report(&Report::Resumed { salt, unique }, None),
+                Resent::Answered(unique) => link.report(&Report::Answered { salt, unique }, None),
+            };
+            if let Err(e) = told {
+                log::debug!("the keeper is gone: {e}");
+            }
+        })
     }
 
     /// Has the keeper hold the volume's lock.

@@ -12,6 +12,10 @@ use crate::types::SnapshotName;
 /// The version of this protocol, which is not that of the control socket.
 const VERSION: u32 = 1;
 
+/// What this keeper understands beyond what keepers always did: connections that show [one snapshot](Showing::Snapshot),
+/// and what becomes of requests that are sent [again](Report::Resumed).
+pub(super) const LEVEL: u32 = 1;
+
 /// An end of the socket pair.
 pub(super) fn wire(stream: UnixStream) -> Wire {
     Wire::speaking(stream, VERSION)
@@ -61,9 +65,9 @@ pub(super) enum Handover {
     Stopped,
     /// That was all.
     Begin {
-        /// Whether the keeper knows connections that show one snapshot.
+        /// What the keeper understands: nothing of a cask that does not say so, [`LEVEL`] of this one.
         #[serde(default)]
-        keeps_single_snapshots: bool,
+        level: u32,
     },
     /// The last report was understood.
     Heard,
@@ -86,6 +90,20 @@ pub(super) enum Report {
     Serving,
     /// An I/O error stopped all writing: it stays so until the volume is mounted again.
     Stopped,
+    /// A request that the kernel sent again is under way. Only for a keeper of [`LEVEL`] 1.
+    Resumed {
+        /// From which its connection's requests are counted.
+        salt: u64,
+        /// Its number.
+        unique: u64,
+    },
+    /// Such a request was answered.
+    Answered {
+        /// From which its connection's requests are counted.
+        salt: u64,
+        /// Its number.
+        unique: u64,
+    },
     /// The volume cannot be served.
     Failed {
         /// Why, for people.
@@ -101,21 +119,16 @@ mod tests {
 
     #[test]
     fn what_earlier_casks_say_is_understood() {
-        let kept = r#"{"tree":"snapshots","device":{"major":0,"minor":7},"init":[1],"salt":3}"#;
+        let kept = r#"{"tree":"snapshots","device":{"major":0,"minor":7},"init":"8","salt":3}"#;
         let kept: Kept = serde_json::from_str(kept).unwrap();
         assert_eq!(kept.tree, Showing::Snapshots);
-        let begin = |text| match serde_json::from_str(text).unwrap() {
-            Handover::Begin {
-                keeps_single_snapshots,
-            } => keeps_single_snapshots,
+        let level = |text: &str| match serde_json::from_str(text).unwrap() {
+            Handover::Begin { level } => level,
             other => panic!("{other:?}"),
         };
-        assert!(!begin(r#"{"version":1,"handover":"begin"}"#));
-        let all = true;
-        let said = serde_json::to_string(&Handover::Begin {
-            keeps_single_snapshots: all,
-        });
-        assert!(begin(&said.unwrap()));
+        assert_eq!(level(r#"{"version":1,"handover":"begin"}"#), 0);
+        let said = serde_json::to_string(&Handover::Begin { level: LEVEL });
+        assert_eq!(level(&said.unwrap()), LEVEL);
         let over: Report =
             serde_json::from_str(r#"{"report":"disconnected","tree":"head"}"#).unwrap();
         assert!(matches!(
