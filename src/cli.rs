@@ -124,6 +124,8 @@ enum Command {
     Poke(serve::Poke),
     #[command(hide = true)]
     Buffer(serve::Buffer),
+    #[command(hide = true)]
+    FlushFiles,
 }
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -167,6 +169,9 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     if let Command::Poke(arguments) = arguments.command {
         return serve::poke(&arguments);
     }
+    if let Command::FlushFiles = arguments.command {
+        return serve::flush_files();
+    }
     if let Command::Buffer(arguments) = arguments.command {
         return serve::buffer(&arguments);
     }
@@ -205,6 +210,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         | Command::Keep(_)
         | Command::Serve(_)
         | Command::Poke(_)
-        | Command::Buffer(_) => Ok(()),
+        | Command::Buffer(_)
+        | Command::FlushFiles => Ok(()),
     }
 }

@@ -15,6 +15,8 @@ mod node;
 mod notify;
 mod read_buffer;
 mod refusal;
+mod replies;
+mod seeking;
 mod snapshots_adapter;
 mod watched;
 
@@ -22,4 +24,5 @@ pub use connection::Connection;
 pub use handshake::{Hello, Meeting};
 pub use node::Snapshots;
 pub use refusal::refuse_all;
+pub use seeking::Flush;
 pub use watched::{Resent, Watch};

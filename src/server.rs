@@ -12,6 +12,7 @@ mod cut;
 mod cut_part;
 mod error;
 mod farewell;
+mod flusher;
 mod handle;
 mod keeper;
 mod life;
@@ -30,6 +31,7 @@ mod upgrading;
 
 pub use cut::{Member, NotTaken, take_cut};
 pub use error::Error;
+pub use flusher::flush_files;
 pub use handle::{fault, handle};
 pub use life::Server;
 pub use log_file::bound_log;

@@ -72,7 +72,7 @@ pub use ledger::{Ledger, Outcome};
 pub use link::LINKS_MAX;
 pub use list::{DirEntry, FIRST_COOKIE};
 pub use open::create;
-pub use reading::{Moment, Reading};
+pub use reading::{Moment, Reading, Seek};
 pub use rename::RenameMode;
 pub use repair::{Watch, repair};
 pub use scrub::Scrubbed;

@@ -43,6 +43,7 @@ pub(super) fn start(command: &Command) {
         | Command::RestoreVolume(_)
         | Command::Prune(_)
         | Command::Buffer(_)
+        | Command::FlushFiles
         | Command::Completions(_) => false,
     };
     if is_server {

@@ -1,5 +1,5 @@
-//! `cask keep`, which `cask mount` starts, `cask serve`, which that starts, and `cask poke` and `cask buffer`, which that
-//! starts; not for people.
+//! `cask keep`, which `cask mount` starts, `cask serve`, which that starts, and `cask poke`, `cask buffer` and `cask flush-files`, which
+//! that starts; not for people.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -70,6 +70,19 @@ pub(super) fn buffer(arguments: &Buffer) -> Result<()> {
         CliError::new(Kind::Failed, "cannot set how the mount buffers")
             .because(e)
             .hint("that takes root")
+    })
+}
+
+/// Has the kernel send what it holds of files whose numbers come by standard input; the `/dev/fuse` descriptor is
+/// standard output.
+pub(super) fn flush_files() -> Result<()> {
+    let requests = io::stdin().as_fd().try_clone_to_owned();
+    let fuse = io::stdout().as_fd().try_clone_to_owned();
+    let flushed = fuse.and_then(|fuse| server::flush_files(fuse, requests?));
+    flushed.map_err(|e| {
+        CliError::new(Kind::Failed, "cannot have files flushed")
+            .because(e)
+            .hint("only a server starts this")
     })
 }
 

@@ -1,7 +1,7 @@
 //! The callbacks: each parses a request, calls the volume, and replies.
 //!
 //! OPEN, OPENDIR, CREATE and FLUSH answer ENOSYS: the kernel then keeps open files to itself and makes
-//! new ones by MKNOD. LSEEK does too: under the write-back cache only the kernel knows where data is.
+//! new ones by MKNOD.
 
 use std::ffi::OsStr;
 use std::io;
@@ -25,6 +25,8 @@ use super::convert::{
 };
 use super::errno::report;
 use super::listing::{Listed, each_entry};
+use super::replies::{attr, data, empty, names_for, sized, statfs};
+use super::seeking::{Seeks, seek_of};
 use crate::types::{Attr, Caller, FileKind, Ino, Name, NewNode, SetAttr};
 use crate::volume::{Error, Result, SetIdBits, Volume, WriteOrigin};
 
@@ -40,11 +42,16 @@ pub(super) struct Adapter {
     volume: Arc<Volume>,
     /// From which the connection's requests are counted.
     salt: u64,
+    seeks: Seeks,
 }
 
 impl Adapter {
-    pub(super) const fn new(volume: Arc<Volume>, salt: u64) -> Self {
-        Self { volume, salt }
+    pub(super) const fn new(volume: Arc<Volume>, salt: u64, seeks: Seeks) -> Self {
+        Self {
+            volume,
+            salt,
+            seeks,
+        }
     }
 
     /// Does what must not be done twice, to the entries or attributes of `at`; nothing if a server did it that died
@@ -108,67 +115,6 @@ impl Adapter {
 
 fn is_dir_xattr(at: INodeNo, key: &OsStr) -> bool {
     ino(at) == Ino::ROOT && key == DIR_XATTR
-}
-
-/// The names that a user may know of: `trusted` ones are the superuser's (xattr(7)).
-pub(super) fn names_for(request: &Request, names: Vec<u8>) -> Vec<u8> {
-    if request.uid() == 0 {
-        return names;
-    }
-    let visible = names.split_inclusive(|&byte| byte == 0);
-    visible
-        .filter(|name| !name.starts_with(b"trusted."))
-        .flatten()
-        .copied()
-        .collect()
-}
-
-fn attr(op: &'static str, result: Result<Attr>, reply: ReplyAttr) {
-    match result {
-        Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
-        Err(error) => reply.error(report(op, &error)),
-    }
-}
-
-fn empty(op: &'static str, result: Result<()>, reply: ReplyEmpty) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(report(op, &error)),
-    }
-}
-
-pub(super) fn data(op: &'static str, result: Result<Vec<u8>>, reply: ReplyData) {
-    match result {
-        Ok(bytes) => reply.data(&bytes),
-        Err(error) => reply.error(report(op, &error)),
-    }
-}
-
-pub(super) fn statfs(volume: &Volume, reply: ReplyStatfs) {
-    match volume.room() {
-        Ok(room) => {
-            let block = u32::try_from(room.block_bytes).unwrap_or(4096);
-            let (blocks, free, available) = (room.blocks, room.free, room.available);
-            let inodes = (room.inodes, room.inodes_free);
-            reply.statfs(
-                blocks, free, available, inodes.0, inodes.1, block, 255, block,
-            );
-        }
-        Err(error) => reply.error(report("statfs", &error)),
-    }
-}
-
-/// A value of unknown length: a size of 0 asks for the length (getxattr(2)).
-pub(super) fn sized(op: &'static str, result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
-    let bytes = match result {
-        Ok(bytes) => bytes,
-        Err(error) => return reply.error(report(op, &error)),
-    };
-    match u32::try_from(bytes.len()) {
-        Ok(len) if size == 0 => reply.size(len),
-        Ok(len) if len <= size => reply.data(&bytes),
-        _ => reply.error(Errno::ERANGE),
-    }
 }
 
 impl Filesystem for Adapter {
@@ -376,8 +322,20 @@ impl Filesystem for Adapter {
         reply.error(Errno::ENOSYS);
     }
 
-    fn lseek(&self, _: &Request, _: INodeNo, _: FileHandle, _: i64, _: i32, reply: ReplyLseek) {
-        reply.error(Errno::ENOSYS);
+    fn lseek(
+        &self,
+        _: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        match (seek_of(whence), u64::try_from(offset)) {
+            (Some(seek), Ok(offset)) => self.seeks.answer(ino(at), offset, seek, reply),
+            (_, Err(_)) => reply.error(Errno::ENXIO),
+            (None, _) => reply.error(Errno::EINVAL),
+        }
     }
 
     fn ioctl(

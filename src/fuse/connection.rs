@@ -11,6 +11,7 @@ use fuser::{Config, Session, SessionACL};
 use super::adapter::Adapter;
 use super::handshake::{Hello, Meeting, meet};
 use super::node::Snapshots;
+use super::seeking::{Flush, Seeks};
 use super::snapshots_adapter::SnapshotsAdapter;
 use super::watched::{Watch, Watched};
 use super::{in_flight, notify};
@@ -40,7 +41,7 @@ enum Kind {
 
 impl Connection {
     /// Serves `device`, a `/dev/fuse` descriptor over which something is mounted, to show the volume as it is. `watch` is
-    /// told what becomes of requests that the kernel sends again.
+    /// told what becomes of requests that the kernel sends again; `flush` has it send what it holds of a file.
     ///
     /// # Errors
     /// Those of the volume; others when the handshake fails.
@@ -50,13 +51,15 @@ impl Connection {
         hello: &Hello,
         meeting: Meeting,
         watch: Watch,
+        flush: Flush,
     ) -> io::Result<Self> {
         match meeting {
             Meeting::First => volume.begin_connection(),
             Meeting::Again => volume.inherit_connection(),
         }
         .map_err(io::Error::other)?;
-        let adapter = Adapter::new(Arc::clone(&volume), hello.salt);
+        let seeks = Seeks::start(&volume, flush)?;
+        let adapter = Adapter::new(Arc::clone(&volume), hello.salt, seeks);
         let adapter = Watched::new(adapter, watch);
         let kept = device.try_clone()?;
         let session = meet(adapter, device, config(THREADS), hello, meeting)?;

@@ -18,6 +18,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::NotEmpty => Errno::ENOTEMPTY,
         Error::NotPermitted | Error::Protected => Errno::EPERM,
         Error::AccessDenied => Errno::EACCES,
+        Error::PastEnd => Errno::ENXIO,
         Error::Invalid => Errno::EINVAL,
         Error::NameTooLong => Errno::ENAMETOOLONG,
         Error::FileTooLarge => Errno::EFBIG,

@@ -14,18 +14,20 @@ use std::time::{Duration, SystemTime};
 use fuser::{
     AccessFlags, BsdFileFlags, Errno, FileAttr, FileHandle, FileType, Filesystem, INodeNo,
     KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs, ReplyWrite,
-    ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
-use super::adapter::{DIR_XATTR, data, names_for, sized, statfs};
+use super::adapter::DIR_XATTR;
 use super::capabilities;
 use super::convert::{GENERATION, NO_ENTRY, TTL, file_attr, name};
 use super::errno::report;
 use super::listing::{Listed, each_entry};
 use super::node::{Node, Snapshots};
+use super::replies::{data, names_for, sized, statfs};
+use super::seeking::{seek_of, tell};
 use crate::types::{Attr, Epoch, Ino};
-use crate::volume::{Error, FIRST_COOKIE, Frozen, Result, Snapshot, Volume};
+use crate::volume::{Error, FIRST_COOKIE, Frozen, Reading, Result, Snapshot, Volume};
 
 /// Snapshots come and go: what the root of all holds is asked each time.
 const ROOT_TTL: Duration = Duration::ZERO;
@@ -195,6 +197,26 @@ impl Filesystem for SnapshotsAdapter {
             .frozen(at)
             .and_then(|(frozen, _, ino)| frozen.readlink(ino));
         data("readlink", target, reply);
+    }
+
+    fn lseek(
+        &self,
+        _: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let seek = seek_of(whence).ok_or(Error::Invalid);
+        let offset = u64::try_from(offset).map_err(|_| Error::PastEnd);
+        let asked = seek.and_then(|seek| Ok((self.frozen(at)?, offset?, seek)));
+        match asked {
+            Ok(((frozen, _, ino), offset, seek)) => {
+                tell(&Reading::Frozen(frozen), ino, offset, seek, reply);
+            }
+            Err(error) => reply.error(report("lseek", &error)),
+        }
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {

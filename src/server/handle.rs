@@ -101,6 +101,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::NotPermitted
         | Error::AccessDenied
         | Error::Invalid
+        | Error::PastEnd
         | Error::NameTooLong
         | Error::FileTooLarge
         | Error::TooManyLinks

@@ -26,6 +26,7 @@ use signal_hook::iterator::Signals;
 
 use super::cut_part::Opened;
 use super::farewell::Farewell;
+use super::flusher::Flusher;
 use super::handle::{fault, handle, with_causes};
 use super::keeper::{Inheritance, Kept, Link, Showing, hello_of, kept};
 use super::pressure::{self, Beginning};
@@ -51,7 +52,7 @@ pub struct Server {
 
 /// What the thread that runs the server is told.
 enum Event {
-    Attached(Showing, Connection),
+    Attached(Showing, Box<Connection>),
     /// The last connection is over, or there will be none.
     Ended,
 }
@@ -338,7 +339,12 @@ impl Shared {
         let hello = hello_of(kept);
         let watch = Link::watch(self.link.as_ref(), kept.salt);
         let started = match kept.tree {
-            Showing::Head => Connection::to_head(fuse, volume, &hello, meeting, watch),
+            Showing::Head => {
+                let flusher = own.try_clone().map(Flusher::new);
+                let flusher = flusher.map_err(|e| failed("cannot keep /dev/fuse", &e))?;
+                let flush = Box::new(move |ino| flusher.flush(ino));
+                Connection::to_head(fuse, volume, &hello, meeting, watch, flush)
+            }
             Showing::Snapshots => {
                 Connection::to_snapshots(fuse, volume, Snapshots::All, &hello, meeting, watch)
             }
@@ -362,7 +368,7 @@ impl Shared {
         }
         // The receiver lives as long as `Server::run`, which nothing but this ends.
         self.events
-            .send(Event::Attached(kept.tree.clone(), connection))
+            .send(Event::Attached(kept.tree.clone(), Box::new(connection)))
             .map_err(|e| failed("the server is not running", &e))
     }
 

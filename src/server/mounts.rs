@@ -8,6 +8,7 @@ mod attributes;
 mod buffering;
 mod dead;
 mod fusermount;
+mod handle;
 mod holders;
 mod kernel;
 mod overlap;
@@ -27,6 +28,7 @@ pub use taking::{How, UnmountError, flush, unmount};
 
 pub(super) use buffering::bound_unwritten;
 pub(super) use fusermount::mount as mount_rootless;
+pub(super) use handle::{FileOfMount, write_out};
 pub(super) use kernel::{Staged, device_at, stage, widen_cache};
 pub(super) use overlap::{mount_with, overlap};
 

@@ -30,6 +30,9 @@ pub enum Error {
     /// Not permitted for this caller.
     #[error("permission denied")]
     AccessDenied,
+    /// There are no such bytes, from there to the end of the file.
+    #[error("no such bytes")]
+    PastEnd,
     /// An argument makes no sense here.
     #[error("invalid argument")]
     Invalid,

@@ -17,6 +17,15 @@ pub enum Reading<'v> {
     Frozen(Frozen<'v>),
 }
 
+/// What is looked for in a file (lseek(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seek {
+    /// Bytes that are no hole.
+    Data,
+    /// A hole, or the end.
+    Hole,
+}
+
 /// A moment of a volume, kept until this is dropped. It is no snapshot that anybody is told of, and goes at the
 /// next open at the latest.
 #[derive(Debug)]
@@ -146,6 +155,43 @@ impl Reading<'_> {
             }
             Self::Frozen(frozen) => frozen.next_run(file, from),
         }
+    }
+
+    /// Where the next data or the next hole of a file is, from `from` on; a hole is at its end, too (lseek(2)).
+    ///
+    /// # Errors
+    /// [`Error::PastEnd`] when `from` is there, or no data follows; [`Error::NotFound`], I/O errors.
+    pub fn seek(&self, file: Ino, from: u64, seek: Seek) -> Result<u64> {
+        let size = self.getattr(file)?.size;
+        if from >= size {
+            return Err(Error::PastEnd);
+        }
+        match seek {
+            // What could not be stored yet is data that no extent tells of.
+            _ if self.has_kept(file) => Ok(if seek == Seek::Data { from } else { size }),
+            Seek::Data => {
+                let run = self.next_run(file, from)?;
+                run.map(|run| run.start).ok_or(Error::PastEnd)
+            }
+            Seek::Hole => self.next_hole(file, from, size),
+        }
+    }
+
+    fn has_kept(&self, file: Ino) -> bool {
+        match self {
+            Self::Head(volume) => volume.core.refused.has(file),
+            Self::Frozen(_) => false,
+        }
+    }
+
+    fn next_hole(&self, file: Ino, mut from: u64, size: u64) -> Result<u64> {
+        // A run is told in parts where it is long.
+        while let Some(run) = self.next_run(file, from)?
+            && run.start == from
+        {
+            from = run.end;
+        }
+        Ok(from.min(size))
     }
 
     /// All extended attributes, by name.

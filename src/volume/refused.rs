@@ -150,7 +150,8 @@ impl RefusedWrites {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn has(&self, ino: Ino) -> bool {
+    /// Whether something of the file was refused.
+    pub(super) fn has(&self, ino: Ino) -> bool {
         self.any() && self.locked().pieces.contains_key(&ino)
     }
 

@@ -104,3 +104,43 @@ fn a_file_that_is_dirty_through_a_mapping_is_copied_whole() {
         map
     });
 }
+
+/// Under the write-back cache the kernel asks where data is without having sent what it holds, and only it knows that.
+#[test]
+fn seeking_finds_data_that_nobody_has_synced_and_holes_however_long() {
+    use rustix::fs::{SeekFrom, seek};
+    let Some(mount) = Mount::new() else { return };
+    let path = mount.path().join("sparse");
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .unwrap();
+    file.set_len(1 << 40).unwrap();
+    let find = |from| seek(&file, from);
+    for round in 1..50_u64 {
+        let at = round << 30;
+        std::os::unix::fs::FileExt::write_all_at(&file, b"here", at).unwrap();
+        assert_eq!(find(SeekFrom::Data(at - 1_000_000)).unwrap(), at);
+        assert_eq!(find(SeekFrom::Hole(at)).unwrap(), at + 4096);
+        if round == 25 {
+            // The next server finds it, too.
+            kill_process(mount.server_pid(), Signal::KILL).unwrap();
+        }
+    }
+    assert_eq!(find(SeekFrom::Hole(1 << 39)).unwrap(), 1 << 39);
+    let none = find(SeekFrom::Data(1 << 39));
+    assert_eq!(none, Err(rustix::io::Errno::NXIO));
+    assert_eq!(find(SeekFrom::Data(1 << 40)), Err(rustix::io::Errno::NXIO));
+    let plain = mount.plain().join("copy");
+    let script = r#"timeout 60 cp -a "$1" "$2"; timeout 60 tar -S -C "$(dirname "$1")" -cf "$2.tar" sparse
+        [ "$(stat -c %b "$2")" -lt 4000 ] && [ "$(stat -c %s "$2.tar")" -lt 4000000 ]"#;
+    sh(script, &[&path, &plain]);
+    let copy = fs::File::open(&plain).unwrap();
+    let mut found = [0; 4];
+    for round in 1..50_u64 {
+        std::os::unix::fs::FileExt::read_exact_at(&copy, &mut found, round << 30).unwrap();
+        assert_eq!(&found, b"here", "after {round} GiB");
+    }
+}

@@ -1,0 +1,123 @@
+//! LSEEK on the head: where data and holes are, once the kernel has sent what it holds.
+//!
+//! Under the write-back cache the kernel asks without having sent its dirty pages, and where they are it alone knows. So
+//! it is made to send them first, by somebody who is not this process, and on a thread that serves nothing else: what
+//! it sends are WRITE requests.
+
+use std::fmt;
+use std::io;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle};
+
+use fuser::{Errno, ReplyLseek};
+
+use super::errno::report;
+use crate::types::Ino;
+use crate::volume::{Reading, Seek, Volume};
+
+/// Has the kernel send what it holds of a file, and returns when it was answered. Never called by a thread that serves
+/// requests.
+pub type Flush = Box<dyn Fn(Ino) -> io::Result<()> + Send>;
+
+/// A LSEEK request.
+struct Seeking {
+    ino: Ino,
+    offset: u64,
+    seek: Seek,
+    reply: ReplyLseek,
+}
+
+/// The thread that answers them, which ends with this.
+pub(super) struct Seeks {
+    sender: Option<Sender<Seeking>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Seeks {
+    /// Answers for `volume`, with `flush`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn start(volume: &Arc<Volume>, flush: Flush) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::channel();
+        let volume = Arc::downgrade(volume);
+        let thread = thread::Builder::new().name("seeks".to_owned());
+        Ok(Self {
+            sender: Some(sender),
+            thread: Some(thread.spawn(move || answer_all(&receiver, &volume, &flush))?),
+        })
+    }
+
+    pub(super) fn answer(&self, ino: Ino, offset: u64, seek: Seek, reply: ReplyLseek) {
+        let seeking = Seeking {
+            ino,
+            offset,
+            seek,
+            reply,
+        };
+        // One that cannot be sent is dropped, and answers EIO by that.
+        let sent = self.sender.as_ref().map(|sender| sender.send(seeking));
+        if !matches!(sent, Some(Ok(()))) {
+            log::error!("nobody answers where the data of {ino} is");
+        }
+    }
+}
+
+fn answer_all(requests: &Receiver<Seeking>, volume: &Weak<Volume>, flush: &Flush) {
+    for request in requests {
+        let Seeking {
+            ino,
+            offset,
+            seek,
+            reply,
+        } = request;
+        if let Err(error) = flush(ino) {
+            // Holes are known to nobody then. The kernel takes files for whole from now on, and asks no more.
+            log::info!("holes are not told, for what is held of {ino} cannot be had: {error}");
+            reply.error(Errno::ENOSYS);
+            continue;
+        }
+        let Some(volume) = volume.upgrade() else {
+            reply.error(Errno::EIO);
+            continue;
+        };
+        tell(&Reading::Head(&volume), ino, offset, seek, reply);
+    }
+}
+
+/// Answers from what is stored.
+pub(super) fn tell(reading: &Reading<'_>, ino: Ino, offset: u64, seek: Seek, reply: ReplyLseek) {
+    match reading.seek(ino, offset, seek).map(i64::try_from) {
+        Ok(Ok(found)) => reply.offset(found),
+        Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
+        Err(error) => reply.error(report("lseek", &error)),
+    }
+}
+
+/// What `whence` of lseek(2) asks for; the kernel answers all else itself.
+pub(super) const fn seek_of(whence: i32) -> Option<Seek> {
+    match whence {
+        libc::SEEK_DATA => Some(Seek::Data),
+        libc::SEEK_HOLE => Some(Seek::Hole),
+        _ => None,
+    }
+}
+
+impl Drop for Seeks {
+    /// Waits for the thread: the volume must not be held when the connection has ended.
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that answers where data is panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Seeks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seeks")
+    }
+}
