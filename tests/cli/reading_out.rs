@@ -134,7 +134,9 @@ fn beside_writers_an_export_and_a_copy_hold_one_moment() {
 /// Closes the volume: no state of it is kept that nobody knows of.
 #[track_caller]
 fn assert_nothing_kept(bench: &Bench) {
-    bench.run(&["umount", "db"]).succeeds();
+    // Another test's namespace may have a copy of the mount for a moment.
+    let unmounted = bench.run(&["umount", "db"]);
+    assert!(matches!(unmounted.code, 0 | 5), "{unmounted:?}");
     bench.wait_until_closed("db");
     let database = Database::open(&bench.volume_dir("db").join("meta.db")).unwrap();
     assert_eq!(database.read_once().unwrap().all_snapshots().unwrap(), []);
