@@ -13,7 +13,7 @@ use super::handshake::{Hello, Meeting, meet};
 use super::node::Snapshots;
 use super::snapshots_adapter::SnapshotsAdapter;
 use super::watched::{Watch, Watched};
-use super::{in_flight, notify};
+use super::{in_flight, notify, read_buffer};
 use crate::volume::Volume;
 
 /// Threads that serve requests: an fsync holds one for as long as the disk takes.
@@ -56,6 +56,7 @@ impl Connection {
             Meeting::Again => volume.inherit_connection(),
         }
         .map_err(io::Error::other)?;
+        read_buffer::map_buffers();
         let adapter = Adapter::new(Arc::clone(&volume), hello.salt);
         let adapter = Watched::new(adapter, watch);
         let kept = device.try_clone()?;
@@ -79,6 +80,7 @@ impl Connection {
         meeting: Meeting,
         watch: Watch,
     ) -> io::Result<Self> {
+        read_buffer::map_buffers();
         let adapter = Watched::new(SnapshotsAdapter::new(volume, which), watch);
         let kept = device.try_clone()?;
         let session = meet(adapter, device, config(SNAPSHOT_THREADS), hello, meeting)?;

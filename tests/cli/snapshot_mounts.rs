@@ -461,3 +461,27 @@ fn what_an_earlier_program_mounts_is_served_as_it_knows_it() {
     bench.run(&["umount", "all"]).succeeds();
     bench.run(&["umount", "db"]).succeeds();
 }
+
+/// Each has threads of its own, with a buffer of 16 MiB each, of which little is ever used.
+#[test]
+fn many_mounted_snapshots_cost_the_server_little_memory() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    let resident_kib = || -> u64 {
+        let status = format!("/proc/{}/status", bench.server_of("db").as_raw_nonzero());
+        let status = fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    };
+    let before = resident_kib();
+    for number in 0..20 {
+        let name = format!("db@m{number}");
+        bench.run(&["snapshot", &name]).succeeds();
+        mount(&bench, &name, &format!("m{number}"));
+    }
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 20 * 4 * 1024, "{grown} KiB for 20 snapshots");
+}
