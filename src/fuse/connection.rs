@@ -14,7 +14,7 @@ use super::node::Snapshots;
 use super::seeking::{Flush, Seeks};
 use super::snapshots_adapter::SnapshotsAdapter;
 use super::watched::{Watch, Watched};
-use super::{in_flight, notify};
+use super::{in_flight, notify, read_buffer};
 use crate::volume::Volume;
 
 /// Threads that serve requests: an fsync holds one for as long as the disk takes.
@@ -58,6 +58,7 @@ impl Connection {
             Meeting::Again => volume.inherit_connection(),
         }
         .map_err(io::Error::other)?;
+        read_buffer::map_buffers();
         let seeks = Seeks::start(&volume, flush)?;
         let adapter = Adapter::new(Arc::clone(&volume), hello.salt, seeks);
         let adapter = Watched::new(adapter, watch);
@@ -82,6 +83,7 @@ impl Connection {
         meeting: Meeting,
         watch: Watch,
     ) -> io::Result<Self> {
+        read_buffer::map_buffers();
         let adapter = Watched::new(SnapshotsAdapter::new(volume, which), watch);
         let kept = device.try_clone()?;
         let session = meet(adapter, device, config(SNAPSHOT_THREADS), hello, meeting)?;

@@ -16,6 +16,23 @@ const PAGE_BYTES: usize = 4096;
 /// The largest data, and more than what stands before it.
 const TOUCHED_BYTES: usize = REQUEST_BYTES_MAX as usize + 2 * PAGE_BYTES;
 
+/// Has buffers be mappings of their own, of which only what is touched takes memory. By itself glibc, once it has freed
+/// one, takes the next from the heap, and writes zeros over all of it (mallopt(3), `M_MMAP_THRESHOLD`).
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "no library offers mallopt")]
+pub(super) fn map_buffers() {
+    let threshold = libc::c_int::try_from(BUFFER_BYTES_MIN / 2).unwrap_or(libc::c_int::MAX);
+    // SAFETY: it sets a number of the allocator's, under the allocator's own lock.
+    let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, threshold) };
+    if set == 0 {
+        log::debug!("buffers may take more memory than they need");
+    }
+}
+
+/// Other allocators map what is large.
+#[cfg(not(target_env = "gnu"))]
+pub(super) fn map_buffers() {}
+
 #[global_allocator]
 static ALLOCATOR: Touching = Touching;
 

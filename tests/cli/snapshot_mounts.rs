@@ -393,3 +393,95 @@ fn a_server_answers_while_it_waits_for_the_kernel() {
     mount(&bench, "db@s", "old");
     assert_eq!(read(&bench, "old/a"), "one");
 }
+
+/// One superblock for all snapshots, as an earlier program makes it.
+fn mount_all(bench: &Bench, at: &Path) {
+    use rustix::mount as m;
+    let fuse = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+        .unwrap();
+    let context = m::fsopen("fuse", m::FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&fuse).to_string();
+    let settings = [
+        ("source", "db@s"),
+        ("subtype", "cask"),
+        ("fd", &number),
+        ("rootmode", "40000"),
+        ("user_id", "0"),
+        ("group_id", "0"),
+    ];
+    for (key, value) in settings {
+        m::fsconfig_set_string(context.as_fd(), key, value).unwrap();
+    }
+    for flag in ["default_permissions", "allow_other", "ro"] {
+        m::fsconfig_set_flag(context.as_fd(), flag).unwrap();
+    }
+    m::fsconfig_create(context.as_fd()).unwrap();
+    let made = m::fsmount(
+        context.as_fd(),
+        m::FsMountFlags::FSMOUNT_CLOEXEC,
+        m::MountAttrFlags::empty(),
+    );
+    let made = made.unwrap();
+    let flags = rustix::fs::AtFlags::EMPTY_PATH | rustix::fs::AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(&made, "", flags, rustix::fs::StatxFlags::empty()).unwrap();
+    let device = Device {
+        major: stat.stx_dev_major,
+        minor: stat.stx_dev_minor,
+    };
+    let mut client = Client::connect(&bench.volume_dir("db")).unwrap().unwrap();
+    client
+        .attach(&Tree::Snapshots, device, fuse.as_fd())
+        .unwrap();
+    let flags = m::MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    m::move_mount(&made, "", rustix::fs::CWD, at, flags).unwrap();
+}
+
+#[test]
+fn what_an_earlier_program_mounts_is_served_as_it_knows_it() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    fs::create_dir(bench.path("all")).unwrap();
+    mount_all(&bench, &bench.path("all"));
+    mount(&bench, "db@s", "old");
+    let ino = |path: &str| bench.path(path).metadata().unwrap().ino();
+    for round in 0..2 {
+        assert_eq!(read(&bench, "all/s/a"), "one", "{round}");
+        assert_eq!(read(&bench, "old/a"), "one");
+        assert!(ino("all/s/a") > i64::MAX.cast_unsigned());
+        assert_eq!(ino("old/a"), ino("mnt/a"));
+        let server = bench.server_of("db");
+        rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+        wait_for("another server", || bench.server_of("db") != server);
+    }
+    bench.run(&["umount", "all"]).succeeds();
+    bench.run(&["umount", "db"]).succeeds();
+}
+
+/// Each has threads of its own, with a buffer of 16 MiB each, of which little is ever used.
+#[test]
+fn many_mounted_snapshots_cost_the_server_little_memory() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    let resident_kib = || -> u64 {
+        let status = format!("/proc/{}/status", bench.server_of("db").as_raw_nonzero());
+        let status = fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
+    };
+    let before = resident_kib();
+    for number in 0..20 {
+        let name = format!("db@m{number}");
+        bench.run(&["snapshot", &name]).succeeds();
+        mount(&bench, &name, &format!("m{number}"));
+    }
+    let grown = resident_kib().saturating_sub(before);
+    assert!(grown < 20 * 4 * 1024, "{grown} KiB for 20 snapshots");
+}

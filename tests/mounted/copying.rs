@@ -1,11 +1,13 @@
 //! `cp` and `tar -S` copy every byte of a file that another process holds dirty.
 //!
-//! With write-back the server knows nothing of dirty pages: were SEEK_DATA answered by it, a copying
-//! program would take them for a hole.
+//! With write-back the server knows nothing of dirty pages: were SEEK_DATA answered without having them sent first, a
+//! copying program would take them for a hole.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::process::{Signal, kill_process};
 
 use crate::harness::{Mount, SharedMap, sh};
 

@@ -1,6 +1,7 @@
 //! Whoever uses a mount does not notice that its server died: they wait, then go on.
 
 mod apps;
+mod memory;
 mod once;
 mod upgrade;
 
