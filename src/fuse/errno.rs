@@ -30,7 +30,8 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::AttributesFull | Error::NoSpace | Error::OverLimit => Errno::ENOSPC,
         Error::ReadOnly => Errno::EROFS,
         Error::Held | Error::InUse { .. } => Errno::EBUSY,
-        Error::NotAVolume { .. }
+        Error::CallerUnknown
+        | Error::NotAVolume { .. }
         | Error::NewerFormat { .. }
         | Error::Exceeded { .. }
         | Error::Corrupt(_)

@@ -102,6 +102,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::AccessDenied
         | Error::Invalid
         | Error::PastEnd
+        | Error::CallerUnknown
         | Error::NameTooLong
         | Error::FileTooLarge
         | Error::TooManyLinks

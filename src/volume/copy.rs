@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::core::{Core, Space};
-use super::privilege::clear_unless_superuser;
+use super::privilege::{Privileges, clear_unless_superuser};
 use super::setattr::clear;
 use super::write::file;
 use super::{Error, Result, SetIdBits, Volume, WriteOrigin};
@@ -64,26 +64,29 @@ impl Volume {
         let _order = self.core.refused.order(target);
         let in_the_way = [Copies::Into(source), Copies::From(target)];
         self.core.finish_copies(&in_the_way)?;
-        let (len, how) = self.core.change(Space::Needs, |tx| {
-            let size = file(tx, source)?.attr.size;
-            let len = len.min(size.saturating_sub(from));
-            if to.checked_add(len).is_none_or(|end| end > MAX_FILE_BYTES) {
-                return Err(Error::FileTooLarge);
-            }
-            if source == target && from.abs_diff(to) < len {
-                return Err(Error::Invalid);
-            }
-            if len == 0 {
-                return Ok((0, How::AtOnce));
-            }
-            // There are some again only if somebody else copies at this moment.
-            in_the_way
-                .iter()
-                .try_for_each(|which| tx.finish_copies(*which))?;
-            let (range, how) = self.choose(tx, (source, from..from + len), (target, to))?;
-            place(tx, caller, (source, &range), (target, to), how)?;
-            Ok((range.end - range.start, how))
-        })?;
+        let copied = self
+            .core
+            .change_for(caller, Space::Needs, |tx, privileges| {
+                let size = file(tx, source)?.attr.size;
+                let len = len.min(size.saturating_sub(from));
+                if to.checked_add(len).is_none_or(|end| end > MAX_FILE_BYTES) {
+                    return Err(Error::FileTooLarge);
+                }
+                if source == target && from.abs_diff(to) < len {
+                    return Err(Error::Invalid);
+                }
+                if len == 0 {
+                    return Ok((0, How::AtOnce));
+                }
+                // There are some again only if somebody else copies at this moment.
+                in_the_way
+                    .iter()
+                    .try_for_each(|which| tx.finish_copies(*which))?;
+                let (range, how) = self.choose(tx, (source, from..from + len), (target, to))?;
+                place(tx, privileges, (source, &range), (target, to), how)?;
+                Ok((range.end - range.start, how))
+            });
+        let (len, how) = copied?;
         self.core.settle_refused(target, &(to..to + len));
         if how == How::Later {
             self.core.residents.call_backlog();
@@ -168,7 +171,7 @@ impl Volume {
 /// Maps what is in `range` at `to`.
 fn place(
     tx: &mut WriteTx<'_>,
-    caller: &Caller,
+    privileges: &Privileges<'_>,
     (source, range): (Ino, &Range<u64>),
     (target, to): (Ino, u64),
     how: How,
@@ -189,7 +192,7 @@ fn place(
     inode.attr.size = inode.attr.size.max(end);
     inode.attr.mtime = Timestamp::now();
     inode.attr.ctime = inode.attr.mtime;
-    clear_unless_superuser(tx, caller, &mut inode)?;
+    clear_unless_superuser(tx, privileges, &mut inode)?;
     Ok(tx.update_inode(&mut inode)?)
 }
 

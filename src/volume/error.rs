@@ -33,6 +33,9 @@ pub enum Error {
     /// There are no such bytes, from there to the end of the file.
     #[error("no such bytes")]
     PastEnd,
+    /// What the caller may do must be looked up first, outside of a transaction; never told to anybody.
+    #[error("the caller's privileges are not known")]
+    CallerUnknown,
     /// An argument makes no sense here.
     #[error("invalid argument")]
     Invalid,

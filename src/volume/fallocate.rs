@@ -110,13 +110,14 @@ impl Volume {
     }
 
     fn extend(&self, caller: &Caller, ino: Ino, size: u64) -> Result<()> {
-        self.core.change(Space::Frees, |tx| {
-            let mut inode = file(tx, ino)?;
-            inode.attr.size = inode.attr.size.max(size);
-            inode.attr.mtime = Timestamp::now();
-            inode.attr.ctime = inode.attr.mtime;
-            clear_unless_superuser(tx, caller, &mut inode)?;
-            Ok(tx.update_inode(&mut inode)?)
-        })
+        self.core
+            .change_for(caller, Space::Frees, |tx, privileges| {
+                let mut inode = file(tx, ino)?;
+                inode.attr.size = inode.attr.size.max(size);
+                inode.attr.mtime = Timestamp::now();
+                inode.attr.ctime = inode.attr.mtime;
+                clear_unless_superuser(tx, privileges, &mut inode)?;
+                Ok(tx.update_inode(&mut inode)?)
+            })
     }
 }

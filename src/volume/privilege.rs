@@ -4,80 +4,124 @@
 
 use std::fs;
 
-use super::Result;
+use super::core::{Core, Space};
+use super::{Error, Result};
 use crate::meta::{Inode, WriteTx};
 use crate::types::{Caller, EXEC_GROUP, Ino, SETGID, SETUID};
 
 /// What file capabilities are stored in.
 const CAPABILITY: &[u8] = b"security.capability";
 
+/// What the caller of an operation may do beyond its user and group.
+///
+/// It is in `/proc`, and reading that takes longer than most transactions: it is looked up before one begins, and only
+/// for those who turned out to need it.
+#[derive(Debug)]
+pub(super) struct Privileges<'c> {
+    caller: &'c Caller,
+    status: Option<Status>,
+}
+
+/// What `/proc/PID/status` says (proc_pid_status(5)); nothing of a process that is gone.
+#[derive(Debug, Default)]
+struct Status {
+    effective: Option<u64>,
+    groups: Vec<u32>,
+}
+
+impl Core {
+    /// As [`Core::change`], for a change that may depend on what the caller may do.
+    pub(super) fn change_for<T>(
+        &self,
+        caller: &Caller,
+        space: Space,
+        change: impl Fn(&mut WriteTx<'_>, &Privileges<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut privileges = Privileges {
+            caller,
+            status: None,
+        };
+        match self.change(space, |tx| change(tx, &privileges)) {
+            Err(Error::CallerUnknown) => {
+                privileges.status = Some(Status::of(caller.pid));
+                self.change(space, |tx| change(tx, &privileges))
+            }
+            done => done,
+        }
+    }
+}
+
+impl Status {
+    fn of(pid: u32) -> Self {
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+            return Self::default();
+        };
+        let line = |key: &str| status.lines().find_map(|line| line.strip_prefix(key));
+        let effective = line("CapEff:").and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+        let groups = line("Groups:").unwrap_or("").split_whitespace();
+        Self {
+            effective,
+            groups: groups.filter_map(|gid| gid.parse().ok()).collect(),
+        }
+    }
+}
+
+impl Privileges<'_> {
+    fn status(&self) -> Result<&Status> {
+        self.status.as_ref().ok_or(Error::CallerUnknown)
+    }
+
+    /// Whether a write by the caller leaves set-id bits: whether it has CAP_FSETID, which is looked up only where
+    /// there is something to lose.
+    fn may_keep_set_id(&self, mode: u32) -> Result<bool> {
+        const CAP_FSETID: u32 = 4;
+        if mode & (SETUID | SETGID) == 0 {
+            return Ok(true);
+        }
+        if self.caller.uid != 0 {
+            return Ok(false);
+        }
+        let effective = self.status()?.effective;
+        Ok(effective.is_none_or(|bits| bits & (1 << CAP_FSETID) != 0))
+    }
+
+    /// Whether the caller is the superuser or in group `gid`, as far as `/proc` tells.
+    pub(super) fn is_member(&self, gid: u32) -> Result<bool> {
+        if self.caller.uid == 0 || self.caller.gid == gid {
+            return Ok(true);
+        }
+        Ok(self.status()?.groups.contains(&gid))
+    }
+
+    /// Without set-user-ID, and without set-group-ID unless the group may not execute and the caller is in
+    /// it (Linux fs/attr.c, `setattr_should_drop_suidgid`).
+    fn without_set_id(&self, mode: u32, gid: u32) -> Result<u32> {
+        let keeps_group = mode & SETGID == 0 || (mode & EXEC_GROUP == 0 && self.is_member(gid)?);
+        let dropped = if keeps_group { SETUID } else { SETUID | SETGID };
+        Ok(mode & !dropped)
+    }
+}
+
 /// After a change of the data: the superuser leaves the set-id bits, and nobody the capabilities.
 pub(super) fn clear_unless_superuser(
     tx: &mut WriteTx<'_>,
-    caller: &Caller,
+    privileges: &Privileges<'_>,
     inode: &mut Inode,
 ) -> Result<()> {
-    if !may_keep_set_id(caller, inode.attr.mode) {
-        inode.attr.mode = without_set_id(inode.attr.mode, inode.attr.gid, caller);
+    if !privileges.may_keep_set_id(inode.attr.mode)? {
+        inode.attr.mode = privileges.without_set_id(inode.attr.mode, inode.attr.gid)?;
     }
     drop_capability(tx, inode.attr.ino)
-}
-
-/// Whether a write by the caller leaves set-id bits: whether it has CAP_FSETID, which is looked up only where
-/// there is something to lose.
-fn may_keep_set_id(caller: &Caller, mode: u32) -> bool {
-    const CAP_FSETID: u32 = 4;
-    if mode & (SETUID | SETGID) == 0 {
-        return true;
-    }
-    let effective = || {
-        let status = fs::read_to_string(format!("/proc/{}/status", caller.pid)).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("CapEff:"))?;
-        u64::from_str_radix(line.trim(), 16).ok()
-    };
-    caller.uid == 0 && effective().is_none_or(|bits| bits & (1 << CAP_FSETID) != 0)
 }
 
 /// After a change of owner or group, or a write that the kernel says nobody with CAP_FSETID made.
 pub(super) fn clear_for_anyone(
     tx: &mut WriteTx<'_>,
-    caller: &Caller,
+    privileges: &Privileges<'_>,
     inode: &mut Inode,
 ) -> Result<()> {
-    inode.attr.mode = without_set_id(inode.attr.mode, inode.attr.gid, caller);
+    inode.attr.mode = privileges.without_set_id(inode.attr.mode, inode.attr.gid)?;
     drop_capability(tx, inode.attr.ino)
-}
-
-/// Without set-user-ID, and without set-group-ID unless the group may not execute and the caller is in
-/// it (Linux fs/attr.c, `setattr_should_drop_suidgid`).
-fn without_set_id(mode: u32, gid: u32, caller: &Caller) -> u32 {
-    let keeps_group = mode & SETGID == 0 || (mode & EXEC_GROUP == 0 && is_member(caller, gid));
-    if keeps_group {
-        mode & !SETUID
-    } else {
-        mode & !(SETUID | SETGID)
-    }
-}
-
-/// Whether the caller is the superuser or in group `gid`, as far as `/proc` tells.
-pub(super) fn is_member(caller: &Caller, gid: u32) -> bool {
-    caller.uid == 0 || caller.gid == gid || supplementary_groups(caller).contains(&gid)
-}
-
-fn supplementary_groups(caller: &Caller) -> Vec<u32> {
-    let Ok(status) = fs::read_to_string(format!("/proc/{}/status", caller.pid)) else {
-        return Vec::new();
-    };
-    let groups = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Groups:"))
-        .unwrap_or("");
-    groups
-        .split_whitespace()
-        .filter_map(|gid| gid.parse().ok())
-        .collect()
 }
 
 fn drop_capability(tx: &mut WriteTx<'_>, ino: Ino) -> Result<()> {
@@ -97,9 +141,36 @@ mod tests {
             ..Caller::root()
         };
         let stranger = Caller { gid: 6, ..member };
+        let without_set_id = |mode, gid, caller| {
+            let privileges = Privileges {
+                caller,
+                status: Some(Status::default()),
+            };
+            privileges.without_set_id(mode, gid).unwrap()
+        };
         assert_eq!(without_set_id(0o6745, 5, &member), 0o2745);
         assert_eq!(without_set_id(0o6745, 5, &stranger), 0o745);
         assert_eq!(without_set_id(0o6755, 5, &member), 0o755);
         assert_eq!(without_set_id(0o6745, 5, &Caller::root()), 0o2745);
+    }
+
+    /// With the writer held nobody reads `/proc`.
+    #[test]
+    fn what_only_proc_tells_is_asked_for_and_not_looked_up() {
+        let caller = Caller {
+            uid: 7,
+            gid: 5,
+            pid: std::process::id(),
+            ..Caller::root()
+        };
+        let mut privileges = Privileges {
+            caller: &caller,
+            status: None,
+        };
+        assert!(privileges.is_member(5).unwrap());
+        assert!(!privileges.may_keep_set_id(0o4755).unwrap());
+        assert!(matches!(privileges.is_member(6), Err(Error::CallerUnknown)));
+        privileges.status = Some(Status::of(caller.pid));
+        assert!(!privileges.is_member(u32::MAX).unwrap());
     }
 }

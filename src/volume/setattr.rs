@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::acl::{ACCESS, Acl};
 use super::core::{Space, inode};
-use super::privilege::{clear_for_anyone, clear_unless_superuser};
+use super::privilege::{Privileges, clear_for_anyone, clear_unless_superuser};
 use super::reaper::ROWS_MAX;
 use super::{Error, Result, Volume};
 use crate::meta::{Copies, Inode, WriteTx};
@@ -34,23 +34,21 @@ impl Volume {
         } else {
             Space::Needs
         };
-        self.core
-            .change(space, |tx| {
-                let mut inode = inode(tx, ino)?;
-                let now = Timestamp::now();
-                apply_owner(tx, caller, &mut inode, change)?;
-                apply_mode(tx, &mut inode, change)?;
-                apply_size(tx, caller, &mut inode, change, now)?;
-                apply_times(&mut inode.attr, change, now);
-                tx.update_inode(&mut inode)?;
-                Ok(inode.attr)
-            })
-            .inspect(|_| {
-                if let Some(size) = change.size {
-                    self.core.settle_refused(ino, &(size..u64::MAX));
-                }
-            })
-            .map(|attr| self.as_seen(attr))
+        let changed = self.core.change_for(caller, space, |tx, privileges| {
+            let mut inode = inode(tx, ino)?;
+            let now = Timestamp::now();
+            apply_owner(tx, privileges, &mut inode, change)?;
+            apply_mode(tx, &mut inode, change)?;
+            apply_size(tx, privileges, &mut inode, change, now)?;
+            apply_times(&mut inode.attr, change, now);
+            tx.update_inode(&mut inode)?;
+            Ok(inode.attr)
+        });
+        let attr = changed?;
+        if let Some(size) = change.size {
+            self.core.settle_refused(ino, &(size..u64::MAX));
+        }
+        Ok(self.as_seen(attr))
     }
 
     /// Cuts a file from its end, in steps, until what is left to cut is little.
@@ -89,7 +87,7 @@ fn check_has_size(kind: FileKind) -> Result<()> {
 
 fn apply_owner(
     tx: &mut WriteTx<'_>,
-    caller: &Caller,
+    privileges: &Privileges<'_>,
     inode: &mut Inode,
     change: &SetAttr,
 ) -> Result<()> {
@@ -98,7 +96,7 @@ fn apply_owner(
         return Ok(());
     }
     if inode.attr.kind != FileKind::Directory {
-        clear_for_anyone(tx, caller, inode)?;
+        clear_for_anyone(tx, privileges, inode)?;
     }
     let attr = &mut inode.attr;
     attr.uid = change.uid.unwrap_or(attr.uid);
@@ -122,7 +120,7 @@ fn apply_mode(tx: &mut WriteTx<'_>, inode: &mut Inode, change: &SetAttr) -> Resu
 
 fn apply_size(
     tx: &mut WriteTx<'_>,
-    caller: &Caller,
+    privileges: &Privileges<'_>,
     inode: &mut Inode,
     change: &SetAttr,
     now: Timestamp,
@@ -134,7 +132,7 @@ fn apply_size(
     clear(tx, inode, &(size..MAX_FILE_BYTES))?;
     inode.attr.size = size;
     inode.attr.mtime = now;
-    clear_unless_superuser(tx, caller, inode)
+    clear_unless_superuser(tx, privileges, inode)
 }
 
 /// Unmaps a range of a file and counts what is no longer allocated.

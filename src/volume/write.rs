@@ -105,7 +105,11 @@ impl Core {
         self.finish_copies(&in_the_way)?;
         self.check_space()?;
         let prepared = self.prepare(offset, data)?;
-        self.change(Space::Needs, |tx| {
+        let caller = match bits {
+            SetIdBits::Clear(caller) => caller,
+            SetIdBits::Keep => Caller::root(),
+        };
+        self.change_for(&caller, Space::Needs, |tx, privileges| {
             let mut inode = file(tx, ino)?;
             let before = inode;
             for ready in &prepared.pieces {
@@ -116,8 +120,8 @@ impl Core {
                 inode.attr.mtime = Timestamp::now();
                 inode.attr.ctime = inode.attr.mtime;
             }
-            if let SetIdBits::Clear(caller) = bits {
-                clear_for_anyone(tx, &caller, &mut inode)?;
+            if let SetIdBits::Clear(_) = bits {
+                clear_for_anyone(tx, privileges, &mut inode)?;
             }
             if inode != before || tx.is_kept(&inode) {
                 tx.update_inode(&mut inode)?;

@@ -2,7 +2,7 @@
 
 use super::acl::{ACCESS, Acl, DEFAULT};
 use super::core::{Space, inode};
-use super::privilege::is_member;
+use super::privilege::Privileges;
 use super::{Error, Result, Volume};
 use crate::meta::{Inode, WriteTx};
 use crate::types::{ALL_BITS, Caller, FileKind, Ino, SETGID, Timestamp};
@@ -44,21 +44,23 @@ impl Volume {
         if value.len() > VALUE_BYTES_MAX {
             return Err(Error::AttributeTooLarge);
         }
-        self.core.change(Space::Needs, |tx| {
-            let mut inode = inode(tx, ino)?;
-            check_presence(tx, ino, name, mode)?;
-            if tx.xattr_bytes(ino, name)? + (name.len() + 1 + value.len()) as u64 > TOTAL_BYTES_MAX
-            {
-                return Err(Error::AttributesFull);
-            }
-            match name {
-                ACCESS | DEFAULT => set_acl(tx, caller, &mut inode, name, value)?,
-                _ => tx.set_xattr(ino, name, value)?,
-            }
-            inode.request = caller.request;
-            inode.attr.ctime = Timestamp::now();
-            Ok(tx.update_inode(&mut inode)?)
-        })
+        self.core
+            .change_for(caller, Space::Needs, |tx, privileges| {
+                let mut inode = inode(tx, ino)?;
+                check_presence(tx, ino, name, mode)?;
+                if tx.xattr_bytes(ino, name)? + (name.len() + 1 + value.len()) as u64
+                    > TOTAL_BYTES_MAX
+                {
+                    return Err(Error::AttributesFull);
+                }
+                match name {
+                    ACCESS | DEFAULT => set_acl(tx, privileges, &mut inode, name, value)?,
+                    _ => tx.set_xattr(ino, name, value)?,
+                }
+                inode.request = caller.request;
+                inode.attr.ctime = Timestamp::now();
+                Ok(tx.update_inode(&mut inode)?)
+            })
     }
 
     /// The value of an attribute.
@@ -130,7 +132,7 @@ fn check_presence(tx: &WriteTx<'_>, ino: Ino, name: &[u8], mode: SetXattrMode) -
 
 fn set_acl(
     tx: &mut WriteTx<'_>,
-    caller: &Caller,
+    privileges: &Privileges<'_>,
     inode: &mut Inode,
     name: &[u8],
     value: &[u8],
@@ -151,7 +153,7 @@ fn set_acl(
         return Ok(tx.set_xattr(ino, name, value)?);
     }
     inode.attr.mode = (inode.attr.mode & !ALL_BITS) | acl.mode_bits();
-    if !is_member(caller, inode.attr.gid) {
+    if !privileges.is_member(inode.attr.gid)? {
         inode.attr.mode &= !SETGID;
     }
     if acl.is_mode() {
