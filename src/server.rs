@@ -39,7 +39,7 @@ pub use mounting::{mount, mount_here};
 pub use perform::{check, perform, with_closed};
 pub use reading::{Served, read_served};
 pub use record::{Record, Standing, down_reason, mounts_of, snapshot_shown, standing, volume_of};
-pub use spawn::{run_keeper, run_server};
+pub use spawn::{run_keeper, run_server, take_stdin, take_stdout};
 pub use surroundings::{raise_limits, take_usual_signals};
 pub use unmounting::unmount;
 pub use upgrading::{Upgraded, upgrade};

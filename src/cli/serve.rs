@@ -1,8 +1,6 @@
 //! `cask keep`, which `cask mount` starts, `cask serve`, which that starts, and `cask poke`, `cask buffer` and `cask flush-files`, which
 //! that starts; not for people.
 
-use std::io;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use crate::control::Device;
@@ -64,7 +62,7 @@ pub(super) fn buffer(arguments: &Buffer) -> Result<()> {
         How::Back => Buffering::Back,
         How::Through => Buffering::Through,
     };
-    let fuse = io::stdin().as_fd().try_clone_to_owned();
+    let fuse = server::take_stdin();
     let set = fuse.and_then(|fuse| server::mounts::set_buffering(fuse, buffering));
     set.map_err(|e| {
         CliError::new(Kind::Failed, "cannot set how the mount buffers")
@@ -76,8 +74,7 @@ pub(super) fn buffer(arguments: &Buffer) -> Result<()> {
 /// Has the kernel send what it holds of files whose numbers come by standard input; the `/dev/fuse` descriptor is
 /// standard output.
 pub(super) fn flush_files() -> Result<()> {
-    let requests = io::stdin().as_fd().try_clone_to_owned();
-    let fuse = io::stdout().as_fd().try_clone_to_owned();
+    let (requests, fuse) = (server::take_stdin(), server::take_stdout());
     let flushed = fuse.and_then(|fuse| server::flush_files(fuse, requests?));
     flushed.map_err(|e| {
         CliError::new(Kind::Failed, "cannot have files flushed")

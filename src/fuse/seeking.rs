@@ -72,10 +72,13 @@ fn answer_all(requests: &Receiver<Seeking>, volume: &Weak<Volume>, flush: &Flush
             seek,
             reply,
         } = request;
-        if let Err(error) = flush(ino) {
-            // Holes are known to nobody then. The kernel takes files for whole from now on, and asks no more.
-            log::info!("holes are not told, for what is held of {ino} cannot be had: {error}");
-            reply.error(Errno::ENOSYS);
+        if let Err(error) = flush(ino)
+            && let Some(errno) = errno_of(&error)
+        {
+            log::info!(
+                "holes of {ino} are not told, for what is held of it cannot be had: {error}"
+            );
+            reply.error(errno);
             continue;
         }
         let Some(volume) = volume.upgrade() else {
@@ -83,6 +86,22 @@ fn answer_all(requests: &Receiver<Seeking>, volume: &Weak<Volume>, flush: &Flush
             continue;
         };
         tell(&Reading::Head(&volume), ino, offset, seek, reply);
+    }
+}
+
+/// What a failed flush makes of the answer; none if it can be given all the same.
+fn errno_of(error: &io::Error) -> Option<Errno> {
+    use io::ErrorKind::{
+        FileTooLarge, NotFound, PermissionDenied, QuotaExceeded, StaleNetworkFileHandle,
+        StorageFull,
+    };
+    match error.kind() {
+        // Nobody may: the kernel takes files for whole from now on, and asks no more.
+        PermissionDenied => Some(Errno::ENOSYS),
+        // What was refused is remembered as data, and a file that is gone is not found.
+        StorageFull | QuotaExceeded | FileTooLarge | StaleNetworkFileHandle | NotFound => None,
+        _ if error.raw_os_error() == Some(libc::EIO) => None,
+        _ => Some(Errno::EIO),
     }
 }
 

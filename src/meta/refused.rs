@@ -18,7 +18,11 @@ const MAKE: &str = "
     ) STRICT, WITHOUT ROWID";
 const ALL: &str = "SELECT ino, off, end, full FROM refused ORDER BY ino, off";
 const INSERT: &str = "INSERT INTO refused (ino, off, end, full) VALUES (?1, ?2, ?3, ?4)";
-const FORGET: &str = "DELETE FROM refused WHERE ino = ?1";
+/// Takes the rows away that have bytes in `?2..?3`, and returns them.
+const TAKE: &str =
+    "DELETE FROM refused WHERE ino = ?1 AND off < ?3 AND end > ?2 RETURNING off, end, full";
+/// No file has a byte there.
+const END: u64 = i64::MAX.cast_unsigned();
 const CLEAR: &str = "DELETE FROM refused";
 
 /// Why a write was refused.
@@ -72,20 +76,36 @@ impl Session {
 }
 
 impl WriteTx<'_> {
-    /// Notes what of the file `ino` was refused, in place of what was noted of it before.
+    /// Notes of a range of the file `ino` that it was refused, or is no more.
     ///
     /// # Errors
     /// I/O errors.
-    pub fn set_refused(&mut self, ino: Ino, ranges: &[(Range<u64>, Refusal)]) -> Result<()> {
+    pub fn note_refused(
+        &mut self,
+        ino: Ino,
+        range: &Range<u64>,
+        refusal: Option<Refusal>,
+    ) -> Result<()> {
         if !self.has_refused()? {
             self.run(MAKE)?;
         }
         let ino = ino.raw().cast_signed();
-        self.conn().prepare_cached(FORGET)?.execute([ino])?;
+        let (from, to) = (range.start.cast_signed(), range.end.min(END).cast_signed());
+        let mut stmt = self.conn().prepare_cached(TAKE)?;
+        let taken = stmt.query_map([ino, from, to], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?;
+        let taken: Vec<(i64, i64, i64)> = taken.collect::<rusqlite::Result<_>>()?;
         let mut insert = self.conn().prepare_cached(INSERT)?;
-        for (range, refusal) in ranges {
-            let (off, end) = (range.start.cast_signed(), range.end.cast_signed());
-            insert.execute(params![ino, off, end, *refusal == Refusal::Full])?;
+        for (off, end, full) in taken {
+            for (off, end) in [(off, end.min(from)), (off.max(to), end)] {
+                if off < end {
+                    insert.execute(params![ino, off, end, full])?;
+                }
+            }
+        }
+        if let Some(refusal) = refusal {
+            insert.execute(params![ino, from, to, refusal == Refusal::Full])?;
         }
         Ok(())
     }
@@ -99,5 +119,38 @@ impl WriteTx<'_> {
             self.run(CLEAR)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::Database;
+
+    #[test]
+    fn rows_are_cut_where_a_range_is_noted_or_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("meta.db");
+        Database::create(&path, |_| Ok(())).unwrap();
+        let database = Database::open(&path).unwrap();
+        let ino = Ino::from_raw(9);
+        let note = |range: Range<u64>, refusal| {
+            let mut tx = database.write().unwrap();
+            tx.note_refused(ino, &range, refusal).unwrap();
+            tx.commit().unwrap();
+        };
+        note(0..100, Some(Refusal::Full));
+        note(40..60, Some(Refusal::Failed));
+        note(50..70, None);
+        let refused = database.read_once().unwrap().refused().unwrap();
+        let found = refused.into_iter().map(|row| (row.range, row.refusal));
+        let expected = [
+            (0..40, Refusal::Full),
+            (40..50, Refusal::Failed),
+            (70..100, Refusal::Full),
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        note(0..u64::MAX, None);
+        assert_eq!(database.read_once().unwrap().refused().unwrap(), []);
     }
 }

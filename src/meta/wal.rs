@@ -153,7 +153,13 @@ impl Database {
     pub(super) fn wait_due(&self) -> Option<Duration> {
         let frames = self.progress.frames.load(Ordering::Relaxed);
         if self.progress.short.load(Ordering::Relaxed) {
-            return (frames > CHECKPOINT_FRAMES).then_some(SHORT_WAIT_MAX);
+            // Beside a long read no waiting makes it shorter.
+            let wait = if self.gate.has_long() {
+                WAIT_MAX
+            } else {
+                SHORT_WAIT_MAX
+            };
+            return (frames > CHECKPOINT_FRAMES).then_some(wait);
         }
         let has_room = || frames <= LONG_CAP_FRAMES && self.gate.has_long();
         (frames > CAP_FRAMES && !has_room()).then_some(WAIT_MAX)

@@ -1,22 +1,22 @@
 //! Has the kernel send what it holds of one file: by a process of its own, because a server that did it itself and was
 //! killed meanwhile would wait for itself, and its successor for its end.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use super::mounts::{FileOfMount, is_privileged};
+use super::mounts::{FileOfMount, is_privileged, write_out};
 use crate::types::Ino;
 
-/// How long the flusher keeps its mount after the last request: while there is one, the volume is not closed.
+/// How long the flusher waits for another request. It has a mount, and while there is one, the volume is not closed.
 const LINGER: Duration = Duration::from_millis(20);
 
-/// The server's end: it starts the process when there is first something to flush.
+/// The server's end: it starts the process when there is something to flush.
 #[derive(Debug)]
 pub(super) struct Flusher {
     fuse: OwnedFd,
@@ -24,10 +24,7 @@ pub(super) struct Flusher {
 }
 
 #[derive(Debug)]
-struct Process {
-    child: Child,
-    stream: UnixStream,
-}
+struct Process(UnixStream);
 
 impl Flusher {
     /// For the superblock that `fuse` is the `/dev/fuse` descriptor of.
@@ -63,20 +60,22 @@ impl Flusher {
 impl Process {
     fn start(fuse: OwnedFd) -> io::Result<Self> {
         let (stream, theirs) = UnixStream::pair()?;
-        let child = Command::new("/proc/self/exe")
+        let mut child = Command::new("/proc/self/exe")
             .arg0("cask")
             .arg("flush-files")
             .stdin(OwnedFd::from(theirs))
             .stdout(fuse)
             .spawn()?;
-        Ok(Self { child, stream })
+        // It ends when it has nothing to do, or with its standard input.
+        thread::spawn(move || child.wait());
+        Ok(Self(stream))
     }
 
     /// The outer error is of the process, the inner one of the file.
     fn ask(&mut self, ino: Ino) -> io::Result<io::Result<()>> {
-        self.stream.write_all(&ino.raw().to_ne_bytes())?;
+        self.0.write_all(&ino.raw().to_ne_bytes())?;
         let mut answer = [0; 4];
-        self.stream.read_exact(&mut answer)?;
+        self.0.read_exact(&mut answer)?;
         Ok(match i32::from_ne_bytes(answer) {
             0 => Ok(()),
             errno => Err(io::Error::from_raw_os_error(errno)),
@@ -84,48 +83,36 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    /// It ends with its standard input.
-    fn drop(&mut self) {
-        if let Err(error) = self.stream.shutdown(std::net::Shutdown::Both) {
-            log::debug!("cannot end the flusher: {error}");
-        }
-        if let Err(error) = self.child.wait() {
-            log::warn!("cannot wait for the flusher: {error}");
-        }
-    }
-}
-
-/// What the process does: flushes the files whose numbers come from `requests`, until there are no more.
+/// What the process does: flushes the files whose numbers come from `requests`, until none comes for a moment.
+///
+/// It waits for the kernel, which waits for the server. Nobody who does may hold the device, or the connection would
+/// not end with its server and keeper: `fuse` is the process's last descriptor of it, and goes once there is a mount.
 ///
 /// # Errors
-/// When `requests` fails.
-pub fn flush_files(fuse: impl AsFd, requests: OwnedFd) -> io::Result<()> {
+/// When there can be no mount, or `requests` fails.
+pub fn flush_files(fuse: OwnedFd, requests: OwnedFd) -> io::Result<()> {
+    let mount = FileOfMount::stage(&fuse)?;
+    drop(fuse);
     let mut requests = UnixStream::from(requests);
-    let mut mount = None;
+    requests.set_read_timeout(Some(LINGER))?;
     loop {
         let mut ino = [0; 8];
-        requests.set_read_timeout(mount.as_ref().map(|_| LINGER))?;
         match requests.read_exact(&mut ino) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                mount = None;
-                continue;
-            }
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(e) if is_end(&e) => return Ok(()),
             Err(e) => return Err(e),
         }
-        let flushed = flush_one(&fuse, &mut mount, Ino::from_raw(u64::from_ne_bytes(ino)));
+        let flushed = flush_one(&mount, Ino::from_raw(u64::from_ne_bytes(ino)));
         let errno = flushed.map_or_else(|e| e.raw_os_error().unwrap_or(libc::EIO), |()| 0);
         requests.write_all(&errno.to_ne_bytes())?;
     }
 }
 
-fn flush_one(fuse: &impl AsFd, mount: &mut Option<FileOfMount>, ino: Ino) -> io::Result<()> {
-    let mount = match mount {
-        Some(mount) => mount,
-        None => mount.insert(FileOfMount::stage(fuse)?),
-    };
-    let file = File::from(mount.open(ino)?);
-    super::mounts::write_out(&file)
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{UnexpectedEof, WouldBlock};
+    matches!(error.kind(), WouldBlock | UnexpectedEof)
+}
+
+fn flush_one(mount: &FileOfMount, ino: Ino) -> io::Result<()> {
+    write_out(mount.open(ino)?)
 }

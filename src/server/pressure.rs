@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::cut_part::Opened;
 use super::life::Shared;
-use super::mounts::bound_unwritten;
+use super::mounts::{bound_unwritten, is_privileged};
 use crate::control::Device;
 use crate::volume::{Buffering, Headroom};
 
@@ -51,10 +51,9 @@ pub(super) fn watch(shared: Arc<Shared>, beginning: Beginning) {
                 idle = IDLE;
                 continue;
             };
-            if told != Some(next) {
-                tell(&shared, told, next, known);
+            if told == Some(next) || tell(&shared, told, next, known) {
+                (told, known) = (Some(next), Beginning::Fresh);
             }
-            (told, known) = (Some(next), Beginning::Fresh);
             let is_ample = next.headroom == Headroom::AMPLE;
             idle = if is_ample { IDLE } else { SCARCE };
         }
@@ -75,31 +74,43 @@ fn look(shared: &Shared, told: Option<Told>) -> Option<Told> {
     }
 }
 
-fn tell(shared: &Shared, told: Option<Told>, next: Told, known: Beginning) {
+/// Whether the kernel was told, or nobody here may tell it.
+fn tell(shared: &Shared, told: Option<Told>, next: Told, known: Beginning) -> bool {
+    let mut is_told = true;
     let before = told.filter(|told| told.device == next.device);
     let before = before.map_or(Headroom::AMPLE, |told| told.headroom);
     let (had, has) = (before.buffering, next.headroom.buffering);
     let bytes = next.headroom.unwritten_bytes_max;
     if bytes != before.unwritten_bytes_max || known == Beginning::Unknown {
         let bounded = bound_unwritten(next.device, bytes);
-        noted("bound what the kernel holds unwritten", bounded);
+        is_told &= noted("bound what the kernel holds unwritten", bounded);
     }
     if had != has || known == Beginning::Unknown {
         log::info!("with the room that there is, writes go {}", word(has));
         let fuse = shared.head_descriptor();
         let set = fuse.map_or(Ok(()), |fuse| fuse.and_then(|fuse| have_set(fuse, has)));
-        noted("have writes end when they are stored", set);
+        is_told &= noted("have writes end when they are stored", set);
     }
+    is_told
 }
 
-fn noted(what: &str, done: io::Result<()>) {
-    if let Err(error) = done {
-        log::debug!("cannot {what}: {error}");
-    }
+fn noted(what: &str, done: io::Result<()>) -> bool {
+    let Err(error) = done else {
+        return true;
+    };
+    log::debug!("cannot {what}: {error}");
+    // Another try would find the same.
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound
+    )
 }
 
 /// Has a process of its own do it: this one answers what the kernel writes meanwhile.
 fn have_set(fuse: OwnedFd, buffering: Buffering) -> io::Result<()> {
+    if !is_privileged() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     let status = Command::new("/proc/self/exe")
         .arg0("cask")
         .args(["buffer", word(buffering)])

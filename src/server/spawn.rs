@@ -102,7 +102,7 @@ pub fn run_server(dir: &Path) -> Result<()> {
 }
 
 fn begin() -> io::Result<(Arc<Link>, Inheritance)> {
-    let keeper = take_stdin()?;
+    let keeper = take_starter()?;
     // A keeper of an earlier cask has passed on what it was started with.
     if let Err(e) = surroundings::leave() {
         log::warn!("{e}");
@@ -115,18 +115,37 @@ fn begin() -> io::Result<(Arc<Link>, Inheritance)> {
 /// Leaves the starter's session, directory, terminal and open files.
 fn part_from_starter() -> io::Result<UnixStream> {
     close_inherited();
-    let starter = take_stdin()?;
+    let starter = take_starter()?;
     rustix::process::setsid()?;
     rustix::process::chdir("/")?;
     Ok(starter)
 }
 
-/// Standard input, in whose place is nothing then; the process gets a name that tells what it is.
-fn take_stdin() -> io::Result<UnixStream> {
-    let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+/// The starter at standard input; the process gets a name that tells what it is.
+fn take_starter() -> io::Result<UnixStream> {
+    let stream = UnixStream::from(take_stdin()?);
     rustix::thread::set_name(c"cask")?;
     Ok(stream)
+}
+
+/// What is standard input, in whose place is nothing then: this is the process's only descriptor of it.
+///
+/// # Errors
+/// When `/dev/null` cannot be opened.
+pub fn take_stdin() -> io::Result<OwnedFd> {
+    let taken = io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
+    Ok(taken)
+}
+
+/// The same for standard output.
+///
+/// # Errors
+/// As there.
+pub fn take_stdout() -> io::Result<OwnedFd> {
+    let taken = io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
+    Ok(taken)
 }
 
 /// A request that met a defect must not hang for ever while all others go on: the next server gets it again.

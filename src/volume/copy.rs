@@ -57,7 +57,7 @@ impl Volume {
         (target, to): (Ino, u64),
         len: u64,
     ) -> Result<u64> {
-        self.check_whole(source)?;
+        self.check_whole(source, &(from..from.saturating_add(len)))?;
         if self.is_crumbled(source, from, len)? {
             return self.copy_bytes(caller, (source, from), (target, to), len);
         }

@@ -31,19 +31,18 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
     pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
-        let tx = self.core.database.read()?;
-        if inode(&tx, dir)?.attr.kind != FileKind::Directory {
-            return Err(Error::NotDirectory);
-        }
-        Ok(tx
-            .list(dir, below(after), limit)?
-            .into_iter()
-            .map(DirEntry::from)
-            .map(|entry| DirEntry {
+        self.seen(|| {
+            let tx = self.core.database.read()?;
+            if inode(&tx, dir)?.attr.kind != FileKind::Directory {
+                return Err(Error::NotDirectory);
+            }
+            let entries = tx.list(dir, below(after), limit)?.into_iter();
+            let seen = entries.map(DirEntry::from).map(|entry| DirEntry {
                 attr: self.as_seen(entry.attr),
                 ..entry
-            })
-            .collect())
+            });
+            Ok(seen.collect())
+        })
     }
 }
 

@@ -10,8 +10,10 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], also when `parent` is no directory; I/O errors.
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
-        let found = self.core.database.read_once()?.lookup(parent, name)?;
-        Ok(self.as_seen(found.ok_or(Error::NotFound)?.attr))
+        self.seen(|| {
+            let found = self.core.database.read_once()?.lookup(parent, name)?;
+            Ok(self.as_seen(found.ok_or(Error::NotFound)?.attr))
+        })
     }
 
     /// The attributes of an inode.
@@ -19,8 +21,10 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], I/O errors.
     pub fn getattr(&self, ino: Ino) -> Result<Attr> {
-        let found = inode(&*self.core.database.read_once()?, ino)?;
-        Ok(self.as_seen(found.attr))
+        self.seen(|| {
+            let found = inode(&*self.core.database.read_once()?, ino)?;
+            Ok(self.as_seen(found.attr))
+        })
     }
 
     /// The attributes of an inode that has a name. One without is in use or nowhere: only the kernel, which did not ask

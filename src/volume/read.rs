@@ -18,8 +18,10 @@ impl Volume {
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`] when stored bytes are not those
     /// that were written, I/O errors.
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let bytes = self.core.read(ino, offset, len)?;
-        Ok(self.with_kept(ino, offset, len, bytes))
+        self.seen(|| {
+            let bytes = self.core.read(ino, offset, len)?;
+            Ok(self.with_kept(ino, offset, len, bytes))
+        })
     }
 }
 

@@ -9,17 +9,25 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::core::{Core, Space};
 use super::write::{SetIdBits, WriteOrigin};
 use super::{Error, Result, Volume};
 use crate::meta::Refusal;
-use crate::types::{Attr, FileKind, Ino};
+use crate::types::{Attr, FileKind, Ino, MAX_FILE_BYTES};
 
 /// Bytes that are kept at most. What is beyond is remembered, and lost.
 const KEPT_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// How long it is waited for what is being freed, as a write that finds the volume full does.
+const FREEING_MAX: Duration = Duration::from_millis(200);
+const PAUSE: Duration = Duration::from_millis(5);
+/// Pieces that are remembered at most. Of the file with one more, all counts as refused.
+const PIECES_MAX: usize = 4096;
 
 /// What was refused since the connection began.
 #[derive(Debug, Default)]
@@ -27,6 +35,8 @@ pub(super) struct RefusedWrites {
     files: Mutex<Files>,
     /// Whether there is anything: else nobody needs to look.
     any: AtomicBool,
+    /// Counts the changes: who read what is stored and then what is kept must have met none between.
+    changes: AtomicU64,
     /// Held while a range is written that was refused before, so that kept bytes are not stored over newer ones.
     order: Mutex<()>,
 }
@@ -35,6 +45,7 @@ pub(super) struct RefusedWrites {
 struct Files {
     /// By offset; the pieces of a file do not overlap.
     pieces: BTreeMap<Ino, Vec<Piece>>,
+    count: usize,
     kept_bytes: u64,
 }
 
@@ -69,40 +80,63 @@ impl Piece {
 impl Files {
     /// `range` of the file is refused no more; whether some of it was.
     fn settle(&mut self, ino: Ino, range: &Range<u64>) -> bool {
-        let Some(pieces) = self.pieces.remove(&ino) else {
+        let Some(pieces) = self.pieces.get_mut(&ino) else {
             return false;
         };
-        let before = pieces.clone();
-        let rest = pieces.iter().flat_map(|piece| {
-            let sides = [0..range.start, range.end..u64::MAX];
-            sides.map(|side| piece.clip(&side)).into_iter().flatten()
-        });
+        let first = pieces.partition_point(|piece| piece.range.end <= range.start);
+        let behind = pieces.partition_point(|piece| piece.range.start < range.end);
+        if first >= behind {
+            return false;
+        }
+        let touched = &pieces[first..behind];
+        let sides = [0..range.start, range.end..u64::MAX];
+        let rest = touched
+            .iter()
+            .flat_map(|piece| sides.iter().filter_map(|side| piece.clip(side)));
         let rest: Vec<_> = rest.collect();
         let kept = |pieces: &[Piece]| pieces.iter().map(Piece::kept_bytes).sum::<u64>();
-        self.kept_bytes = self.kept_bytes - kept(&before) + kept(&rest);
-        let changed = rest != before;
-        if !rest.is_empty() {
-            self.pieces.insert(ino, rest);
+        self.kept_bytes = self.kept_bytes - kept(touched) + kept(&rest);
+        self.count = self.count - touched.len() + rest.len();
+        drop(pieces.splice(first..behind, rest));
+        if pieces.is_empty() {
+            self.pieces.remove(&ino);
         }
-        changed
+        true
     }
 
-    fn note(&mut self, ino: Ino, offset: u64, data: &[u8], refusal: Refusal) {
+    /// Returns the range that counts as refused now.
+    fn note(&mut self, ino: Ino, offset: u64, data: &[u8], refusal: Refusal) -> Range<u64> {
         let range = offset..offset + data.len() as u64;
         self.settle(ino, &range);
+        if self.count >= PIECES_MAX {
+            let whole = 0..MAX_FILE_BYTES;
+            self.settle(ino, &whole);
+            self.add(
+                ino,
+                Piece {
+                    range: whole.clone(),
+                    refusal,
+                    data: None,
+                },
+            );
+            return whole;
+        }
         let fits = self.kept_bytes + data.len() as u64 <= KEPT_BYTES_MAX;
+        let data = fits.then(|| data.into());
         self.add(
             ino,
             Piece {
-                range,
+                range: range.clone(),
                 refusal,
-                data: fits.then(|| data.into()),
+                data,
             },
         );
+        range
     }
 
     fn add(&mut self, ino: Ino, piece: Piece) {
         self.kept_bytes += piece.kept_bytes();
+        self.count += 1;
         let pieces = self.pieces.entry(ino).or_default();
         let at = pieces.partition_point(|other| other.range.start < piece.range.start);
         pieces.insert(at, piece);
@@ -164,25 +198,21 @@ impl RefusedWrites {
     fn change<T>(&self, change: impl FnOnce(&mut Files) -> T) -> T {
         let mut files = self.locked();
         let changed = change(&mut files);
-        self.any.store(!files.pieces.is_empty(), Ordering::Release);
+        // In this order: who sees that there is nothing any more reads what was stored before.
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.any.store(!files.pieces.is_empty(), Ordering::SeqCst);
         changed
     }
 
-    fn ranges(&self, ino: Ino) -> Vec<(Range<u64>, Refusal)> {
-        let files = self.locked();
-        let pieces = files.pieces.get(&ino).into_iter().flatten();
-        pieces
-            .map(|piece| (piece.range.clone(), piece.refusal))
-            .collect()
-    }
-
-    /// The error of an fsync of the file.
-    fn check(&self, ino: Ino) -> Result<()> {
+    /// The error of an fsync of the file, or of whoever else needs `range` of it.
+    fn check(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
         if !self.any() {
             return Ok(());
         }
         let files = self.locked();
-        let first = files.pieces.get(&ino).and_then(|pieces| pieces.first());
+        let mut pieces = files.pieces.get(&ino).into_iter().flatten();
+        let first =
+            pieces.find(|piece| piece.range.start < range.end && piece.range.end > range.start);
         match first.map(|piece| piece.refusal) {
             None => Ok(()),
             Some(Refusal::Full) => Err(Error::NoSpace),
@@ -207,27 +237,31 @@ impl Core {
             _ => Refusal::Failed,
         };
         let is_first = !self.refused.has(ino);
-        self.refused
+        let range = self
+            .refused
             .change(|files| files.note(ino, offset, data, refusal));
         if is_first {
             log::warn!(
                 "a write of {ino} was refused, and its fsync fails until it is repeated: {error}"
             );
         }
-        self.store_refused(ino);
+        self.store_refused(ino, &range, Some(refusal));
     }
 
     /// `range` of the file was written again, or is gone.
     pub(super) fn settle_refused(&self, ino: Ino, range: &Range<u64>) {
         if self.refused.any() && self.refused.change(|files| files.settle(ino, range)) {
-            self.store_refused(ino);
+            self.store_refused(ino, range, None);
         }
     }
 
     /// For a server that takes over. One that does not hear of it would say that all is well.
-    fn store_refused(&self, ino: Ino) {
-        let ranges = self.refused.ranges(ino);
-        let stored = self.change(Space::Frees, |tx| Ok(tx.set_refused(ino, &ranges)?));
+    fn store_refused(&self, ino: Ino, range: &Range<u64>, refusal: Option<Refusal>) {
+        if self.database.is_stopped() {
+            // Each fsync fails by that alone, also after a takeover.
+            return;
+        }
+        let stored = self.change(Space::Frees, |tx| Ok(tx.note_refused(ino, range, refusal)?));
         if let Err(error) = stored {
             log::warn!("cannot note what of {ino} was refused: {error}");
         }
@@ -282,19 +316,24 @@ impl Volume {
     /// Those of [`Self::sync`]; [`Error::NoSpace`] or [`Error::Storage`] for as long as something is missing that the
     /// kernel sent and that could not be stored.
     pub fn fsync(&self, ino: Ino) -> Result<()> {
-        let whole = self.check_whole(ino);
+        let whole = self.check_whole(ino, &(0..u64::MAX));
         self.core.sync()?;
         whole
     }
 
-    /// Refuses to share a range of a file of which something is missing.
-    pub(super) fn check_whole(&self, ino: Ino) -> Result<()> {
-        if self.core.refused.has(ino) {
+    /// Refuses to share, or to call durable, a range of which something is missing.
+    pub(super) fn check_whole(&self, ino: Ino, range: &Range<u64>) -> Result<()> {
+        let until = Instant::now() + FREEING_MAX;
+        while self.core.refused.has(ino) {
             // What was removed a moment ago is room, too.
             self.core.free_ended()?;
             self.core.retry_refused_of(ino);
+            if Instant::now() > until || !self.core.database.read_once()?.has_orphans()? {
+                break;
+            }
+            thread::sleep(PAUSE);
         }
-        self.core.refused.check(ino)
+        self.core.refused.check(ino, range)
     }
 
     /// A connection begins: the kernel holds nothing that was refused before.
@@ -331,6 +370,19 @@ impl Volume {
             log::error!(
                 "written and never stored, for want of space or after an error: parts of {files:?}"
             );
+        }
+    }
+
+    /// What `read` finds, read again if meanwhile something that was kept was stored: else it could be seen in neither
+    /// place. `read` must take what is stored before what is kept.
+    pub(super) fn seen<T>(&self, read: impl Fn() -> Result<T>) -> Result<T> {
+        let refused = &self.core.refused;
+        loop {
+            let (any, before) = (refused.any(), refused.changes.load(Ordering::SeqCst));
+            let found = read()?;
+            if !any || refused.changes.load(Ordering::SeqCst) == before {
+                return Ok(found);
+            }
         }
     }
 
@@ -385,6 +437,17 @@ mod tests {
         assert_eq!((ranges(&files).len(), files.kept_bytes), (1, 20));
         assert!(files.settle(INO, &(0..u64::MAX)));
         assert!(files.pieces.is_empty() && files.kept_bytes == 0);
+    }
+
+    #[test]
+    fn a_file_with_very_many_pieces_is_refused_as_a_whole() {
+        let mut files = Files::default();
+        for number in 0..=PIECES_MAX as u64 {
+            files.note(INO, 8192 * number, &[1; 4], Refusal::Full);
+        }
+        assert_eq!((files.count, files.kept_bytes), (1, 0));
+        assert_eq!(ranges(&files).first(), Some(&(0..MAX_FILE_BYTES)));
+        assert!(files.settle(INO, &(0..u64::MAX)) && files.count == 0);
     }
 
     #[test]

@@ -53,6 +53,7 @@ impl Reserve {
             .map_err(|e| Error::storage(format!("cannot open {}", path.display()), e))?;
         let held = Mutex::new(match take(&file, RESERVE_BYTES) {
             Ok(()) => Held::Whole(file),
+            Err(_) if holds_least(&file) => Held::Least(file),
             Err(_) => Held::GivenUp,
         });
         Ok(Self { path, held })
@@ -135,6 +136,11 @@ impl Reserve {
     fn locked(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the file has kept enough when it could not have all: a server before this one may have taken that.
+fn holds_least(file: &File) -> bool {
+    file.metadata().is_ok_and(|file| file.len() >= LEAST_BYTES)
 }
 
 fn open(path: &Path) -> io::Result<File> {

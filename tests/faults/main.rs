@@ -564,3 +564,36 @@ fn long_punches_and_cuts_agree_with_bytes_in_memory() {
     volume.reap().unwrap();
     assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
 }
+
+/// The least of the reserve is there, and others have taken all else: the next server must have that to open with.
+#[test]
+fn a_server_that_follows_on_a_full_disk_has_the_least_of_the_reserve() {
+    let Some(disk) = Disk::tmpfs(128) else { return };
+    let dir = create(disk.0.path());
+    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let (mut made, mut full) = (0, 0);
+    let ino = make(&volume, "data").unwrap().ino;
+    // Full twice: once with all of the reserve, once with the least of it.
+    for block in 0.. {
+        let bytes: Vec<u8> = (0..=255_u8).flat_map(|page| [page ^ 7; 4096]).collect();
+        let mut bytes = bytes;
+        bytes[..8].copy_from_slice(&u64::to_le_bytes(block));
+        match write(&volume, ino, block << 20, &bytes) {
+            Ok(()) => made += 1,
+            Err(Error::NoSpace) => full += 1,
+            Err(error) => panic!("{error}"),
+        }
+        if full > 3 {
+            break;
+        }
+    }
+    assert!(made > 40, "{made} MiB");
+    disk.fill(0);
+    // As a kill leaves it.
+    drop(volume);
+    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    volume
+        .unlink(&Caller::root(), Ino::ROOT, name("data"))
+        .unwrap();
+    volume.close().unwrap();
+}

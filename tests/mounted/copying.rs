@@ -146,3 +146,53 @@ fn seeking_finds_data_that_nobody_has_synced_and_holes_however_long() {
         assert_eq!(&found, b"here", "after {round} GiB");
     }
 }
+
+/// One file of which something was refused must not take the holes of all others away.
+#[test]
+fn holes_are_told_beside_a_file_that_is_over_the_limit() {
+    use rustix::fs::{SeekFrom, seek};
+    let Some(mount) = Mount::new() else { return };
+    mount.cask(&["resize", crate::harness::VOLUME, "4M"]);
+    let create = |name: &str| {
+        let mut options = File::options();
+        let options = options.read(true).write(true).create_new(true);
+        options.open(mount.path().join(name)).unwrap()
+    };
+    let (sparse, over) = (create("sparse"), create("over"));
+    sparse.set_len(64 * MIB).unwrap();
+    sparse.write_all_at(b"x", MIB).unwrap();
+    over.set_len(8 * MIB).unwrap();
+    let map = SharedMap::new(&over, 8 << 20);
+    map.store(0, &vec![7; 8 << 20]);
+    assert_eq!(seek(&over, SeekFrom::Data(0)), Ok(0));
+    assert_eq!(
+        seek(&over, SeekFrom::Hole(0)),
+        Ok(8 * MIB),
+        "all of it is data"
+    );
+    assert_eq!(seek(&sparse, SeekFrom::Data(0)), Ok(MIB));
+}
+
+/// Who has the kernel send what it holds waits for the server; when server and keeper are gone it must end with them.
+#[test]
+fn a_mount_whose_server_and_keeper_died_amid_a_seek_answers() {
+    let Some(mount) = Mount::new() else { return };
+    let path = mount.path().join("file");
+    let file = File::create_new(&path).unwrap();
+    file.set_len(1 << 30).unwrap();
+    file.write_all_at(&vec![7; 48 << 20], 0).unwrap();
+    let server = mount.server_pid();
+    std::thread::scope(|scope| {
+        // It may find the hole, or that nobody answers any more.
+        scope.spawn(|| rustix::fs::seek(&file, rustix::fs::SeekFrom::Hole(0)).ok());
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        kill_process(server, Signal::STOP).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(40));
+        crate::killing::kill_for_good(server);
+    });
+    let stat = sh(r#"timeout 10 stat "$1" 2>&1 || echo "status $?""#, &[&path]);
+    assert!(stat.contains("status 1"), "it hangs: {stat}");
+    drop(file);
+    sh(r#"umount -l "$1""#, &[&mount.path()]);
+    mount.mount();
+}

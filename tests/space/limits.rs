@@ -2,7 +2,7 @@
 
 use super::*;
 use cask::types::Limits;
-use cask::volume::FallocateMode;
+use cask::volume::{FallocateMode, SetIdBits, WriteOrigin};
 
 fn limited(bytes: Option<u64>, inodes: Option<u64>) -> (Home, Volume) {
     let home = Home::new();
@@ -225,5 +225,49 @@ fn a_limit_above_what_the_host_has_shows_what_can_be_used() {
         "{} used",
         all - free
     );
+    volume.close().unwrap();
+}
+
+/// What was refused is kept, and stored once there is room: who reads meanwhile sees it in the one place or the other.
+#[test]
+fn readers_see_what_was_refused_also_while_it_is_being_stored() {
+    let (_home, volume) = limited(Some(4 * MIB), None);
+    let file = make(&volume, "file");
+    for round in 0..30_u64 {
+        let filler = make(&volume, "filler");
+        volume.remember(filler.ino);
+        for i in 0..4 {
+            write(&volume, filler.ino, i * MIB, &noise(round * 4 + i, MIB)).unwrap();
+        }
+        let expected = noise(1000 + round, 4096);
+        let cached = |bytes: &[u8]| {
+            volume.write(file.ino, 0, bytes, WriteOrigin::PageCache, SetIdBits::Keep)
+        };
+        assert!(matches!(cached(&expected), Err(Error::OverLimit)));
+        assert!(matches!(volume.fsync(file.ino), Err(Error::NoSpace)));
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::SeqCst) {
+                        assert_eq!(volume.getattr(file.ino).unwrap().size, 4096);
+                        assert!(volume.read(file.ino, 0, 4096).unwrap() == expected);
+                    }
+                });
+            }
+            volume
+                .unlink(&Caller::root(), Ino::ROOT, name("filler"))
+                .unwrap();
+            volume.forget(filler.ino, 1);
+            let stored = volume.fsync(file.ino);
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            stored.unwrap();
+        });
+        let emptied = SetAttr {
+            size: Some(0),
+            ..SetAttr::default()
+        };
+        volume.setattr(&Caller::root(), file.ino, &emptied).unwrap();
+    }
     volume.close().unwrap();
 }

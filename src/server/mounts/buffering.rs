@@ -28,11 +28,12 @@ pub(in crate::server) fn bound_unwritten(device: Device, bytes: Option<u64>) -> 
 
 /// Has write(2) on the head's superblock, whose `/dev/fuse` descriptor this is, wait until the bytes are stored and say
 /// what became of them (`sync` of mount(8)), or no more. What is held by then is written first, so the superblock's own
-/// server must never call this: killed meanwhile, it would wait for itself.
+/// server must never call this: killed meanwhile, it would wait for itself. Nobody who waits may hold the device, or the
+/// connection would not end with its server and keeper: `fuse` is the caller's last descriptor of it, and goes before.
 ///
 /// # Errors
 /// `EPERM` without privilege; I/O errors of what was held.
-pub fn set_buffering(fuse: impl AsFd, buffering: Buffering) -> io::Result<()> {
+pub fn set_buffering(fuse: OwnedFd, buffering: Buffering) -> io::Result<()> {
     let spec = Spec {
         shows: Shows::Head,
         source: "cask".into(),
@@ -40,6 +41,7 @@ pub fn set_buffering(fuse: impl AsFd, buffering: Buffering) -> io::Result<()> {
         roots: Vec::new(),
     };
     let mount: OwnedFd = stage(fuse.as_fd(), &spec)?.into();
+    drop(fuse);
     let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;
     let superblock = fspick(&mount, "", flags)?;
     let word = match buffering {
