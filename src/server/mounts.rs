@@ -50,6 +50,18 @@ pub struct Spec {
     pub roots: Vec<PathBuf>,
 }
 
+impl Spec {
+    /// A mount of the head that stays in no namespace.
+    pub(super) fn unseen() -> Self {
+        Self {
+            shows: Shows::Head,
+            source: "cask".into(),
+            attributes: Attributes::default(),
+            roots: Vec::new(),
+        }
+    }
+}
+
 /// What a mount shows of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shows {

@@ -13,7 +13,7 @@ use super::cut_part::Opened;
 use super::handle::fault;
 use super::life::closing;
 use super::mounting::mount_privately;
-use super::mounts::{Attributes, Shows, Spec};
+use super::mounts::Spec;
 use super::patience::{connect, patiently};
 use super::{Error, Result};
 use crate::control::{self, Answer, Ask, Bytes, Client, Listed, Node, Told, Wire};
@@ -131,7 +131,7 @@ pub struct Served {
 /// # Errors
 /// See [`Error`].
 pub fn read_served(dir: &Path, from: Option<&SnapshotName>) -> Result<Option<Served>> {
-    let mount = match mount_privately(dir, &unseen()) {
+    let mount = match mount_privately(dir, &Spec::unseen()) {
         Ok(None) => return Ok(None),
         Ok(mount) => mount,
         // Without root there is no other mount; the server waits with its end for what is asked.
@@ -150,15 +150,6 @@ pub fn read_served(dir: &Path, from: Option<&SnapshotName>) -> Result<Option<Ser
         live,
         _mount: mount,
     }))
-}
-
-fn unseen() -> Spec {
-    Spec {
-        shows: Shows::Head,
-        source: "cask".into(),
-        attributes: Attributes::default(),
-        roots: Vec::new(),
-    }
 }
 
 impl Served {

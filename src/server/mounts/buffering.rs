@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick};
 
 use super::kernel::DIRTY_PERCENT;
-use super::{Attributes, Shows, Spec, stage};
+use super::{Spec, stage};
 use crate::control::Device;
 use crate::volume::Buffering;
 
@@ -34,13 +34,7 @@ pub(in crate::server) fn bound_unwritten(device: Device, bytes: Option<u64>) -> 
 /// # Errors
 /// `EPERM` without privilege; I/O errors of what was held.
 pub fn set_buffering(fuse: OwnedFd, buffering: Buffering) -> io::Result<()> {
-    let spec = Spec {
-        shows: Shows::Head,
-        source: "cask".into(),
-        attributes: Attributes::default(),
-        roots: Vec::new(),
-    };
-    let mount: OwnedFd = stage(fuse.as_fd(), &spec)?.into();
+    let mount: OwnedFd = stage(fuse.as_fd(), &Spec::unseen())?.into();
     drop(fuse);
     let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;
     let superblock = fspick(&mount, "", flags)?;

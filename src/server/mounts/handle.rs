@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use super::{Attributes, Shows, Spec, stage};
+use super::{Spec, stage};
 use crate::types::Ino;
 
 /// `FILEID_INO64_GEN`, as FUSE makes its handles: the two halves of the number, the higher first, and a generation
@@ -29,13 +29,7 @@ pub(in crate::server) struct FileOfMount(OwnedFd);
 impl FileOfMount {
     /// A mount of the superblock that `fuse` is the `/dev/fuse` descriptor of.
     pub(in crate::server) fn stage(fuse: impl AsFd) -> io::Result<Self> {
-        let spec = Spec {
-            shows: Shows::Head,
-            source: "cask".into(),
-            attributes: Attributes::default(),
-            roots: Vec::new(),
-        };
-        let mount: OwnedFd = stage(fuse.as_fd(), &spec)?.into();
+        let mount: OwnedFd = stage(fuse.as_fd(), &Spec::unseen())?.into();
         // A descriptor that is a path only, as a new mount's is, leads to no handle.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(openat(&mount, ".", flags, Mode::empty())?))
