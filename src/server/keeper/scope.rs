@@ -101,19 +101,33 @@ fn enter_scope(volume: &Path, from: &Unit) -> io::Result<String> {
     if !status.success() {
         return Err(io::Error::other(format!("systemd refuses: {status}")));
     }
-    wait_until_in(&name)?;
+    wait_until_in(&name, &from.name)?;
     Ok(name)
 }
 
-fn wait_until_in(scope: &str) -> io::Result<()> {
+/// What this process starts meanwhile would stay behind in some hierarchy: systemd moves it in one after the other.
+fn wait_until_in(scope: &str, from: &str) -> io::Result<()> {
     let since = Instant::now();
-    while own_unit().is_none_or(|unit| unit.name != scope) {
+    loop {
+        let groups = fs::read_to_string("/proc/self/cgroup")?;
+        let is_in = unit_in(&groups).is_some_and(|unit| unit.name == scope);
+        if is_in && has_left(&groups, from) {
+            return Ok(());
+        }
         if since.elapsed() > PATIENCE {
-            return Err(io::Error::other("systemd does not do it"));
+            // One that systemd does not manage keeps the process where it was.
+            return is_in
+                .then_some(())
+                .ok_or_else(|| io::Error::other("systemd does not do it"));
         }
         thread::sleep(POLL);
     }
-    Ok(())
+}
+
+/// Whether the process is in no group of this unit any more, in whichever hierarchy.
+fn has_left(groups: &str, unit: &str) -> bool {
+    let is_in = |line: &str| line.split('/').any(|part| part == unit);
+    !groups.lines().any(is_in)
 }
 
 #[cfg(test)]
@@ -137,6 +151,14 @@ mod tests {
         assert_eq!(volumes("/system.slice/cask-docker.service"), Some(false));
         assert_eq!(unit("/docker/0123"), None);
         assert_eq!(unit("/"), None);
+    }
+
+    #[test]
+    fn a_unit_is_left_once_no_hierarchy_has_the_process_in_it() {
+        let halfway =
+            "9:name=systemd:/a.slice/new.scope\n8:pids:/a.slice/old.scope\n0::/a.slice/new.scope\n";
+        assert!(!has_left(halfway, "old.scope"));
+        assert!(has_left(&halfway.replace("old", "new"), "old.scope"));
     }
 
     #[test]
