@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test of cask. Ends with the test runner's summary.
 #
-#   ./test.sh                  all tests, at most 25 minutes on 2 cores with the build
+#   ./test.sh                  all tests, at most 35 minutes on 2 cores with the build
 #   CASK_TEST_LONG=1 ./test.sh the long versions of the same tests (about two hours)
 #   CASK_TEST_SEED=N           another seed for the random tests
 #   CASK_BIN=PATH              another `cask` program for the mounted tests
@@ -120,7 +120,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 run_tests() {
-    local profile=ci limit=1320
+    local profile=ci limit=1800
     [ "${CASK_TEST_LONG:-}" = 1 ] && profile=long limit=14400
     # The runner has a limit for each test; this one is for the runner. No pipe: its summary is the end.
     timeout --foreground --signal=INT --kill-after=60 "$limit" cargo nextest run --profile "$profile" "$@"
