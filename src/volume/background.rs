@@ -124,6 +124,10 @@ fn free(core: &Core) {
             Backlog::Due => work_off(core),
             Backlog::Nothing => Ok(()),
         });
+        // On a full disk nobody appends, which is what the collector goes by.
+        if done.is_ok() && !core.reserve.is_whole() {
+            core.collector.press();
+        }
         if let Err(error) = done {
             log::warn!("cannot free what was removed, or write what was copied: {error}");
             if backlog == Backlog::Due {

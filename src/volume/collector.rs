@@ -101,6 +101,8 @@ pub(super) struct Collector {
     /// What may still be appended before writers wait.
     allowance: AtomicI64,
     paced: AtomicBool,
+    /// The host was full when something was removed.
+    starved: AtomicBool,
     closing: AtomicBool,
     lock: Mutex<()>,
     /// Somebody wants a look.
@@ -252,6 +254,7 @@ impl Collector {
             looked_at: AtomicU64::new(0),
             allowance: AtomicI64::new(0),
             paced: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             lock: Mutex::default(),
             wanted: Condvar::new(),
@@ -285,6 +288,12 @@ impl Collector {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// There is no space on the host, and there may be something to give back: time to look at once.
+    pub(super) fn press(&self) {
+        self.starved.store(true, Ordering::Release);
+        self.call();
+    }
+
     /// Wakes the collector. With the lock: one that has just found nothing to do is asleep by then, and hears it.
     fn call(&self) {
         let _guard = self.locked();
@@ -298,6 +307,9 @@ impl Collector {
         loop {
             if self.is_closing() {
                 return None;
+            }
+            if self.starved.swap(false, Ordering::AcqRel) {
+                return Some(Haste::Pressed);
             }
             if self.is_wanted() {
                 return Some(Haste::Busy);
