@@ -174,6 +174,13 @@ fn volumes(root: &Root) -> Vec<Finding> {
                     format!("{typed} has no keeper, so its mounts would end with its server"),
                     "mount it without --foreground".to_owned(),
                 )),
+                Ok(Standing::Served(status, _)) if status.stopped.is_some() => Some(Fail(
+                    format!(
+                        "{typed} is read-only since an I/O error: {}",
+                        status.stopped.unwrap_or_default()
+                    ),
+                    format!("mend the disk below it, then unmount and mount {typed} again"),
+                )),
                 _ => scrubbed(&one.dir, &typed),
             }
         })

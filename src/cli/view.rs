@@ -83,6 +83,8 @@ pub(super) struct ServerView {
     /// The process that starts another when this one dies.
     keeper: Option<u32>,
     version: String,
+    /// The I/O error after which the volume is read-only until it is mounted again.
+    stopped: Option<String>,
 }
 
 /// A mount of this namespace.
@@ -265,6 +267,7 @@ impl Inspection {
                     device: status.device.map(|device| device.to_string()),
                     keeper: status.keeper,
                     version: status.program.version.clone(),
+                    stopped: status.stopped.clone(),
                 }),
                 Standing::Unmounted | Standing::Dead(_) => None,
             },

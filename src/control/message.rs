@@ -233,6 +233,9 @@ pub struct Status {
     /// The program that runs.
     #[serde(default)]
     pub program: Program,
+    /// Why the volume takes no writes until it is mounted again, if an I/O error is the cause.
+    #[serde(default)]
+    pub stopped: Option<String>,
 }
 
 /// A snapshot with a superblock of its own.

@@ -331,9 +331,15 @@ impl Database {
 
     /// Stops all writing until the database is opened again: after an I/O error nobody knows what of the
     /// unsynced data is still there (fsync(2), "errors").
-    pub fn stop(&self) {
-        self.stop.set();
+    pub fn stop(&self, reason: String) {
+        self.stop.set(reason);
         self.progress.shortened.notify_all();
+    }
+
+    /// Why writing was stopped, if it was.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&str> {
+        self.stop.reason()
     }
 
     /// Has `tell` run when writing is stopped, before whoever met the error hears of it.
@@ -353,7 +359,7 @@ impl Database {
     pub(super) fn noted(&self, error: Error) -> Error {
         if error.is_fatal_to_writing() {
             log::error!("stopped writing: {error:?}");
-            self.stop();
+            self.stop(error.with_causes());
         }
         error
     }
@@ -530,8 +536,8 @@ impl Drop for WriteTx<'_> {
         if !self.writer.session.conn.is_autocommit()
             && let Err(error) = self.writer.session.run("ROLLBACK")
         {
-            self.database.noted(error);
-            self.database.stop();
+            let error = self.database.noted(error);
+            self.database.stop(error.with_causes());
         }
     }
 }

@@ -19,6 +19,15 @@ pub enum Error {
     /// Reading or writing the database failed.
     #[error("the database cannot be read or written")]
     Sqlite(#[source] rusqlite::Error),
+    /// The host failed to read or write the database.
+    #[error("the database cannot be read or written (SQLite says {code})")]
+    Host {
+        /// SQLite's extended result code (sqlite.org/rescode.html).
+        code: i32,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A file beside the database failed.
     #[error("cannot {op} the write-ahead log")]
     Wal {
@@ -36,18 +45,21 @@ impl Error {
         Self::Corrupt(what.to_string())
     }
 
+    /// The error and its causes, on one line.
+    pub(super) fn with_causes(&self) -> String {
+        let first = std::error::Error::source(self);
+        let causes = std::iter::successors(first, |cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     /// Whether the state of what was written is unknown, so that writing must stop.
     pub(super) fn is_fatal_to_writing(&self) -> bool {
         match self {
             Self::Full | Self::Stopped => false,
-            Self::Corrupt(_) | Self::Wal { .. } => true,
+            Self::Corrupt(_) | Self::Wal { .. } | Self::Host { .. } => true,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
-                Some(
-                    ErrorCode::SystemIoFailure
-                        | ErrorCode::CannotOpen
-                        | ErrorCode::FileLockingProtocolFailed
-                )
+                Some(ErrorCode::CannotOpen | ErrorCode::FileLockingProtocolFailed)
             ),
         }
     }
@@ -80,6 +92,11 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             Some(ErrorCode::SystemIoFailure) if was_refused(&error) => Self::Full,
+            // SQLite's own text for these is "disk I/O error", whatever the system said.
+            Some(ErrorCode::SystemIoFailure) => Self::Host {
+                code: error.sqlite_error().map_or(0, |e| e.extended_code),
+                source: io::Error::last_os_error(),
+            },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt(error.to_string())
             }

@@ -10,6 +10,7 @@ type Tell = Box<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 pub(super) struct Stop {
     is_set: AtomicBool,
+    reason: OnceLock<String>,
     tell: OnceLock<Tell>,
 }
 
@@ -18,8 +19,15 @@ impl Stop {
         self.is_set.load(Ordering::Acquire)
     }
 
-    /// Stops, and tells when it is the first time.
-    pub(super) fn set(&self) {
+    /// Why, once it is set.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    /// Stops, and tells when it is the first time; the first reason is the one that counts.
+    pub(super) fn set(&self, reason: String) {
+        // Before the flag: whoever sees that writing is stopped can say why.
+        self.reason.get_or_init(|| reason);
         if !self.is_set.swap(true, Ordering::AcqRel) {
             self.tell();
         }

@@ -261,6 +261,9 @@ impl Shared {
             shown: self.shows_single_snapshots().then(|| state.snapshots()),
             keeper: self.link.as_ref().and_then(|link| link.keeper()),
             program: Program::this(),
+            stopped: self
+                .volume()
+                .and_then(|volume| volume.stopped_by().map(str::to_owned)),
         }
     }
 

@@ -125,6 +125,13 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error and its causes, on one line.
+    pub(super) fn with_causes(&self) -> String {
+        let first = std::error::Error::source(self);
+        let causes = std::iter::successors(first, |cause| cause.source());
+        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
+    }
+
     /// An I/O error with what was being done; a full disk becomes [`Error::NoSpace`], and so does what is one for whoever
     /// writes: a quota (EDQUOT), or a limit on the length of a file (EFBIG; setrlimit(2)).
     pub fn storage(what: impl Into<String>, source: io::Error) -> Self {
@@ -157,10 +164,12 @@ impl From<meta::Error> for Error {
             meta::Error::Full => Self::NoSpace,
             meta::Error::Stopped => Self::ReadOnly,
             meta::Error::Corrupt(what) => Self::Corrupt(what),
-            meta::Error::Sqlite(_) | meta::Error::Wal { .. } => Self::Storage {
-                what: "the metadata store failed".to_owned(),
-                source: io::Error::other(error),
-            },
+            meta::Error::Sqlite(_) | meta::Error::Wal { .. } | meta::Error::Host { .. } => {
+                Self::Storage {
+                    what: "the metadata store failed".to_owned(),
+                    source: io::Error::other(error),
+                }
+            }
         }
     }
 }

@@ -185,6 +185,12 @@ impl Volume {
             log::warn!("removed files are left for the next open: {error}");
         }
         drop(workers);
+        if let Some(reason) = core.database.stopped_by() {
+            return Err(Error::Storage {
+                what: "writing had stopped".to_owned(),
+                source: io::Error::other(reason.to_owned()),
+            });
+        }
         core.sync()?;
         let mark = core.sync_chunks()?;
         core.store.trim();

@@ -79,7 +79,7 @@ impl Core {
             outcome.map_err(|e| {
                 let error = Error::from(e);
                 log::error!("stopped writing: {error:?}");
-                self.database.stop();
+                self.database.stop(error.with_causes());
                 error
             })
         })
@@ -118,9 +118,16 @@ impl Volume {
         self.core.database.when_stopped(tell);
     }
 
+    /// Why an I/O error stopped all writing, if one did.
+    #[must_use]
+    pub fn stopped_by(&self) -> Option<&str> {
+        self.core.database.stopped_by()
+    }
+
     /// Stops all writing, as an error did that an earlier server of the same mounts met: what it lost stays lost.
     pub fn stop_writing(&self) {
-        self.core.database.stop();
+        let reason = "an I/O error that an earlier server of these mounts met";
+        self.core.database.stop(reason.to_owned());
     }
 
     /// Moves the log into the database, as the background does when it is long.

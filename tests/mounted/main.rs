@@ -29,6 +29,7 @@ mod full_disk;
 mod handles;
 mod harness;
 mod helper;
+mod host_refuses;
 #[path = "../common/killing.rs"]
 mod killing;
 mod limits;
