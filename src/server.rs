@@ -26,6 +26,7 @@ mod record;
 mod requests;
 mod spawn;
 mod surroundings;
+mod tuning;
 mod unmounting;
 mod upgrading;
 
@@ -41,6 +42,7 @@ pub use reading::{Served, read_served};
 pub use record::{Record, Standing, down_reason, mounts_of, snapshot_shown, standing, volume_of};
 pub use spawn::{run_keeper, run_server, take_stdin, take_stdout};
 pub use surroundings::{raise_limits, take_usual_signals};
+pub use tuning::of_environment as tuning_of_environment;
 pub use unmounting::unmount;
 pub use upgrading::{Upgraded, upgrade};
 

@@ -14,8 +14,9 @@ use super::archive::read::Reader;
 use super::locate::{Located, Root, VolumeRef};
 use super::source::Failure;
 use super::{CliError, Kind, Result, output};
+use crate::server;
 use crate::types::ChunkBytes;
-use crate::volume::{self, Config, RootOwner, Seal, Volume, store};
+use crate::volume::{self, Config, RootOwner, Seal, Tuning, Volume, store};
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -51,8 +52,12 @@ impl From<volume::Error> for Trouble {
 
 pub(super) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let origin = Origin::open(&arguments.from)?;
+    let tuning = server::tuning_of_environment().map_err(|e| {
+        CliError::new(Kind::Usage, e.to_string())
+            .hint("unset it; docs/architecture.md has its keys")
+    })?;
     let build = |fresh: &Path| {
-        make(origin, fresh)?;
+        make(origin, fresh, tuning)?;
         if arguments.seal {
             store::edit(fresh, |config| config.seal = Seal::Sealed)?;
         }
@@ -102,7 +107,7 @@ impl Origin {
     }
 }
 
-fn make(origin: Origin, fresh: &Path) -> std::result::Result<(), Trouble> {
+fn make(origin: Origin, fresh: &Path, tuning: Tuning) -> std::result::Result<(), Trouble> {
     let config = Config::new(ChunkBytes::DEFAULT, std::collections::BTreeMap::new());
     let owner = RootOwner {
         uid: rustix::process::getuid().as_raw(),
@@ -110,7 +115,7 @@ fn make(origin: Origin, fresh: &Path) -> std::result::Result<(), Trouble> {
         mode: 0o755,
     };
     volume::create(fresh, &config, owner)?;
-    let volume = Volume::open(fresh)?;
+    let volume = Volume::open_with(fresh, tuning)?;
     let filled = match origin {
         Origin::Tree(top) => from_tree::fill(&volume, top),
         Origin::Archive(input) => {

@@ -304,6 +304,7 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
                 "mounting needs root (CAP_SYS_ADMIN), or fusermount3 and a mountpoint of your own",
             ),
         server::Error::Volume(_)
+        | server::Error::Tuning(_)
         | server::Error::Fault(_)
         | server::Error::Locked
         | server::Error::Busy { .. }

@@ -205,6 +205,7 @@ fn explain(error: server::Error, target: &Target) -> CliError {
                 ))
         }
         server::Error::Volume(_)
+        | server::Error::Tuning(_)
         | server::Error::Fault(_)
         | server::Error::Locked
         | server::Error::NotUpgraded

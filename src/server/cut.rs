@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::cut_part::{HOLD, take_part};
 use super::life::closing;
 use super::patience::{connect, patiently};
-use super::{Error, Result};
+use super::{Error, Result, tuning};
 use crate::control::{Bytes, Client, CutPart, Fault, FaultKind, Phase, Received, Request, Wire};
 use crate::types::{CutId, SnapshotName, VolumeId};
 use crate::volume::{Ledger, Outcome, Volume};
@@ -119,7 +119,7 @@ fn join(dir: &Path) -> Result<Joined> {
 
 /// Opens the volume in `dir` and serves it to this process alone, as a server would.
 fn open_here(dir: &Path) -> Result<Joined> {
-    let volume = Volume::open(dir)?;
+    let volume = tuning::open(dir)?;
     let (ours, theirs) =
         UnixStream::pair().map_err(|e| Error::io("cannot make a pair of sockets", e))?;
     let serving = thread::spawn(move || serve_here(theirs, volume));

@@ -15,6 +15,9 @@ pub enum Error {
     /// The volume itself is the problem.
     #[error(transparent)]
     Volume(volume::Error),
+    /// `CASK_TUNING` is none.
+    #[error("CASK_TUNING: {0}")]
+    Tuning(volume::BadTuning),
     /// The volume's server says no.
     #[error(transparent)]
     Fault(Fault),
@@ -128,6 +131,7 @@ impl Error {
             Self::Control(control::Error::Ended) => true,
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotConnected,
             Self::Volume(_)
+            | Self::Tuning(_)
             | Self::Locked
             | Self::Served { .. }
             | Self::MountedThere(_)

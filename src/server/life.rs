@@ -31,7 +31,7 @@ use super::handle::{fault, handle, with_causes};
 use super::keeper::{Inheritance, Kept, Link, Showing, hello_of, kept};
 use super::pressure::{self, Beginning};
 use super::record::Record;
-use super::{Error, Result, requests, spawn};
+use super::{Error, Result, requests, spawn, tuning};
 use crate::control::{
     self, Answer, Device, Fault, FaultKind, Op, Phase, Program, ShownSnapshot, Status, Tree,
 };
@@ -119,7 +119,8 @@ impl Server {
     /// # Errors
     /// Those of [`Volume::open`]; I/O errors.
     pub fn open(dir: &Path) -> Result<Self> {
-        Self::of(dir, None, Volume::open)
+        let tuning = tuning::of_environment()?;
+        Self::of(dir, None, |dir| Volume::open_with(dir, tuning))
     }
 
     /// Opens the volume in `dir` as [`Self::open`] does, and serves what a server before it served.
@@ -127,9 +128,10 @@ impl Server {
     /// # Errors
     /// As [`Self::open`].
     pub(super) fn take_over(dir: &Path, link: &Arc<Link>, given: Inheritance) -> Result<Self> {
+        let tuning = tuning::of_environment()?;
         let mut server = Self::of(dir, Some(Arc::clone(link)), |dir| match given.lock {
-            Some(lock) => Volume::open_held(dir, lock.into()),
-            None => Volume::open(dir),
+            Some(lock) => Volume::open_held(dir, lock.into(), tuning),
+            None => Volume::open_with(dir, tuning),
         })?;
         server.pass_on_stops(given.is_stopped);
         let goes_on = !given.connections.is_empty();

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::handle::fault;
 use super::patience::{connect, patiently};
-use super::{Error, Result, handle};
+use super::{Error, Result, handle, tuning};
 use crate::control::{Answer, Op};
 use crate::volume::{self, Depth, Volume, Watch};
 
@@ -77,7 +77,7 @@ pub fn with_closed<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -
 }
 
 fn open_for<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -> Result<T> {
-    let volume = Volume::open(dir)?;
+    let volume = tuning::open(dir)?;
     let outcome = work(&volume);
     volume.close()?;
     Ok(outcome?)

@@ -6,17 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::collector::Haste;
+use super::config::Seal;
 use super::core::Core;
-use super::residents::Backlog;
-use super::scrub::scrub;
-use super::settle::Disturb;
-use super::{Error, Result, Seal};
+use super::durability::copying::copy_some;
+use super::durability::retry::retry_refused;
+use super::error::{Error, Result};
+use super::health::scrub::scrub;
+use super::history::snapshot::purge_some;
+use super::space::defragment::defragment;
+use super::space::gc_move::collect_rounds;
+use super::space::gc_policy::Haste;
+use super::space::lookup_counts::Backlog;
+use super::space::quiet::Disturb;
+use super::space::reaper::free_ended;
 
 /// What a power cut can take at most of data that nobody synced.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
-/// How often it is looked for files to settle, when nothing is written.
-const SETTLE_INTERVAL: Duration = Duration::from_secs(30);
 /// Pause after a failure that may pass, such as a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -46,7 +51,7 @@ impl Workers {
         workers.spawn("reaper", move || free(&shared))?;
         let shared = Arc::clone(core);
         workers.spawn("scrubber", move || scrub(&shared))?;
-        if core.seal == Seal::Open {
+        if core.metadata().seal() == Seal::Open {
             let shared = Arc::clone(core);
             workers.spawn("collector", move || collect(&shared))?;
         }
@@ -62,9 +67,9 @@ impl Workers {
 
     /// Ends the threads but the checkpointer, and waits for them.
     pub(super) fn leave_checkpointer(&mut self) {
-        self.core.residents.close();
-        self.core.collector.close();
-        self.core.scrubber.close();
+        self.core.lookups().close();
+        self.core.gc().close();
+        self.core.scrubber().close();
         self.threads.drain(..).for_each(join);
     }
 
@@ -72,7 +77,7 @@ impl Workers {
     fn stop(&mut self) {
         self.leave_checkpointer();
         self.closing.store(true, Ordering::Release);
-        self.core.database.wake_checkpointer();
+        self.core.database().wake_checkpointer();
         self.checkpointer.take().into_iter().for_each(join);
     }
 }
@@ -93,17 +98,24 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
     // Not known at first: what another server left may not be durable.
     let mut synced = None;
     while !closing.load(Ordering::Acquire) {
-        core.database.wait_for_growth(SYNC_INTERVAL);
-        if closing.load(Ordering::Acquire) || core.database.is_stopped() {
+        core.database().wait_for_growth(SYNC_INTERVAL);
+        if closing.load(Ordering::Acquire) || core.database().is_stopped() {
             return;
         }
-        core.retry_refused();
-        let (due, changes) = (core.database.is_checkpoint_due(), core.database.changes());
+        retry_refused(core);
+        let (due, changes) = (
+            core.database().is_checkpoint_due(),
+            core.database().changes(),
+        );
         // An idle volume leaves the disk alone.
         if !due && synced == Some(changes) {
             continue;
         }
-        let done = if due { core.checkpoint() } else { core.sync() };
+        let done = if due {
+            core.disk().checkpoint()
+        } else {
+            core.disk().sync()
+        };
         if let Err(error) = &done {
             log::warn!(
                 "cannot {}: {error}",
@@ -112,28 +124,28 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
         }
         synced = done.is_ok().then_some(changes);
         // A checkpoint that could not shorten the log would be due at once again.
-        if done.is_err() || (due && core.database.is_checkpoint_due()) {
+        if done.is_err() || (due && core.database().is_checkpoint_due()) {
             thread::sleep(RETRY_INTERVAL);
         }
     }
 }
 
 fn free(core: &Core) {
-    while let Some(backlog) = core.residents.wait_for_work() {
-        let done = core.free_ended().and_then(|()| match backlog {
+    while let Some(backlog) = core.lookups().wait_for_work() {
+        let done = free_ended(core).and_then(|()| match backlog {
             Backlog::Due => work_off(core),
             Backlog::Nothing => Ok(()),
         });
         // On a full disk nobody appends, which is what the collector goes by.
-        if done.is_ok() && !core.reserve.is_whole() {
-            core.collector.press();
+        if done.is_ok() && !core.metadata().reserve().is_whole() {
+            core.gc().press();
         }
         if let Err(error) = done {
             log::warn!("cannot free what was removed, or write what was copied: {error}");
             if backlog == Backlog::Due {
-                core.residents.call_backlog();
+                core.lookups().call_backlog();
             }
-            if core.database.is_stopped() {
+            if core.database().is_stopped() {
                 return;
             }
             thread::sleep(RETRY_INTERVAL);
@@ -143,33 +155,33 @@ fn free(core: &Core) {
 
 /// Stays behind with what is left when the volume closes: it is in the tables.
 fn work_off(core: &Core) -> Result<()> {
-    let goes_on = || !core.residents.is_closing();
-    while goes_on() && core.purge_some()? {}
-    while goes_on() && core.copy_some()? {}
+    let goes_on = || !core.lookups().is_closing();
+    while goes_on() && purge_some(core)? {}
+    while goes_on() && copy_some(core)? {}
     Ok(())
 }
 
 fn collect(core: &Core) {
     let (mut seen, mut settled) = (None, Instant::now());
-    while let Some(haste) = core.collector.wait() {
-        if core.database.is_stopped() {
-            return core.collector.let_writers_go();
+    while let Some(haste) = core.gc().wait() {
+        if core.database().is_stopped() {
+            return core.gc().let_writers_go();
         }
         // What was looked at and has not changed needs no second look.
-        if haste == Haste::Idle && seen == Some(core.database.changes()) {
+        if haste == Haste::Idle && seen == Some(core.database().changes()) {
             continue;
         }
-        let done = core.collect(haste).and_then(|_| match haste {
+        let done = collect_rounds(core, haste).and_then(|_| match haste {
             Haste::Idle => settle_when_due(core, &mut settled),
             Haste::Busy | Haste::Pressed | Haste::Asked => Ok(false),
         });
         match done {
-            Ok(true) => seen = Some(core.database.changes()),
+            Ok(true) => seen = Some(core.database().changes()),
             Ok(false) => {}
             Err(error) => {
                 log::warn!("cannot collect: {error}");
-                core.collector.let_writers_go();
-                core.collector.pause(RETRY_INTERVAL);
+                core.gc().let_writers_go();
+                core.gc().pause(RETRY_INTERVAL);
             }
         }
     }
@@ -177,11 +189,12 @@ fn collect(core: &Core) {
 
 /// Looks for files to settle, now and then; whether it did.
 fn settle_when_due(core: &Core, last: &mut Instant) -> Result<bool> {
-    if last.elapsed() < SETTLE_INTERVAL && !core.collector.is_eager() {
+    let interval = Duration::from_secs(core.tuning().defragment.interval_secs);
+    if last.elapsed() < interval {
         return Ok(false);
     }
     let began = Instant::now();
-    let settled = core.settle(Disturb::Quiet)?;
+    let settled = defragment(core, Disturb::Quiet)?;
     log::debug!("settled {settled:?}");
     // In a large volume a look takes long: it shall be a small part of all time.
     *last = Instant::now() + began.elapsed() * 20;

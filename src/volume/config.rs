@@ -3,19 +3,20 @@
 //! It can be read while a server has the volume open, and without touching the database.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result};
+use super::layout::CONFIG as FILE;
 use crate::chunks::durable;
 use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
+use crate::volume::error::{Error, Result};
 
 /// The on-disk format that this cask writes, and the newest it reads.
 pub(super) const FORMAT: u32 = 4;
-const FILE: &str = "volume.json";
 
 /// What of it an owner would miss.
 const KEYS: [&str; 10] = [
@@ -245,6 +246,24 @@ fn value_of(bytes: &[u8], key: &str) -> Option<serde_json::Value> {
     let rest = rest.strip_prefix(b":")?;
     let mut values = serde_json::Deserializer::from_slice(rest).into_iter();
     values.next()?.ok()
+}
+
+/// Changes the configuration of the volume in `dir`. Edits at the same time come one after the other.
+///
+/// # Errors
+/// Those of [`Config::load`] and [`Config::store`].
+pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
+    let _alone = lock_edits(dir)?;
+    let mut config = Config::load(dir)?;
+    change(&mut config);
+    config.store(dir)
+}
+
+pub(super) fn lock_edits(dir: &Path) -> Result<File> {
+    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
+    let opened = File::open(dir).map_err(cannot)?;
+    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+    Ok(opened)
 }
 
 #[cfg(test)]

@@ -1,118 +1,137 @@
-//! What the operations and the background threads share, and the one way to change metadata.
+//! The parts of an open volume, each with its own state and rules. An operation takes the part that it needs; what
+//! needs several takes all of them, by this.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::path::{Path, PathBuf};
 
-use super::collector::Collector;
-use super::drain::Arrivals;
-use super::headroom::Spending;
-use super::limits::Bounds;
-use super::packing::Packing;
-use super::refused::RefusedWrites;
-use super::reserve::Reserve;
-use super::residents::Residents;
-use super::scrub::Scrubber;
-use super::sync::SyncGroup;
-use super::{Error, Result, Seal};
+use super::durability::arrivals::Arrivals;
+use super::durability::copy_queue::CopyQueue;
+use super::durability::disk::Disk;
+use super::durability::refused::RefusedWrites;
+use super::health::scrubber::Scrubber;
+use super::metadata::Metadata;
+use super::space::compression::Packing;
+use super::space::gc_policy::GcPolicy;
+use super::space::limits::Bounds;
+use super::space::lookup_counts::LookupCounts;
+use super::tuning::Tuning;
 use crate::chunks::ChunkStore;
-use crate::meta::{Database, Inode, LogLength, Session, WriteTx};
-use crate::types::{ChunkBytes, Ino};
+use crate::meta::Database;
+use crate::types::{ChunkBytes, VolumeId};
 
+/// What identifies an open volume.
 #[derive(Debug)]
-pub(super) struct Core {
-    pub(super) database: Database,
-    pub(super) store: ChunkStore,
+pub(super) struct Identity {
+    /// Its directory, absolute.
+    pub(super) dir: PathBuf,
+    pub(super) uuid: VolumeId,
+    /// Length at which its files are cut into chunks.
     pub(super) chunk_bytes: ChunkBytes,
-    pub(super) syncs: SyncGroup,
-    pub(super) residents: Residents,
-    pub(super) reserve: Reserve,
-    pub(super) state: super::state::StateFile,
-    pub(super) seal: Seal,
-    pub(super) collector: Collector,
-    pub(super) bounds: Bounds,
-    pub(super) packing: Packing,
-    pub(super) arrivals: Arrivals,
-    pub(super) scrubber: Scrubber,
-    pub(super) refused: RefusedWrites,
-    pub(super) headroom: Arc<Spending>,
-    /// How many wait for copies to be written: until then none is left for later.
-    pub(super) copies_held: AtomicUsize,
 }
 
-/// Whether a change needs new space, or gives some back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Space {
-    Needs,
-    Frees,
+/// The parts of an open volume.
+#[derive(Debug)]
+pub(super) struct Core {
+    identity: Identity,
+    tuning: Tuning,
+    metadata: Metadata,
+    compression: Packing,
+    copies: CopyQueue,
+    refused: RefusedWrites,
+    arrivals: Arrivals,
+    lookups: LookupCounts,
+    gc: GcPolicy,
+    scrubber: Scrubber,
 }
 
 impl Core {
-    /// Runs `change` in one transaction and commits it.
-    ///
-    /// On a full disk a change that frees space gets the reserve, and one that needs space is refused
-    /// until the reserve is whole again. `change` may run twice: it must not act outside the transaction.
-    pub(super) fn change<T>(
-        &self,
-        space: Space,
-        change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Result<T> {
-        self.check_open(space)?;
-        match self.attempt(space, &change) {
-            Err(Error::NoSpace) => {
-                self.give_up_reserve();
-                match space {
-                    Space::Needs => Err(Error::NoSpace),
-                    Space::Frees => self.attempt(space, &change),
-                }
-            }
-            Err(Error::OverLimit) => self.retry_over_limit(|| self.attempt(space, &change)),
-            result => result,
+    pub(super) fn new(
+        identity: Identity,
+        metadata: Metadata,
+        compression: Packing,
+        scrubber: Scrubber,
+        tuning: Tuning,
+    ) -> Self {
+        Self {
+            identity,
+            metadata,
+            compression,
+            copies: CopyQueue::default(),
+            refused: RefusedWrites::default(),
+            arrivals: Arrivals::default(),
+            lookups: LookupCounts::default(),
+            gc: GcPolicy::new(tuning.gc),
+            scrubber,
+            tuning,
         }
     }
 
-    /// Refuses what the volume's state does not allow.
-    pub(super) fn check_open(&self, space: Space) -> Result<()> {
-        match (self.seal, space) {
-            (Seal::Sealed, _) => Err(Error::ReadOnly),
-            (Seal::Open, Space::Needs) => self.check_space(),
-            (Seal::Open, Space::Frees) => Ok(()),
-        }
+    /// The volume's directory, absolute.
+    pub(super) fn dir(&self) -> &Path {
+        &self.identity.dir
     }
 
-    /// Refuses what needs space while there is none but the reserve.
-    pub(super) fn check_space(&self) -> Result<()> {
-        if self.reserve.is_whole() {
-            self.database.keep_log(LogLength::Usual);
-            return Ok(());
-        }
-        Err(Error::NoSpace)
+    pub(super) const fn uuid(&self) -> VolumeId {
+        self.identity.uuid
     }
 
-    /// Makes room for removals: the reserve goes, and the log begins anew, which needs no space.
-    fn give_up_reserve(&self) {
-        self.database.keep_log(LogLength::Short);
-        self.reserve.release();
-        if let Err(error) = self.checkpoint() {
-            log::warn!("cannot shorten the log on a full disk: {error}");
-        }
+    pub(super) const fn chunk_bytes(&self) -> ChunkBytes {
+        self.identity.chunk_bytes
     }
 
-    fn attempt<T>(
-        &self,
-        space: Space,
-        change: &impl Fn(&mut WriteTx<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let mut tx = self.database.write()?;
-        let metadata = self.bound_metadata(space, &tx)?;
-        let value = change(&mut tx)?;
-        self.check_limits(&tx)?;
-        metadata.check(&tx)?;
-        tx.commit()?;
-        Ok(value)
+    pub(super) const fn tuning(&self) -> &Tuning {
+        &self.tuning
     }
-}
 
-/// The inode of this number, which the kernel or a dentry named.
-pub(super) fn inode(session: &Session, ino: Ino) -> Result<Inode> {
-    session.inode(ino)?.ok_or(Error::NotFound)
+    pub(super) const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    pub(super) const fn disk(&self) -> &Disk {
+        self.metadata.disk()
+    }
+
+    pub(super) const fn database(&self) -> &Database {
+        self.disk().database()
+    }
+
+    pub(super) const fn chunks(&self) -> &ChunkStore {
+        self.disk().chunks()
+    }
+
+    pub(super) const fn bounds(&self) -> &Bounds {
+        self.metadata.bounds()
+    }
+
+    pub(super) const fn compression(&self) -> &Packing {
+        &self.compression
+    }
+
+    pub(super) const fn copies(&self) -> &CopyQueue {
+        &self.copies
+    }
+
+    pub(super) const fn refused(&self) -> &RefusedWrites {
+        &self.refused
+    }
+
+    pub(super) const fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
+
+    pub(super) const fn lookups(&self) -> &LookupCounts {
+        &self.lookups
+    }
+
+    pub(super) const fn gc(&self) -> &GcPolicy {
+        &self.gc
+    }
+
+    pub(super) const fn scrubber(&self) -> &Scrubber {
+        &self.scrubber
+    }
+
+    /// Takes the volume apart when nothing works on it any more.
+    pub(super) fn into_metadata(self) -> Metadata {
+        self.metadata
+    }
 }

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use crate::types::NameError;
 use crate::{chunks, meta};
 
+/// The result of a volume operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
 /// The error of a volume operation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -18,11 +18,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::config::{Config, RootOwner};
+pub use super::config::edit;
 pub use super::lock::DirLock;
-use super::{Error, Result};
 use crate::chunks::durable;
 use crate::types::{VolumeId, VolumeName};
+use crate::volume::config::{Config, RootOwner, lock_edits};
+use crate::volume::error::{Error, Result};
+use crate::volume::life::create;
 pub use footprint::Footprint;
 use making::Making;
 pub use trash::Trashed;
@@ -92,7 +94,7 @@ impl Store {
     /// # Errors
     /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
     pub fn create(&self, name: &VolumeName, config: &Config, root: RootOwner) -> Result<()> {
-        self.build(name, |fresh| super::create(fresh, config, root))
+        self.build(name, |fresh| create(fresh, config, root))
     }
 
     /// Makes a volume by `build`, which gets the directory to make it in; it appears under its name when that
@@ -234,7 +236,7 @@ impl Store {
 /// # Errors
 /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
 pub fn create_at(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
-    build_at(dir, |fresh| super::create(fresh, config, root))
+    build_at(dir, |fresh| create(fresh, config, root))
 }
 
 /// As [`Store::build`], for a volume that is named by its directory, which must not exist, or be empty.
@@ -297,24 +299,6 @@ pub fn remove_at(dir: &Path) -> Result<()> {
 /// I/O errors.
 pub fn remove_unfinished(dir: &Path) -> Result<()> {
     delete(dir)
-}
-
-/// Changes the configuration of the volume in `dir`. Edits at the same time come one after the other.
-///
-/// # Errors
-/// Those of [`Config::load`] and [`Config::store`].
-pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
-    let _alone = lock_edits(dir)?;
-    let mut config = Config::load(dir)?;
-    change(&mut config);
-    config.store(dir)
-}
-
-fn lock_edits(dir: &Path) -> Result<File> {
-    let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
-    let opened = File::open(dir).map_err(cannot)?;
-    flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
-    Ok(opened)
 }
 
 /// Bytes that `dir` and all below it take on the host. Files that vanish meanwhile count nothing.
@@ -439,7 +423,7 @@ mod tests {
         let store = Store::below(root.path());
         store.create(&name("a"), &config(), OWNER).unwrap();
         let built = store.build(&name("slow"), |fresh| {
-            super::super::create(fresh, &config(), OWNER)?;
+            super::create(fresh, &config(), OWNER)?;
             store.create(&name("b"), &config(), OWNER)?;
             store.rename(&name("b"), &name("c"))?;
             store.remove(&name("a"))?;
@@ -451,7 +435,7 @@ mod tests {
         assert_eq!(store.names().unwrap(), [name("c"), name("slow")]);
         let taken = store.build(&name("d"), |fresh| {
             store.create(&name("d"), &config(), OWNER)?;
-            super::super::create(fresh, &config(), OWNER)
+            super::create(fresh, &config(), OWNER)
         });
         assert!(matches!(taken, Err(Error::Exists)), "{taken:?}");
         let left = fs::read_dir(root.path().join("volumes")).unwrap();

@@ -10,8 +10,7 @@ use std::time::Duration;
 use cask::volume::Volume;
 
 use crate::support::{Bench, Running, can_mount, run, sh};
-
-const EAGER: (&str, &str) = ("CASK_COLLECTOR", "eager");
+use crate::tuning::EAGER_VARIABLE;
 
 /// Ends the threads beside a test, also when that fails.
 struct Over<'o>(&'o AtomicBool);
@@ -61,7 +60,9 @@ fn gc_of_a_volume_that_is_being_imported_is_refused_and_the_import_is_whole() {
     let bench = Bench::new();
     let archive = archive(&bench);
     let mut import = bench.command(&["import", "in", "-"]);
-    let import = import.env(EAGER.0, EAGER.1).stdin(Stdio::piped());
+    let import = import
+        .env(EAGER_VARIABLE.0, EAGER_VARIABLE.1)
+        .stdin(Stdio::piped());
     let mut import = Running(import.stdout(Stdio::null()).spawn().unwrap());
     let mut pipe = import.0.stdin.take().unwrap();
     for (i, part) in archive.chunks(1 << 20).enumerate() {
@@ -115,7 +116,7 @@ fn snapshots_and_clones_beside_a_collector_that_runs_all_the_time_are_whole() {
     }
     let bench = Bench::with_volume();
     let mut mount = bench.command(&["mount", "db", &bench.text("mnt")]);
-    run(mount.env(EAGER.0, EAGER.1)).succeeds();
+    run(mount.env(EAGER_VARIABLE.0, EAGER_VARIABLE.1)).succeeds();
     archive(&bench);
     sh(&bench, "cp -r d mnt/d", &[]);
     let is_over = AtomicBool::new(false);

@@ -37,4 +37,6 @@ mod surroundings;
 mod tar;
 mod tar_forms;
 mod trash;
+#[path = "../common/tuning.rs"]
+mod tuning;
 mod unmounting;

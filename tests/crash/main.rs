@@ -14,7 +14,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use cask::types::{Ino, Name};
-use cask::volume::{Collecting, Error, Volume};
+use cask::volume::{Error, Tuning, Volume};
 
 use common::{make, write};
 use random::Random;
@@ -34,7 +34,7 @@ impl Home {
 
     /// The bytes stay where they were written.
     fn open(&self) -> Volume {
-        Volume::open_with(&self.dir(), Collecting::WhenDue).unwrap()
+        Volume::open_with(&self.dir(), Tuning::default()).unwrap()
     }
 
     fn reboot(&self) {

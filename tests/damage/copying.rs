@@ -1,7 +1,8 @@
 //! Damage while a copy is answered and its extents are not written yet.
 
+use crate::tuning::EAGER;
 use cask::types::{Caller, Ino, SetAttr};
-use cask::volume::{Collecting, Depth, Volume};
+use cask::volume::{Depth, Volume};
 use rusqlite::Connection;
 
 use super::common::{make, write};
@@ -13,7 +14,7 @@ const SECOND: &str = "dir/second";
 fn copying() -> (Home, Tree) {
     let home = Home::new();
     for attempt in 0..100 {
-        let volume = Volume::open_with(&home.dir(), Collecting::AllTheTime).unwrap();
+        let volume = Volume::open_with(&home.dir(), EAGER).unwrap();
         let source = lookup(&volume, SECOND).ino;
         let target = make(&volume, &format!("copy {attempt}")).ino;
         let root = Caller::root();
@@ -133,7 +134,7 @@ fn a_copy_whose_row_names_another_file_or_place_puts_no_bytes_there() {
     };
     volume.setattr(&Caller::root(), sparse, &size).unwrap();
     volume.close().unwrap();
-    let volume = Volume::open_with(&home.dir(), Collecting::AllTheTime).unwrap();
+    let volume = Volume::open_with(&home.dir(), EAGER).unwrap();
     let source = lookup(&volume, SECOND).ino;
     let target = make(&volume, "copy").ino;
     let own = content(77, 300_000);
@@ -173,7 +174,7 @@ fn a_damaged_source_keeps_nobody_from_snapshots_and_rollbacks() {
         volume.close().unwrap();
         let damage = damage.replace("ino = 2", &format!("ino = {second}"));
         edit(&home, &damage);
-        let volume = Volume::open_with(&home.dir(), Collecting::AllTheTime).unwrap();
+        let volume = Volume::open_with(&home.dir(), EAGER).unwrap();
         let source = lookup(&volume, SECOND).ino;
         let target = make(&volume, "copy").ino;
         let root = Caller::root();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cask::types::{Attr, Caller, FileKind, Ino, Name, NewNode, Repaired};
-use cask::volume::{self, Collecting, Depth, Error, SetXattrMode, Volume};
+use cask::volume::{self, Depth, Error, SetXattrMode, Tuning, Volume};
 
 use super::common::{config, create, make, name, write};
 
@@ -68,7 +68,7 @@ impl Home {
     }
 
     pub(crate) fn try_open(&self) -> Result<Volume, Error> {
-        Volume::open_with(&self.dir(), Collecting::WhenDue)
+        Volume::open_with(&self.dir(), Tuning::default())
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -95,7 +95,7 @@ impl Home {
 /// Checks all data of the volume in `dir`, and that nothing is wrong; returns what is known to be lost.
 #[track_caller]
 pub(crate) fn assert_sound(dir: &Path) -> Vec<String> {
-    let volume = Volume::open_with(dir, Collecting::WhenDue).unwrap();
+    let volume = Volume::open_with(dir, Tuning::default()).unwrap();
     let checked = volume.check(Depth::Data).unwrap();
     assert_eq!(checked.problems, Vec::<String>::new());
     volume.close().unwrap();

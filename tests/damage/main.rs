@@ -20,6 +20,8 @@ mod mounted {
 }
 mod repair;
 mod scrub;
+#[path = "../common/tuning.rs"]
+mod tuning;
 
 use mounted::harness;
 
@@ -28,7 +30,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use cask::types::{Checked, Ino, Name};
-use cask::volume::{Collecting, Depth, Error, Volume};
+use cask::volume::{Depth, Error, Tuning, Volume};
 
 use common::{make, write};
 
@@ -58,7 +60,7 @@ impl Home {
 
     /// The bytes stay where they were written.
     fn open(&self) -> Volume {
-        Volume::open_with(&self.dir(), Collecting::WhenDue).unwrap()
+        Volume::open_with(&self.dir(), Tuning::default()).unwrap()
     }
 
     fn segment(&self) -> PathBuf {
@@ -181,7 +183,7 @@ fn a_damaged_database_is_reported_or_refused_and_never_believed() {
         writable(&database)
             .write_all_at(&[0; 4096], page * 4096)
             .unwrap();
-        let Ok(volume) = Volume::open_with(&home.dir(), Collecting::WhenDue) else {
+        let Ok(volume) = Volume::open_with(&home.dir(), Tuning::default()) else {
             continue;
         };
         let checked = volume.check(Depth::Data);

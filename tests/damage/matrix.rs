@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cask::volume::{self, Collecting, Depth, Error, Volume};
+use cask::volume::{self, Depth, Error, Tuning, Volume};
 
 use super::harness::{Sandbox, binary, run};
 use super::home::{
@@ -127,7 +127,7 @@ fn inflict(dir: &Path, target: Target, harm: Harm) {
 
 /// What a check of all data says, if it says anything.
 fn check(dir: &Path) -> Vec<String> {
-    let volume = match Volume::open_with(dir, Collecting::WhenDue) {
+    let volume = match Volume::open_with(dir, Tuning::default()) {
         Ok(volume) => volume,
         Err(error) => return vec![error.to_string()],
     };
@@ -141,7 +141,7 @@ fn check(dir: &Path) -> Vec<String> {
 }
 
 fn read(dir: &Path) -> Tree {
-    let opened = Volume::open_with(dir, Collecting::WhenDue);
+    let opened = Volume::open_with(dir, Tuning::default());
     let found = opened.as_ref().map(tree).unwrap_or_default();
     drop(opened.map(Volume::close));
     found

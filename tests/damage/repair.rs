@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use cask::types::{Caller, Ino, SetAttr};
-use cask::volume::{self, Collecting, Depth, Error, Volume};
+use cask::volume::{self, Depth, Error, Tuning, Volume};
 use rusqlite::Connection;
 
 use super::common::{config, name, write};
@@ -609,7 +609,7 @@ fn a_repair_that_is_killed_at_any_moment_can_be_done_again() {
         killed += u32::from(!repair.wait().unwrap().success());
         // Whoever comes next may be a repair, or a mount.
         if step % 2 == 0 {
-            let volume = Volume::open_with(&home.dir(), Collecting::WhenDue).unwrap();
+            let volume = Volume::open_with(&home.dir(), Tuning::default()).unwrap();
             assert_no_other_bytes(&tree(&volume), &before, "killed");
             volume.close().unwrap();
         }

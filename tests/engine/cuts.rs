@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::tuning::EAGER;
 use cask::types::{Caller, Cut, CutId, Ino, SnapshotName};
 use cask::volume::{Error, Ledger, Outcome, Volume};
 
@@ -60,7 +61,7 @@ impl Pair {
     }
 
     fn open(&self, name: &str) -> Volume {
-        Volume::open(&self.dir(name)).unwrap()
+        Volume::open_with(&self.dir(name), EAGER).unwrap()
     }
 
     fn cut(&self, ledger: &Volume) -> Cut {
@@ -153,7 +154,7 @@ fn what_is_pending_cannot_be_used_and_its_name_is_taken() {
     // A clone of the head knows nothing of it.
     let clone = pair.dir("clone");
     a.clone_into(None, &clone, a.config()).unwrap();
-    let clone = Volume::open(&clone).unwrap();
+    let clone = Volume::open_with(&clone, EAGER).unwrap();
     clone.take_snapshot(&name(), "").unwrap();
     assert_eq!(clone.audit().unwrap(), [""; 0]);
     assert_eq!(

@@ -8,6 +8,8 @@
 #[path = "../common/volume.rs"]
 mod common;
 mod cuts;
+#[path = "../common/tuning.rs"]
+mod tuning;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -16,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use cask::types::{Caller, Ino, Name, SetAttr};
 use cask::volume::{Error, LINKS_MAX, SetXattrMode, Volume};
+use tuning::EAGER;
 
 use common::{create, make, write};
 
@@ -33,7 +36,7 @@ impl Home {
     }
 
     fn open(&self) -> Volume {
-        Volume::open(&self.dir()).unwrap()
+        Volume::open_with(&self.dir(), EAGER).unwrap()
     }
 }
 
@@ -231,7 +234,7 @@ fn a_volume_is_open_once() {
     let home = Home::new();
     let volume = home.open();
     assert!(matches!(
-        Volume::open(&home.dir()),
+        Volume::open_with(&home.dir(), EAGER),
         Err(Error::InUse { .. })
     ));
     volume.close().unwrap();
@@ -269,7 +272,7 @@ fn what_is_not_a_whole_volume_is_refused_by_name() {
     let home = Home::new();
     fs::remove_file(home.dir().join("meta.db")).unwrap();
     assert!(
-        matches!(Volume::open(&home.dir()), Err(Error::Corrupt(text)) if text.contains("meta.db"))
+        matches!(Volume::open_with(&home.dir(), EAGER), Err(Error::Corrupt(text)) if text.contains("meta.db"))
     );
     let home = Home::new();
     let database = File::options()
@@ -277,7 +280,10 @@ fn what_is_not_a_whole_volume_is_refused_by_name() {
         .open(home.dir().join("meta.db"))
         .unwrap();
     database.write_all_at(&[0; 100], 0).unwrap();
-    assert!(matches!(Volume::open(&home.dir()), Err(Error::Corrupt(_))));
+    assert!(matches!(
+        Volume::open_with(&home.dir(), EAGER),
+        Err(Error::Corrupt(_))
+    ));
     let home = Home::new();
     let text = fs::read_to_string(home.dir().join("volume.json")).unwrap();
     let newer = text.replace("\"format\": 4", "\"format\": 99");
@@ -286,7 +292,7 @@ fn what_is_not_a_whole_volume_is_refused_by_name() {
         .write_all_at(newer.as_bytes(), 0)
         .unwrap();
     assert!(matches!(
-        Volume::open(&home.dir()),
+        Volume::open_with(&home.dir(), EAGER),
         Err(Error::NewerFormat { found: 99, .. })
     ));
 }

@@ -9,13 +9,16 @@
 
 #[path = "../common/volume.rs"]
 mod common;
+#[path = "../common/tuning.rs"]
+mod tuning;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cask::types::{Caller, Ino, SetAttr};
-use cask::volume::{self, Collecting, Error, SetXattrMode, Volume};
+use cask::volume::{self, Error, SetXattrMode, Tuning, Volume};
+use tuning::EAGER;
 
 use common::{name, try_make as make, write};
 
@@ -100,7 +103,7 @@ fn create(at: &Path) -> PathBuf {
 fn an_xattr_over_the_limit_does_not_give_up_the_reserve() {
     let home = tempfile::tempdir().unwrap();
     let dir = create(home.path());
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     let set =
         |key: &[u8]| volume.set_xattr(&Caller::root(), ino, key, &[1; 40_000], SetXattrMode::Any);
@@ -117,7 +120,7 @@ fn an_xattr_over_the_limit_does_not_give_up_the_reserve() {
 fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_that_is_nearly_full() {
     let Some(disk) = Disk::tmpfs(100) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     write(&volume, ino, 0, b"x").unwrap();
     disk.fill(12 * 1024);
@@ -132,7 +135,7 @@ fn an_xattr_over_the_limit_does_not_stop_all_writing_on_a_disk_that_is_nearly_fu
 #[test]
 fn all_names_of_an_inode_fit_into_one_listxattr() {
     let home = tempfile::tempdir().unwrap();
-    let volume = Volume::open(&create(home.path())).unwrap();
+    let volume = Volume::open_with(&create(home.path()), EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     for i in 0..9000 {
         let key = format!(
@@ -152,7 +155,7 @@ fn all_names_of_an_inode_fit_into_one_listxattr() {
 fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
     let Some(disk) = Disk::tmpfs(64) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     disk.fill(0);
     let first = write(&volume, ino, 0, &[1; 5000]);
@@ -166,14 +169,14 @@ fn a_segment_that_could_not_be_begun_does_not_end_all_writing() {
 fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
     for disk in [Disk::tmpfs(64), Disk::ext4(64)].into_iter().flatten() {
         let dir = create(disk.0.path());
-        let volume = Volume::open(&dir).unwrap();
+        let volume = Volume::open_with(&dir, EAGER).unwrap();
         let ino = make(&volume, "f").unwrap().ino;
         write(&volume, ino, 0, &[1; 5000]).unwrap();
         disk.fill(0);
         let closed = volume.close();
         eprintln!("close: {closed:?}");
         disk.fill(0);
-        let opened = Volume::open(&dir);
+        let opened = Volume::open_with(&dir, EAGER);
         eprintln!("open: {:?}", opened.as_ref().err());
         let volume = opened.unwrap();
         volume
@@ -187,7 +190,7 @@ fn a_volume_on_a_full_disk_can_be_closed_and_opened_to_remove_files() {
 fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
     let Some(disk) = Disk::ext4(100) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     make(&volume, "f").unwrap();
     volume.close().unwrap();
     // As after the reserve was given up.
@@ -199,7 +202,7 @@ fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
         .unwrap();
     disk.fill(14 * 1024);
     let before = disk.free_kib();
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     let after = disk.free_kib();
     let blocks =
         std::os::unix::fs::MetadataExt::blocks(&fs::metadata(dir.join("reserve")).unwrap()) / 2;
@@ -214,7 +217,7 @@ fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
 #[test]
 fn an_attribute_that_was_set_is_the_one_that_is_read() {
     let home = tempfile::tempdir().unwrap();
-    let volume = Volume::open(&create(home.path())).unwrap();
+    let volume = Volume::open_with(&create(home.path()), EAGER).unwrap();
     // Over FUSE the answer is the volume's directory on the host, for any process in any container.
     volume
         .set_xattr(
@@ -232,7 +235,7 @@ fn a_collection_on_a_full_disk_gives_back_what_is_dead() {
     let Some(disk) = Disk::tmpfs(128) else { return };
     let dir = create(disk.0.path());
     // Each has a segment of its own.
-    let open = || Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let open = || Volume::open_with(&dir, Tuning::default()).unwrap();
     let fill = |volume: &Volume, called: &str, mib: std::ops::Range<u8>| {
         let ino = make(volume, called).unwrap().ino;
         for i in mib {
@@ -278,7 +281,7 @@ fn the_source_of_copies_can_be_cut_and_removed_on_a_full_disk() {
     const GIB: u64 = 1 << 30;
     let Some(disk) = Disk::tmpfs(160) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let volume = Volume::open_with(&dir, Tuning::default()).unwrap();
     let root = Caller::root();
     let fill = |called: &str, mib: u8| {
         let ino = make(&volume, called).unwrap().ino;
@@ -328,7 +331,7 @@ fn the_source_of_copies_can_be_cut_and_removed_on_a_full_disk() {
 fn removals_on_a_full_disk_work_from_many_threads() {
     let Some(disk) = Disk::tmpfs(96) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     for i in 0..6000 {
         make(&volume, &format!("f{i}")).unwrap();
     }
@@ -371,9 +374,9 @@ fn removals_on_a_full_disk_work_from_many_threads() {
 fn a_state_file_that_cannot_be_understood_does_not_lock_the_volume_up() {
     let home = tempfile::tempdir().unwrap();
     let dir = create(home.path());
-    Volume::open(&dir).unwrap().close().unwrap();
+    Volume::open_with(&dir, EAGER).unwrap().close().unwrap();
     fs::File::create(dir.join("state")).unwrap();
-    assert!(Volume::open(&dir).is_ok());
+    assert!(Volume::open_with(&dir, EAGER).is_ok());
 }
 
 // The following need faults: races.sh runs each under strace.
@@ -393,7 +396,7 @@ fn pause(ms: u64) {
 fn everything_can_be_removed_on_a_full_disk() {
     let Some(disk) = Disk::ext4(160) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     for i in 0..40_000 {
         let ino = make(
             &volume,
@@ -427,7 +430,7 @@ fn everything_can_be_removed_on_a_full_disk() {
             sh("ls -lsR \"$1\" >&2", &[&dir]);
             eprintln!("close: {:?}", volume.close());
             sh("ls -lsR \"$1\" >&2; cat \"$1/state\" >&2", &[&dir]);
-            eprintln!("open: {:?}", Volume::open(&dir).err());
+            eprintln!("open: {:?}", Volume::open_with(&dir, EAGER).err());
             panic!("unlink number {i}: {e}; free {} KiB", disk.free_kib());
         }
     }
@@ -436,7 +439,7 @@ fn everything_can_be_removed_on_a_full_disk() {
 #[test]
 fn a_file_of_tiny_extents_costs_its_reader_little() {
     let home = tempfile::tempdir().unwrap();
-    let volume = Volume::open(&create(home.path())).unwrap();
+    let volume = Volume::open_with(&create(home.path()), EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     for i in 0..2000 {
         write(&volume, ino, i, &[u8::try_from(i % 250).unwrap() + 1]).unwrap();
@@ -483,7 +486,7 @@ fn counting_does_not_stop_writers() {
          UPDATE setting SET value = 3000000 WHERE key = 'numbers'",
     ).unwrap();
     conn.close().unwrap();
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     make(&volume, "warm").unwrap();
     let slowest = std::thread::scope(|scope| {
         let counting = scope.spawn(|| {
@@ -510,7 +513,7 @@ fn counting_does_not_stop_writers() {
 #[test]
 fn an_empty_write_changes_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let volume = Volume::open(&create(home.path())).unwrap();
+    let volume = Volume::open_with(&create(home.path()), EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     write(&volume, ino, 100, b"").unwrap();
     assert_eq!(volume.getattr(ino).unwrap().size, 0);
@@ -519,7 +522,7 @@ fn an_empty_write_changes_nothing() {
 #[test]
 fn long_punches_and_cuts_agree_with_bytes_in_memory() {
     let home = tempfile::tempdir().unwrap();
-    let volume = Volume::open(&create(home.path())).unwrap();
+    let volume = Volume::open_with(&create(home.path()), EAGER).unwrap();
     let ino = make(&volume, "f").unwrap().ino;
     let mut bytes = vec![0_u8; 3 << 20];
     for i in 0..3000_usize {
@@ -570,7 +573,7 @@ fn long_punches_and_cuts_agree_with_bytes_in_memory() {
 fn a_server_that_follows_on_a_full_disk_has_the_least_of_the_reserve() {
     let Some(disk) = Disk::tmpfs(128) else { return };
     let dir = create(disk.0.path());
-    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let volume = Volume::open_with(&dir, Tuning::default()).unwrap();
     let ino = make(&volume, "data").unwrap().ino;
     let mut block = 0;
     let mut put = || {
@@ -591,7 +594,7 @@ fn a_server_that_follows_on_a_full_disk_has_the_least_of_the_reserve() {
     disk.fill(0);
     // As a kill leaves it.
     drop(volume);
-    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let volume = Volume::open_with(&dir, Tuning::default()).unwrap();
     volume
         .unlink(&Caller::root(), Ino::ROOT, name("data"))
         .unwrap();

@@ -21,6 +21,8 @@ mod plugin;
 mod segments;
 #[path = "../common/tar.rs"]
 mod tar;
+#[path = "../common/tuning.rs"]
+mod tuning;
 
 use std::time::{Duration, Instant};
 

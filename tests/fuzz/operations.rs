@@ -1,5 +1,6 @@
 //! Operations with arguments that no kernel sends: any inode, any name, any offset.
 
+use crate::tuning::EAGER;
 use cask::types::{Caller, FileKind, Ino, Name, NewNode, SetAttr, SetTime, Timestamp};
 use cask::volume::{FallocateMode, RenameMode, SetIdBits, SetXattrMode, Volume, WriteOrigin};
 
@@ -242,7 +243,7 @@ fn operations_with_any_arguments_leave_a_sound_volume() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("v");
     create(&dir);
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     let mut hostile = Hostile {
         volume: &volume,
         random: Random::new(),
@@ -260,7 +261,7 @@ fn operations_with_any_arguments_leave_a_sound_volume() {
     eprintln!("{tried} operations, {} done", hostile.done);
     assert!(hostile.done > tried / 20);
     volume.close().unwrap();
-    let volume = Volume::open(&dir).unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
     assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
     volume.close().unwrap();
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use cask::chunks::scan;
 use cask::types::{ChunkHash, Compression, Ino, SegmentId};
-use cask::volume::{Collecting, Volume};
+use cask::volume::{Tuning, Volume};
 
 use crate::common::{create, make, write};
 use crate::{EDGES, Random, abort_on_panic, for_a_while, limit_memory, mutate};
@@ -20,7 +20,7 @@ fn original() -> (Vec<u8>, PathBuf, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("v");
     create(&dir);
-    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let volume = Volume::open_with(&dir, Tuning::default()).unwrap();
     for (i, codec) in ["none", "lz4", "zstd:3"].iter().enumerate() {
         let codec: Compression = codec.parse().unwrap();
         volume.set_compression(codec).unwrap();

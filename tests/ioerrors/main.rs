@@ -17,7 +17,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cask::volume::{Collecting, Depth, Error, Volume};
+use cask::volume::{Depth, Error, Tuning, Volume};
 
 use crate::inject::{Child, Fault, Point, can_inject, injected};
 use crate::journal::{CLEAN, JOURNAL, Journal, Outcome, STAGE};
@@ -97,7 +97,7 @@ impl Home {
 }
 
 fn open(dir: &Path) -> cask::volume::Result<Volume> {
-    Volume::open_with(dir, Collecting::WhenDue)
+    Volume::open_with(dir, Tuning::default())
 }
 
 fn is_long() -> bool {

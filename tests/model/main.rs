@@ -3,6 +3,8 @@
 
 mod changes;
 mod tree;
+#[path = "../common/tuning.rs"]
+mod tuning;
 
 use cask::types::{Caller, ChunkBytes, FileKind, Ino, Name, NewNode, SetAttr, SnapshotName};
 use cask::volume::{
@@ -11,6 +13,7 @@ use cask::volume::{
 };
 use proptest::prelude::*;
 use tree::{Outcome, Tree};
+use tuning::EAGER;
 
 /// Short, so that a history crosses many chunk boundaries; full chunks are long enough to be shared.
 const CHUNK_BYTES: u32 = 16 * 1024;
@@ -198,7 +201,7 @@ impl Pair {
             mode: 0o755,
         };
         volume::create(&home.path().join("v"), &config, root).unwrap();
-        let volume = Some(Volume::open(&home.path().join("v")).unwrap());
+        let volume = Some(Volume::open_with(&home.path().join("v"), EAGER).unwrap());
         Self {
             home,
             volume,
@@ -413,7 +416,7 @@ impl Pair {
         self.volume()
             .clone_into(from.as_ref().map(|(s, _)| s), &dir, &config)
             .unwrap();
-        let clone = Volume::open(&dir).unwrap();
+        let clone = Volume::open_with(&dir, EAGER).unwrap();
         clone.begin_connection().unwrap();
         let mut tree = from.map_or_else(|| self.tree.clone(), |(_, tree)| tree);
         tree.drop_nameless();
@@ -471,7 +474,7 @@ impl Pair {
         self.held.clear();
         self.volume().end_connection();
         self.volume.take().unwrap().close().unwrap();
-        self.volume = Some(Volume::open(&self.home.path().join("v")).unwrap());
+        self.volume = Some(Volume::open_with(&self.home.path().join("v"), EAGER).unwrap());
         self.volume().begin_connection().unwrap();
         self.tree.drop_nameless();
         self.tree.assert_same(self.volume());

@@ -23,7 +23,7 @@ fn calm_mount() -> Option<Mount> {
     let mount = Mount::new()?;
     mount.umount();
     let mut command = mount.command(&["mount", VOLUME, &mount.path().to_string_lossy()]);
-    run_ok(command.env_remove("CASK_COLLECTOR"), 60);
+    run_ok(command.env_remove("CASK_TUNING"), 60);
     mount.sandbox().note_connections();
     Some(mount)
 }

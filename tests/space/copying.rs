@@ -1,6 +1,7 @@
 //! Copies that are answered before their extents are written: nobody can tell, whatever happens to either file.
 
 use super::*;
+use crate::tuning::EAGER;
 use cask::types::{Epoch, SnapshotName};
 use cask::volume::{ChangeKind, FallocateMode, Frozen};
 
@@ -8,9 +9,6 @@ use crate::random::{Random, seed};
 
 const FILES: usize = 6;
 const SIZE_MAX: usize = 600 * 1024;
-/// Every copy of two extents and more is left to the background here.
-const EAGER: Collecting = Collecting::AllTheTime;
-
 fn copy(volume: &Volume, from: (Ino, u64), to: (Ino, u64), len: u64) -> u64 {
     volume.copy_range(&Caller::root(), from, to, len).unwrap()
 }

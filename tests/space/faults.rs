@@ -102,7 +102,7 @@ fn tree_of(volume: &Volume) -> Tree {
 #[ignore = "the child of other tests"]
 fn child() {
     let dir = PathBuf::from(std::env::var_os(DIR).unwrap());
-    let volume = Volume::open_with(&dir, Collecting::WhenDue).unwrap();
+    let volume = Volume::open_with(&dir, Tuning::default()).unwrap();
     let before = tree_of(&volume);
     begin();
     let collected = volume.collect();

@@ -11,6 +11,8 @@ mod limits;
 #[path = "../common/random.rs"]
 mod random;
 mod settling;
+#[path = "../common/tuning.rs"]
+mod tuning;
 mod twins;
 
 use std::fs;
@@ -21,7 +23,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cask::types::{Caller, FileKind, Ino, Name, NewNode, SetAttr};
-use cask::volume::{Collecting, Error, Volume};
+use cask::volume::{Error, Tuning, Volume};
 
 use common::{config, make, name, noise, write};
 
@@ -42,7 +44,7 @@ impl Home {
 
     /// What is measured here is what a volume does by itself.
     fn open(&self) -> Volume {
-        Volume::open_with(&self.dir("v"), Collecting::WhenDue).unwrap()
+        Volume::open_with(&self.dir("v"), Tuning::default()).unwrap()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Equal small files share their chunks once they are quiet.
 
 use super::*;
+use crate::tuning::EAGER;
 
 /// Small files, each with the content that `content` says, from four writers at a time.
 fn write_small(volume: &Volume, count: u64, content: impl Fn(u64) -> Vec<u8> + Sync) {
@@ -70,7 +71,7 @@ fn different_small_files_are_looked_at_once_and_rewritten_never() {
 #[test]
 fn equal_small_files_share_by_themselves_when_they_are_quiet() {
     let home = Home::new();
-    let volume = Volume::open_with(&home.dir("v"), Collecting::AllTheTime).unwrap();
+    let volume = Volume::open_with(&home.dir("v"), EAGER).unwrap();
     write_small(&volume, 200, |i| noise(i % 2, 4096));
     wait_until("200 files share two chunks", || {
         volume.usage().unwrap().live_plain_bytes == 2 * 4096

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::{FRESH, unique};
 use crate::types::VolumeId;
-use crate::volume::{Error, Result};
+use crate::volume::error::{Error, Result};
 
 const NOTE: &str = ".making-";
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Removable, Store, lock_closed};
 use crate::chunks::durable;
 use crate::types::VolumeName;
-use crate::volume::{Error, Result};
+use crate::volume::error::{Error, Result};
 
 /// Two volumes of one name never go in the same of these.
 const TICK: SignedDuration = SignedDuration::from_millis(1);

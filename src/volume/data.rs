@@ -1,0 +1,9 @@
+//! File contents, as operations and background work share them: chunks are cut, hashed, appended and mapped; extents
+//! are read back.
+
+pub(super) mod extents;
+pub(super) mod incoming;
+pub(super) mod read;
+pub(super) mod write;
+
+pub use incoming::{SetIdBits, WriteOrigin};

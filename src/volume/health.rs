@@ -1,0 +1,53 @@
+//! Damage: looked for at rest and beside writers, told in terms of files, and repaired as far as what is left allows.
+
+mod check;
+mod describe;
+pub(super) mod repair;
+pub(super) mod scrub;
+pub(super) mod scrubbed;
+pub(super) mod scrubber;
+mod stored;
+mod watch;
+
+pub use check::Depth;
+pub use repair::repair;
+pub use scrubbed::Scrubbed;
+pub use watch::Watch;
+
+use super::error::Result;
+use super::handle::Volume;
+use crate::types::{Checked, ScrubRate};
+
+impl Volume {
+    /// Checks the invariants of docs/format.md over all rows; a line for each row that breaks one.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn audit(&self) -> Result<Vec<String>> {
+        Ok(self.core.database().audit()?)
+    }
+
+    /// Looks for damage, changing nothing. Works beside writers.
+    ///
+    /// # Errors
+    /// I/O errors of the host; damage is no error.
+    pub fn check(&self, depth: Depth) -> Result<Checked> {
+        self.check_watched(depth, &|_| {})
+    }
+
+    /// As [`Self::check`]; tells `watch` how many bytes were verified, as they are.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub fn check_watched(&self, depth: Depth, watch: Watch<'_>) -> Result<Checked> {
+        check::check(&self.core, &self.found_at_open, depth, watch)
+    }
+
+    /// Has stored bytes read again at this rate from now on.
+    ///
+    /// # Errors
+    /// I/O errors; nothing has changed then.
+    pub fn set_scrub_rate(&self, rate: ScrubRate) -> Result<()> {
+        scrub::set_scrub_rate(&self.core, rate)
+    }
+}

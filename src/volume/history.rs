@@ -1,0 +1,145 @@
+//! What a volume was: snapshots, what changed between them, clones and rollbacks made from them, and snapshots of
+//! several volumes at once.
+
+mod clone;
+pub(super) mod commit_record;
+mod diff;
+pub(super) mod frozen;
+pub(super) mod group_snapshot;
+pub(super) mod paths;
+pub(super) mod reading;
+mod rollback;
+pub(super) mod snapshot;
+
+pub use commit_record::{Ledger, Outcome};
+pub use diff::{Change, ChangeKind};
+pub use frozen::Frozen;
+pub use reading::{Moment, Reading, Seek};
+
+use std::path::Path;
+
+use super::config::Config;
+use super::error::{Error, Result};
+use super::handle::Volume;
+use crate::meta::{Hold, Snapshot, SnapshotBytes};
+use crate::types::{Cut, CutId, Epoch, SnapshotName};
+
+impl Volume {
+    /// Takes a snapshot: it holds every operation that was acknowledged, and is durable when this returns.
+    /// Its cost does not depend on what the volume holds.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors.
+    pub fn take_snapshot(&self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
+        snapshot::take_snapshot(&self.core, name, label)
+    }
+
+    /// All snapshots, the oldest first.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        snapshot::snapshots(&self.core)
+    }
+
+    /// All snapshots, the oldest first, and the bytes that each holds. Looks at every extent once.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn measured_snapshots(&self) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
+        snapshot::measured_snapshots(&self.core)
+    }
+
+    /// The snapshot of this name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn snapshot(&self, name: &SnapshotName) -> Result<Snapshot> {
+        snapshot::snapshot(&self.core, name)
+    }
+
+    /// Forbids or allows the removal of a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn hold_snapshot(&self, name: &SnapshotName, hold: Hold) -> Result<()> {
+        snapshot::hold_snapshot(&self.core, name, hold)
+    }
+
+    /// Removes a snapshot; its space comes back in the background.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Held`], I/O errors.
+    pub fn remove_snapshot(&self, name: &SnapshotName) -> Result<()> {
+        snapshot::remove_snapshot(&self.core, name)
+    }
+
+    /// Makes the head what it was at snapshot `to`, in one transaction, after taking the snapshot `safety` of
+    /// what it is; returns that. Newer snapshots stay.
+    ///
+    /// Nobody may have the volume mounted: the kernel would go on with what it knows.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Exists`] when `safety` is taken, [`Error::NoSpace`], I/O errors.
+    pub fn rollback(&self, to: &SnapshotName, safety: &SnapshotName) -> Result<Snapshot> {
+        rollback::rollback(&self.core, to, safety)
+    }
+
+    /// The differences between snapshot `from` and snapshot `to`, or the head, sorted by path.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when `to` is older than `from`, I/O errors.
+    pub fn diff(&self, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
+        diff::diff(&self.core, from, to)
+    }
+
+    /// Makes in `dir`, which must not exist, a writable volume that holds what snapshot `from` holds, or the
+    /// head. Afterwards neither volume knows of the other.
+    ///
+    /// Segments are shared by hard links, or copied where the filesystem has none: they are only ever
+    /// appended to, and what the clone refers to is in them already.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::NoSpace`], I/O errors; what was begun in `dir` is left there.
+    pub fn clone_into(&self, from: Option<&Snapshot>, dir: &Path, config: &Config) -> Result<()> {
+        clone::clone_into(&self.core, from, dir, config)
+    }
+
+    /// Takes a snapshot that is pending, for `cut`. Every change of the volume waits while `await_word` does,
+    /// which returns when all volumes of the cut wait; on its error nothing has happened. The snapshot is
+    /// durable when this returns.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors; those of `await_word`.
+    pub fn prepare_cut<E: From<Error>>(
+        &self,
+        name: &SnapshotName,
+        label: &str,
+        cut: &Cut,
+        await_word: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> std::result::Result<Snapshot, E> {
+        group_snapshot::prepare_cut(&self.core, name, label, cut, await_word)
+    }
+
+    /// Acts on the outcome of a cut; gives it up if it is not decided.
+    ///
+    /// # Errors
+    /// I/O errors: what is pending stays so.
+    pub fn settle_cut(&self, id: CutId) -> Result<()> {
+        group_snapshot::settle_cut(&self.core, id)
+    }
+
+    /// The state at the snapshot of this epoch; once that is removed, nothing is found in it.
+    #[must_use]
+    pub fn frozen(&self, at: Epoch) -> Frozen<'_> {
+        frozen::frozen(&self.core, at)
+    }
+
+    /// Keeps the volume as it is now, at the cost of a snapshot that need not be durable.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] where nothing changes any more, [`Error::NoSpace`], [`Error::OverLimit`], I/O errors.
+    pub fn moment(&self) -> Result<Moment<'_>> {
+        reading::moment(&self.core)
+    }
+}

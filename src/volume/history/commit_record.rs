@@ -1,0 +1,181 @@
+//! What becomes of a cut across volumes: records in the directory of one of them, its ledger.
+//!
+//! Name | what is true
+//! --- | ---
+//! `cut-<id>.open` | it is not decided
+//! `cut-<id>` | it is taken: each volume keeps its snapshot
+//! neither | it is given up: each volume removes its snapshot
+//!
+//! The one step that takes a cut, and the one that gives it up, are renames of the same name: of those that
+//! try, one wins. A record is a directory with a file for each volume that has not heard of the outcome yet;
+//! the last one to remove its file removes the record.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::chunks::durable;
+use crate::types::{Cut, CutId, VolumeId};
+use crate::volume::config::Config;
+use crate::volume::error::{Error, Result};
+
+const PREFIX: &str = "cut-";
+const OPEN: &str = ".open";
+/// A record that is being removed.
+const VOID: &str = ".void";
+
+/// The records in a volume's directory.
+#[derive(Debug)]
+pub struct Ledger {
+    dir: PathBuf,
+}
+
+/// What became of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every volume keeps its snapshot.
+    Taken,
+    /// No volume does.
+    GivenUp,
+}
+
+impl Ledger {
+    /// The records in the volume directory `dir`.
+    #[must_use]
+    pub fn of(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+        }
+    }
+
+    /// The records of the volume that decides `cut`: where it was, or beside there, or beside `near`.
+    pub(in crate::volume) fn find(cut: &Cut, near: &Path) -> Option<Self> {
+        let is_it = |dir: &PathBuf| Config::load(dir).is_ok_and(|found| found.uuid == cut.ledger);
+        let beside = [&cut.ledger_dir, near].into_iter().flat_map(siblings);
+        let dir = std::iter::once(cut.ledger_dir.clone())
+            .chain(beside)
+            .find(is_it);
+        dir.map(|dir| Self { dir })
+    }
+
+    /// Notes a cut of `parts` that is not decided.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn begin(&self, id: CutId, parts: &[VolumeId]) -> Result<()> {
+        let record = self.path(id, OPEN);
+        let made = DirBuilder::new().mode(0o700).create(&record);
+        let made = made.and_then(|()| {
+            let mut options = File::options();
+            let options = options.write(true).create_new(true).mode(0o600);
+            for part in parts {
+                options.open(record.join(part.to_string()))?;
+            }
+            durable::sync_dir(&record)
+        });
+        made.map_err(|e| self.cannot("note", id, e))
+    }
+
+    /// Takes a cut, durably, unless it was given up meanwhile.
+    ///
+    /// # Errors
+    /// I/O errors: the outcome is what [`Self::conclude`] says.
+    pub fn take(&self, id: CutId) -> Result<Outcome> {
+        match durable::rename(&self.path(id, OPEN), &self.path(id, "")) {
+            Ok(()) => Ok(Outcome::Taken),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::GivenUp),
+            Err(e) => Err(self.cannot("take", id, e)),
+        }
+    }
+
+    /// The outcome of a cut; one that is not decided is given up, for whoever asks waits no longer.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn conclude(&self, id: CutId) -> Result<Outcome> {
+        let void = self.path(id, VOID);
+        match durable::rename(&self.path(id, OPEN), &void) {
+            Ok(()) => {
+                discard(&void);
+                return Ok(Outcome::GivenUp);
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(self.cannot("conclude", id, e)),
+        }
+        let taken = self.path(id, "").try_exists();
+        if !taken.map_err(|e| self.cannot("conclude", id, e))? {
+            return Ok(Outcome::GivenUp);
+        }
+        // Whoever took it may have died before that was durable.
+        durable::sync_dir(&self.dir).map_err(|e| self.cannot("conclude", id, e))?;
+        Ok(Outcome::Taken)
+    }
+
+    /// Whether a cut is not decided.
+    pub(in crate::volume) fn is_open(&self, id: CutId) -> bool {
+        self.path(id, OPEN).exists()
+    }
+
+    /// Volume `part` has acted on the outcome, durably.
+    pub(in crate::volume) fn note_settled(&self, id: CutId, part: VolumeId) {
+        let record = self.path(id, "");
+        match fs::remove_file(record.join(part.to_string())) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                log::warn!("cannot note that {part} has settled cut {id}: {e}");
+            }
+            Ok(()) | Err(_) => remove_if_done_with(&record),
+        }
+    }
+
+    /// Gives up what is not decided and clears leftovers away. Nobody can be at a cut of a volume that is only
+    /// being opened.
+    pub(in crate::volume) fn sweep(&self) {
+        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            match name.strip_prefix(PREFIX) {
+                Some(id) if id.ends_with(OPEN) || id.ends_with(VOID) => discard(&entry.path()),
+                Some(_) => remove_if_done_with(&entry.path()),
+                None => {}
+            }
+        }
+    }
+
+    fn path(&self, id: CutId, suffix: &str) -> PathBuf {
+        self.dir.join(format!("{PREFIX}{id}{suffix}"))
+    }
+
+    fn cannot(&self, what: &str, id: CutId, source: io::Error) -> Error {
+        let dir = self.dir.display();
+        Error::storage(format!("cannot {what} cut {id} in {dir}"), source)
+    }
+}
+
+fn siblings(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = dir.parent().and_then(|parent| fs::read_dir(parent).ok());
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+}
+
+/// Removes a record that nobody needs any more.
+fn remove_if_done_with(record: &Path) {
+    if let Err(e) = fs::remove_dir(record)
+        && !matches!(
+            e.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+        )
+    {
+        log::warn!("cannot clear away {}: {e}", record.display());
+    }
+}
+
+fn discard(record: &Path) {
+    if let Err(e) = fs::remove_dir_all(record) {
+        log::warn!("cannot clear away {}: {e}", record.display());
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading a volume as it was at a snapshot.
+
+use std::ops::Range;
+
+use crate::meta::{Inode, StoredExtent, View};
+use crate::types::{Attr, Epoch, FileKind, Ino, Name};
+use crate::volume::core::Core;
+use crate::volume::data::extents::within;
+use crate::volume::data::read::{clip, read_with};
+use crate::volume::error::{Error, Result};
+use crate::volume::ops::list::{DirEntry, below};
+
+/// A volume as it was at one snapshot. Inodes have the numbers that they have in the head.
+#[derive(Debug, Clone, Copy)]
+pub struct Frozen<'v> {
+    core: &'v Core,
+    at: Epoch,
+}
+
+/// As [`crate::volume::Volume::frozen`].
+pub(in crate::volume) const fn frozen(core: &Core, at: Epoch) -> Frozen<'_> {
+    Frozen { core, at }
+}
+
+impl Frozen<'_> {
+    fn with<T>(&self, read: impl FnOnce(View<'_>) -> Result<T>) -> Result<T> {
+        let tx = self.core.database().read()?;
+        // What only a removed snapshot saw goes bit by bit: half of it must not be taken for the whole.
+        if !tx.is_snapshot(self.at)? {
+            return Err(Error::NotFound);
+        }
+        read(tx.view(self.at))
+    }
+
+    /// The inode that `name` in `parent` leads to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
+        self.with(|view| Ok(view.lookup(parent, name)?.ok_or(Error::NotFound)?.attr))
+    }
+
+    /// The attributes of an inode.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn getattr(&self, ino: Ino) -> Result<Attr> {
+        self.with(|view| Ok(inode(&view, ino)?.attr))
+    }
+
+    /// The directory that holds the directory `ino`; the root holds itself.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn parent(&self, ino: Ino) -> Result<Ino> {
+        self.with(|view| Ok(inode(&view, ino)?.home.parent))
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Invalid`] when it is no symbolic link, I/O errors.
+    pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
+        self.with(|view| match inode(&view, ino)?.attr.kind {
+            FileKind::Symlink => view.link_target(ino)?.ok_or(Error::NotFound),
+            _ => Err(Error::Invalid),
+        })
+    }
+
+    /// As [`Volume::list`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
+        self.with(|view| match inode(&view, dir)?.attr.kind {
+            FileKind::Directory => Ok(view
+                .list(dir, below(after), limit)?
+                .into_iter()
+                .map(DirEntry::from)
+                .collect()),
+            _ => Err(Error::NotDirectory),
+        })
+    }
+
+    /// As [`Volume::read`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`], I/O errors.
+    pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        read_with(self.core, ino, offset, || {
+            self.find_extents(ino, offset, len)
+        })
+    }
+
+    /// As [`super::Reading::next_run`].
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], I/O errors.
+    pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
+        self.with(|view| {
+            let size = inode(&view, file)?.attr.size;
+            Ok(within(view.next_run(file, from)?, size))
+        })
+    }
+
+    fn find_extents(
+        &self,
+        ino: Ino,
+        offset: u64,
+        len: usize,
+    ) -> Result<(Range<u64>, Vec<StoredExtent>)> {
+        self.with(|view| {
+            let range = clip(&inode(&view, ino)?.attr, offset, len)?;
+            let extents = view.stored_extents(ino, &range)?;
+            Ok((range, extents))
+        })
+    }
+
+    /// The value of an attribute.
+    ///
+    /// # Errors
+    /// [`Error::NoAttribute`], I/O errors.
+    pub fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
+        self.with(|view| view.xattr(ino, name)?.ok_or(Error::NoAttribute))
+    }
+
+    /// As [`Volume::xattr_names`].
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn xattr_names(&self, ino: Ino) -> Result<Vec<u8>> {
+        let names = self.with(|view| Ok(view.xattr_names(ino)?))?;
+        Ok(names
+            .into_iter()
+            .flat_map(|name| name.into_iter().chain([0]))
+            .collect())
+    }
+}
+
+fn inode(view: &View<'_>, ino: Ino) -> Result<Inode> {
+    view.inode(ino)?.ok_or(Error::NotFound)
+}

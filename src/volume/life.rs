@@ -1,0 +1,226 @@
+//! The life of a volume: created, opened, closed.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::background::Workers;
+use super::config::{Config, FORMAT, RootOwner, edit};
+use super::core::{Core, Identity};
+use super::durability::disk::Disk;
+use super::durability::recovered::{Log, Past, recovered};
+use super::durability::reserve::Reserve;
+use super::error::{Error, Result};
+use super::handle::Volume;
+use super::health::repair;
+use super::health::scrubber::Scrubber;
+use super::history::group_snapshot::settle_cuts;
+use super::layout::{DATABASE, REPAIR, SEGMENTS, restrict};
+use super::lock::DirLock;
+use super::metadata::Metadata;
+use super::space::compression::Packing;
+use super::space::limits::Bounds;
+use super::space::reaper::free_ended;
+use super::tuning::Tuning;
+use crate::chunks::{ChunkStore, durable};
+use crate::meta::{Copies, Database, Home};
+use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, Timestamp};
+
+/// Makes a new, empty volume in `dir`, which must not exist; its parent must.
+///
+/// `volume.json` is written last: what has none is no volume. On an error nothing is left.
+///
+/// # Errors
+/// [`Error::Exists`] when `dir` is there already; I/O errors.
+pub fn create(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Exists),
+        Err(e) => {
+            return Err(Error::storage(
+                format!("cannot create {}", dir.display()),
+                e,
+            ));
+        }
+    }
+    let made = fill(dir, config, root);
+    if made.is_err()
+        && let Err(error) = fs::remove_dir_all(dir)
+    {
+        log::warn!("cannot remove {}: {error}", dir.display());
+    }
+    made
+}
+
+fn fill(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
+    let segments = dir.join(SEGMENTS);
+    let made = DirBuilder::new().mode(0o700).create(&segments);
+    made.map_err(|e| Error::storage(format!("cannot create {}", segments.display()), e))?;
+    let path = dir.join(DATABASE);
+    Database::create(&path, |tx| {
+        tx.insert_inode(&root_attr(root), Home::ROOT, None)
+    })?;
+    restrict(&path)?;
+    config.store(dir)?;
+    durable::sync_parent(dir)
+        .map_err(|e| Error::storage(format!("cannot sync {}", dir.display()), e))
+}
+
+fn root_attr(root: RootOwner) -> Attr {
+    let now = Timestamp::now();
+    Attr {
+        ino: Ino::ROOT,
+        kind: FileKind::Directory,
+        mode: root.mode & MODE_BITS,
+        uid: root.uid,
+        gid: root.gid,
+        nlink: 2,
+        size: 0,
+        allocated: 0,
+        rdev: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+    }
+}
+
+impl Volume {
+    /// Opens the volume in `dir` and takes its lock.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], I/O errors.
+    pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(dir, Tuning::default())
+    }
+
+    /// As [`Self::open`], with a tuning of its background.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_with(dir: &Path, tuning: Tuning) -> Result<Self> {
+        // What is no volume gets no lock either.
+        drop(Config::load(dir)?);
+        let dir = resolve(dir)?;
+        let lock = DirLock::take(&dir)?;
+        // Read again: whoever had the lock may have changed it.
+        let config = Config::load(&dir)?;
+        Self::open_locked(dir, config, lock, tuning)
+    }
+
+    /// As [`Self::open_with`], for a process that was given the volume's lock by the one that had the volume open
+    /// before.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_held(dir: &Path, lock: DirLock, tuning: Tuning) -> Result<Self> {
+        let (config, dir) = (Config::load(dir)?, resolve(dir)?);
+        Self::open_locked(dir, config, lock, tuning)
+    }
+
+    fn open_locked(
+        dir: PathBuf,
+        mut config: Config,
+        lock: DirLock,
+        tuning: Tuning,
+    ) -> Result<Self> {
+        let log = match repair::finish(&dir)? {
+            Some(_) => Log::Gone,
+            None => Log::Expected,
+        };
+        repair::clear(&dir.join(REPAIR))?;
+        let mut past = recovered(&dir, log, |outcome| outcome)?;
+        let found_at_open = std::mem::take(&mut past.found);
+        let core = Arc::new(open_core(dir, &config, past, tuning)?);
+        if config.format < FORMAT {
+            // Opening it has brought the tables to the present format.
+            edit(core.dir(), |config| config.format = FORMAT)?;
+            config.format = FORMAT;
+        }
+        count_and_call(&core, &config)?;
+        let workers = Workers::start(&core)?;
+        settle_cuts(&core);
+        Ok(Self {
+            core,
+            config,
+            workers,
+            found_at_open,
+            lock,
+        })
+    }
+
+    /// Frees what nobody holds any more, makes everything durable, marks the volume clean and gives up
+    /// the lock.
+    ///
+    /// # Errors
+    /// I/O errors: the volume was then not closed cleanly, and will be recovered at the next open.
+    pub fn close(self) -> Result<()> {
+        let Self {
+            core,
+            mut workers,
+            lock,
+            ..
+        } = self;
+        workers.leave_checkpointer();
+        if let Err(error) = free_ended(&core) {
+            log::warn!("removed files are left for the next open: {error}");
+        }
+        drop(workers);
+        if let Some(reason) = core.database().stopped_by() {
+            return Err(Error::Storage {
+                what: "writing had stopped".to_owned(),
+                source: io::Error::other(reason.to_owned()),
+            });
+        }
+        core.disk().sync()?;
+        let core = Arc::into_inner(core)
+            .ok_or_else(|| Error::Corrupt("the volume is still in use".to_owned()))?;
+        let (disk, reserve) = core.into_metadata().into_parts();
+        disk.close(&reserve)?;
+        drop(lock);
+        Ok(())
+    }
+}
+
+/// A volume with limits must know what it holds; what was left unfinished goes on.
+fn count_and_call(core: &Core, config: &Config) -> Result<()> {
+    if config.limits != Limits::default() {
+        core.database().tally()?;
+    }
+    let session = core.database().read_once()?;
+    if session.has_purge()? || session.has_copies(Copies::All)? {
+        core.lookups().call_backlog();
+    }
+    Ok(())
+}
+
+fn resolve(dir: &Path) -> Result<PathBuf> {
+    dir.canonicalize()
+        .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))
+}
+
+/// Opens what is in `dir`, which this process has locked, and whose past is settled.
+fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Result<Core> {
+    let Past {
+        state, mark, next, ..
+    } = past;
+    let (segments, path) = (dir.join(SEGMENTS), dir.join(DATABASE));
+    let reserve = Reserve::open(&dir)?;
+    // First the log: one that is missing, or short, counts as damage once the volume is noted as open.
+    let database = match Database::open(&path) {
+        Err(_) if reserve.release_if_needed() => Database::open(&path)?,
+        opened => opened?,
+    };
+    reserve.spend_on(|| state.store_open(mark, next))?;
+    let disk = Disk::new(database, ChunkStore::open(&segments, next)?, state);
+    let scrubber = Scrubber::new(&dir, config.scrub_rate);
+    let identity = Identity {
+        dir,
+        uuid: config.uuid,
+        chunk_bytes: ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT),
+    };
+    let metadata = Metadata::new(disk, reserve, Bounds::new(config.limits), config.seal);
+    let compression = Packing::new(config.compression);
+    Ok(Core::new(identity, metadata, compression, scrubber, tuning))
+}

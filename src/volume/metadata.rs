@@ -1,0 +1,139 @@
+//! How metadata changes: in one transaction, within the limits, with the reserve where that is what it is for.
+//!
+//! Knows no operation. What is removed and not freed yet counts against the limits here; `change.rs` has it freed.
+
+use std::sync::Arc;
+
+use super::config::Seal;
+use super::durability::disk::Disk;
+use super::durability::reserve::Reserve;
+use super::error::{Error, Result};
+use super::space::headroom::Spending;
+use super::space::limits::Bounds;
+use crate::meta::{Inode, LogLength, Session, WriteTx};
+use crate::types::Ino;
+
+/// Rows that one transaction may remove: about 2 ms with the writer held.
+pub(super) const ROWS_MAX: usize = 512;
+
+/// Whether a change needs new space, or gives some back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    Needs,
+    Frees,
+}
+
+/// The tables of an open volume, and what decides whether they may change.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    disk: Disk,
+    reserve: Reserve,
+    bounds: Bounds,
+    headroom: Arc<Spending>,
+    seal: Seal,
+}
+
+impl Metadata {
+    pub(super) fn new(disk: Disk, reserve: Reserve, bounds: Bounds, seal: Seal) -> Self {
+        Self {
+            disk,
+            reserve,
+            bounds,
+            headroom: Arc::default(),
+            seal,
+        }
+    }
+
+    pub(super) const fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub(super) const fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
+    pub(super) const fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    pub(super) const fn headroom(&self) -> &Arc<Spending> {
+        &self.headroom
+    }
+
+    pub(super) const fn seal(&self) -> Seal {
+        self.seal
+    }
+
+    pub(super) fn into_parts(self) -> (Disk, Reserve) {
+        (self.disk, self.reserve)
+    }
+
+    /// Runs `change` in one transaction and commits it.
+    ///
+    /// On a full disk a change that frees space gets the reserve, and one that needs space is refused
+    /// until the reserve is whole again. `change` may run twice: it must not act outside the transaction.
+    pub(super) fn change<T>(
+        &self,
+        space: Space,
+        change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.check_open(space)?;
+        match self.attempt(space, &change) {
+            Err(Error::NoSpace) => {
+                self.give_up_reserve();
+                match space {
+                    Space::Needs => Err(Error::NoSpace),
+                    Space::Frees => self.attempt(space, &change),
+                }
+            }
+            result => result,
+        }
+    }
+
+    /// Refuses what the volume's state does not allow.
+    pub(super) fn check_open(&self, space: Space) -> Result<()> {
+        match (self.seal, space) {
+            (Seal::Sealed, _) => Err(Error::ReadOnly),
+            (Seal::Open, Space::Needs) => self.check_space(),
+            (Seal::Open, Space::Frees) => Ok(()),
+        }
+    }
+
+    /// Refuses what needs space while there is none but the reserve.
+    pub(super) fn check_space(&self) -> Result<()> {
+        if self.reserve.is_whole() {
+            self.disk.database().keep_log(LogLength::Usual);
+            return Ok(());
+        }
+        Err(Error::NoSpace)
+    }
+
+    /// Makes room for removals: the reserve goes, and the log begins anew, which needs no space.
+    fn give_up_reserve(&self) {
+        self.disk.database().keep_log(LogLength::Short);
+        self.reserve.release();
+        if let Err(error) = self.disk.checkpoint() {
+            log::warn!("cannot shorten the log on a full disk: {error}");
+        }
+    }
+
+    /// Invariant 2: what this returns is committed.
+    fn attempt<T>(
+        &self,
+        space: Space,
+        change: &impl Fn(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let mut tx = self.disk.database().write()?;
+        let bound = self.bounds.of_metadata(space, &tx)?;
+        let value = change(&mut tx)?;
+        self.bounds.check(&tx)?;
+        bound.check(&tx)?;
+        tx.commit()?;
+        Ok(value)
+    }
+}
+
+/// The inode of this number, which the kernel or a dentry named.
+pub(super) fn inode(session: &Session, ino: Ino) -> Result<Inode> {
+    session.inode(ino)?.ok_or(Error::NotFound)
+}

@@ -1,0 +1,22 @@
+//! write(2) and what the page cache sends: the outcome is noted for those who cannot be told.
+
+use crate::volume::core::Core;
+use crate::volume::data::incoming::{Write, WriteOrigin};
+use crate::volume::data::write::store_data;
+use crate::volume::durability::refusal_record::{note_outcome, settle_refused};
+use crate::volume::error::Result;
+
+/// As [`crate::volume::Volume::write`].
+pub(in crate::volume) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
+    let _under_way = core.arrivals().begin();
+    core.metadata().headroom().spend(write.data.len() as u64);
+    let _order = core.refused().order(write.ino);
+    let done = store_data(core, write);
+    match write.origin {
+        WriteOrigin::PageCache => note_outcome(core, write, &done),
+        WriteOrigin::Caller if done.is_ok() => settle_refused(core, write.ino, &write.range()),
+        // Whoever wrote hears of it.
+        WriteOrigin::Caller => {}
+    }
+    done
+}

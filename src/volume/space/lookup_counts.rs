@@ -1,0 +1,246 @@
+//! Which inodes the kernel knows, and which of those have no name any more.
+//!
+//! The kernel counts how often it was told of an inode, and says in FORGET how many of those it gives
+//! back. An orphan must live until all are: one FORGET can be older than the LOOKUP behind which the
+//! file was unlinked, since the kernel queues them apart (Linux, fs/fuse/dev.c, `fuse_dev_do_read`).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::types::Ino;
+
+/// Inodes for which there is always memory.
+const SPARE: usize = 1024;
+
+/// The inodes that the kernel knows, and the orphans that wait for their end.
+#[derive(Debug, Default)]
+pub(in crate::volume) struct LookupCounts {
+    inner: Mutex<Inner>,
+    ready: Condvar,
+    freeing: Mutex<()>,
+    doubts: Condvar,
+}
+
+/// Whether it is known how often the kernel was told of an inode.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    #[default]
+    Whole,
+    /// The server that told it before is dead, and what it counted with it.
+    Lost,
+}
+
+/// Whether rows of removed snapshots wait to be freed, or those of copies to be written.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::volume) enum Backlog {
+    #[default]
+    Nothing,
+    Due,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    counts: Counts,
+    known: HashMap<Ino, u64>,
+    orphans: HashSet<Ino>,
+    /// Orphans of which only the kernel can say whether it knows them.
+    doubtful: HashSet<Ino>,
+    connected: bool,
+    /// Orphans that nobody knows any more, to be freed.
+    ended: Vec<Ino>,
+    backlog: Backlog,
+    closing: bool,
+}
+
+impl Inner {
+    /// Gives memory back after the kernel has forgotten most of what it knew.
+    fn shrink(&mut self) {
+        let len = self.known.len();
+        if self.known.capacity() > 8 * len.max(SPARE) {
+            self.known.shrink_to(2 * len);
+        }
+    }
+}
+
+impl LookupCounts {
+    /// The kernel is told of `ino` once more.
+    pub(in crate::volume) fn remember(&self, ino: Ino) {
+        *self.lock().known.entry(ino).or_default() += 1;
+    }
+
+    /// The kernel gives back `count` of the times that it was told of `ino`.
+    pub(in crate::volume) fn forget(&self, ino: Ino, count: u64) {
+        let mut inner = self.lock();
+        let Some(known) = inner.known.get_mut(&ino) else {
+            return;
+        };
+        *known = known.saturating_sub(count);
+        if *known == 0 {
+            inner.known.remove(&ino);
+            inner.shrink();
+            if inner.orphans.remove(&ino) {
+                self.end(&mut inner, ino);
+            }
+        }
+    }
+
+    /// `ino` has no name any more: it ends now, or once the kernel has forgotten it.
+    pub(in crate::volume) fn orphan(&self, ino: Ino) {
+        let mut inner = self.lock();
+        if inner.counts == Counts::Lost {
+            inner.doubtful.insert(ino);
+            self.doubts.notify_all();
+        } else if inner.known.contains_key(&ino) {
+            inner.orphans.insert(ino);
+        } else {
+            self.end(&mut inner, ino);
+        }
+    }
+
+    /// A connection begins, of which nothing is known yet.
+    pub(in crate::volume) fn connect(&self) {
+        let mut inner = self.lock();
+        (inner.counts, inner.connected) = (Counts::Whole, true);
+    }
+
+    /// A connection goes on that another server had: what the kernel knows of, it must be asked.
+    pub(in crate::volume) fn inherit(&self) {
+        let mut inner = self.lock();
+        (inner.counts, inner.connected) = (Counts::Lost, true);
+    }
+
+    /// The connection is gone, and with it all that the kernel knew.
+    pub(in crate::volume) fn forget_all(&self) {
+        let mut inner = self.lock();
+        inner.connected = false;
+        inner.known.clear();
+        let orphans = std::mem::take(&mut inner.orphans);
+        for ino in orphans
+            .into_iter()
+            .chain(std::mem::take(&mut inner.doubtful))
+        {
+            self.end(&mut inner, ino);
+        }
+        self.doubts.notify_all();
+    }
+
+    /// Waits for orphans of which the kernel must be asked, and returns them; `None` once the connection is gone.
+    pub(in crate::volume) fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
+        let idle = |inner: &mut Inner| inner.connected && inner.doubtful.is_empty();
+        let waited = self.doubts.wait_while(self.lock(), idle);
+        let inner = waited.unwrap_or_else(PoisonError::into_inner);
+        inner
+            .connected
+            .then(|| inner.doubtful.iter().copied().collect())
+    }
+
+    /// The kernel says that it does not know this one.
+    pub(in crate::volume) fn resolve(&self, ino: Ino) {
+        let mut inner = self.lock();
+        if inner.doubtful.remove(&ino) {
+            self.end(&mut inner, ino);
+        }
+    }
+
+    fn end(&self, inner: &mut Inner, ino: Ino) {
+        inner.ended.push(ino);
+        self.ready.notify_one();
+    }
+
+    /// Orphans that failed to be freed, to be tried again.
+    pub(in crate::volume) fn put_back(&self, inos: Vec<Ino>) {
+        self.lock().ended.extend(inos);
+    }
+
+    /// One at a time frees: whoever comes second finds freed what the first took.
+    pub(in crate::volume) fn begin_freeing(&self) -> MutexGuard<'_, ()> {
+        self.freeing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be freed, without waiting.
+    pub(in crate::volume) fn take_ended(&self) -> Vec<Ino> {
+        std::mem::take(&mut self.lock().ended)
+    }
+
+    /// Rows of a removed snapshot are to be freed, or those of a copy to be written.
+    pub(in crate::volume) fn call_backlog(&self) {
+        self.lock().backlog = Backlog::Due;
+        self.ready.notify_one();
+    }
+
+    /// Waits until something is to be done; `None` once the volume closes.
+    pub(in crate::volume) fn wait_for_work(&self) -> Option<Backlog> {
+        let inner = self.lock();
+        let idle = |inner: &mut Inner| {
+            inner.ended.is_empty() && inner.backlog == Backlog::Nothing && !inner.closing
+        };
+        let waited = self.ready.wait_while(inner, idle);
+        let inner = waited.unwrap_or_else(PoisonError::into_inner);
+        if inner.closing {
+            return None;
+        }
+        // Files are removed in crowds: a moment later there is more to free in one transaction.
+        let crowd = Duration::from_millis(100);
+        let waited = self
+            .ready
+            .wait_timeout_while(inner, crowd, |inner| !inner.closing);
+        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        // The backlog is in the tables, and whoever closes frees what has ended.
+        (!inner.closing).then(|| std::mem::take(&mut inner.backlog))
+    }
+
+    pub(in crate::volume) fn is_closing(&self) -> bool {
+        self.lock().closing
+    }
+
+    /// Ends the waiting for good.
+    pub(in crate::volume) fn close(&self) {
+        self.lock().closing = true;
+        self.ready.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_forget_does_not_end_an_orphan_that_was_looked_up_again() {
+        let residents = LookupCounts::default();
+        let ino = Ino::from_raw(7);
+        residents.remember(ino);
+        residents.remember(ino);
+        residents.orphan(ino);
+        residents.forget(ino, 1);
+        assert_eq!(residents.take_ended(), []);
+        residents.forget(ino, 1);
+        assert_eq!(residents.take_ended(), [ino]);
+    }
+
+    #[test]
+    fn after_another_server_nothing_ends_before_the_kernel_says_so() {
+        let residents = LookupCounts::default();
+        residents.inherit();
+        let ino = Ino::from_raw(9);
+        residents.orphan(ino);
+        residents.forget(ino, 3);
+        assert_eq!(residents.take_ended(), []);
+        assert_eq!(residents.wait_for_doubts(), Some(vec![ino]));
+        residents.resolve(ino);
+        assert_eq!(residents.take_ended(), [ino]);
+        residents.forget_all();
+        assert_eq!(residents.wait_for_doubts(), None);
+    }
+
+    #[test]
+    fn an_inode_that_the_kernel_does_not_know_ends_with_its_name() {
+        let residents = LookupCounts::default();
+        residents.orphan(Ino::from_raw(8));
+        assert_eq!(residents.take_ended(), [Ino::from_raw(8)]);
+    }
+}
