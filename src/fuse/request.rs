@@ -16,6 +16,7 @@ pub(super) struct Request<'a> {
     pub(super) caller: Caller,
     /// Its name, the same when it comes again.
     pub(super) id: RequestId,
+    /// Whether it may have been done.
     pub(super) sent: Sent,
     pub(super) operation: Operation<'a>,
 }
@@ -29,7 +30,7 @@ pub(super) enum Sent {
     Again,
 }
 
-/// What is asked, by its name in the protocol (Linux, include/uapi/linux/fuse.h).
+/// What is asked, by its name in the protocol (Linux, include/uapi/linux/fuse.h). Offsets, lengths and sizes are in bytes.
 #[derive(Debug)]
 pub(super) enum Operation<'a> {
     Lookup {
@@ -38,6 +39,7 @@ pub(super) enum Operation<'a> {
     Getattr,
     Setattr(SetAttr),
     Readlink,
+    /// Of regular files, too, for nobody is asked to CREATE one.
     Mknod {
         name: &'a Name,
         new: NewNode<'a>,
@@ -76,6 +78,7 @@ pub(super) enum Operation<'a> {
         origin: WriteOrigin,
         bits: SetIdBits,
     },
+    /// Also for fdatasync(2), which would save nothing here.
     Fsync,
     Fsyncdir,
     Fallocate {
@@ -100,7 +103,7 @@ pub(super) enum Operation<'a> {
         value: &'a [u8],
         mode: SetXattrMode,
     },
-    /// Of these two, `size` is what the caller has room for, in bytes; 0 asks for the length (getxattr(2)).
+    /// Of these two, `size` is what the caller has room for; 0 asks for the length (getxattr(2)).
     Getxattr {
         key: &'a [u8],
         size: u32,

@@ -83,7 +83,6 @@ fn what_was_done_before_is_not_done_again() {
         let renamed = request(&head, 2, sent, rename("a", "c"));
         assert!(matches!(renamed, Ok(Answer::Empty)), "{renamed:?}");
     }
-    // A file of the old name that was made meanwhile is not what was meant.
     for sent in [Sent::Once, Sent::Again] {
         let unlinked = request(&head, 3, sent, unlink("b"));
         assert!(matches!(unlinked, Ok(Answer::Empty)), "{unlinked:?}");
