@@ -1,23 +1,30 @@
 //! The FUSE edge: translates the kernel's requests into volume operations. The only user of `fuser`.
 //!
 //! Owns what is agreed with the kernel (docs/semantics.md says what follows from it) and the mapping of
-//! errors to errno. Knows no rule of the filesystem: a callback parses, calls, and replies.
+//! errors to errno. Knows no rule of the filesystem: a callback parses a request, has it answered, and sends the answer.
 
-mod adapter;
+mod answer;
 mod capabilities;
 mod connection;
 mod convert;
+mod edge;
 mod errno;
 mod handshake;
+mod head;
 mod in_flight;
-mod listing;
 mod node;
 mod notify;
+mod parse;
 mod read_buffer;
 mod refusal;
 mod replies;
+mod request;
+#[cfg(test)]
+mod scratch;
 mod seeking;
-mod snapshots_adapter;
+mod serve;
+mod snapshot_view;
+mod state;
 mod watched;
 
 pub use connection::Connection;

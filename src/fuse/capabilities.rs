@@ -42,23 +42,24 @@ const USEFUL: [InitFlags; 6] = [
 // - FUSE_ALLOW_IDMAP: sends ids that are not the filesystem's.
 // - FUSE_PASSTHROUGH: excludes the write-back cache for the whole connection.
 
-/// Settles the terms of the head's connection.
-///
-/// # Errors
-/// When the kernel lacks something without which cask would lose data or permissions.
-pub(super) fn agree(config: &mut KernelConfig) -> io::Result<()> {
-    settle(config, NEEDED)
+/// What a superblock is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Terms {
+    /// The head: whoever may write does, and the kernel holds what was written for a while.
+    ReadWrite,
+    /// Snapshots.
+    ReadOnly,
 }
 
-/// Settles the terms of the snapshots' connection.
+/// Settles the terms of a connection.
 ///
 /// # Errors
-/// When the kernel lacks something that is needed.
-pub(super) fn agree_read_only(config: &mut KernelConfig) -> io::Result<()> {
-    settle(config, NEEDED_READ_ONLY)
-}
-
-fn settle(config: &mut KernelConfig, needed: InitFlags) -> io::Result<()> {
+/// `EPROTO` when the kernel lacks something without which cask would lose data or permissions.
+pub(super) fn agree(config: &mut KernelConfig, terms: Terms) -> io::Result<()> {
+    let needed = match terms {
+        Terms::ReadWrite => NEEDED,
+        Terms::ReadOnly => NEEDED_READ_ONLY,
+    };
     config.add_capabilities(needed).map_err(|missing| {
         log::error!("this kernel's FUSE lacks {missing:?}; Linux 5.11 or newer is needed");
         io::Error::from_raw_os_error(libc::EPROTO)

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use fuser::{Config, Session, SessionACL};
 
-use super::adapter::Adapter;
+use super::edge::Edge;
 use super::handshake::{Hello, Meeting, meet};
+use super::head::Head;
 use super::node::Snapshots;
 use super::seeking::{Flush, Seeks};
-use super::snapshots_adapter::SnapshotsAdapter;
+use super::snapshot_view::SnapshotView;
 use super::watched::{Watch, Watched};
 use super::{in_flight, notify, read_buffer};
 use crate::volume::Volume;
@@ -35,8 +36,8 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Kind {
-    Head(Session<Watched<Adapter>>, Arc<Volume>),
-    Snapshots(Session<Watched<SnapshotsAdapter>>),
+    Head(Session<Edge<Head>>, Arc<Volume>),
+    Snapshots(Session<Edge<SnapshotView>>),
 }
 
 impl Connection {
@@ -60,10 +61,10 @@ impl Connection {
         .map_err(io::Error::other)?;
         read_buffer::map_buffers();
         let seeks = Seeks::start(&volume, flush)?;
-        let adapter = Adapter::new(Arc::clone(&volume), hello.salt, seeks);
-        let adapter = Watched::new(adapter, watch);
+        let head = Head::new(Arc::clone(&volume));
+        let edge = Edge::new(head, hello.salt, Watched::new(watch), Some(seeks));
         let kept = device.try_clone()?;
-        let session = meet(adapter, device, config(THREADS), hello, meeting)?;
+        let session = meet(edge, device, config(THREADS), hello, meeting)?;
         Ok(Self {
             kind: Kind::Head(session, volume),
             device: kept,
@@ -84,9 +85,10 @@ impl Connection {
         watch: Watch,
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
-        let adapter = Watched::new(SnapshotsAdapter::new(volume, which), watch);
+        let view = SnapshotView::new(volume, which);
+        let edge = Edge::new(view, hello.salt, Watched::new(watch), None);
         let kept = device.try_clone()?;
-        let session = meet(adapter, device, config(SNAPSHOT_THREADS), hello, meeting)?;
+        let session = meet(edge, device, config(SNAPSHOT_THREADS), hello, meeting)?;
         Ok(Self {
             kind: Kind::Snapshots(session),
             device: kept,

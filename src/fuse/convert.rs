@@ -1,18 +1,12 @@
-//! Between the kernel's values and the volume's.
+//! Between fuser's values and the volume's.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use fuser::{FileAttr, FileType, Generation, INodeNo, RenameFlags, Request, TimeOrNow};
+use fuser::{FileAttr, FileType, Generation, INodeNo, RenameFlags, TimeOrNow};
 
-use crate::types::{Attr, Caller, FileKind, Ino, Name, RequestId, SetTime, Timestamp};
-use crate::volume::{Error, FallocateMode, RenameMode, SetXattrMode};
+use crate::types::{Attr, FileKind, Ino, SetTime, Timestamp};
+use crate::volume::{Error, FallocateMode, RenameMode, Seek, SetXattrMode};
 
-/// How long the kernel may keep what it was told: for ever, since nobody else changes the volume.
-pub(super) const TTL: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// Set in the number of a request that the kernel sends again (`FUSE_UNIQUE_RESEND`).
-const RESENT: u64 = 1 << 63;
 /// Inode numbers are never reused, so there is one generation.
 pub(super) const GENERATION: Generation = Generation(0);
 
@@ -23,32 +17,8 @@ pub(super) const fn ino(raw: INodeNo) -> Ino {
     Ino::from_raw(raw.0)
 }
 
-pub(super) fn name(raw: &OsStr) -> Result<&Name, Error> {
-    Ok(Name::parse(raw.as_bytes())?)
-}
-
-pub(super) fn caller(request: &Request) -> Caller {
-    Caller {
-        uid: request.uid(),
-        gid: request.gid(),
-        pid: request.pid(),
-        request: None,
-    }
-}
-
-/// Who asks, with the name of the request on the connection that began at `salt`.
-pub(super) fn noted_caller(request: &Request, salt: u64) -> (Caller, RequestId) {
-    let id = RequestId::new(salt, request.unique().0 & !RESENT);
-    let caller = Caller {
-        request: Some(id),
-        ..caller(request)
-    };
-    (caller, id)
-}
-
-/// Whether the kernel sends `request` again, because a server died with it.
-pub(super) fn is_resent(request: &Request) -> bool {
-    request.unique().0 & RESENT != 0
+pub(super) const fn inode_no(ino: Ino) -> INodeNo {
+    INodeNo(ino.raw())
 }
 
 pub(super) const fn file_type(kind: FileKind) -> FileType {
@@ -66,7 +36,7 @@ pub(super) const fn file_type(kind: FileKind) -> FileType {
 pub(super) fn file_attr(attr: &Attr) -> FileAttr {
     let (size, blocks) = size_and_blocks(attr);
     FileAttr {
-        ino: INodeNo(attr.ino.raw()),
+        ino: inode_no(attr.ino),
         size,
         blocks,
         atime: attr.atime.to_system(),
@@ -94,7 +64,7 @@ fn size_and_blocks(attr: &Attr) -> (u64, u64) {
     }
 }
 
-/// What a LOOKUP that found nothing answers, so that the kernel remembers that too.
+/// An entry that leads to inode 0 is none: the kernel remembers that (Linux, fs/fuse/dir.c, `fuse_lookup`).
 pub(super) const NO_ENTRY: FileAttr = FileAttr {
     ino: INodeNo(0),
     size: 0,
@@ -167,5 +137,14 @@ pub(super) const fn fallocate_mode(mode: i32) -> Result<FallocateMode, Error> {
         ZERO => Ok(FallocateMode::ZeroRange),
         ZERO_KEEP_SIZE => Ok(FallocateMode::ZeroRangeKeepSize),
         _ => Err(Error::Unsupported),
+    }
+}
+
+/// What `whence` of lseek(2) asks for; the kernel answers all else itself.
+pub(super) const fn seek(whence: i32) -> Result<Seek, Error> {
+    match whence {
+        libc::SEEK_DATA => Ok(Seek::Data),
+        libc::SEEK_HOLE => Ok(Seek::Hole),
+        _ => Err(Error::Invalid),
     }
 }

@@ -2,6 +2,7 @@
 
 use fuser::Errno;
 
+use super::request::Label;
 use crate::volume::Error;
 
 #[deny(
@@ -39,20 +40,57 @@ pub(super) const fn errno(error: &Error) -> Errno {
     }
 }
 
-/// Logs a failed request by how unexpected it is, and returns its errno.
-pub(super) fn report(op: &'static str, error: &Error) -> Errno {
-    match error {
+/// Logs a failed request by how unexpected that is, and returns its errno.
+pub(super) fn report(label: &Label<'_>, error: &Error) -> Errno {
+    let level = match error {
         Error::Corrupt(_)
         | Error::Storage { .. }
         | Error::NotAVolume { .. }
-        | Error::NewerFormat { .. } => log::error!("{op}: {}", chain(error)),
-        _ => log::debug!("{op}: {error}"),
-    }
+        | Error::NewerFormat { .. } => log::Level::Error,
+        _ => log::Level::Debug,
+    };
+    log::log!(level, "{}", line(label, error));
     errno(error)
+}
+
+/// What failed, for whom, and why, on one line: a name may hold any byte.
+fn line(label: &Label<'_>, error: &Error) -> String {
+    let Label { op, at, name, pid } = label;
+    let name = name.map_or_else(String::new, |name| {
+        format!(", name \"{}\"", name.escape_ascii())
+    });
+    format!("{op} of {at}{name}, for process {pid}: {}", chain(error))
 }
 
 /// The error and its causes on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::types::Ino;
+
+    #[test]
+    fn a_failure_is_told_on_one_line_with_all_its_causes() {
+        let label = Label {
+            op: "unlink",
+            at: Ino::from_raw(7),
+            name: Some(b"a\nb\xff"),
+            pid: 42,
+        };
+        let error = Error::storage("cannot read x", io::Error::other("the disk is gone"));
+        assert_eq!(
+            line(&label, &error),
+            r#"unlink of inode 7, name "a\nb\xff", for process 42: cannot read x: the disk is gone"#
+        );
+        assert_eq!(
+            line(&label.nameless(), &Error::NotFound),
+            "unlink of inode 7, for process 42: no such file or directory"
+        );
+    }
 }

@@ -1,8 +1,6 @@
 //! Node numbers of superblocks that show snapshots: those of the head's inodes where there is one snapshot, an epoch and
 //! an inode in one, never a live file's number, where there are all.
 
-use fuser::INodeNo;
-
 use crate::types::{Epoch, Ino};
 
 /// Set in every number but the root's where all snapshots are shown: SQLite counts to 2^63 - 1.
@@ -30,12 +28,12 @@ pub(super) enum Node {
 
 impl Snapshots {
     /// The node of this number, if it is one.
-    pub(super) fn node(self, raw: INodeNo) -> Option<Node> {
+    pub(super) fn node(self, number: Ino) -> Option<Node> {
         match self {
-            Self::One(epoch) => Some(Node::Frozen(epoch, Ino::from_raw(raw.0))),
-            Self::All if raw == INodeNo::ROOT => Some(Node::Root),
+            Self::One(epoch) => Some(Node::Frozen(epoch, number)),
+            Self::All if number == Ino::ROOT => Some(Node::Root),
             Self::All => {
-                let rest = raw.0.checked_sub(MARK)?;
+                let rest = number.raw().checked_sub(MARK)?;
                 let epoch = Epoch((rest >> INO_BITS).cast_signed());
                 let ino = Ino::from_raw(rest & ((1 << INO_BITS) - 1));
                 Some(Node::Frozen(epoch, ino))
@@ -44,13 +42,13 @@ impl Snapshots {
     }
 
     /// The number of an inode at a snapshot; none when epoch or inode are too large to be told apart.
-    pub(super) fn number(self, epoch: Epoch, ino: Ino) -> Option<INodeNo> {
+    pub(super) fn number(self, epoch: Epoch, ino: Ino) -> Option<Ino> {
         if let Self::One(_) = self {
-            return Some(INodeNo(ino.raw()));
+            return Some(ino);
         }
         let epoch = u64::try_from(epoch.0).ok()?;
         let fits = epoch >> EPOCH_BITS == 0 && ino.raw() >> INO_BITS == 0;
-        fits.then_some(INodeNo(MARK | epoch << INO_BITS | ino.raw()))
+        fits.then_some(Ino::from_raw(MARK | epoch << INO_BITS | ino.raw()))
     }
 }
 
@@ -70,7 +68,7 @@ mod tests {
             (last_epoch, last_ino),
         ] {
             let raw = number(epoch, ino).unwrap();
-            assert!(raw.0 > i64::MAX.cast_unsigned());
+            assert!(raw.raw() > i64::MAX.cast_unsigned());
             let node = Node::Frozen(Epoch(epoch), Ino::from_raw(ino));
             assert_eq!(all.node(raw), Some(node));
         }
@@ -78,8 +76,8 @@ mod tests {
             (number(last_epoch + 1, 1), number(1, last_ino + 1)),
             (None, None)
         );
-        assert_eq!(all.node(INodeNo(1)), Some(Node::Root));
-        assert_eq!(all.node(INodeNo(2)), None);
+        assert_eq!(all.node(Ino::ROOT), Some(Node::Root));
+        assert_eq!(all.node(Ino::from_raw(2)), None);
     }
 
     #[test]
@@ -87,7 +85,7 @@ mod tests {
         let one = Snapshots::One(Epoch(7));
         for ino in [1, 2, 1 << 45] {
             let raw = one.number(Epoch(7), Ino::from_raw(ino)).unwrap();
-            assert_eq!(raw.0, ino);
+            assert_eq!(raw.raw(), ino);
             let node = Node::Frozen(Epoch(7), Ino::from_raw(ino));
             assert_eq!(one.node(raw), Some(node));
         }

@@ -1,69 +1,207 @@
-//! Answers to the kernel, of results that both adapters have.
+//! The one place where answers go to the kernel, and where a request that failed is logged.
 
-use fuser::{Errno, ReplyAttr, ReplyData, ReplyEmpty, ReplyStatfs, ReplyXattr, Request};
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::OsStrExt;
 
-use super::convert::{TTL, file_attr};
+use fuser::{
+    Errno, FileAttr, FileType, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr,
+};
+
+use super::answer::{Answer, FOREVER, Listed, Page, What};
+use super::convert::{GENERATION, NO_ENTRY, file_attr, file_type, inode_no};
 use super::errno::report;
-use crate::types::Attr;
-use crate::volume::{Result, Volume};
+use super::request::Label;
+use crate::types::Name;
+use crate::volume::{Result, Room};
 
-/// The names that a user may know of: `trusted` ones are the superuser's (xattr(7)).
-pub(super) fn names_for(request: &Request, names: Vec<u8>) -> Vec<u8> {
-    if request.uid() == 0 {
-        return names;
-    }
-    let visible = names.split_inclusive(|&byte| byte == 0);
-    visible
-        .filter(|name| !name.starts_with(b"trusted."))
-        .flatten()
-        .copied()
-        .collect()
+/// A reply that fuser expects. One that is dropped says EIO.
+#[derive(Debug)]
+pub(super) enum Reply {
+    Attr(ReplyAttr),
+    Create(ReplyCreate),
+    Data(ReplyData),
+    Empty(ReplyEmpty),
+    Entry(ReplyEntry),
+    Ioctl(ReplyIoctl),
+    Lseek(ReplyLseek),
+    Open(ReplyOpen),
+    Statfs(ReplyStatfs),
+    Write(ReplyWrite),
+    Xattr(ReplyXattr),
 }
 
-pub(super) fn attr(op: &'static str, result: Result<Attr>, reply: ReplyAttr) {
-    match result {
-        Ok(attr) => reply.attr(&TTL, &file_attr(&attr)),
-        Err(error) => reply.error(report(op, &error)),
-    }
+/// A reply to a request that somebody else answers, later.
+#[derive(Debug)]
+pub(super) struct Pending {
+    label: Label<'static>,
+    reply: Reply,
 }
 
-pub(super) fn empty(op: &'static str, result: Result<()>, reply: ReplyEmpty) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(report(op, &error)),
-    }
+/// A reply with entries of a directory.
+pub(super) trait Directory: Page {
+    /// Sends what was put on it, or why there is nothing.
+    fn send(self, label: &Label<'_>, listed: Result<()>);
 }
 
-pub(super) fn data(op: &'static str, result: Result<Vec<u8>>, reply: ReplyData) {
-    match result {
-        Ok(bytes) => reply.data(&bytes),
-        Err(error) => reply.error(report(op, &error)),
-    }
-}
+macro_rules! replies {
+    ($($kind:ident: $reply:ty;)*) => {
+        $(impl From<$reply> for Reply {
+            fn from(reply: $reply) -> Self {
+                Self::$kind(reply)
+            }
+        })*
 
-pub(super) fn statfs(volume: &Volume, reply: ReplyStatfs) {
-    match volume.room() {
-        Ok(room) => {
-            let block = u32::try_from(room.block_bytes).unwrap_or(4096);
-            let (blocks, free, available) = (room.blocks, room.free, room.available);
-            let inodes = (room.inodes, room.inodes_free);
-            reply.statfs(
-                blocks, free, available, inodes.0, inodes.1, block, 255, block,
-            );
+        impl Reply {
+            /// Sends this errno. What failed is logged by [`Self::send`].
+            pub(super) fn error(self, errno: Errno) {
+                match self {
+                    $(Self::$kind(reply) => reply.error(errno),)*
+                }
+            }
         }
-        Err(error) => reply.error(report("statfs", &error)),
+    };
+}
+
+replies! {
+    Attr: ReplyAttr;
+    Create: ReplyCreate;
+    Data: ReplyData;
+    Empty: ReplyEmpty;
+    Entry: ReplyEntry;
+    Ioctl: ReplyIoctl;
+    Lseek: ReplyLseek;
+    Open: ReplyOpen;
+    Statfs: ReplyStatfs;
+    Write: ReplyWrite;
+    Xattr: ReplyXattr;
+}
+
+impl Reply {
+    /// Answers the request that `label` calls by its name.
+    pub(super) fn send(self, label: &Label<'_>, answer: Result<Answer>) {
+        match answer {
+            Ok(answer) => self.answer(label, answer),
+            Err(error) => self.error(report(label, &error)),
+        }
+    }
+
+    fn answer(self, label: &Label<'_>, answer: Answer) {
+        match (self, answer) {
+            (Self::Entry(reply), Answer::Entry(told)) => {
+                reply.entry(&told.valid, &file_attr(&told.attr), GENERATION);
+            }
+            (Self::Entry(reply), Answer::NoEntry) => reply.entry(&FOREVER, &NO_ENTRY, GENERATION),
+            (Self::Attr(reply), Answer::Attr(attr)) => reply.attr(&FOREVER, &file_attr(&attr)),
+            (Self::Data(reply), Answer::Data(bytes)) => reply.data(&bytes),
+            (Self::Write(reply), Answer::Written(len)) => {
+                reply.written(u32::try_from(len).unwrap_or(u32::MAX));
+            }
+            (Self::Empty(reply), Answer::Empty) => reply.ok(),
+            (Self::Statfs(reply), Answer::Statfs(room)) => statfs(&room, reply),
+            (Self::Xattr(reply), Answer::Xattr(bytes)) => reply.data(&bytes),
+            (Self::Xattr(reply), Answer::XattrLen(len)) => reply.size(len),
+            (Self::Lseek(reply), Answer::Offset(offset)) => match i64::try_from(offset) {
+                Ok(offset) => reply.offset(offset),
+                Err(_) => reply.error(Errno::EOVERFLOW),
+            },
+            (reply, Answer::Unserved) => reply.error(Errno::ENOSYS),
+            (reply, answer) => {
+                log::error!("{} was answered with {answer:?}", label.op);
+                debug_assert!(false, "each operation has an answer of its kind");
+                reply.error(Errno::EIO);
+            }
+        }
     }
 }
 
-/// A value of unknown length: a size of 0 asks for the length (getxattr(2)).
-pub(super) fn sized(op: &'static str, result: Result<Vec<u8>>, size: u32, reply: ReplyXattr) {
-    let bytes = match result {
-        Ok(bytes) => bytes,
-        Err(error) => return reply.error(report(op, &error)),
-    };
-    match u32::try_from(bytes.len()) {
-        Ok(len) if size == 0 => reply.size(len),
-        Ok(len) if len <= size => reply.data(&bytes),
-        _ => reply.error(Errno::ERANGE),
+impl Pending {
+    pub(super) const fn new(label: &Label<'_>, reply: Reply) -> Self {
+        let label = label.nameless();
+        Self { label, reply }
+    }
+
+    /// As [`Reply::send`].
+    pub(super) fn send(self, answer: Result<Answer>) {
+        self.reply.send(&self.label, answer);
+    }
+
+    /// As [`Reply::error`].
+    pub(super) fn error(self, errno: Errno) {
+        self.reply.error(errno);
+    }
+}
+
+fn statfs(room: &Room, reply: ReplyStatfs) {
+    let block = u32::try_from(room.block_bytes).unwrap_or(4096);
+    let name_max = u32::try_from(Name::MAX_BYTES).unwrap_or(u32::MAX);
+    reply.statfs(
+        room.blocks,
+        room.free,
+        room.available,
+        room.inodes,
+        room.inodes_free,
+        block,
+        name_max,
+        block,
+    );
+}
+
+impl Page for ReplyDirectory {
+    fn add(&mut self, entry: &Listed<'_>) -> ControlFlow<()> {
+        let (number, kind) = (inode_no(entry.what.ino()), file_type(entry.what.kind()));
+        let name = OsStr::from_bytes(entry.name);
+        fits(ReplyDirectory::add(self, number, entry.place, kind, name))
+    }
+}
+
+impl Page for ReplyDirectoryPlus {
+    fn add(&mut self, entry: &Listed<'_>) -> ControlFlow<()> {
+        let number = inode_no(entry.what.ino());
+        let (attr, valid) = match entry.what {
+            What::Entry(told) => (file_attr(&told.attr), told.valid),
+            What::Dots(_) => (dots(number), FOREVER),
+        };
+        let name = OsStr::from_bytes(entry.name);
+        let full =
+            ReplyDirectoryPlus::add(self, number, entry.place, name, &valid, &attr, GENERATION);
+        fits(full)
+    }
+}
+
+fn dots(ino: fuser::INodeNo) -> FileAttr {
+    FileAttr {
+        ino,
+        kind: FileType::Directory,
+        ..NO_ENTRY
+    }
+}
+
+/// What fuser's `true` for a full buffer means.
+const fn fits(full: bool) -> ControlFlow<()> {
+    if full {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}
+
+impl Directory for ReplyDirectory {
+    fn send(self, label: &Label<'_>, listed: Result<()>) {
+        match listed {
+            Ok(()) => self.ok(),
+            Err(error) => self.error(report(label, &error)),
+        }
+    }
+}
+
+impl Directory for ReplyDirectoryPlus {
+    fn send(self, label: &Label<'_>, listed: Result<()>) {
+        match listed {
+            Ok(()) => self.ok(),
+            Err(error) => self.error(report(label, &error)),
+        }
     }
 }

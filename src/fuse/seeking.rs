@@ -10,27 +10,20 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 
-use fuser::{Errno, ReplyLseek};
+use fuser::Errno;
 
-use super::errno::report;
+use super::answer::{Answer, Seeking};
+use super::replies::Pending;
 use crate::types::Ino;
-use crate::volume::{Reading, Seek, Volume};
+use crate::volume::{Reading, Volume};
 
 /// Has the kernel send what it holds of a file, and returns when it was answered. Never called by a thread that serves
 /// requests.
 pub type Flush = Box<dyn Fn(Ino) -> io::Result<()> + Send>;
 
-/// A LSEEK request.
-struct Seeking {
-    ino: Ino,
-    offset: u64,
-    seek: Seek,
-    reply: ReplyLseek,
-}
-
-/// The thread that answers them, which ends with this.
+/// The thread that answers LSEEK requests, which ends with this.
 pub(super) struct Seeks {
-    sender: Option<Sender<Seeking>>,
+    sender: Option<Sender<(Seeking, Pending)>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,43 +42,36 @@ impl Seeks {
         })
     }
 
-    pub(super) fn answer(&self, ino: Ino, offset: u64, seek: Seek, reply: ReplyLseek) {
-        let seeking = Seeking {
-            ino,
-            offset,
-            seek,
-            reply,
-        };
+    /// Has `pending` answered once the kernel has sent what it holds.
+    pub(super) fn answer(&self, seeking: Seeking, pending: Pending) {
         // One that cannot be sent is dropped, and answers EIO by that.
-        let sent = self.sender.as_ref().map(|sender| sender.send(seeking));
+        let sent = self
+            .sender
+            .as_ref()
+            .map(|sender| sender.send((seeking, pending)));
         if !matches!(sent, Some(Ok(()))) {
-            log::error!("nobody answers where the data of {ino} is");
+            log::error!("nobody answers where the data of {} is", seeking.ino);
         }
     }
 }
 
-fn answer_all(requests: &Receiver<Seeking>, volume: &Weak<Volume>, flush: &Flush) {
-    for request in requests {
-        let Seeking {
-            ino,
-            offset,
-            seek,
-            reply,
-        } = request;
+fn answer_all(requests: &Receiver<(Seeking, Pending)>, volume: &Weak<Volume>, flush: &Flush) {
+    for (Seeking { ino, offset, seek }, pending) in requests {
         if let Err(error) = flush(ino)
             && let Some(errno) = errno_of(&error)
         {
             log::info!(
                 "holes of {ino} are not told, for what is held of it cannot be had: {error}"
             );
-            reply.error(errno);
+            pending.error(errno);
             continue;
         }
         let Some(volume) = volume.upgrade() else {
-            reply.error(Errno::EIO);
+            pending.error(Errno::EIO);
             continue;
         };
-        tell(&Reading::Head(&volume), ino, offset, seek, reply);
+        let found = Reading::Head(&volume).seek(ino, offset, seek);
+        pending.send(found.map(Answer::Offset));
     }
 }
 
@@ -102,24 +88,6 @@ fn errno_of(error: &io::Error) -> Option<Errno> {
         StorageFull | QuotaExceeded | FileTooLarge | StaleNetworkFileHandle | NotFound => None,
         _ if error.raw_os_error() == Some(libc::EIO) => None,
         _ => Some(Errno::EIO),
-    }
-}
-
-/// Answers from what is stored.
-pub(super) fn tell(reading: &Reading<'_>, ino: Ino, offset: u64, seek: Seek, reply: ReplyLseek) {
-    match reading.seek(ino, offset, seek).map(i64::try_from) {
-        Ok(Ok(found)) => reply.offset(found),
-        Ok(Err(_)) => reply.error(Errno::EOVERFLOW),
-        Err(error) => reply.error(report("lseek", &error)),
-    }
-}
-
-/// What `whence` of lseek(2) asks for; the kernel answers all else itself.
-pub(super) const fn seek_of(whence: i32) -> Option<Seek> {
-    match whence {
-        libc::SEEK_DATA => Some(Seek::Data),
-        libc::SEEK_HOLE => Some(Seek::Hole),
-        _ => None,
     }
 }
 

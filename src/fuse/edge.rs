@@ -1,0 +1,415 @@
+//! The callbacks of fuser: each parses a request, has it answered, and replies. Knows nothing of what is behind.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, INodeNo,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+
+use super::answer::Answer;
+use super::capabilities;
+use super::convert::{ino, set_time, timestamp};
+use super::parse::{self, Parsed};
+use super::replies::{Directory, Pending, Reply};
+use super::request::{Detail, Listing, Operation};
+use super::seeking::Seeks;
+use super::serve::Serve;
+use super::watched::{Watched, hang_if_endless};
+use crate::types::SetAttr;
+
+/// What `serve` answers, as fuser calls it.
+pub(super) struct Edge<S> {
+    serve: S,
+    /// From which the connection's requests are counted.
+    salt: u64,
+    watched: Watched,
+    /// Who answers what [`Answer::Later`] puts off; nobody where nothing is.
+    seeks: Option<Seeks>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for Edge<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serve.fmt(f)
+    }
+}
+
+impl<S: Serve> Edge<S> {
+    pub(super) const fn new(serve: S, salt: u64, watched: Watched, seeks: Option<Seeks>) -> Self {
+        Self {
+            serve,
+            salt,
+            watched,
+            seeks,
+        }
+    }
+
+    /// Has a request answered, and sends the answer.
+    fn answer(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        operation: Operation<'_>,
+        reply: impl Into<Reply>,
+    ) {
+        let _under_way = self.watched.begin(from);
+        hang_if_endless(&operation);
+        let request = parse::request(from, self.salt, at, operation);
+        match self.serve.answer(&request) {
+            Ok(Answer::Later(seeking)) => {
+                let pending = Pending::new(&request.label(), reply.into());
+                match &self.seeks {
+                    Some(seeks) => seeks.answer(seeking, pending),
+                    None => pending.error(Errno::EIO),
+                }
+            }
+            answer => reply.into().send(&request.label(), answer),
+        }
+    }
+
+    /// The same for what may make no sense: that is answered here.
+    fn answer_parsed(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        parsed: Parsed<'_>,
+        reply: impl Into<Reply>,
+    ) {
+        match parsed {
+            Ok(operation) => self.answer(from, at, operation, reply),
+            Err(malformed) => {
+                let _under_way = self.watched.begin(from);
+                let label = malformed.label(from, at);
+                reply.into().send(&label, Err(malformed.error));
+            }
+        }
+    }
+
+    fn list(&self, from: &Request, listing: &Listing, mut page: impl Directory) {
+        let _under_way = self.watched.begin(from);
+        let listed = self.serve.list(listing, &mut page);
+        page.send(&listing.label(from.pid()), listed);
+    }
+
+    /// Answers what nothing behind here is asked for.
+    fn refuse(&self, from: &Request, errno: Errno, reply: impl Into<Reply>) {
+        let _under_way = self.watched.begin(from);
+        reply.into().error(errno);
+    }
+}
+
+impl<S: Serve> Filesystem for Edge<S> {
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        capabilities::agree(config, self.serve.terms())
+    }
+
+    fn lookup(&self, from: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {
+        self.answer_parsed(from, parent, parse::lookup(key), reply);
+    }
+
+    fn forget(&self, _: &Request, at: INodeNo, count: u64) {
+        self.serve.forget(ino(at), count);
+    }
+
+    fn getattr(&self, from: &Request, at: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        self.answer(from, at, Operation::Getattr, reply);
+    }
+
+    fn setattr(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        ctime: Option<SystemTime>,
+        _: Option<FileHandle>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<SystemTime>,
+        _: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let change = SetAttr {
+            mode,
+            uid,
+            gid,
+            size,
+            atime: atime.map(set_time),
+            mtime: mtime.map(set_time),
+            ctime: ctime.map(timestamp),
+        };
+        self.answer(from, at, Operation::Setattr(change), reply);
+    }
+
+    fn readlink(&self, from: &Request, at: INodeNo, reply: ReplyData) {
+        self.answer(from, at, Operation::Readlink, reply);
+    }
+
+    // Without CREATE this makes regular files, too.
+    fn mknod(
+        &self,
+        from: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        mode: u32,
+        umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        self.answer_parsed(from, parent, parse::mknod(key, mode, umask, rdev), reply);
+    }
+
+    fn mkdir(
+        &self,
+        from: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        mode: u32,
+        umask: u32,
+        reply: ReplyEntry,
+    ) {
+        self.answer_parsed(from, parent, parse::mkdir(key, mode, umask), reply);
+    }
+
+    fn symlink(
+        &self,
+        from: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        self.answer_parsed(from, parent, parse::symlink(key, target), reply);
+    }
+
+    fn link(
+        &self,
+        from: &Request,
+        source: INodeNo,
+        parent: INodeNo,
+        key: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        self.answer_parsed(from, parent, parse::link(source, key), reply);
+    }
+
+    fn unlink(&self, from: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        self.answer_parsed(from, parent, parse::unlink(key), reply);
+    }
+
+    fn rmdir(&self, from: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        self.answer_parsed(from, parent, parse::rmdir(key), reply);
+    }
+
+    fn rename(
+        &self,
+        from: &Request,
+        parent: INodeNo,
+        key: &OsStr,
+        new_parent: INodeNo,
+        new_key: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let parsed = parse::rename(key, new_parent, new_key, flags);
+        self.answer_parsed(from, parent, parsed, reply);
+    }
+
+    fn read(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        size: u32,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.answer(from, at, parse::read(offset, size), reply);
+    }
+
+    fn write(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        data: &[u8],
+        flags: WriteFlags,
+        _: OpenFlags,
+        _: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        self.answer(from, at, parse::write(from, offset, data, flags), reply);
+    }
+
+    fn fsync(&self, from: &Request, at: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        self.answer(from, at, Operation::Fsync, reply);
+    }
+
+    fn fsyncdir(&self, from: &Request, at: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        self.answer(from, at, Operation::Fsyncdir, reply);
+    }
+
+    fn fallocate(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        self.answer_parsed(from, at, parse::fallocate(offset, length, mode), reply);
+    }
+
+    fn copy_file_range(
+        &self,
+        from: &Request,
+        source: INodeNo,
+        _: FileHandle,
+        offset: u64,
+        target: INodeNo,
+        _: FileHandle,
+        target_offset: u64,
+        len: u64,
+        _: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        let copy = Operation::CopyFileRange {
+            offset,
+            target: ino(target),
+            target_offset,
+            len,
+        };
+        self.answer(from, source, copy, reply);
+    }
+
+    fn lseek(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        self.answer_parsed(from, at, parse::lseek(offset, whence), reply);
+    }
+
+    fn readdir(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        after: u64,
+        reply: ReplyDirectory,
+    ) {
+        let (dir, detail) = (ino(at), Detail::Names);
+        self.list(from, &Listing { dir, after, detail }, reply);
+    }
+
+    fn readdirplus(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        _: FileHandle,
+        after: u64,
+        reply: ReplyDirectoryPlus,
+    ) {
+        let (dir, detail) = (ino(at), Detail::Attributes);
+        self.list(from, &Listing { dir, after, detail }, reply);
+    }
+
+    fn statfs(&self, from: &Request, at: INodeNo, reply: ReplyStatfs) {
+        self.answer(from, at, Operation::Statfs, reply);
+    }
+
+    fn setxattr(
+        &self,
+        from: &Request,
+        at: INodeNo,
+        key: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        self.answer_parsed(from, at, parse::setxattr(key, value, flags), reply);
+    }
+
+    fn getxattr(&self, from: &Request, at: INodeNo, key: &OsStr, size: u32, reply: ReplyXattr) {
+        let key = key.as_bytes();
+        self.answer(from, at, Operation::Getxattr { key, size }, reply);
+    }
+
+    fn listxattr(&self, from: &Request, at: INodeNo, size: u32, reply: ReplyXattr) {
+        self.answer(from, at, Operation::Listxattr { size }, reply);
+    }
+
+    fn removexattr(&self, from: &Request, at: INodeNo, key: &OsStr, reply: ReplyEmpty) {
+        let key = key.as_bytes();
+        self.answer(from, at, Operation::Removexattr { key }, reply);
+    }
+
+    // The kernel keeps open files to itself from the first ENOSYS on, and sends no RELEASE either
+    // (FUSE_NO_OPEN_SUPPORT, FUSE_NO_OPENDIR_SUPPORT).
+    fn open(&self, from: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        self.refuse(from, Errno::ENOSYS, reply);
+    }
+
+    fn opendir(&self, from: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        self.refuse(from, Errno::ENOSYS, reply);
+    }
+
+    // It would open what it makes. MKNOD comes instead (Linux, fs/fuse/dir.c, `fuse_atomic_open`).
+    fn create(
+        &self,
+        from: &Request,
+        _: INodeNo,
+        _: &OsStr,
+        _: u32,
+        _: u32,
+        _: i32,
+        reply: ReplyCreate,
+    ) {
+        self.refuse(from, Errno::ENOSYS, reply);
+    }
+
+    fn flush(&self, from: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
+        self.refuse(from, Errno::ENOSYS, reply);
+    }
+
+    // The kernel checks by itself who may do what (default_permissions).
+    fn access(&self, from: &Request, _: INodeNo, _: AccessFlags, reply: ReplyEmpty) {
+        self.refuse(from, Errno::ENOSYS, reply);
+    }
+
+    // ENOTTY is what programs expect of a file without ioctls (ioctl(2)).
+    fn ioctl(
+        &self,
+        from: &Request,
+        _: INodeNo,
+        _: FileHandle,
+        _: IoctlFlags,
+        _: u32,
+        _: &[u8],
+        _: u32,
+        reply: ReplyIoctl,
+    ) {
+        self.refuse(from, Errno::ENOTTY, reply);
+    }
+}
