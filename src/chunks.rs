@@ -25,8 +25,8 @@ pub use record::NewChunk;
 pub use rescue::WholePages;
 pub use scan::{ScannedChunk, scan, sift};
 pub use segment::SEGMENT_BYTES_MAX;
-pub use store::{ChunkStore, SyncMark};
-pub use stream::{Placed, Stream};
+pub use store::ChunkStore;
+pub use stream::{Placed, Stream, SyncMark};
 pub use survey::{SealedSegment, Survey};
 
 /// The result of a chunk store operation.

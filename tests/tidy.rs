@@ -3,6 +3,9 @@
 //! An error names the file and the rule. The rules are the tables below; `docs/architecture.md` has the
 //! reasons.
 
+#[path = "tidy/imports.rs"]
+mod imports;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -152,6 +155,31 @@ fn every_file_keeps_the_rules() {
         found.extend(complaints(path, &fs::read_to_string(file).unwrap()));
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// Whoever changes one of two files that import each other has to understand both.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for crate_folder in ["src", "benches/compare"] {
+        let (folder, mut paths) = (root.join(crate_folder), Vec::new());
+        rust_files(&folder, &mut paths);
+        let mut files = imports::Files::default();
+        for path in &paths {
+            let name = path.strip_prefix(&folder).unwrap().to_str().unwrap();
+            files.add(name, &fs::read_to_string(path).unwrap());
+        }
+        let circles: Vec<_> = files
+            .circles()
+            .iter()
+            .map(|c| files.edges(c).join("\n"))
+            .collect();
+        assert!(
+            circles.is_empty(),
+            "{crate_folder}:\n{}",
+            circles.join("\n")
+        );
+    }
 }
 
 #[test]

@@ -13,21 +13,11 @@ use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::readers::Readers;
 use super::segment::{self, OpenSegment};
-use super::stream::{Appending, Line, Placed, Stream};
+use super::stream::{Appending, Line, Placed, Stream, SyncMark};
 use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result, durable};
 use crate::types::{Codec, Location, PageSums, SegmentId};
-
-/// How far the segments are known to be durable: every record of a segment below `segment`, and those
-/// of `segment` that end before `offset`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SyncMark {
-    /// The segment.
-    pub segment: SegmentId,
-    /// In bytes.
-    pub offset: u64,
-}
 
 /// The segments of one volume.
 #[derive(Debug)]

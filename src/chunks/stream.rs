@@ -2,9 +2,18 @@
 
 use std::sync::{Arc, Weak};
 
-use super::SyncMark;
 use super::segment::OpenSegment;
 use crate::types::{Location, SegmentId};
+
+/// How far the segments are known to be durable: every record of a segment below `segment`, and those
+/// of `segment` that end before `offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SyncMark {
+    /// The segment.
+    pub segment: SegmentId,
+    /// In bytes.
+    pub offset: u64,
+}
 
 /// Whose chunks a segment takes: those that are written now die soon, those that were moved have lasted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,29 +11,30 @@ use std::sync::OnceLock;
 use rustix::fs::{MemfdFlags, Mode, fchmod, fstat, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::Timestamp;
-
 /// Changed for its change time. `None` where there are no such files: the coarse clock must do.
 static STAMPED: OnceLock<Option<OwnedFd>> = OnceLock::new();
 
+/// Seconds since 1970, and nanoseconds of the second.
+type Moment = (i64, u32);
+
 /// The present: no earlier than anything that the kernel stamped before the call, no later than what it stamps
 /// after it.
-pub(super) fn now() -> Timestamp {
+pub(super) fn now() -> Moment {
     let file = STAMPED.get_or_init(|| memfd_create("clock", MemfdFlags::CLOEXEC).ok());
     file.as_ref().and_then(stamp).unwrap_or_else(coarse)
 }
 
 /// Has the kernel stamp `file`. Another thread may do so, too, before the time is read: that is later, and still now.
-fn stamp(file: &OwnedFd) -> Option<Timestamp> {
+fn stamp(file: &OwnedFd) -> Option<Moment> {
     fchmod(file, Mode::RUSR | Mode::WUSR).ok()?;
     let stat = fstat(file).ok()?;
     let nanos = u32::try_from(stat.st_ctime_nsec).ok()?;
-    Some(Timestamp::new(stat.st_ctime, nanos))
+    Some((stat.st_ctime, nanos))
 }
 
-fn coarse() -> Timestamp {
+fn coarse() -> Moment {
     let now = clock_gettime(ClockId::RealtimeCoarse);
-    Timestamp::new(now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0))
+    (now.tv_sec, u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -43,9 +44,9 @@ mod tests {
 
     use super::*;
 
-    fn changed(file: &File) -> Timestamp {
+    fn changed(file: &File) -> Moment {
         let meta = file.metadata().unwrap();
-        Timestamp::new(meta.ctime(), u32::try_from(meta.ctime_nsec()).unwrap())
+        (meta.ctime(), u32::try_from(meta.ctime_nsec()).unwrap())
     }
 
     /// Files that are looked at have the kernel's clock run ahead of the coarse one.

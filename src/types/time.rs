@@ -23,7 +23,8 @@ impl Timestamp {
     /// The present, by the clock that the kernel stamps files with.
     #[must_use]
     pub fn now() -> Self {
-        clock::now()
+        let (secs, nanos) = clock::now();
+        Self::new(secs, nanos)
     }
 
     /// Whole seconds since the Unix epoch, rounded down.

@@ -9,7 +9,7 @@ use super::durability::disk::Disk;
 use super::durability::reserve::Reserve;
 use super::error::{Error, Result};
 use super::space::headroom::Spending;
-use super::space::limits::Bounds;
+use super::space::limits::{Bounds, MetadataBound};
 use crate::meta::{Inode, LogLength, Session, WriteTx};
 use crate::types::Ino;
 
@@ -124,7 +124,10 @@ impl Metadata {
         change: &impl Fn(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         let mut tx = self.disk.database().write()?;
-        let bound = self.bounds.of_metadata(space, &tx)?;
+        let bound = match space {
+            Space::Needs => self.bounds.of_metadata(&tx)?,
+            Space::Frees => MetadataBound::NONE,
+        };
         let value = change(&mut tx)?;
         self.bounds.check(&tx)?;
         bound.check(&tx)?;

@@ -2,6 +2,7 @@
 //! there is room for.
 
 pub(super) mod compression;
+mod connection;
 mod dedup;
 pub(super) mod defragment;
 pub(super) mod gc_move;
@@ -90,7 +91,7 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn begin_connection(&self) -> Result<()> {
-        reaper::begin_connection(&self.core)
+        connection::begin_connection(&self.core)
     }
 
     /// A connection goes on that a server had which is dead: what has no name may be open still, and is freed when
@@ -99,34 +100,34 @@ impl Volume {
     /// # Errors
     /// I/O errors.
     pub fn inherit_connection(&self) -> Result<()> {
-        reaper::inherit_connection(&self.core)
+        connection::inherit_connection(&self.core)
     }
 
     /// Waits for inodes without a name of which only the kernel can say whether anybody has them open; `None` once the
     /// connection has ended.
     #[must_use]
     pub fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
-        reaper::wait_for_doubts(&self.core)
+        connection::wait_for_doubts(&self.core)
     }
 
     /// The kernel does not know `ino` any more.
     pub fn forgotten(&self, ino: Ino) {
-        reaper::forgotten(&self.core, ino);
+        connection::forgotten(&self.core, ino);
     }
 
     /// The connection ended: nobody holds a file any more.
     pub fn end_connection(&self) {
-        reaper::end_connection(&self.core);
+        connection::end_connection(&self.core);
     }
 
     /// Whoever uses the volume was told of `ino` once more, and will [`Self::forget`] it.
     pub fn remember(&self, ino: Ino) {
-        reaper::remember(&self.core, ino);
+        connection::remember(&self.core, ino);
     }
 
     /// Gives back `count` of the times that [`Self::remember`] was called for `ino`.
     pub fn forget(&self, ino: Ino, count: u64) {
-        reaper::forget(&self.core, ino, count);
+        connection::forget(&self.core, ino, count);
     }
 
     /// Counts what the volume holds; looks at its segments, at no inode.

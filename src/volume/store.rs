@@ -9,6 +9,7 @@
 
 mod footprint;
 mod making;
+mod names;
 mod trash;
 
 use std::fs::{self, DirBuilder, File};
@@ -27,11 +28,10 @@ use crate::volume::error::{Error, Result};
 use crate::volume::life::create;
 pub use footprint::Footprint;
 use making::Making;
+use names::{FRESH, TRASH, is_leftover, unique};
 pub use trash::Trashed;
 
 const STORE_LOCK: &str = ".lock";
-const FRESH: &str = ".new-";
-const TRASH: &str = ".trash-";
 
 /// A directory of named volumes.
 #[derive(Debug, Clone)]
@@ -354,22 +354,6 @@ fn delete(dir: &Path) -> Result<()> {
 
 fn beside(dir: &Path, prefix: &str) -> PathBuf {
     dir.with_file_name(unique(prefix))
-}
-
-fn unique(prefix: &str) -> String {
-    format!("{prefix}{}", VolumeId::random())
-}
-
-/// Whether this is a name that [`unique`] makes, and nobody's own directory.
-fn is_leftover(path: &Path) -> bool {
-    let name = path
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let uuid = name
-        .strip_prefix(FRESH)
-        .or_else(|| name.strip_prefix(TRASH));
-    uuid.is_some_and(|text| text.parse::<VolumeId>().is_ok())
 }
 
 #[cfg(test)]

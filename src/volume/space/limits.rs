@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use crate::meta::WriteTx;
 use crate::types::Limits;
 use crate::volume::error::{Error, Result};
-use crate::volume::metadata::Space;
 
 /// Names, attributes and extents of a volume with a limit may take as many bytes as its data, but no fewer than this.
 const METADATA_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -27,20 +26,14 @@ impl Bounds {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// How large `tx`, which has just begun, may make the database. One that is too large already may use the pages
-    /// that it has.
-    pub(in crate::volume) fn of_metadata(
-        &self,
-        space: Space,
-        tx: &WriteTx<'_>,
-    ) -> Result<MetadataBound> {
-        match (space, self.get().bytes) {
-            (Space::Frees, _) | (_, None) => Ok(MetadataBound(u64::MAX)),
-            (Space::Needs, Some(limit)) => {
-                let bound = limit.max(METADATA_BYTES_MIN);
-                Ok(MetadataBound(bound.max(tx.page_bytes()?)))
-            }
-        }
+    /// How large `tx`, which has just begun and needs space, may make the database. One that is too large already may
+    /// use the pages that it has.
+    pub(in crate::volume) fn of_metadata(&self, tx: &WriteTx<'_>) -> Result<MetadataBound> {
+        let Some(limit) = self.get().bytes else {
+            return Ok(MetadataBound::NONE);
+        };
+        let bound = limit.max(METADATA_BYTES_MIN);
+        Ok(MetadataBound(bound.max(tx.page_bytes()?)))
     }
 
     /// Refuses a transaction that adds to what is at its limit.
@@ -72,6 +65,9 @@ impl Bounds {
 pub(in crate::volume) struct MetadataBound(u64);
 
 impl MetadataBound {
+    /// What frees space may make the database as large as it likes.
+    pub(in crate::volume) const NONE: Self = Self(u64::MAX);
+
     /// Refuses a transaction that makes the database larger than that.
     pub(in crate::volume) fn check(self, tx: &WriteTx<'_>) -> Result<()> {
         if self.0 < u64::MAX && tx.page_bytes()? > self.0 {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{FRESH, unique};
+use super::names::{FRESH, unique};
 use crate::types::VolumeId;
 use crate::volume::error::{Error, Result};
 
