@@ -4,137 +4,54 @@
 //! server and a closed one by opening it; knows neither SQL nor FUSE.
 
 mod archive;
-mod check;
-mod clone;
-mod completions;
+mod command;
 mod confirm;
 mod containers;
 mod contents;
-mod cp;
-mod create;
-mod df;
-mod diff;
-mod docker;
-mod doctor;
 mod error;
-mod export;
 mod filter;
 mod format;
-mod gc;
 mod helper;
 mod host;
-mod import;
-mod inspect;
 mod locate;
 mod logging;
-mod ls;
-mod mount;
 mod options;
 mod output;
 mod progress;
-mod prune;
 mod quantity;
 mod reference;
 mod remount;
-mod rename;
-mod resize;
-mod restore_volume;
-mod rm;
-mod rollback;
-mod serve;
-mod set;
-mod snapshot;
 mod source;
 mod state_ref;
-mod sync;
-mod umount;
-mod upgrade;
 mod usage;
+mod verbs;
 mod view;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser};
 
-pub use error::{CliError, Kind};
+pub use error::{CliError, Kind, Result};
 pub use reference::reference;
 
 use crate::server;
-use docker::plugin::Wanted;
+use command::{Arguments, Command};
 use locate::Root;
-
-/// The result of a command.
-pub type Result<T> = std::result::Result<T, CliError>;
-
-/// A volume filesystem for containers.
-///
-/// A volume is a directory that holds content-addressed chunks and a database. `cask mount` shows it
-/// as an ordinary filesystem, at as many places as you like.
-#[derive(Debug, Parser)]
-#[command(name = "cask", version, max_term_width = 100)]
-struct Arguments {
-    /// Where named volumes lie
-    ///
-    /// Otherwise $CASK_ROOT, otherwise /var/lib/cask for root and $XDG_DATA_HOME/cask
-    /// (~/.local/share/cask) for others.
-    #[arg(long, value_name = "DIR", global = true)]
-    root: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    Create(create::Arguments),
-    #[command(visible_alias = "list")]
-    Ls(ls::Arguments),
-    Inspect(inspect::Arguments),
-    Mount(mount::Arguments),
-    #[command(visible_alias = "unmount")]
-    Umount(umount::Arguments),
-    Rm(rm::Arguments),
-    RestoreVolume(restore_volume::Arguments),
-    Rename(rename::Arguments),
-    Set(set::Arguments),
-    Resize(resize::Arguments),
-    Sync(sync::Arguments),
-    Gc(gc::Arguments),
-    Check(check::Arguments),
-    Df(df::Arguments),
-    Stats(df::StatsArguments),
-    Prune(prune::Arguments),
-    Snapshot(snapshot::Arguments),
-    Diff(diff::Arguments),
-    Clone(clone::Arguments),
-    Rollback(rollback::Arguments),
-    Cp(cp::Arguments),
-    Export(export::Arguments),
-    Import(import::Arguments),
-    Docker(docker::Arguments),
-    Doctor(doctor::Arguments),
-    Upgrade(upgrade::Arguments),
-    Completions(completions::Arguments),
-    #[command(hide = true)]
-    Keep(serve::Arguments),
-    #[command(hide = true)]
-    Serve(serve::Arguments),
-    #[command(hide = true)]
-    Poke(serve::Poke),
-    #[command(hide = true)]
-    Buffer(serve::Buffer),
-    #[command(hide = true)]
-    FlushFiles,
-}
+use verbs::docker::plugin::{self, Wanted};
+use verbs::{
+    check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
+    ls, mount, prune, rename, resize, restore_volume, rm, rollback, serve, set, snapshot, sync,
+    umount, upgrade,
+};
 
 /// Runs the command that these arguments, the program's name first, ask for.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     server::take_usual_signals();
     let mut arguments: Vec<OsString> = arguments.into_iter().collect();
-    match docker::plugin::wanted(&arguments) {
-        Some(Wanted::Metadata) => return ended(docker::plugin::introduce()),
+    match plugin::wanted(&arguments) {
+        Some(Wanted::Metadata) => return ended(plugin::introduce()),
         Some(Wanted::Command(command)) => arguments = command,
         None => {}
     }
@@ -176,7 +93,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         return serve::buffer(&arguments);
     }
     if let Command::Completions(arguments) = arguments.command {
-        return completions::run(&arguments);
+        return completions::run(&arguments, &mut Arguments::command());
     }
     let root = Root::find(arguments.root)?;
     match arguments.command {

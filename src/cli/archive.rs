@@ -5,6 +5,7 @@
 
 mod acl;
 mod header;
+mod malformed;
 pub(super) mod read;
 mod records;
 pub(super) mod write;

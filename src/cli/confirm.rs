@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use super::{CliError, Kind, Result, output};
+use crate::cli::{CliError, Kind, Result, output};
 
 /// What the user says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

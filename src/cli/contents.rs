@@ -2,9 +2,10 @@
 
 use crate::control::Op;
 
-use super::format::human_bytes;
-use super::locate::Located;
-use super::{CliError, Kind, Result, snapshot, usage};
+use crate::cli::format::human_bytes;
+use crate::cli::locate::Located;
+use crate::cli::verbs::snapshot;
+use crate::cli::{CliError, Kind, Result, usage};
 
 /// What would be lost.
 #[derive(Debug)]

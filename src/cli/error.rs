@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+/// The result of a command.
+pub type Result<T> = std::result::Result<T, CliError>;
+
 /// Why a command failed: `message: causes; hint`.
 #[derive(Debug)]
 pub struct CliError {

@@ -1,6 +1,6 @@
 //! What `ls --filter` understands.
 
-use super::view::{Status, View};
+use crate::cli::view::{Status, View};
 
 /// A condition that a volume meets or not.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{CliError, Kind, Result};
+use crate::cli::{CliError, Kind, Result};
 
 /// What `--format` asks for.
 #[derive(Debug, Clone)]

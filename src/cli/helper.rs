@@ -6,11 +6,11 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use super::locate::Root;
-use super::mount::{Wish, mount};
-use super::options::{Action, Options, Unknown};
-use super::state_ref::StateRef;
-use super::{CliError, Kind, Result, logging, remount};
+use crate::cli::locate::Root;
+use crate::cli::options::{Action, Options, Unknown};
+use crate::cli::state_ref::StateRef;
+use crate::cli::verbs::mount::{Wish, mount};
+use crate::cli::{CliError, Kind, Result, logging, remount};
 
 /// What follows the name, if the program was called by such a name.
 pub(super) fn arguments_of(arguments: &[OsString]) -> Option<&[OsString]> {

@@ -13,7 +13,7 @@ use crate::types::{VolumeName, VolumeNameError};
 use crate::volume::store::Store;
 use crate::volume::{self, Config};
 
-use super::{CliError, Kind, Result};
+use crate::cli::{CliError, Kind, Result};
 
 /// Where named volumes lie.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use log::LevelFilter;
 
-use super::Command;
+use crate::cli::command::Command;
 use crate::server::bound_log;
 
 /// Starts the log of a server, which tells what it does, or of a command, which only tells what is

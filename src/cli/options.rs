@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::server::mounts::Attributes;
 
-use super::{CliError, Kind, Result};
+use crate::cli::{CliError, Kind, Result};
 
 /// Words that mean nothing to a mount of ours: they are for mount(8), systemd or people, or say what
 /// is so anyway.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use rustix::fs::FileType;
 use serde::Serialize;
 
-use super::format::{Format, json};
-use super::{CliError, Kind, Result, host};
+use crate::cli::format::{Format, json};
+use crate::cli::{CliError, Kind, Result, host};
 
 /// Prints `text` and the end of the line.
 pub(super) fn line(text: &str) -> Result<()> {

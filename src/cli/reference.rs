@@ -2,6 +2,8 @@
 
 use clap::{Arg, Command, CommandFactory};
 
+use super::command::Arguments;
+
 const HEAD: &str = "\
 # The cask command line
 
@@ -42,7 +44,7 @@ in `/etc/fstab`. umount(8) works as well as `cask umount`, but returns before th
 /// The text of `docs/cli.md`.
 #[must_use]
 pub fn reference() -> String {
-    let mut program = super::Arguments::command();
+    let mut program = Arguments::command();
     program.build();
     let mut text = HEAD.to_owned();
     text.push_str("\n## Options of every command\n\n");

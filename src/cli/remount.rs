@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::server::mounts::{self, Attributes};
 
-use super::options::Options;
-use super::{CliError, Kind, Result};
+use crate::cli::options::Options;
+use crate::cli::{CliError, Kind, Result};
 
 /// Changes the flags of the mount at `mountpoint` by the words of `options`. Other mounts of the volume
 /// stay as they are.

@@ -8,8 +8,8 @@ use crate::control::FaultKind;
 use crate::server;
 use crate::types::{SnapshotName, SnapshotNameError, VolumeNameError};
 
-use super::locate::{Located, VolumeRef};
-use super::{CliError, Kind};
+use crate::cli::locate::{Located, VolumeRef};
+use crate::cli::{CliError, Kind};
 
 /// A volume as it is now, or as it was at a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use crate::control::{Answer, Op};
 use crate::server;
 use crate::types::Usage;
 
-use super::locate::Located;
-use super::{CliError, Kind, Result};
+use crate::cli::locate::Located;
+use crate::cli::{CliError, Kind, Result};
 
 /// Asks, whether the volume is mounted or not. What it takes on the disk is looked up afterwards: a volume that is
 /// opened to be asked takes more at that time.

@@ -10,8 +10,8 @@ use crate::server::{self, Standing, mounts::Mount};
 use crate::types::Usage;
 use crate::volume::{Config, Life, Protection, Scrubbed, Seal, store};
 
-use super::containers::Containers;
-use super::locate::Located;
+use crate::cli::containers::Containers;
+use crate::cli::locate::Located;
 
 /// What can be told of a volume without opening it.
 #[derive(Debug, Serialize)]

@@ -13,6 +13,7 @@ mod holders;
 mod kernel;
 mod overlap;
 mod place;
+mod removal;
 mod table;
 mod taking;
 
@@ -23,8 +24,9 @@ pub use holders::{Holder, holders_of, namespaces_holding, namespaces_where};
 pub use kernel::{open_fuse, remount};
 pub use overlap::Relation;
 pub use place::{Place, PlaceError, absolute};
+pub use removal::{How, UnmountError};
 pub use table::{FILESYSTEM, Mount, read_table, topmost_at};
-pub use taking::{How, UnmountError, flush, unmount};
+pub use taking::{flush, unmount};
 
 pub(super) use buffering::bound_unwritten;
 pub(super) use fusermount::mount as mount_rootless;

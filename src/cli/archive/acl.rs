@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 
-use super::read::bad;
+use crate::cli::archive::malformed::bad;
 
 /// The keys of such records, and the attributes that say the same.
 pub(super) const KEYS: [(&[u8], &[u8]); 2] = [

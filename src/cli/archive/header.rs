@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::BLOCK_BYTES;
-use super::read::bad;
+use crate::cli::archive::BLOCK_BYTES;
+use crate::cli::archive::malformed::bad;
 
 /// The end of a field that is text: a NUL, or the field's end.
 pub(super) fn until_nul(field: &[u8]) -> &[u8] {

@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::BLOCK_BYTES;
-use super::header::{Form, Header, size, until_nul};
-use super::records::{Record, Told, parse};
+use crate::cli::archive::BLOCK_BYTES;
+use crate::cli::archive::header::{Form, Header, size, until_nul};
+use crate::cli::archive::malformed::bad;
+use crate::cli::archive::records::{Record, Told, parse};
 use crate::types::Timestamp;
 
 /// The longest extended header or name that is believed.
@@ -66,10 +67,6 @@ struct Before {
     long_name: Option<Vec<u8>>,
     long_link: Option<Vec<u8>>,
     records: Vec<Record>,
-}
-
-pub(super) fn bad(what: impl Into<String>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
 fn cut_short() -> io::Error {

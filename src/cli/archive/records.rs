@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use super::header::{owner, until_nul};
-use super::read::bad;
-use super::{XATTR, acl, read_time};
+use crate::cli::archive::header::{owner, until_nul};
+use crate::cli::archive::malformed::bad;
+use crate::cli::archive::{XATTR, acl, read_time};
 use crate::types::Timestamp;
 
 /// A record: its key and its value, which may hold any byte.

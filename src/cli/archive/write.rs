@@ -8,7 +8,7 @@ use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
 
-use super::{BLOCK_BYTES, XATTR, write_time};
+use crate::cli::archive::{BLOCK_BYTES, XATTR, write_time};
 use crate::cli::output;
 use crate::cli::progress::Progress;
 use crate::cli::source::{

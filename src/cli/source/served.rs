@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Failure, Source, Xattr};
+use crate::cli::source::tree::{Failure, Source, Xattr};
 use crate::server::Served;
 use crate::types::{Attr, Ino, Name, NameBuf};
 

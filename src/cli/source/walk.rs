@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::vec;
 
-use super::{Entry, Failure, Source};
 use crate::cli::output;
+use crate::cli::source::tree::{Entry, Failure, Source};
 use crate::types::{Attr, FileKind, Ino, NameBuf};
 
 type Result<T> = std::result::Result<T, Failure>;

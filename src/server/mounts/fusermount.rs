@@ -15,7 +15,8 @@ use std::process::{Command, Output};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
-use super::{Spec, UnmountError, taking::How};
+use super::Spec;
+use super::removal::{How, UnmountError};
 
 const PROGRAM: &str = "fusermount3";
 

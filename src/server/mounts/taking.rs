@@ -1,32 +1,12 @@
 //! Taking mounts away.
 
 use std::fs::File;
-use std::io;
 
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
+use super::removal::{How, UnmountError};
 use super::{Mount, fusermount, is_privileged, topmost_at};
-
-/// How to take a mount away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// Only if nobody uses it.
-    IfUnused,
-    /// Out of sight at once; it ends when its last user does.
-    Lazily,
-}
-
-/// Why a mount is still there.
-#[derive(Debug, thiserror::Error)]
-pub enum UnmountError {
-    /// Somebody uses it.
-    #[error("it is in use")]
-    Busy,
-    /// Anything else.
-    #[error(transparent)]
-    Io(io::Error),
-}
 
 /// Has the kernel start to write back what the mount's files still hold in memory.
 pub fn flush(mount: &Mount) {

@@ -1,0 +1,71 @@
+//! What the command line may say: a verb, and the options of all.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::verbs::{
+    check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
+    ls, mount, prune, rename, resize, restore_volume, rm, rollback, serve, set, snapshot, sync,
+    umount, upgrade,
+};
+
+/// A volume filesystem for containers.
+///
+/// A volume is a directory that holds content-addressed chunks and a database. `cask mount` shows it
+/// as an ordinary filesystem, at as many places as you like.
+#[derive(Debug, Parser)]
+#[command(name = "cask", version, max_term_width = 100)]
+pub(super) struct Arguments {
+    /// Where named volumes lie
+    ///
+    /// Otherwise $CASK_ROOT, otherwise /var/lib/cask for root and $XDG_DATA_HOME/cask
+    /// (~/.local/share/cask) for others.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(super) root: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Create(create::Arguments),
+    #[command(visible_alias = "list")]
+    Ls(ls::Arguments),
+    Inspect(inspect::Arguments),
+    Mount(mount::Arguments),
+    #[command(visible_alias = "unmount")]
+    Umount(umount::Arguments),
+    Rm(rm::Arguments),
+    RestoreVolume(restore_volume::Arguments),
+    Rename(rename::Arguments),
+    Set(set::Arguments),
+    Resize(resize::Arguments),
+    Sync(sync::Arguments),
+    Gc(gc::Arguments),
+    Check(check::Arguments),
+    Df(df::Arguments),
+    Stats(df::StatsArguments),
+    Prune(prune::Arguments),
+    Snapshot(snapshot::Arguments),
+    Diff(diff::Arguments),
+    Clone(clone::Arguments),
+    Rollback(rollback::Arguments),
+    Cp(cp::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
+    Docker(docker::Arguments),
+    Doctor(doctor::Arguments),
+    Upgrade(upgrade::Arguments),
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Keep(serve::Arguments),
+    #[command(hide = true)]
+    Serve(serve::Arguments),
+    #[command(hide = true)]
+    Poke(serve::Poke),
+    #[command(hide = true)]
+    Buffer(serve::Buffer),
+    #[command(hide = true)]
+    FlushFiles,
+}

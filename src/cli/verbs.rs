@@ -1,0 +1,29 @@
+//! One file a verb.
+
+pub(super) mod check;
+pub(super) mod clone;
+pub(super) mod completions;
+pub(super) mod cp;
+pub(super) mod create;
+pub(super) mod df;
+pub(super) mod diff;
+pub(super) mod docker;
+pub(super) mod doctor;
+pub(super) mod export;
+pub(super) mod gc;
+pub(super) mod import;
+pub(super) mod inspect;
+pub(super) mod ls;
+pub(super) mod mount;
+pub(super) mod prune;
+pub(super) mod rename;
+pub(super) mod resize;
+pub(super) mod restore_volume;
+pub(super) mod rm;
+pub(super) mod rollback;
+pub(super) mod serve;
+pub(super) mod set;
+pub(super) mod snapshot;
+pub(super) mod sync;
+pub(super) mod umount;
+pub(super) mod upgrade;

@@ -1,0 +1,172 @@
+//! `cask check`.
+
+use std::time::{Duration, Instant};
+
+use crate::control::Answer;
+use crate::server;
+use crate::types::{Checked, Repaired};
+use crate::volume::{self, Config, Depth};
+
+use crate::cli::format::human_bytes;
+use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::progress::Progress;
+use crate::cli::verbs::rollback::refuse_used;
+use crate::cli::{CliError, Kind, Result, output};
+
+/// Look for damage in a volume, mounted or not, and repair it if asked
+///
+/// Checks the database, every invariant of its tables, and that each chunk lies within its segment; with
+/// --read-data also that every stored byte is what was written. Damage is listed, with the files and snapshots that it
+/// concerns, and is exit code 6.
+///
+/// With --repair, a volume that is not mounted is made sound again, as far as what is left allows, and each change is
+/// told: the database is made anew of what can be read of it, names and counts fit each other again, what lost its
+/// name is in `lost+found`, and bytes that are lost read as an error until they are overwritten. The database as it was
+/// is kept beside it. All data is read.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The volume
+    #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volume: VolumeRef,
+    /// Read and verify all data
+    #[arg(long)]
+    read_data: bool,
+    /// Repair what is damaged
+    #[arg(long)]
+    repair: bool,
+    /// Print nothing but damage, and what was changed
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    if arguments.repair {
+        repair(arguments, root)
+    } else {
+        check(arguments, root)
+    }
+}
+
+fn check(arguments: &Arguments, root: &Root) -> Result<()> {
+    let located = root.locate(&arguments.volume)?;
+    Config::load(&located.dir).map_err(|e| damaged_or_none(&located, e))?;
+    let since = Instant::now();
+    let progress = (!arguments.quiet).then(|| Progress::wait("checking"));
+    let watch = |bytes| progress.iter().for_each(|shown| shown.verified(bytes));
+    let depth = if arguments.read_data {
+        Depth::Data
+    } else {
+        Depth::Metadata
+    };
+    let answer = server::check(&located.dir, depth, &watch).map_err(|e| explain(&located, e))?;
+    drop(progress);
+    let Answer::Checked(checked) = answer else {
+        let message = format!("{located} gave another answer");
+        return Err(CliError::new(Kind::Failed, message));
+    };
+    for problem in &checked.problems {
+        output::line(problem)?;
+    }
+    if !checked.problems.is_empty() {
+        let count = checked.problems.len();
+        let message = format!("{located} is damaged: {count} things are wrong");
+        return Err(CliError::new(Kind::Damaged, message).hint(format!(
+            "restore what is listed from a backup or a snapshot that is not concerned; `cask check --repair {}` makes \
+             the volume sound without it",
+            arguments.volume.typed()
+        )));
+    }
+    if arguments.quiet {
+        return Ok(());
+    }
+    tell_sound(arguments, &checked, since.elapsed())
+}
+
+fn tell_sound(arguments: &Arguments, checked: &Checked, took: Duration) -> Result<()> {
+    for lost in &checked.lost {
+        output::line(lost)?;
+    }
+    let read = if arguments.read_data {
+        let rate = u128::from(checked.bytes) * 1000 / took.as_millis().max(1);
+        let rate = human_bytes(u64::try_from(rate).unwrap_or(u64::MAX));
+        format!(", {} read at {rate} a second", human_bytes(checked.bytes))
+    } else {
+        String::new()
+    };
+    let lost = match checked.lost.len() {
+        0 => String::new(),
+        count => format!("; bytes of {count} files are lost, as an earlier repair found"),
+    };
+    output::line(&format!(
+        "{}: no damage in {} chunks{read}{lost}",
+        arguments.volume.typed(),
+        checked.chunks
+    ))
+}
+
+/// What has a database is a volume, of which the configuration is damaged.
+fn damaged_or_none(located: &Located, error: volume::Error) -> CliError {
+    match error {
+        volume::Error::NotAVolume { .. } if located.dir.join("meta.db").is_file() => {
+            CliError::new(Kind::Damaged, format!("{located} is damaged"))
+                .because(error)
+                .hint(how_to_repair(located))
+        }
+        error => located.explain_volume(error),
+    }
+}
+
+fn explain(located: &Located, error: server::Error) -> CliError {
+    let explained = located.explain(error);
+    match explained.kind() {
+        Kind::Damaged => explained.hint(how_to_repair(located)),
+        _ => explained,
+    }
+}
+
+fn how_to_repair(located: &Located) -> String {
+    format!(
+        "`cask check --repair {}` makes it sound, with what can be read",
+        located.reference.typed()
+    )
+}
+
+fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
+    let located = root.locate(&arguments.volume)?;
+    refuse_used(&located)?;
+    let progress = (!arguments.quiet).then(|| Progress::wait("repairing"));
+    let watch = |bytes| progress.iter().for_each(|shown| shown.verified(bytes));
+    let done = volume::repair(&located.dir, &watch);
+    drop(progress);
+    tell(
+        arguments,
+        &done.map_err(|e| match e {
+            // There is nothing else to try.
+            volume::Error::Corrupt(_) => located
+                .explain_volume(e)
+                .hint("restore it from a backup; nothing was changed"),
+            e => located.explain_volume(e),
+        })?,
+    )
+}
+
+fn tell(arguments: &Arguments, done: &Repaired) -> Result<()> {
+    for change in &done.changes {
+        output::line(change)?;
+    }
+    if let Some(kept) = &done.kept {
+        output::line(&format!("the database as it was: {}", kept.display()))?;
+    }
+    if arguments.quiet {
+        return Ok(());
+    }
+    let lost = match done.lost.len() {
+        0 => String::new(),
+        count => format!("; bytes of {count} files are lost"),
+    };
+    let volume = arguments.volume.typed();
+    output::line(&match done.changes.len() {
+        0 => format!("{volume}: nothing to repair{lost}"),
+        count => format!("{volume}: repaired, in {count} changes{lost}"),
+    })
+}

@@ -1,0 +1,87 @@
+//! `cask clone`.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::control::{Bytes, Op};
+use crate::server::{self, perform};
+use crate::volume::{Life, store};
+
+use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::state_ref::{StateRef, explain};
+use crate::cli::verbs::sync;
+use crate::cli::{CliError, Kind, Result, output};
+
+/// Make an independent, writable volume of a snapshot, or of a volume as it is now, and print its name
+///
+/// The stored bytes are shared through hard links, or copied where the filesystem has none; neither
+/// volume notices what becomes of the other. The cost is that of copying the database.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// What to clone
+    #[arg(value_name = "NAME[@SNAP]", value_parser = StateRef::parser())]
+    from: StateRef,
+    /// The new volume: a name, or a directory
+    #[arg(value_name = "NEW", value_parser = VolumeRef::parser())]
+    new: VolumeRef,
+    /// Remove the new volume when its last mount is gone
+    #[arg(long)]
+    ephemeral: bool,
+}
+
+/// Why a clone could not be made: the new volume is to blame, or the old one.
+enum Failure {
+    New(crate::volume::Error),
+    Old(server::Error),
+}
+
+impl From<crate::volume::Error> for Failure {
+    fn from(error: crate::volume::Error) -> Self {
+        Self::New(error)
+    }
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let (located, _) = root.open(&arguments.from.volume)?;
+    if arguments.from.snapshot.is_none() {
+        sync::flush(&located)?;
+    }
+    let wanted = Located {
+        reference: arguments.new.clone(),
+        dir: std::path::absolute(root.dir_of(&arguments.new)).map_err(|e| {
+            CliError::new(Kind::Failed, format!("cannot reach {}", arguments.new)).because(e)
+        })?,
+    };
+    let copy = |fresh: &Path| {
+        copy(&located, &arguments.from, fresh)?;
+        if arguments.ephemeral {
+            store::edit(fresh, |config| config.life = Life::Ephemeral)?;
+        }
+        Ok(())
+    };
+    let built = match &arguments.new {
+        VolumeRef::Name(name) => root.store().build(name, copy),
+        VolumeRef::Dir(_) => store::build_at(&wanted.dir, copy),
+    };
+    built.map_err(|failure| match (failure, &arguments.from.snapshot) {
+        (Failure::New(error), _) => wanted.explain_volume(error),
+        (Failure::Old(error), Some(name)) => explain(error, &located, name),
+        (Failure::Old(error), None) => located.explain(error),
+    })?;
+    output::line(&arguments.new.typed())
+}
+
+fn copy(located: &Located, from: &StateRef, fresh: &Path) -> std::result::Result<(), Failure> {
+    // A server does not know in which directory it was asked.
+    let fresh = std::path::absolute(fresh).map_err(|e| {
+        Failure::New(crate::volume::Error::storage(
+            "cannot find the directory",
+            e,
+        ))
+    })?;
+    let op = Op::Clone {
+        from: from.snapshot.clone(),
+        dir: Bytes(fresh.as_os_str().as_bytes().to_vec()),
+    };
+    perform(&located.dir, &op).map(|_| ()).map_err(Failure::Old)
+}

@@ -1,0 +1,122 @@
+//! `cask cp`.
+
+mod place;
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::locate::{Located, Root};
+use crate::cli::source::{Entry, Failure, Source, find, with_source};
+use crate::cli::state_ref::{StateRef, StateRefError};
+use crate::cli::{CliError, Kind, Result};
+
+/// Copy a file or a directory out of a volume, or out of a snapshot, without mounting it
+///
+/// Kept are owners, modes, times, extended attributes and ACLs, hard links within what is copied, and
+/// holes; without root, as much of that as the system allows. Symbolic links are copied, and not followed.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// What to copy: PATH is absolute, from the root of the volume
+    #[arg(value_name = "NAME[@SNAP]:PATH", value_parser = Origin::parser())]
+    from: Origin,
+    /// Where to: a new name, or a directory in which it gets the name that it has
+    #[arg(value_name = "DEST")]
+    to: PathBuf,
+}
+
+/// A path in a state of a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    state: StateRef,
+    path: PathBuf,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum OriginError {
+    #[error(transparent)]
+    State(#[from] StateRefError),
+    #[error("what to copy is NAME:/PATH or NAME@SNAP:/PATH")]
+    NoPath,
+}
+
+impl Origin {
+    /// Snapshots may have a `:` in their name, and so may paths: the first `:/` separates them.
+    fn parse(text: &OsStr) -> std::result::Result<Self, OriginError> {
+        let bytes = text.as_bytes();
+        let at = bytes.windows(2).position(|pair| pair == b":/");
+        let at = at.ok_or(OriginError::NoPath)?;
+        Ok(Self {
+            state: StateRef::parse(OsStr::from_bytes(&bytes[..at]))?,
+            path: PathBuf::from(OsStr::from_bytes(&bytes[at + 1..])),
+        })
+    }
+
+    fn parser() -> impl clap::builder::TypedValueParser<Value = Self> {
+        use clap::builder::TypedValueParser;
+        clap::builder::OsStringValueParser::new().try_map(|text: OsString| Self::parse(&text))
+    }
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let Origin { state, path } = &arguments.from;
+    with_source(state, root, |located, source| {
+        let entry = find(source, path).map_err(|e| explain_missing(e, located, path))?;
+        let to = destination(&arguments.to, &entry, located)?;
+        copy(source, &entry, &to)
+    })
+}
+
+fn destination(to: &Path, entry: &Entry, located: &Located) -> Result<PathBuf> {
+    let to = if to.is_dir() {
+        let own = entry.path.file_name().or(located.dir.file_name());
+        to.join(own.unwrap_or(OsStr::new("root")))
+    } else {
+        to.to_owned()
+    };
+    if to.symlink_metadata().is_ok() {
+        return Err(
+            CliError::new(Kind::Exists, format!("{} exists already", to.display()))
+                .hint("nothing is overwritten: name another place"),
+        );
+    }
+    Ok(to)
+}
+
+/// Copies; what was begun is taken back if that fails.
+fn copy(source: &dyn Source, entry: &Entry, to: &Path) -> Result<()> {
+    let copied = place::Target::at(to).and_then(|target| target.fill(source, entry));
+    copied.map_err(|error| {
+        CliError::new(Kind::Failed, format!("cannot copy to {}", to.display()))
+            .because(error)
+            .hint("nothing was copied")
+    })
+}
+
+fn explain_missing(error: Failure, located: &Located, path: &Path) -> CliError {
+    if error.is_missing() {
+        let message = format!("there is no {} in {located}", path.display());
+        return CliError::new(Kind::Failed, message)
+            .hint("symbolic links in a path are not followed");
+    }
+    CliError::new(Kind::Failed, format!("cannot read {}", path.display()))
+        .because(error)
+        .hint(format!("see {}", located.dir.join("server.log").display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_colon_and_slash_separate_state_and_path() {
+        let parse = |text: &str| Origin::parse(OsStr::new(text));
+        let origin = parse("db@08:00:/a:/b").unwrap();
+        assert_eq!(origin.state.snapshot.unwrap().as_str(), "08:00");
+        assert_eq!(origin.path, Path::new("/a:/b"));
+        assert!(parse("./d:/").is_ok());
+        for bad in ["db", "db:a", ":/a", "db@:/a"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

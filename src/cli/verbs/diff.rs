@@ -1,0 +1,188 @@
+//! `cask diff`.
+
+use serde::Serialize;
+
+use crate::control::{Answer, Change, ChangeKind, Op};
+use crate::server::{self, perform};
+use crate::types::SnapshotName;
+
+use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::state_ref::{SnapshotRef, explain};
+use crate::cli::verbs::sync;
+use crate::cli::{CliError, Kind, Result, format, output};
+
+/// Show what changed between two states of a volume
+///
+/// A line a path, sorted: `+` it came, `-` it went, `M` its bytes changed, `R` it was renamed
+/// (`old -> new`), `U` only its attributes changed, `T` it is of another type. A file of several names is
+/// told of by each. The cost is that of what changed, not of what is there.
+///
+/// In paths, control characters, `\` and what is not UTF-8 are escaped (`\n`, `\\`, `\xff`).
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The older state
+    #[arg(value_name = "NAME@SNAP", value_parser = SnapshotRef::parser())]
+    from: SnapshotRef,
+    /// The newer state, of the same volume; without it, the volume as it is now
+    #[arg(value_name = "NAME@SNAP", value_parser = SnapshotRef::parser())]
+    to: Option<SnapshotRef>,
+    /// Print an object a line: change, path and old_path; where a path is not UTF-8, path_bytes or
+    /// old_path_bytes has its bytes
+    #[arg(long)]
+    json: bool,
+}
+
+/// A change in JSON: the field names are published.
+#[derive(Debug, Serialize)]
+struct View {
+    change: ChangeKind,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<Vec<u8>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_path_bytes: Option<Vec<u8>>,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let (located, _) = root.open(&arguments.from.volume)?;
+    let to = match &arguments.to {
+        Some(to) => Some(same_volume(to, &arguments.from.volume, &located, root)?),
+        None => {
+            sync::flush(&located)?;
+            None
+        }
+    };
+    let mut text = String::new();
+    for change in compare(&located, &arguments.from.name, to)? {
+        text.push_str(&if arguments.json {
+            format::json(&View::of(change))?
+        } else {
+            line(&change)
+        });
+        text.push('\n');
+    }
+    output::raw(&text)
+}
+
+fn same_volume<'a>(
+    to: &'a SnapshotRef,
+    volume: &VolumeRef,
+    located: &Located,
+    root: &Root,
+) -> Result<&'a SnapshotName> {
+    if to.volume != *volume && root.locate(&to.volume)?.dir != located.dir {
+        let message = format!("{volume} and {} are not the same volume", to.volume);
+        return Err(CliError::new(Kind::Usage, message).hint("compare two snapshots of one volume"));
+    }
+    Ok(&to.name)
+}
+
+fn compare(
+    located: &Located,
+    from: &SnapshotName,
+    to: Option<&SnapshotName>,
+) -> Result<Vec<Change>> {
+    let op = Op::Diff {
+        from: from.clone(),
+        to: to.cloned(),
+    };
+    match perform(&located.dir, &op) {
+        Ok(Answer::Changes { list }) => Ok(list),
+        Ok(_) => Err(CliError::new(
+            Kind::Failed,
+            format!("the server of {located} answered something else than was asked"),
+        )),
+        Err(error) => Err(explain_either(error, located, from, to)),
+    }
+}
+
+/// The error says that a snapshot is not there, but not which.
+fn explain_either(
+    error: server::Error,
+    located: &Located,
+    from: &SnapshotName,
+    to: Option<&SnapshotName>,
+) -> CliError {
+    let listed = perform(&located.dir, &Op::Snapshots);
+    let is_there = |name: &SnapshotName| matches!(&listed, Ok(Answer::Snapshots { list }) if list.iter().any(|one| one.name == *name));
+    let is_order =
+        matches!(&error, server::Error::Fault(fault) if fault.message == "invalid argument");
+    match to {
+        Some(to) if is_order && is_there(from) && is_there(to) => {
+            let message = format!("snapshot \"{to}\" of {located} is older than \"{from}\"");
+            CliError::new(Kind::Usage, message).hint("name the older one first")
+        }
+        Some(to) if is_there(from) => explain(error, located, to),
+        _ => explain(error, located, from),
+    }
+}
+
+fn letter(kind: ChangeKind) -> char {
+    match kind {
+        ChangeKind::Added => '+',
+        ChangeKind::Removed => '-',
+        ChangeKind::Modified => 'M',
+        ChangeKind::Renamed => 'R',
+        ChangeKind::Attributes => 'U',
+        ChangeKind::Retyped => 'T',
+    }
+}
+
+fn line(change: &Change) -> String {
+    let (letter, path) = (letter(change.kind), escape(&change.path.0));
+    match &change.old_path {
+        Some(old) => format!("{letter} {} -> {path}", escape(&old.0)),
+        None => format!("{letter} {path}"),
+    }
+}
+
+/// The path on one line, whatever is in it.
+fn escape(path: &[u8]) -> String {
+    let mut text = String::new();
+    for chunk in path.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            match char {
+                '\\' => text.push_str("\\\\"),
+                char if char.is_control() => text.extend(char.escape_debug()),
+                char => text.push(char),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+impl View {
+    fn of(change: Change) -> Self {
+        let old = change.old_path.map(|path| path.0);
+        let bytes = |path: &Vec<u8>| std::str::from_utf8(path).is_err().then(|| path.clone());
+        let text = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        Self {
+            change: change.kind,
+            path: text(&change.path.0),
+            path_bytes: bytes(&change.path.0),
+            old_path: old.as_ref().map(text),
+            old_path_bytes: old.as_ref().and_then(bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::Bytes;
+
+    #[test]
+    fn a_line_is_one_line() {
+        let change = Change {
+            kind: ChangeKind::Renamed,
+            path: Bytes(b"a\xff\n".to_vec()),
+            old_path: Some(Bytes("\\\u{e4}\u{1b}".into())),
+        };
+        assert_eq!(line(&change), "R \\\\\u{e4}\\u{1b} -> a\\xff\\n");
+    }
+}

@@ -1,0 +1,342 @@
+//! `cask mount`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::server::mounts::{self, Attributes, Place, PlaceError, Shows, Spec};
+use crate::server::{self, Server};
+use crate::types::SnapshotName;
+use crate::volume::Seal;
+
+use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::options::{Action, Options, Unknown};
+use crate::cli::state_ref::{SnapshotRef, StateRef, no_snapshot};
+use crate::cli::verbs::create::create_plain;
+use crate::cli::verbs::rm::remove_fresh;
+use crate::cli::{CliError, Kind, Result, output, remount};
+
+/// Mount a volume, or a snapshot of one; returns when the mount is usable
+///
+/// A volume can be mounted at any number of places; all show one filesystem, with one cache and the same
+/// locks. Without root, `fusermount3` does the mounting: nosuid and nodev always hold, and a second place is refused.
+///
+/// A snapshot can be mounted beside its volume, or alone. Nothing in it can be changed, also by root. Its files have
+/// the inode numbers that they have in the volume, on a device of its own. Mounting one needs root.
+///
+/// If the volume's server has died, the mounts that it left are detached first.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The volume, or the snapshot
+    #[arg(value_name = "NAME[@SNAP]|DIR[@SNAP]", value_parser = StateRef::parser())]
+    state: StateRef,
+    /// The directory to mount it at
+    mountpoint: PathBuf,
+    /// Let nothing be changed through this mount
+    #[arg(long)]
+    read_only: bool,
+    /// Create the volume and the mountpoint where they do not exist
+    #[arg(long)]
+    create: bool,
+    /// Be the volume's server: log to standard error, and return when the last mount is gone
+    #[arg(long)]
+    pub(in crate::cli) foreground: bool,
+    /// Options: ro, rw, nosuid, suid, nodev, dev, noexec, exec, noatime, relatime, strictatime,
+    /// nodiratime, diratime, nosymfollow, symfollow; fsname=TEXT (what is shown as the source);
+    /// remount (change the flags of the mount that is there, and of no other)
+    ///
+    /// Of words about one flag the last counts. Words that fstab(5) has for others, such as defaults,
+    /// nofail, _netdev or x-*, are accepted and mean nothing here.
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    options: Vec<String>,
+}
+
+/// A mount to make.
+pub(in crate::cli) struct Wish<'a> {
+    /// Of what.
+    pub(in crate::cli) volume: &'a VolumeRef,
+    /// As it was then, or as it is.
+    pub(in crate::cli) snapshot: Option<&'a SnapshotName>,
+    /// Where.
+    pub(in crate::cli) mountpoint: &'a Path,
+    /// How.
+    pub(in crate::cli) options: &'a Options,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let mut words = arguments.options.clone();
+    if arguments.read_only {
+        words.push("ro".to_owned());
+    }
+    let options = Options::parse(&words, Unknown::Refuse)?;
+    let wish = Wish {
+        volume: &arguments.state.volume,
+        snapshot: arguments.state.snapshot.as_ref(),
+        mountpoint: &arguments.mountpoint,
+        options: &options,
+    };
+    if options.action == Action::Remount {
+        return remount::run(wish.mountpoint, wish.options);
+    }
+    // What is created is no file of the shell's that limits them. A server that has to start looks for itself.
+    if let Err(error) = server::raise_limits() {
+        log::debug!("{error}");
+    }
+    let fresh = if arguments.create {
+        Fresh::make(&wish, root)?
+    } else {
+        Fresh::default()
+    };
+    let outcome = if arguments.foreground {
+        serve(&wish, root)
+    } else {
+        mount(&wish, root)
+    };
+    match outcome {
+        Ok(server) => server.map_or(Ok(()), |(server, located)| {
+            server.run().map_err(|e| located.explain(e))
+        }),
+        Err(error) => {
+            fresh.take_back(&wish, root);
+            Err(error)
+        }
+    }
+}
+
+/// Mounts in the background.
+pub(in crate::cli) fn mount(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
+    let (located, spec, hidden) = prepare(wish, root)?;
+    server::mount(&located.dir, &spec, wish.mountpoint).map_err(|e| explain(e, &located, wish))?;
+    hidden.tell(wish);
+    Ok(None)
+}
+
+fn serve(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
+    if wish.snapshot.is_some() {
+        return Err(
+            CliError::new(Kind::Usage, "a snapshot cannot be served in the foreground")
+                .hint("mount it without --foreground"),
+        );
+    }
+    let (located, spec, hidden) = prepare(wish, root)?;
+    let server = server::mount_here(&located.dir, &spec, wish.mountpoint);
+    let server = server.map_err(|e| explain(e, &located, wish))?;
+    hidden.tell(wish);
+    log::info!("serving {located} at {}", wish.mountpoint.display());
+    Ok(Some((server, located)))
+}
+
+fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
+    let (located, config) =
+        root.open(wish.volume)
+            .map_err(|error| match (error.kind(), wish.volume) {
+                (Kind::NotFound, VolumeRef::Name(name)) if wish.snapshot.is_none() => error.hint(
+                    format!("create it with `cask create {name}`, or mount with --create"),
+                ),
+                _ => error,
+            })?;
+    let mut source = match wish.volume {
+        VolumeRef::Name(name) => name.as_str().into(),
+        VolumeRef::Dir(_) => located.dir.as_os_str().to_owned(),
+    };
+    let shows = match wish.snapshot {
+        None => Shows::Head,
+        Some(name) => {
+            source.push(format!("@{name}"));
+            Shows::Snapshot(name.clone())
+        }
+    };
+    let mut attributes = wish.options.apply(Attributes::default());
+    if config.seal == Seal::Sealed {
+        attributes = attributes.read_only();
+    }
+    let spec = Spec {
+        shows,
+        source: wish.options.source.clone().unwrap_or(source),
+        attributes,
+        roots: root.store().places(),
+    };
+    // What is below a mount that is there already was hidden before.
+    let hidden = match Place::open(wish.mountpoint) {
+        Ok(place) => Hidden(place.entries().unwrap_or(0)),
+        Err(_) => Hidden(0),
+    };
+    Ok((located, spec, hidden))
+}
+
+/// How many entries of the mountpoint can't be seen while the volume is mounted over them.
+struct Hidden(usize);
+
+impl Hidden {
+    fn tell(&self, wish: &Wish<'_>) {
+        let at = wish.mountpoint.display();
+        match self.0 {
+            0 => {}
+            1 => output::warn(&format!(
+                "{at} is not empty: the mount hides the entry in it"
+            )),
+            n => output::warn(&format!(
+                "{at} is not empty: the mount hides the {n} entries in it"
+            )),
+        }
+    }
+}
+
+/// What `--create` made, to be taken back if the mount fails.
+#[derive(Default)]
+struct Fresh {
+    volume: bool,
+    /// The mountpoint, and what was missing above it.
+    directories: Vec<PathBuf>,
+}
+
+impl Fresh {
+    fn make(wish: &Wish<'_>, root: &Root) -> Result<Self> {
+        let mut fresh = Self::default();
+        let directories = missing_directories(wish)?;
+        if mounts::is_privileged() {
+            mounts::open_fuse().map_err(explain_no_fuse)?;
+        }
+        match root.locate(wish.volume) {
+            Ok(_) => {}
+            Err(e) if e.kind() == Kind::NotFound && wish.snapshot.is_none() => {
+                create_plain(wish.volume, root)?;
+                fresh.volume = true;
+            }
+            Err(e) => return Err(e),
+        }
+        let made = directories.iter().rev().try_for_each(fs::create_dir);
+        fresh.directories = directories;
+        if let Err(e) = made {
+            fresh.take_back(wish, root);
+            let message = format!("cannot create mountpoint {}", wish.mountpoint.display());
+            return Err(CliError::new(Kind::Failed, message)
+                .because(e)
+                .hint("name a place where you may create one"));
+        }
+        Ok(fresh)
+    }
+
+    fn take_back(&self, wish: &Wish<'_>, root: &Root) {
+        for directory in &self.directories {
+            match fs::remove_dir(directory) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    let at = directory.display();
+                    output::warn(&format!("the new directory {at} stays: {e}"));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        if self.volume {
+            remove_fresh(wish.volume, root);
+        }
+    }
+}
+
+/// The directories to make for the mountpoint, the deepest first.
+fn missing_directories(wish: &Wish<'_>) -> Result<Vec<PathBuf>> {
+    match Place::open(wish.mountpoint) {
+        Ok(_) | Err(PlaceError::Dead(_)) => Ok(Vec::new()),
+        Err(PlaceError::Missing(_)) => {
+            let above = wish.mountpoint.ancestors();
+            let missing = above.take_while(|path| path.symlink_metadata().is_err());
+            let named = missing.filter(|path| !path.as_os_str().is_empty());
+            Ok(named.map(Path::to_owned).collect())
+        }
+        Err(error) => Err(explain_place(error, wish)),
+    }
+}
+
+fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError {
+    let again = located.reference.typed();
+    match error {
+        server::Error::Place(error) => explain_place(error, wish),
+        server::Error::NoFuse(error) => explain_no_fuse(error),
+        server::Error::MountedThere(at) => {
+            let message = format!("{located} is already mounted at {}", at.display());
+            CliError::new(Kind::InUse, message).hint("use it there, or name another mountpoint")
+        }
+        server::Error::Occupied { mountpoint, other } => {
+            let message = format!(
+                "mountpoint {} is already a cask mount, of \"{}\"",
+                mountpoint.display(),
+                other.display()
+            );
+            CliError::new(Kind::InUse, message).hint(format!(
+                "name another mountpoint, or first `cask umount {}`",
+                mountpoint.display()
+            ))
+        }
+        server::Error::Limit { .. } => {
+            CliError::new(Kind::Failed, format!("cannot mount {located}"))
+                .because(error)
+                .hint("raise it, or mount from where it is higher")
+        }
+        server::Error::Overlaps { .. } => {
+            CliError::new(Kind::Failed, format!("cannot mount {located}"))
+                .because(error)
+                .hint("name a directory elsewhere")
+        }
+        server::Error::SecondMount => {
+            let message = format!(
+                "{located} is already mounted, and fusermount3 cannot mount a volume at a second place"
+            );
+            CliError::new(Kind::InUse, message).hint(format!(
+                "unmount it first with `cask umount {again}`, or mount as root"
+            ))
+        }
+        server::Error::SnapshotNeedsRoot => {
+            CliError::new(Kind::Failed, "mounting a snapshot needs root").hint(format!(
+                "make a volume of it: `cask clone {again}@SNAP NEW`"
+            ))
+        }
+        server::Error::NoSnapshot(name) => no_snapshot(&SnapshotRef {
+            volume: located.reference.clone(),
+            name,
+        }),
+        server::Error::Served { pid } => {
+            let message = format!("{located} is mounted already, served by process {pid}");
+            CliError::new(Kind::InUse, message)
+                .hint("mount it without --foreground to add a mountpoint, or unmount it first")
+        }
+        server::Error::Io { .. } => CliError::new(Kind::Failed, format!("cannot mount {located}"))
+            .because(error)
+            .hint(
+                "mounting needs root (CAP_SYS_ADMIN), or fusermount3 and a mountpoint of your own",
+            ),
+        server::Error::Volume(_)
+        | server::Error::Tuning(_)
+        | server::Error::Fault(_)
+        | server::Error::Locked
+        | server::Error::Busy { .. }
+        | server::Error::HeldElsewhere { .. }
+        | server::Error::NotClosed(_)
+        | server::Error::NotUpgraded
+        | server::Error::Control(_) => located.explain(error),
+    }
+}
+
+fn explain_place(error: PlaceError, wish: &Wish<'_>) -> CliError {
+    let at = wish.mountpoint.display();
+    let (kind, hint) = match &error {
+        PlaceError::Missing(_) => (
+            Kind::Failed,
+            format!("create it with `mkdir {at}`, or mount with --create"),
+        ),
+        PlaceError::NotDirectory(_) => (Kind::Failed, "name a directory".to_owned()),
+        PlaceError::Dead(_) => (Kind::InUse, format!("detach it first: `cask umount {at}`")),
+        PlaceError::Io { .. } => (Kind::Failed, "name a directory that you may use".to_owned()),
+    };
+    let cannot = format!("cannot mount {}", wish.volume);
+    CliError::new(kind, cannot).because(error).hint(hint)
+}
+
+fn explain_no_fuse(error: std::io::Error) -> CliError {
+    let hint = if error.kind() == std::io::ErrorKind::PermissionDenied {
+        "check its permissions; in a container, run it with `--device /dev/fuse`"
+    } else {
+        "load the kernel's module with `modprobe fuse`; in a container, run it with `--device /dev/fuse`"
+    };
+    CliError::new(Kind::Failed, "cannot open /dev/fuse")
+        .because(error)
+        .hint(hint)
+}

@@ -1,0 +1,114 @@
+//! `cask snapshot`: taken here; listed, removed, held and pruned in the files below.
+
+mod hold;
+mod listed;
+mod ls;
+mod naming;
+mod prune;
+mod rm;
+mod together;
+
+pub(in crate::cli) use listed::list;
+pub(in crate::cli) use naming::name_by_time;
+
+use clap::Subcommand;
+
+use crate::control::{FaultKind, Op};
+use crate::server::{self, perform};
+use crate::types::SnapshotName;
+
+use crate::cli::locate::{Located, Root};
+use crate::cli::state_ref::{StateRef, explain, typed};
+use crate::cli::verbs::sync;
+use crate::cli::{Result, output};
+
+/// Take a snapshot of a volume, mounted or not, and print its name
+///
+/// Of several volumes it is one cut: what programs do to them waits for the moment of it, so that no
+/// snapshot holds an effect without its cause in another. There are snapshots of all of them, or of none.
+///
+/// It holds every change of names and attributes, and all data whose fsync or close had returned. What
+/// programs have written and not closed is asked for, and waited for a moment: it is in the snapshot or not.
+///
+/// Nothing is copied: the cost does not depend on the size of the volume.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(in crate::cli) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    take: Take,
+}
+
+#[derive(Debug, clap::Args)]
+struct Take {
+    /// The volumes, each with a name for its snapshot; without one it gets the time, in UTC
+    #[arg(required = true, value_name = "NAME[@SNAP]", value_parser = StateRef::parser())]
+    states: Vec<StateRef>,
+    /// A note to keep with it
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    label: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(visible_alias = "list")]
+    Ls(ls::Arguments),
+    Rm(rm::Arguments),
+    Hold(hold::HoldArguments),
+    Release(hold::ReleaseArguments),
+    Prune(prune::Arguments),
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    match &arguments.command {
+        None => take(&arguments.take, root),
+        Some(Command::Ls(arguments)) => ls::run(arguments, root),
+        Some(Command::Rm(arguments)) => rm::run(arguments, root),
+        Some(Command::Hold(arguments)) => hold::hold(arguments, root),
+        Some(Command::Release(arguments)) => hold::release(arguments, root),
+        Some(Command::Prune(arguments)) => prune::run(arguments, root),
+    }
+}
+
+fn take(wish: &Take, root: &Root) -> Result<()> {
+    let [state] = wish.states.as_slice() else {
+        return together::take(&wish.states, &wish.label, root);
+    };
+    let (located, _) = root.open(&state.volume)?;
+    sync::flush(&located)?;
+    let taken = match &state.snapshot {
+        Some(name) => take_named(&located, name, &wish.label).map_err(|e| (e, name.clone())),
+        None => take_unnamed(&located, &wish.label),
+    };
+    let name = taken.map_err(|(error, name)| explain(error, &located, &name))?;
+    output::line(&typed(&state.volume, &name))
+}
+
+fn take_named(located: &Located, name: &SnapshotName, label: &str) -> server::Result<SnapshotName> {
+    let op = Op::TakeSnapshot {
+        name: name.clone(),
+        label: label.to_owned(),
+    };
+    perform(&located.dir, &op).map(|_| name.clone())
+}
+
+/// Others may take snapshots in the same millisecond.
+fn take_unnamed(
+    located: &Located,
+    label: &str,
+) -> std::result::Result<SnapshotName, (server::Error, SnapshotName)> {
+    let mut attempt = 1;
+    loop {
+        let name = name_by_time("");
+        match take_named(located, &name, label) {
+            Err(server::Error::Fault(fault))
+                if fault.kind == FaultKind::SnapshotExists && attempt < naming::ATTEMPTS =>
+            {
+                attempt += 1;
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            outcome => return outcome.map_err(|error| (error, name)),
+        }
+    }
+}
