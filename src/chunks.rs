@@ -6,7 +6,6 @@
 mod allowed;
 mod codec;
 mod cut;
-pub mod durable;
 mod error;
 mod pages;
 mod readers;

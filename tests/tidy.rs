@@ -12,19 +12,20 @@ use std::path::{Path, PathBuf};
 /// Each layer and the layers it may import. `cli` reaches FUSE through `server` only.
 const LAYERS: &[(&str, &[&str])] = &[
     ("types", &[]),
-    ("chunks", &["types"]),
+    ("durable", &[]),
+    ("chunks", &["types", "durable"]),
     ("meta", &["types"]),
-    ("volume", &["types", "chunks", "meta"]),
+    ("volume", &["types", "durable", "chunks", "meta"]),
     ("fuse", &["types", "volume"]),
     ("control", &["types"]),
-    ("server", &["types", "chunks", "volume", "fuse", "control"]),
+    ("server", &["types", "durable", "volume", "fuse", "control"]),
     (
         "docker",
-        &["types", "chunks", "volume", "server", "control"],
+        &["types", "durable", "volume", "server", "control"],
     ),
     (
         "cli",
-        &["types", "chunks", "volume", "server", "control", "docker"],
+        &["types", "durable", "volume", "server", "control", "docker"],
     ),
 ];
 

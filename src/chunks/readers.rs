@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use lru::LruCache;
 
@@ -65,7 +67,7 @@ impl Readers {
     }
 
     fn locked(&self) -> MutexGuard<'_, LruCache<SegmentId, Arc<File>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 

@@ -6,7 +6,8 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use rustix::io::Errno;
 
@@ -192,7 +193,7 @@ impl OpenSegment {
     }
 
     fn write_all(&self, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn.lock();
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             match rustix::io::pwritev(&self.file, slices, at) {
@@ -268,7 +269,7 @@ impl OpenSegment {
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ends.lock()
     }
 
     fn io(&self, op: &'static str, source: io::Error) -> Error {

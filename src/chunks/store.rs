@@ -7,7 +7,9 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
@@ -16,7 +18,8 @@ use super::segment::{self, OpenSegment};
 use super::stream::{Appending, Line, Placed, Stream, SyncMark};
 use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
-use super::{Error, NewChunk, Result, durable};
+use super::{Error, NewChunk, Result};
+use crate::durable;
 use crate::types::{Codec, Location, PageSums, SegmentId};
 
 /// The segments of one volume.
@@ -270,9 +273,9 @@ impl ChunkStore {
             Stream::Fresh => fresh,
             Stream::Moved => moved,
         };
-        let _alone = syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = syncing.lock();
         let made = self.sync_segments(stream);
-        let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let _settling = self.settling.lock();
         settle(made.and_then(|made| self.sync_alone(stream, made)))
     }
 
@@ -394,9 +397,7 @@ impl ChunkStore {
     }
 
     fn appending(&self) -> MutexGuard<'_, Appending> {
-        self.appending
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.appending.lock()
     }
 }
 

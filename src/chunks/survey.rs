@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{durable, segment};
+use super::segment;
+use crate::durable;
 use crate::types::SegmentId;
 
 /// A segment that takes no more records, and that nobody is about to name a record of.

@@ -1,7 +1,9 @@
 //! The packed chunks that were read last, unpacked.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::types::SegmentId;
 
@@ -18,7 +20,7 @@ pub(super) struct Unpacked(Mutex<VecDeque<(Key, Arc<[u8]>)>>);
 impl Unpacked {
     /// The chunk at this place, if it is kept.
     pub(super) fn get(&self, key: Key) -> Option<Arc<[u8]>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         let at = kept.iter().position(|(other, _)| *other == key)?;
         let found = kept.remove(at)?;
         let plain = Arc::clone(&found.1);
@@ -28,7 +30,7 @@ impl Unpacked {
 
     /// Keeps a chunk in place of the one that was used longest ago.
     pub(super) fn put(&self, key: Key, plain: Arc<[u8]>) -> Arc<[u8]> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         kept.push_front((key, Arc::clone(&plain)));
         kept.truncate(KEPT);
         plain

@@ -3,8 +3,9 @@
 //! An engine unmounts and mounts again within a moment, as when it copies an image's files into a new volume.
 
 use std::collections::BTreeMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// How long mounts stay that nobody holds.
 #[derive(Debug, Clone, Copy)]
@@ -49,10 +50,7 @@ impl Linger {
         loop {
             let first = due.iter().min_by_key(|(_, at)| **at);
             let Some((name, at)) = first.map(|(name, at)| (name.clone(), *at)) else {
-                due = self
-                    .changed
-                    .wait(due)
-                    .unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut due);
                 continue;
             };
             let left = at.saturating_duration_since(Instant::now());
@@ -62,12 +60,11 @@ impl Linger {
                 self.changed.notify_one();
                 return name;
             }
-            let waited = self.changed.wait_timeout(due, left);
-            due = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut due, left);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
-        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+        self.due.lock()
     }
 }

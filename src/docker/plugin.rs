@@ -6,9 +6,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
@@ -447,12 +449,10 @@ impl Plugin {
     }
 
     fn references(&self) -> MutexGuard<'_, References> {
-        self.references
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.references.lock()
     }
 
     fn seen(&self) -> MutexGuard<'_, HashMap<String, Shown>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }

@@ -1,7 +1,8 @@
 //! One call at a time for each name.
 
 use std::collections::HashSet;
-use std::sync::{Condvar, Mutex, PoisonError};
+
+use parking_lot::{Condvar, Mutex};
 
 /// The names that a call is at work on.
 #[derive(Debug, Default)]
@@ -20,9 +21,8 @@ pub(super) struct Turn<'t> {
 impl Turns {
     /// Waits for other calls with the same name to end.
     pub(super) fn begin(&self, name: &str) -> Turn<'_> {
-        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.ended.wait_while(busy, |busy| busy.contains(name));
-        let mut busy = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut busy = self.busy.lock();
+        self.ended.wait_while(&mut busy, |busy| busy.contains(name));
         busy.insert(name.to_owned());
         Turn {
             turns: self,
@@ -33,11 +33,7 @@ impl Turns {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let mut busy = self
-            .turns
-            .busy
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut busy = self.turns.busy.lock();
         busy.remove(&self.name);
         self.turns.ended.notify_all();
     }

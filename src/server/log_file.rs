@@ -11,7 +11,7 @@ use std::path::Path;
 
 use rustix::fs::{FlockOperation, fcntl_lock};
 
-use crate::chunks::durable;
+use crate::durable;
 
 const LOG: &str = "server.log";
 const OLD_LOG: &str = "server.log.old";

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::mounts::{Mount, Silence, dead_mounts, read_table};
 use super::patience::connect;
 use super::{Error, Result};
-use crate::chunks::durable;
 use crate::control::{Device, Phase, Status};
+use crate::durable;
 use crate::types::SnapshotName;
 
 const FILE: &str = "server.json";

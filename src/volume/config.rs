@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::layout::CONFIG as FILE;
-use crate::chunks::durable;
+use crate::durable;
 use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
 use crate::volume::error::{Error, Result};
 

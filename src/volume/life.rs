@@ -24,7 +24,8 @@ use super::space::compression::Packing;
 use super::space::limits::Bounds;
 use super::space::reaper::free_ended;
 use super::tuning::Tuning;
-use crate::chunks::{ChunkStore, durable};
+use crate::chunks::ChunkStore;
+use crate::durable;
 use crate::meta::{Copies, Database, Home};
 use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, Timestamp};
 

@@ -21,7 +21,7 @@ use rustix::fs::{FlockOperation, flock};
 
 pub use super::config::edit;
 pub use super::lock::DirLock;
-use crate::chunks::durable;
+use crate::durable;
 use crate::types::{VolumeId, VolumeName};
 use crate::volume::config::{Config, RootOwner, lock_edits};
 use crate::volume::error::{Error, Result};

@@ -7,7 +7,7 @@ fn the_reference_is_up_to_date() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cli.md");
     let text = cask::cli::reference();
     if std::env::var_os("CASK_BLESS").is_some() {
-        cask::chunks::durable::replace_file(path.as_ref(), text.as_bytes()).unwrap();
+        cask::durable::replace_file(path.as_ref(), text.as_bytes()).unwrap();
     }
     let written = fs::read_to_string(path).unwrap_or_default();
     assert!(

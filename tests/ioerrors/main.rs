@@ -133,7 +133,7 @@ fn template(left: Left) -> Home {
         let bytes = fs::read(&path).unwrap();
         let mut state: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         state["boot_id"] = "another".into();
-        cask::chunks::durable::replace_file(&path, state.to_string().as_bytes()).unwrap();
+        cask::durable::replace_file(&path, state.to_string().as_bytes()).unwrap();
     }
     copy
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, OFlags, linkat, open};
 use rustix::io::Errno;
 
-use crate::chunks::durable;
+use crate::durable;
 
 use crate::cli::archive;
 use crate::cli::locate::{Located, Root};

@@ -1,8 +1,9 @@
 //! Waiting for the writes that are on their way: the kernel has sent them, or is about to, and nobody has
 //! been told that they are done.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// No write for this long means that none is on its way: a server takes the next one within microseconds.
 const QUIET: Duration = Duration::from_millis(1);
@@ -46,10 +47,8 @@ impl Arrivals {
         // Nobody writes to a volume that was only just opened for a command.
         while counts.begun > 0 && since.elapsed() < patience {
             let before = counts.begun;
-            let more = self
-                .arrived
-                .wait_timeout_while(counts, QUIET, |counts| counts.begun == before);
-            counts = more.unwrap_or_else(PoisonError::into_inner).0;
+            self.arrived
+                .wait_while_for(&mut counts, |counts| counts.begun == before, QUIET);
             if counts.begun == before && counts.ended == before {
                 return;
             }
@@ -57,7 +56,7 @@ impl Arrivals {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock()
     }
 }
 

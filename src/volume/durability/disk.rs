@@ -1,12 +1,11 @@
 //! fsync(2): chunk bytes and commits reach the disk, once for all who wait at the same time.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-
 use crate::chunks::{ChunkStore, Stream, SyncMark};
 use crate::meta::Database;
 use crate::volume::durability::reserve::Reserve;
 use crate::volume::durability::state::StateFile;
 use crate::volume::error::{Error, Result};
+use parking_lot::{Condvar, Mutex};
 
 /// Lets concurrent callers share one sync: whoever comes while one runs takes part in the next.
 #[derive(Debug, Default)]
@@ -28,13 +27,10 @@ impl SyncGroup {
     /// Runs `sync`, or waits for one that began after this call did. `None` when that one failed for
     /// another caller.
     fn run(&self, sync: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
-        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rounds = self.rounds.lock();
         let mine = rounds.begun + 1;
         while rounds.running {
-            rounds = self
-                .ended
-                .wait(rounds)
-                .unwrap_or_else(PoisonError::into_inner);
+            self.ended.wait(&mut rounds);
             if rounds.ended >= mine {
                 return (rounds.failed < mine).then_some(Ok(()));
             }
@@ -44,7 +40,7 @@ impl SyncGroup {
         let round = rounds.begun;
         drop(rounds);
         let result = sync();
-        let mut rounds = self.rounds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rounds = self.rounds.lock();
         rounds.running = false;
         rounds.ended = round;
         if result.is_err() {

@@ -9,8 +9,10 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::meta::{Refusal, RefusedRange};
 use crate::types::{Ino, MAX_FILE_BYTES};
@@ -236,7 +238,7 @@ impl RefusedWrites {
     }
 
     fn locked(&self) -> MutexGuard<'_, Files> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+        self.files.lock()
     }
 
     /// Whether something of the file was refused.
@@ -246,7 +248,7 @@ impl RefusedWrites {
 
     /// To be held while the file is changed, if something of it was refused.
     pub(in crate::volume) fn order(&self, ino: Ino) -> Option<MutexGuard<'_, ()>> {
-        let ordered = || self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let ordered = || self.order.lock();
         self.has(ino).then(ordered)
     }
 

@@ -7,7 +7,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::volume::error::{Error, Result};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
@@ -144,7 +145,7 @@ impl Reserve {
     }
 
     fn locked(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

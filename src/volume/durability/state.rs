@@ -6,12 +6,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use serde::{Deserialize, Serialize};
 
-use crate::chunks::{SyncMark, durable};
+use crate::chunks::SyncMark;
+use crate::durable;
 use crate::types::SegmentId;
 use crate::volume::error::{Error, Result};
 
@@ -101,7 +103,7 @@ impl StateFile {
             next_segment: next.raw(),
         };
         let text = serde_json::to_vec(&state).map_err(|e| Error::Corrupt(e.to_string()))?;
-        let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.writing.lock();
         durable::replace_file(&self.path, &text)
             .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chunks::durable;
+use crate::durable;
 use crate::types::{ChunkId, Timestamp};
 use crate::volume::error::{Error, Result};
 

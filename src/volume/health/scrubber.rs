@@ -1,8 +1,9 @@
 //! How fast an open volume is scrubbed, which may change at any time.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::types::ScrubRate;
 
@@ -47,14 +48,14 @@ impl Scrubber {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Waits until there is a rate; nothing when the volume closes.
     pub(super) fn wait_for_rate(&self) -> Option<ScrubRate> {
         let idle = |state: &mut State| state.rate.is_off() && !state.is_closing;
-        let waited = self.changed.wait_while(self.state(), idle);
-        let state = *waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        self.changed.wait_while(&mut state, idle);
         (!state.is_closing).then_some(state.rate)
     }
 
@@ -62,7 +63,7 @@ impl Scrubber {
     pub(super) fn pause(&self, time: Duration) {
         let rate = self.state().rate;
         let same = |state: &mut State| state.rate == rate && !state.is_closing;
-        drop(self.changed.wait_timeout_while(self.state(), time, same));
+        self.changed.wait_while_for(&mut self.state(), same, time);
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use crate::chunks::durable;
+use crate::durable;
 use crate::meta::{Database, Snapshot};
 use crate::types::{SnapshotName, VolumeId};
 use crate::volume::config::Config;

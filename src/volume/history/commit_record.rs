@@ -15,7 +15,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::chunks::durable;
+use crate::durable;
 use crate::types::{Cut, CutId, VolumeId};
 use crate::volume::config::Config;
 use crate::volume::error::{Error, Result};

@@ -1,9 +1,8 @@
 //! How new chunks are compressed, which may change at any time.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::chunks::NewChunk;
 use crate::types::Compression;
+use parking_lot::Mutex;
 
 /// Shorter chunks are stored as they are: most of them are on the way of an fsync, and die soon.
 const PACKED_BYTES_MIN: usize = 16 * 1024;
@@ -18,11 +17,11 @@ impl Packing {
     }
 
     pub(super) fn get(&self) -> Compression {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     pub(super) fn set(&self, compression: Compression) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = compression;
+        *self.0.lock() = compression;
     }
 
     /// Prepares a chunk to be stored.

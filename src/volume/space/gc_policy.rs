@@ -5,8 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::chunks::{SealedSegment, Survey};
 use crate::meta::InSegment;
@@ -227,11 +228,12 @@ impl GcPolicy {
             return;
         }
         self.call();
-        let guard = self.locked();
-        let waited = self.moved_on.wait_timeout_while(guard, WAIT_MAX, |()| {
-            self.allowance.load(Ordering::Relaxed) < 0 && !self.is_closing()
-        });
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut guard = self.locked();
+        self.moved_on.wait_while_for(
+            &mut guard,
+            |()| self.allowance.load(Ordering::Relaxed) < 0 && !self.is_closing(),
+            WAIT_MAX,
+        );
     }
 
     /// There is no space on the host, and there may be something to give back: time to look at once.
@@ -265,8 +267,7 @@ impl GcPolicy {
                 let idle = self.since_look() == 0;
                 return Some(if idle { Haste::Idle } else { Haste::Busy });
             }
-            let waited = self.wanted.wait_timeout(guard, left);
-            guard = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.wanted.wait_for(&mut guard, left);
         }
     }
 
@@ -319,24 +320,20 @@ impl GcPolicy {
 
     /// Waits, for the foreground's sake; less when the volume closes.
     pub(in crate::volume) fn pause(&self, time: Duration) {
-        let guard = self.locked();
-        let waited = self
-            .moved_on
-            .wait_timeout_while(guard, time, |()| !self.is_closing());
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut guard = self.locked();
+        self.moved_on
+            .wait_while_for(&mut guard, |()| !self.is_closing(), time);
     }
 
     /// Segments stay for as long as this is held.
     pub(in crate::volume) fn keep_segments(&self) -> RwLockReadGuard<'_, ()> {
-        self.unlinking
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.unlinking.read()
     }
 
     /// Runs `unlink` with nobody who needs segments to stay; whether it did: not when the volume closes.
     pub(in crate::volume) fn unlink(&self, unlink: impl FnOnce()) -> bool {
         loop {
-            if let Ok(_alone) = self.unlinking.try_write() {
+            if let Some(_alone) = self.unlinking.try_write() {
                 unlink();
                 return true;
             }
@@ -349,27 +346,21 @@ impl GcPolicy {
 
     /// One round at a time.
     pub(in crate::volume) fn begin_round(&self) -> MutexGuard<'_, ()> {
-        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+        self.round.lock()
     }
 
     /// One look for files to settle at a time.
     pub(in crate::volume) fn begin_settling(&self) -> MutexGuard<'_, ()> {
-        self.settling.lock().unwrap_or_else(PoisonError::into_inner)
+        self.settling.lock()
     }
 
     /// A segment with a damaged chunk is left as it is.
     pub(in crate::volume) fn spare(&self, segment: SegmentId) {
-        self.damaged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(segment);
+        self.damaged.lock().insert(segment);
     }
 
     fn spared(&self) -> BTreeSet<SegmentId> {
-        self.damaged
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.damaged.lock().clone()
     }
 
     pub(in crate::volume) fn is_closing(&self) -> bool {
@@ -385,6 +376,6 @@ impl GcPolicy {
     }
 
     fn locked(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock.lock()
     }
 }

@@ -7,8 +7,10 @@
 //! Says what should be; who can tell the kernel does it (`server/pressure.rs`).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Below this nothing is held; a small limit has a quarter of itself instead.
 const THROUGH_BYTES: u64 = 4 * MIB;
@@ -89,10 +91,8 @@ impl Spending {
             let spent = self.spent.load(Ordering::Relaxed);
             spent < self.due.load(Ordering::Relaxed) && !self.closing.load(Ordering::Acquire)
         };
-        let waited = self
-            .called
-            .wait_timeout_while(self.locked(), idle, |()| due(()));
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.called
+            .wait_while_for(&mut self.locked(), |()| due(()), idle);
         !self.closing.load(Ordering::Acquire)
     }
 
@@ -122,7 +122,7 @@ impl Spending {
     }
 
     fn locked(&self) -> MutexGuard<'_, ()> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock.lock()
     }
 }
 

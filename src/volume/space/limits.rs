@@ -1,10 +1,9 @@
 //! How much the head may hold, checked before each commit that adds to it.
 
-use std::sync::{Mutex, PoisonError};
-
 use crate::meta::WriteTx;
 use crate::types::Limits;
 use crate::volume::error::{Error, Result};
+use parking_lot::Mutex;
 
 /// Names, attributes and extents of a volume with a limit may take as many bytes as its data, but no fewer than this.
 const METADATA_BYTES_MIN: u64 = 64 * 1024 * 1024;
@@ -19,11 +18,11 @@ impl Bounds {
     }
 
     pub(in crate::volume) fn get(&self) -> Limits {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     pub(super) fn set(&self, limits: Limits) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+        *self.0.lock() = limits;
     }
 
     /// How large `tx`, which has just begun and needs space, may make the database. One that is too large already may

@@ -5,8 +5,9 @@
 //! file was unlinked, since the kernel queues them apart (Linux, fs/fuse/dev.c, `fuse_dev_do_read`).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::types::Ino;
 
@@ -128,8 +129,8 @@ impl LookupCounts {
     /// Waits for orphans of which the kernel must be asked, and returns them; `None` once the connection is gone.
     pub(in crate::volume) fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
         let idle = |inner: &mut Inner| inner.connected && inner.doubtful.is_empty();
-        let waited = self.doubts.wait_while(self.lock(), idle);
-        let inner = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.lock();
+        self.doubts.wait_while(&mut inner, idle);
         inner
             .connected
             .then(|| inner.doubtful.iter().copied().collect())
@@ -155,7 +156,7 @@ impl LookupCounts {
 
     /// One at a time frees: whoever comes second finds freed what the first took.
     pub(in crate::volume) fn begin_freeing(&self) -> MutexGuard<'_, ()> {
-        self.freeing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.freeing.lock()
     }
 
     /// What is to be freed, without waiting.
@@ -171,21 +172,18 @@ impl LookupCounts {
 
     /// Waits until something is to be done; `None` once the volume closes.
     pub(in crate::volume) fn wait_for_work(&self) -> Option<Backlog> {
-        let inner = self.lock();
+        let mut inner = self.lock();
         let idle = |inner: &mut Inner| {
             inner.ended.is_empty() && inner.backlog == Backlog::Nothing && !inner.closing
         };
-        let waited = self.ready.wait_while(inner, idle);
-        let inner = waited.unwrap_or_else(PoisonError::into_inner);
+        self.ready.wait_while(&mut inner, idle);
         if inner.closing {
             return None;
         }
         // Files are removed in crowds: a moment later there is more to free in one transaction.
         let crowd = Duration::from_millis(100);
-        let waited = self
-            .ready
-            .wait_timeout_while(inner, crowd, |inner| !inner.closing);
-        let mut inner = waited.unwrap_or_else(PoisonError::into_inner).0;
+        self.ready
+            .wait_while_for(&mut inner, |inner| !inner.closing, crowd);
         // The backlog is in the tables, and whoever closes frees what has ended.
         (!inner.closing).then(|| std::mem::take(&mut inner.backlog))
     }
@@ -201,7 +199,7 @@ impl LookupCounts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 

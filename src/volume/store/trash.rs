@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Removable, Store, lock_closed};
-use crate::chunks::durable;
+use crate::durable;
 use crate::types::VolumeName;
 use crate::volume::error::{Error, Result};
 

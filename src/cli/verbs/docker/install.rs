@@ -169,7 +169,7 @@ fn link(path: &Path, program: &Path) -> Result<()> {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     make_parent(path)?;
-    crate::chunks::durable::replace_file(path, text.as_bytes())
+    crate::durable::replace_file(path, text.as_bytes())
         .map_err(|e| failed(&format!("write {}", path.display()), e))?;
     output::line(&format!("wrote {}", path.display()))
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::chunks::durable;
+use crate::durable;
 use crate::meta::log_path;
 use crate::volume::error::{Error, Result};
 use crate::volume::layout::DATABASE;
