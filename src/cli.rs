@@ -62,7 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(error) => return output::usage(&error),
         },
     };
-    ended(outcome.and_then(|()| output::settle()))
+    ended(outcome.and_then(|()| output::flush()))
 }
 
 fn ended(outcome: Result<()>) -> ExitCode {

@@ -4,22 +4,22 @@
 //! own about volumes: it creates, mounts and removes them as a command does. The servers of volumes are processes
 //! beside it, which neither its end nor its restart touches.
 
-mod connection;
 pub mod engine;
 mod error;
 mod http;
-mod linger;
+mod idle_unmounts;
+mod listener;
 mod mounted;
+mod name_locks;
 mod options;
 mod plugin;
 mod protocol;
 mod references;
 mod target;
-mod turns;
 
 pub use error::Error;
-pub use http::{Listener, serve};
-pub use linger::Delays;
+pub use idle_unmounts::Delays;
+pub use listener::{Listener, serve};
 pub use plugin::Plugin;
 pub use references::Engine;
 

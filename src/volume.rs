@@ -31,5 +31,5 @@ pub use health::{Depth, Scrubbed, Watch, repair};
 pub use history::{Change, ChangeKind, Frozen, Ledger, Moment, Outcome, Reading, Seek};
 pub use life::create;
 pub use ops::{DirEntry, FIRST_COOKIE, FallocateMode, LINKS_MAX, RenameMode, SetXattrMode};
-pub use space::{Buffering, Headroom, Room, Settled, Spending};
+pub use space::{Buffering, Defragmented, Headroom, Room, Spending};
 pub use tuning::{BadTuning, CopyTuning, DefragmentTuning, GcTuning, Tuning};

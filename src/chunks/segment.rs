@@ -88,7 +88,7 @@ struct Ends {
 
 impl Ends {
     /// Every append that was to a place before this has ended.
-    fn settled(&self) -> u64 {
+    fn written(&self) -> u64 {
         self.under_way.first().copied().unwrap_or(self.next)
     }
 }
@@ -224,7 +224,7 @@ impl OpenSegment {
     /// Makes the records that were whole before this call durable, though not the file's directory
     /// entry. One caller at a time.
     pub(super) fn sync(&self) -> Result<()> {
-        let settled = self.ends().settled();
+        let written = self.ends().written();
         let appended = self.appended.load(Ordering::Acquire);
         let before = self.synced.load(Ordering::Acquire);
         if appended > before {
@@ -234,7 +234,7 @@ impl OpenSegment {
             rustix::fs::fdatasync(&self.file).map_err(|e| self.io("sync", e.into()))?;
             self.synced.fetch_max(appended, Ordering::Release);
         }
-        self.durable_to.fetch_max(settled, Ordering::Release);
+        self.durable_to.fetch_max(written, Ordering::Release);
         Ok(())
     }
 

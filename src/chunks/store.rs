@@ -15,7 +15,7 @@ use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::readers::Readers;
 use super::segment::{self, OpenSegment};
-use super::stream::{Appending, Line, Placed, Stream, SyncMark};
+use super::stream::{Appending, Placed, Stream, StreamState, SyncMark};
 use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result};
@@ -34,7 +34,7 @@ pub struct ChunkStore {
     /// Held over a sync: the kernel tells of a lost write once, and whoever syncs beside must not miss it.
     /// One sync of a stream at a time: the collector's must not keep an fsync(2) waiting.
     syncing: [Mutex<()>; 2],
-    /// One at a time makes the directory durable and settles an outcome: an error is reported once.
+    /// One at a time makes the directory durable and concludes: an error is reported once.
     settling: Mutex<()>,
     /// Segments that were made, and those of them whose directory entry is durable.
     made: AtomicU32,
@@ -61,8 +61,8 @@ impl ChunkStore {
         Ok(Self {
             dir: dir.to_owned(),
             appending: Mutex::new(Appending {
-                fresh: Line::default(),
-                moved: Line::default(),
+                fresh: StreamState::default(),
+                moved: StreamState::default(),
                 next,
                 let_go: Vec::new(),
             }),
@@ -125,7 +125,7 @@ impl ChunkStore {
 
     fn reserve(&self, stream: Stream, bytes: u64) -> Result<(Arc<OpenSegment>, u64)> {
         let mut appending = self.appending();
-        if let Some(open) = &appending.line(stream).open
+        if let Some(open) = &appending.state_of(stream).open
             && let Some(at) = open.reserve(bytes)
         {
             return Ok((Arc::clone(open), at));
@@ -134,7 +134,7 @@ impl ChunkStore {
         appending.next = SegmentId::from_raw(id.raw() + 1);
         let fresh = Arc::new(OpenSegment::create(&self.dir, id)?);
         self.made.fetch_add(1, Ordering::Release);
-        let line = appending.line(stream);
+        let line = appending.state_of(stream);
         if let Some(full) = line.open.replace(Arc::clone(&fresh)) {
             line.full.push(full);
         }
@@ -255,7 +255,7 @@ impl ChunkStore {
         self.readers.get(id)
     }
 
-    /// Makes every chunk of `stream` durable whose append had returned; runs `settle` with the outcome before
+    /// Makes every chunk of `stream` durable whose append had returned; runs `conclude` with the outcome before
     /// anyone else may sync.
     ///
     /// Whoever appends to [`Stream::Moved`] syncs it before anything names what was appended, so that nobody
@@ -266,7 +266,7 @@ impl ChunkStore {
     pub fn sync<E>(
         &self,
         stream: Stream,
-        settle: impl FnOnce(Result<SyncMark>) -> std::result::Result<SyncMark, E>,
+        conclude: impl FnOnce(Result<SyncMark>) -> std::result::Result<SyncMark, E>,
     ) -> std::result::Result<SyncMark, E> {
         let [fresh, moved] = &self.syncing;
         let syncing = match stream {
@@ -276,12 +276,12 @@ impl ChunkStore {
         let _alone = syncing.lock();
         let made = self.sync_segments(stream);
         let _settling = self.settling.lock();
-        settle(made.and_then(|made| self.sync_alone(stream, made)))
+        conclude(made.and_then(|made| self.sync_alone(stream, made)))
     }
 
     /// Returns how many segments had been made before.
     fn sync_segments(&self, stream: Stream) -> Result<u32> {
-        let segments: Vec<_> = self.appending().line(stream).all().cloned().collect();
+        let segments: Vec<_> = self.appending().state_of(stream).all().cloned().collect();
         let made = self.made.load(Ordering::Acquire);
         for segment in &segments {
             segment.sync()?;
@@ -304,10 +304,10 @@ impl ChunkStore {
         appending
             .let_go
             .retain(|segment| segment.strong_count() > 0);
-        let full = std::mem::take(&mut appending.line(stream).full);
-        let (dirty, settled): (Vec<_>, Vec<_>) = full.into_iter().partition(|s| s.is_dirty());
-        appending.line(stream).full = dirty;
-        for segment in settled {
+        let full = std::mem::take(&mut appending.state_of(stream).full);
+        let (dirty, clean): (Vec<_>, Vec<_>) = full.into_iter().partition(|s| s.is_dirty());
+        appending.state_of(stream).full = dirty;
+        for segment in clean {
             segment.trim();
             appending.let_go.push(Arc::downgrade(&segment));
         }
@@ -318,7 +318,7 @@ impl ChunkStore {
     pub fn seal(&self) {
         let mut appending = self.appending();
         for stream in [Stream::Fresh, Stream::Moved] {
-            let line = appending.line(stream);
+            let line = appending.state_of(stream);
             line.full.extend(line.open.take());
         }
     }

@@ -35,8 +35,8 @@ pub struct Placed {
 
 #[derive(Debug)]
 pub(super) struct Appending {
-    pub(super) fresh: Line,
-    pub(super) moved: Line,
+    pub(super) fresh: StreamState,
+    pub(super) moved: StreamState,
     pub(super) next: SegmentId,
     /// Segments that are full and synced; a writer may still be about to name a record of one.
     pub(super) let_go: Vec<Weak<OpenSegment>>,
@@ -44,21 +44,21 @@ pub(super) struct Appending {
 
 /// The segments of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Line {
+pub(super) struct StreamState {
     /// Made when first needed: a volume that is only read writes nothing.
     pub(super) open: Option<Arc<OpenSegment>>,
     /// Full segments that may hold bytes that no sync has covered.
     pub(super) full: Vec<Arc<OpenSegment>>,
 }
 
-impl Line {
+impl StreamState {
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<OpenSegment>> {
         self.open.iter().chain(&self.full)
     }
 }
 
 impl Appending {
-    pub(super) fn line(&mut self, stream: Stream) -> &mut Line {
+    pub(super) fn state_of(&mut self, stream: Stream) -> &mut StreamState {
         match stream {
             Stream::Fresh => &mut self.fresh,
             Stream::Moved => &mut self.moved,
@@ -67,8 +67,8 @@ impl Appending {
 
     /// Every record before this is durable.
     pub(super) fn mark(&self) -> SyncMark {
-        let unsettled = self.fresh.all().chain(self.moved.all());
-        let marks = unsettled.map(|segment| SyncMark {
+        let unsynced = self.fresh.all().chain(self.moved.all());
+        let marks = unsynced.map(|segment| SyncMark {
             segment: segment.id(),
             offset: segment.durable_to(),
         });

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::locate::Root;
 use crate::cli::options::{Action, Options, Unknown};
 use crate::cli::state_ref::StateRef;
-use crate::cli::verbs::mount::{Wish, mount};
+use crate::cli::verbs::mount::{MountRequest, mount};
 use crate::cli::{CliError, Kind, Result, logging, remount};
 
 /// What follows the name, if the program was called by such a name.
@@ -37,13 +37,13 @@ pub(super) fn run(arguments: &[OsString]) -> Result<()> {
     }
     let state =
         StateRef::parse(&call.source).map_err(|e| CliError::new(Kind::Usage, e.to_string()))?;
-    let wish = Wish {
+    let request = MountRequest {
         volume: &state.volume,
         snapshot: state.snapshot.as_ref(),
         mountpoint: &call.target,
         options: &options,
     };
-    mount(&wish, &Root::find(None)?).map(|_| ())
+    mount(&request, &Root::find(None)?).map(|_| ())
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

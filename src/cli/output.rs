@@ -28,7 +28,7 @@ pub(super) fn raw(text: &str) -> Result<()> {
 
 /// Whether all that was printed has arrived, where standard output is a file: a filesystem may tell only when one
 /// is closed that there was no space (NFS, FUSE).
-pub(super) fn settle() -> Result<()> {
+pub(super) fn flush() -> Result<()> {
     let stdout = io::stdout();
     if !is_file(&stdout) {
         return Ok(());
@@ -38,7 +38,7 @@ pub(super) fn settle() -> Result<()> {
     closed.map_err(cannot_write)
 }
 
-/// As [`settle`], and it is on the disk.
+/// As [`flush`], and it is on the disk.
 pub(super) fn sync() -> Result<()> {
     let stdout = io::stdout();
     if !is_file(&stdout) {

@@ -1,171 +1,172 @@
-//! HTTP on Unix sockets: a path is a call, a body its arguments.
+//! One HTTP/1.1 connection: what is asked on it, and answered.
+//!
+//! Each has a thread of its own: engines keep connections open that they do not use, and these shall be in no other's
+//! way.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
-use std::path::Path;
-use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 
-use serde_json::Value;
+/// The request line and the headers are never longer.
+const HEAD_BYTES_MAX: u64 = 64 * 1024;
+/// No request of the protocol is longer.
+const BODY_BYTES_MAX: u64 = 1024 * 1024;
 
-use super::connection::{Connection, Request};
-use super::protocol::{self, Body};
-use super::{Engine, Error, Plugin, Result};
-
-/// After a connection that could not be served.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// A socket that an engine calls.
-#[derive(Debug)]
-pub struct Listener {
-    socket: UnixListener,
-    engine: Engine,
+/// A call, and its arguments.
+#[derive(Debug, Default)]
+pub(super) struct Request {
+    pub(super) path: String,
+    pub(super) body: Vec<u8>,
+    /// Whether the client goes on after the answer.
+    pub(super) stays: bool,
 }
 
-impl Listener {
-    /// A socket that somebody else bound and passed on.
-    #[must_use]
-    pub const fn of(socket: UnixListener, engine: Engine) -> Self {
-        Self { socket, engine }
+/// The engine's end of it is a client's.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: BufReader<UnixStream>,
+}
+
+impl Connection {
+    pub(super) fn over(stream: UnixStream) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+        }
     }
 
-    /// Makes the socket at `path`, in place of one that an earlier plugin left.
-    ///
-    /// # Errors
-    /// I/O errors.
-    pub fn bind(path: &Path, engine: Engine) -> Result<Self> {
-        let cannot = |e| Error::io(format!("listen on {}", path.display()), e);
-        if let Some(dir) = path.parent() {
-            let mut builder = fs::DirBuilder::new();
-            builder
-                .recursive(true)
-                .mode(0o755)
-                .create(dir)
-                .map_err(cannot)?;
-        }
-        match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot(e)),
-            _ => {}
-        }
-        let socket = UnixListener::bind(path).map_err(cannot)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(cannot)?;
-        Ok(Self { socket, engine })
-    }
-
-    fn accept_all(&self, plugin: &Arc<Plugin>) {
-        for stream in self.socket.incoming() {
-            let started = stream.and_then(|stream| {
-                let (plugin, engine) = (Arc::clone(plugin), self.engine);
-                thread::Builder::new().spawn(move || {
-                    let ended = converse(&plugin, engine, Connection::over(stream));
-                    ended.unwrap_or_else(|e| log::debug!("a connection broke: {e}"));
-                })
-            });
-            if let Err(e) = started {
-                log::error!("a connection is not served: {e}");
-                // Too many files or threads: what ends them needs a moment.
-                thread::sleep(PAUSE);
+    /// The next request; nothing when the client is done.
+    pub(super) fn next(&mut self) -> io::Result<Option<Request>> {
+        let mut head = self.stream.by_ref().take(HEAD_BYTES_MAX);
+        let Some(first) = line(&mut head)? else {
+            return Ok(None);
+        };
+        let mut request = request_line(&first)?;
+        let mut length = 0;
+        loop {
+            let header = line(&mut head)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            let Some((name, value)) = header.split_once(':') else {
+                break;
+            };
+            let value = value.trim();
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => length = value.parse().map_err(|_| bad("its length"))?,
+                "transfer-encoding" => return Err(bad("a body without a length")),
+                "connection" => request.stays = !value.eq_ignore_ascii_case("close"),
+                _ => {}
             }
         }
-    }
-}
-
-/// Serves the sockets for as long as the process lives.
-///
-/// # Errors
-/// When a socket cannot be served.
-pub fn serve(plugin: &Arc<Plugin>, listeners: Vec<Listener>) -> Result<()> {
-    let mut threads = Vec::new();
-    for listener in listeners {
-        let plugin = Arc::clone(plugin);
-        threads.push(thread::spawn(move || listener.accept_all(&plugin)));
-    }
-    for thread in threads {
-        if thread.join().is_err() {
-            log::error!("a thread of the plugin has ended");
+        if length > BODY_BYTES_MAX {
+            return Err(bad("a body of such a length"));
         }
+        self.stream
+            .by_ref()
+            .take(length)
+            .read_to_end(&mut request.body)?;
+        if (request.body.len() as u64) < length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(Some(request))
     }
-    Ok(())
+
+    pub(super) fn answer(&mut self, status: u16, body: &str) -> io::Result<()> {
+        let (reason, length) = (if status == 200 { "OK" } else { "Failed" }, body.len());
+        let answer = format!(
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: application/vnd.docker.plugins.v1.1+json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        );
+        self.stream.get_mut().write_all(answer.as_bytes())
+    }
 }
 
-/// Answers what is asked on one connection.
-fn converse(plugin: &Plugin, engine: Engine, mut connection: Connection) -> io::Result<()> {
-    loop {
-        let request = match connection.next() {
-            Ok(Some(request)) => request,
-            Ok(None) => return Ok(()),
-            Err(e) => {
-                // What follows cannot be told apart from the rest of it.
-                let text = protocol::failure(&Error::BadRequest(e.to_string()));
-                return connection.answer(500, &text.to_string());
+/// A line without its end; nothing where the client is done.
+fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    if from.read_line(&mut line)? == 0 {
+        return Ok(None);
+    }
+    if !line.ends_with('\n') {
+        return Err(bad("a line of such a length"));
+    }
+    Ok(Some(line.trim_end().to_owned()))
+}
+
+fn request_line(line: &str) -> io::Result<Request> {
+    let mut words = line.split(' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(_), Some(path), Some("HTTP/1.1"), None) => Ok(Request {
+            path: path.to_owned(),
+            stays: true,
+            ..Request::default()
+        }),
+        (Some(_), Some(path), Some("HTTP/1.0"), None) => Ok(Request {
+            path: path.to_owned(),
+            ..Request::default()
+        }),
+        _ => Err(bad("it is not HTTP")),
+    }
+}
+
+fn bad(what: &str) -> io::Error {
+    let text = format!("the request cannot be understood: {what}");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// What the connection makes of `bytes`, and whether it takes them for an error.
+    fn requests(bytes: &[u8]) -> (Vec<Request>, bool) {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let bytes = bytes.to_owned();
+        let client = thread::spawn(move || drop(theirs.write_all(&bytes)));
+        let (mut connection, mut found) = (Connection::over(ours), Vec::new());
+        let failed = loop {
+            match connection.next() {
+                Ok(Some(request)) => found.push(request),
+                Ok(None) => break false,
+                Err(_) => break true,
             }
         };
-        if is_lost(&request) {
-            return Ok(());
-        }
-        let (status, body) = answer(plugin, engine, &request);
-        connection.answer(status, &body.to_string())?;
-        if !request.stays {
-            return Ok(());
-        }
+        drop(connection);
+        client.join().unwrap();
+        (found, failed)
     }
-}
 
-/// When dockerd repeats a request that was cut off, the body is missing. Of a `Get` that is answered with whatever error
-/// it believes that the volume is gone, and forgets what it knew of it; not so when the connection ends.
-fn is_lost(request: &Request) -> bool {
-    request.path == "/VolumeDriver.Get" && request.body.is_empty()
-}
-
-fn answer(plugin: &Plugin, engine: Engine, request: &Request) -> (u16, Value) {
-    let call = &request.path;
-    log::debug!("{call} {}", String::from_utf8_lossy(&request.body));
-    match dispatch(plugin, engine, call, &request.body) {
-        Ok(value) => (200, value),
-        Err(error) => {
-            log::warn!("{call}: {error}");
-            (500, protocol::failure(&error))
-        }
+    #[test]
+    fn requests_follow_one_another() {
+        let (found, failed) = requests(
+            b"POST /a HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 3\r\n\r\nabcPOST /b HTTP/1.1\r\n\r\n\
+              POST /c HTTP/1.1\r\nConnection: close\r\n\r\n",
+        );
+        let seen: Vec<_> = found
+            .iter()
+            .map(|r| (r.path.as_str(), r.body.as_slice(), r.stays))
+            .collect();
+        let expected: [(&str, &[u8], bool); 3] =
+            [("/a", b"abc", true), ("/b", b"", true), ("/c", b"", false)];
+        assert_eq!(seen, expected);
+        assert!(!failed);
     }
-}
 
-fn dispatch(plugin: &Plugin, engine: Engine, call: &str, body: &[u8]) -> Result<Value> {
-    match call {
-        "/Plugin.Activate" => {
-            plugin.activate(engine)?;
-            Ok(protocol::activated())
+    #[test]
+    fn what_is_no_request_is_an_error() {
+        let long = format!("POST /{} HTTP/1.1\r\n\r\n", "x".repeat(100_000));
+        for bytes in [
+            "nonsense\r\n\r\n",
+            "POST /a HTTP/1.1",
+            "POST /a HTTP/1.1\r\nHost: x\r\n",
+            "POST /a HTTP/2\r\n\r\n",
+            "POST /a HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc",
+            "POST /a HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            "POST /a HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n",
+            "POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "\u{16}\u{3}\u{1}\r\n",
+            &long,
+        ] {
+            let (found, failed) = requests(bytes.as_bytes());
+            assert!(found.is_empty() && failed, "{bytes:?}: {found:?}");
         }
-        "/VolumeDriver.Capabilities" => Ok(protocol::capabilities()),
-        "/VolumeDriver.List" => Ok(protocol::volumes(&plugin.list())),
-        _ => named(plugin, engine, call, &Body::parse(body)?),
-    }
-}
-
-/// The calls that name a volume.
-fn named(plugin: &Plugin, engine: Engine, call: &str, body: &Body) -> Result<Value> {
-    match call {
-        "/VolumeDriver.Create" => {
-            let none = std::collections::BTreeMap::new();
-            plugin.create(&body.name, body.opts.as_ref().unwrap_or(&none))?;
-            Ok(protocol::done())
-        }
-        "/VolumeDriver.Get" => Ok(protocol::volume(&plugin.get(&body.name)?)),
-        "/VolumeDriver.Path" => Ok(protocol::mountpoint(&plugin.path(&body.name)?)),
-        "/VolumeDriver.Mount" => {
-            let path = plugin.mount(&body.name, &body.id, engine)?;
-            Ok(protocol::mountpoint(&path))
-        }
-        "/VolumeDriver.Unmount" => {
-            plugin.unmount(&body.name, &body.id)?;
-            Ok(protocol::done())
-        }
-        "/VolumeDriver.Remove" => {
-            plugin.remove(&body.name)?;
-            Ok(protocol::done())
-        }
-        _ => Err(Error::BadRequest(format!("there is no call {call}"))),
     }
 }

@@ -14,13 +14,13 @@ use parking_lot::{Mutex, MutexGuard};
 
 use serde_json::{Value, json};
 
-use super::linger::{Delays, Linger};
+use super::idle_unmounts::{Delays, IdleUnmounts};
 use super::mounted::Mounted;
+use super::name_locks::NameLocks;
 use super::options::{self, Wish};
 use super::protocol::Shown;
 use super::references::References;
 use super::target::Target;
-use super::turns::Turns;
 use super::{Engine, Error, Result};
 use crate::control::{Answer, Bytes, Op};
 use crate::server::mounts::{Attributes, How, Mount, Shows, Spec, answers, topmost_at};
@@ -39,9 +39,9 @@ pub struct Plugin {
     /// Where volumes are mounted for engines, each in a directory of its name.
     mounts: PathBuf,
     references: Mutex<References>,
-    linger: Linger,
+    idle: IdleUnmounts,
     delays: Delays,
-    turns: Turns,
+    locks: NameLocks,
     /// What was shown of a volume last: shown again while it cannot be looked at.
     seen: Mutex<HashMap<String, Shown>>,
 }
@@ -62,9 +62,9 @@ impl Plugin {
             mounts: mounts
                 .canonicalize()
                 .map_err(|e| Error::io(format!("reach {}", mounts.display()), e))?,
-            linger: Linger::default(),
+            idle: IdleUnmounts::default(),
             delays,
-            turns: Turns::default(),
+            locks: NameLocks::default(),
             seen: Mutex::default(),
         });
         plugin.release_unused(delays.stale);
@@ -72,7 +72,7 @@ impl Plugin {
             let unmounter = Arc::clone(&plugin);
             thread::spawn(move || {
                 loop {
-                    let name = unmounter.linger.next();
+                    let name = unmounter.idle.next();
                     unmounter.unmount_unused(&name);
                 }
             });
@@ -90,7 +90,7 @@ impl Plugin {
 
     pub(super) fn create(&self, name: &str, options: &BTreeMap<String, String>) -> Result<()> {
         let target = Target::parse(name)?;
-        let _call = self.turns.begin(name);
+        let _call = self.locks.begin(name);
         if self.exists(&target)? {
             return Ok(());
         }
@@ -172,34 +172,34 @@ impl Plugin {
 
     pub(super) fn mount(&self, name: &str, id: &str, engine: Engine) -> Result<String> {
         let target = Target::parse(name)?;
-        let _call = self.turns.begin(name);
+        let _call = self.locks.begin(name);
         if !self.exists(&target)? {
             return Err(Error::NoVolume(name.to_owned()));
         }
-        self.linger.keep(name);
+        self.idle.keep(name);
         let mounted = self.make_mount(&target);
         let counted = mounted.and_then(|place| {
             self.references().add(name, id, engine)?;
             Ok(place)
         });
         if counted.is_err() && self.references().holders(name) == 0 {
-            self.linger.release(name, self.delays.unused);
+            self.idle.release(name, self.delays.unused);
         }
         Ok(counted?.display().to_string())
     }
 
     pub(super) fn unmount(&self, name: &str, id: &str) -> Result<()> {
-        let _call = self.turns.begin(name);
+        let _call = self.locks.begin(name);
         self.references().remove(name, id)?;
         if self.references().holders(name) == 0 {
-            self.linger.release(name, self.delays.unused);
+            self.idle.release(name, self.delays.unused);
         }
         Ok(())
     }
 
     pub(super) fn remove(&self, name: &str) -> Result<()> {
         let target = Target::parse(name)?;
-        let _call = self.turns.begin(name);
+        let _call = self.locks.begin(name);
         let idle = match target.snapshot {
             None => self.snapshots_of(&target.volume),
             Some(_) => Vec::new(),
@@ -246,7 +246,7 @@ impl Plugin {
 
     /// Takes the mount of a snapshot away, which the volume's removal ends.
     fn take_idle(&self, name: &str) -> Result<()> {
-        let _call = self.turns.begin(name);
+        let _call = self.locks.begin(name);
         self.refuse_held(name)?;
         self.take_mount(&Target::parse(name)?)?;
         self.seen().remove(name);
@@ -395,7 +395,7 @@ impl Plugin {
     /// Takes the mount of a volume away that nobody holds.
     fn take_mount(&self, target: &Target) -> Result<()> {
         let name = target.to_string();
-        self.linger.keep(&name);
+        self.idle.keep(&name);
         if let Some(mount) = self.mount_of(&name) {
             let dir = self.store.dir_of(&target.volume);
             let how = if answers(&mount.mountpoint) {
@@ -419,7 +419,7 @@ impl Plugin {
     }
 
     fn unmount_unused(&self, name: &str) {
-        let _call = self.turns.begin(name);
+        let _call = self.locks.begin(name);
         if self.references().holders(name) > 0 {
             return;
         }
@@ -428,7 +428,7 @@ impl Plugin {
             Ok(()) => log::info!("unmounted {name}"),
             Err(error) => {
                 log::info!("{name} stays mounted for now: {error}");
-                self.linger.release(name, self.delays.stale);
+                self.idle.release(name, self.delays.stale);
             }
         }
     }
@@ -437,7 +437,7 @@ impl Plugin {
     fn release_unused(&self, delay: Duration) {
         for name in self.places() {
             if self.references().holders(&name) == 0 {
-                self.linger.release(&name, delay);
+                self.idle.release(&name, delay);
             }
         }
     }

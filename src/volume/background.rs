@@ -162,7 +162,7 @@ fn work_off(core: &Core) -> Result<()> {
 }
 
 fn collect(core: &Core) {
-    let (mut seen, mut settled) = (None, Instant::now());
+    let (mut seen, mut defragmented) = (None, Instant::now());
     while let Some(haste) = core.gc().wait() {
         if core.database().is_stopped() {
             return core.gc().let_writers_go();
@@ -172,7 +172,7 @@ fn collect(core: &Core) {
             continue;
         }
         let done = collect_rounds(core, haste).and_then(|_| match haste {
-            Haste::Idle => settle_when_due(core, &mut settled),
+            Haste::Idle => defragment_when_due(core, &mut defragmented),
             Haste::Busy | Haste::Pressed | Haste::Asked => Ok(false),
         });
         match done {
@@ -187,16 +187,16 @@ fn collect(core: &Core) {
     }
 }
 
-/// Looks for files to settle, now and then; whether it did.
-fn settle_when_due(core: &Core, last: &mut Instant) -> Result<bool> {
+/// Looks for files to defragment, now and then; whether it did.
+fn defragment_when_due(core: &Core, last: &mut Instant) -> Result<bool> {
     let interval = Duration::from_secs(core.tuning().defragment.interval_secs);
     if last.elapsed() < interval {
         return Ok(false);
     }
     let began = Instant::now();
-    let settled = defragment(core, Disturb::Quiet)?;
-    log::debug!("settled {settled:?}");
+    let found = defragment(core, Disturb::Quiet)?;
+    log::debug!("defragmented {found:?}");
     // In a large volume a look takes long: it shall be a small part of all time.
     *last = Instant::now() + began.elapsed() * 20;
-    Ok(settled.is_nothing())
+    Ok(found.is_nothing())
 }

@@ -201,7 +201,7 @@ fn resolve(dir: &Path) -> Result<PathBuf> {
         .map_err(|e| Error::storage(format!("cannot resolve {}", dir.display()), e))
 }
 
-/// Opens what is in `dir`, which this process has locked, and whose past is settled.
+/// Opens what is in `dir`, which this process has locked, and whose past is dealt with.
 fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Result<Core> {
     let Past {
         state, mark, next, ..

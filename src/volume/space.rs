@@ -16,7 +16,7 @@ mod settings;
 pub(super) mod statfs;
 
 pub use headroom::{Buffering, Headroom, Spending};
-pub use quiet::Settled;
+pub use quiet::Defragmented;
 pub use statfs::Room;
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Volume {
     ///
     /// # Errors
     /// I/O errors; what was put together stays so.
-    pub fn settle(&self) -> Result<Settled> {
+    pub fn defragment(&self) -> Result<Defragmented> {
         defragment::defragment_all(&self.core)
     }
 

@@ -115,7 +115,7 @@ fn lost_bytes_go_through_snapshots_clones_copies_collections_and_truncation() {
         .diff(&volume.snapshot(&"kept".parse().unwrap()).unwrap(), None)
         .unwrap();
     assert!(diff.iter().all(|change| change.path != SECOND.as_bytes()));
-    volume.settle().unwrap();
+    volume.defragment().unwrap();
     volume.collect().unwrap();
     let clone = home.dir().with_file_name("d");
     volume.clone_into(None, &clone, &config()).unwrap();

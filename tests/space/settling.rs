@@ -66,7 +66,7 @@ fn what_a_snapshot_or_another_file_shares_and_holes_stay_as_they_are() {
         write(&volume, holes.ino, i * 8192, &noise(i, 4096)).unwrap();
     }
     let before = volume.usage().unwrap();
-    volume.settle().unwrap();
+    volume.defragment().unwrap();
     let after = volume.usage().unwrap();
     assert_eq!(before.logical_bytes, after.logical_bytes);
     assert_eq!(before.extents, after.extents);
@@ -88,7 +88,7 @@ fn a_file_of_single_bytes_settles_too() {
     write_in(&volume, file.ino, &bytes, 1);
     let mut left = volume.usage().unwrap().extents;
     assert_eq!(left, 5000);
-    while volume.settle().unwrap().extents > 0 {
+    while volume.defragment().unwrap().extents > 0 {
         left = volume.usage().unwrap().extents;
     }
     assert!(left <= 4, "{left}");
@@ -113,7 +113,7 @@ fn files_settle_while_they_are_written() {
             .collect();
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                volume.settle().unwrap();
+                volume.defragment().unwrap();
             }
         });
         for writer in writers {

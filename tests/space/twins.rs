@@ -29,7 +29,7 @@ fn equal_small_files_take_one_copy_once_settled() {
     let volume = home.open();
     write_small(&volume, 2000, |_| noise(1, 4096));
     assert_eq!(volume.usage().unwrap().live_plain_bytes, 2000 * 4096);
-    let settled = volume.settle().unwrap();
+    let settled = volume.defragment().unwrap();
     assert_eq!((settled.indexed, settled.shared), (1, 1999), "{settled:?}");
     volume.collect().unwrap();
     let after = volume.usage().unwrap();
@@ -54,15 +54,15 @@ fn different_small_files_are_looked_at_once_and_rewritten_never() {
     let volume = home.open();
     write_small(&volume, 300, |i| noise(i, 1000 + i * 50));
     let before = volume.usage().unwrap();
-    let settled = volume.settle().unwrap();
+    let settled = volume.defragment().unwrap();
     assert_eq!((settled.indexed, settled.shared), (300, 0), "{settled:?}");
     assert_eq!(volume.usage().unwrap().segment_bytes, before.segment_bytes);
-    let again = volume.settle().unwrap();
+    let again = volume.defragment().unwrap();
     assert_eq!((again.indexed, again.shared), (0, 0), "{again:?}");
     // What is written later finds those of before, and nobody else has to change.
     let late = make(&volume, "late");
     write(&volume, late.ino, 0, &noise(7, 1350)).unwrap();
-    let settled = volume.settle().unwrap();
+    let settled = volume.defragment().unwrap();
     assert_eq!((settled.indexed, settled.shared), (0, 1), "{settled:?}");
     assert_sound(&volume);
     volume.close().unwrap();
@@ -91,17 +91,17 @@ fn what_a_snapshot_sees_keeps_its_chunk_and_shares_it_with_what_comes_later() {
     let (first, second) = ("first".parse().unwrap(), "second".parse().unwrap());
     let taken = volume.take_snapshot(&first, "").unwrap();
     // One is indexed, three are equal to it, and their rows are the snapshot's as well.
-    let settled = volume.settle().unwrap();
+    let settled = volume.defragment().unwrap();
     assert_eq!((settled.indexed, settled.shared), (1, 0), "{settled:?}");
-    assert_eq!(volume.settle().unwrap().indexed, 0);
+    assert_eq!(volume.defragment().unwrap().indexed, 0);
     let late = make(&volume, "late");
     write(&volume, late.ino, 0, &noise(1, 4096)).unwrap();
-    assert_eq!(volume.settle().unwrap().shared, 1);
+    assert_eq!(volume.defragment().unwrap().shared, 1);
     assert_eq!(volume.usage().unwrap().live_plain_bytes, 4 * 4096);
     volume.take_snapshot(&second, "").unwrap();
     let one = volume.lookup(Ino::ROOT, name("1")).unwrap();
     write(&volume, one.ino, 0, &noise(2, 4096)).unwrap();
-    volume.settle().unwrap();
+    volume.defragment().unwrap();
     let old = volume.frozen(taken.epoch);
     assert_eq!(old.read(one.ino, 0, 4096).unwrap(), noise(1, 4096));
     assert_sound(&volume);
@@ -109,7 +109,7 @@ fn what_a_snapshot_sees_keeps_its_chunk_and_shares_it_with_what_comes_later() {
     volume.remove_snapshot(&first).unwrap();
     volume.remove_snapshot(&second).unwrap();
     wait_until("the rows of the snapshots are gone", || {
-        volume.settle().unwrap();
+        volume.defragment().unwrap();
         volume.usage().unwrap().live_plain_bytes == 2 * 4096
     });
     assert_eq!(content_of(&volume, "0"), noise(1, 4096));
@@ -133,7 +133,7 @@ fn small_files_that_change_while_equal_ones_are_looked_for_keep_their_content() 
             .collect();
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                volume.settle().unwrap();
+                volume.defragment().unwrap();
             }
         });
         let ended: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();

@@ -51,7 +51,7 @@ pub(in crate::cli) struct Arguments {
 }
 
 /// A mount to make.
-pub(in crate::cli) struct Wish<'a> {
+pub(in crate::cli) struct MountRequest<'a> {
     /// Of what.
     pub(in crate::cli) volume: &'a VolumeRef,
     /// As it was then, or as it is.
@@ -68,95 +68,100 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         words.push("ro".to_owned());
     }
     let options = Options::parse(&words, Unknown::Refuse)?;
-    let wish = Wish {
+    let request = MountRequest {
         volume: &arguments.state.volume,
         snapshot: arguments.state.snapshot.as_ref(),
         mountpoint: &arguments.mountpoint,
         options: &options,
     };
     if options.action == Action::Remount {
-        return remount::run(wish.mountpoint, wish.options);
+        return remount::run(request.mountpoint, request.options);
     }
     // What is created is no file of the shell's that limits them. A server that has to start looks for itself.
     if let Err(error) = server::raise_limits() {
         log::debug!("{error}");
     }
     let fresh = if arguments.create {
-        Fresh::make(&wish, root)?
+        Fresh::make(&request, root)?
     } else {
         Fresh::default()
     };
     let outcome = if arguments.foreground {
-        serve(&wish, root)
+        serve(&request, root)
     } else {
-        mount(&wish, root)
+        mount(&request, root)
     };
     match outcome {
         Ok(server) => server.map_or(Ok(()), |(server, located)| {
             server.run().map_err(|e| located.explain(e))
         }),
         Err(error) => {
-            fresh.take_back(&wish, root);
+            fresh.take_back(&request, root);
             Err(error)
         }
     }
 }
 
 /// Mounts in the background.
-pub(in crate::cli) fn mount(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
-    let (located, spec, hidden) = prepare(wish, root)?;
-    server::mount(&located.dir, &spec, wish.mountpoint).map_err(|e| explain(e, &located, wish))?;
-    hidden.tell(wish);
+pub(in crate::cli) fn mount(
+    request: &MountRequest<'_>,
+    root: &Root,
+) -> Result<Option<(Server, Located)>> {
+    let (located, spec, hidden) = prepare(request, root)?;
+    server::mount(&located.dir, &spec, request.mountpoint)
+        .map_err(|e| explain(e, &located, request))?;
+    hidden.tell(request);
     Ok(None)
 }
 
-fn serve(wish: &Wish<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
-    if wish.snapshot.is_some() {
+fn serve(request: &MountRequest<'_>, root: &Root) -> Result<Option<(Server, Located)>> {
+    if request.snapshot.is_some() {
         return Err(
             CliError::new(Kind::Usage, "a snapshot cannot be served in the foreground")
                 .hint("mount it without --foreground"),
         );
     }
-    let (located, spec, hidden) = prepare(wish, root)?;
-    let server = server::mount_here(&located.dir, &spec, wish.mountpoint);
-    let server = server.map_err(|e| explain(e, &located, wish))?;
-    hidden.tell(wish);
-    log::info!("serving {located} at {}", wish.mountpoint.display());
+    let (located, spec, hidden) = prepare(request, root)?;
+    let server = server::mount_here(&located.dir, &spec, request.mountpoint);
+    let server = server.map_err(|e| explain(e, &located, request))?;
+    hidden.tell(request);
+    log::info!("serving {located} at {}", request.mountpoint.display());
     Ok(Some((server, located)))
 }
 
-fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
+fn prepare(request: &MountRequest<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
     let (located, config) =
-        root.open(wish.volume)
-            .map_err(|error| match (error.kind(), wish.volume) {
-                (Kind::NotFound, VolumeRef::Name(name)) if wish.snapshot.is_none() => error.hint(
-                    format!("create it with `cask create {name}`, or mount with --create"),
-                ),
+        root.open(request.volume)
+            .map_err(|error| match (error.kind(), request.volume) {
+                (Kind::NotFound, VolumeRef::Name(name)) if request.snapshot.is_none() => error
+                    .hint(format!(
+                        "create it with `cask create {name}`, or mount with --create"
+                    )),
                 _ => error,
             })?;
-    let mut source = match wish.volume {
+    let mut source = match request.volume {
         VolumeRef::Name(name) => name.as_str().into(),
         VolumeRef::Dir(_) => located.dir.as_os_str().to_owned(),
     };
-    let shows = match wish.snapshot {
+    let shows = match request.snapshot {
         None => Shows::Head,
         Some(name) => {
             source.push(format!("@{name}"));
             Shows::Snapshot(name.clone())
         }
     };
-    let mut attributes = wish.options.apply(Attributes::default());
+    let mut attributes = request.options.apply(Attributes::default());
     if config.seal == Seal::Sealed {
         attributes = attributes.read_only();
     }
     let spec = Spec {
         shows,
-        source: wish.options.source.clone().unwrap_or(source),
+        source: request.options.source.clone().unwrap_or(source),
         attributes,
         roots: root.store().places(),
     };
     // What is below a mount that is there already was hidden before.
-    let hidden = match Place::open(wish.mountpoint) {
+    let hidden = match Place::open(request.mountpoint) {
         Ok(place) => Hidden(place.entries().unwrap_or(0)),
         Err(_) => Hidden(0),
     };
@@ -167,8 +172,8 @@ fn prepare(wish: &Wish<'_>, root: &Root) -> Result<(Located, Spec, Hidden)> {
 struct Hidden(usize);
 
 impl Hidden {
-    fn tell(&self, wish: &Wish<'_>) {
-        let at = wish.mountpoint.display();
+    fn tell(&self, request: &MountRequest<'_>) {
+        let at = request.mountpoint.display();
         match self.0 {
             0 => {}
             1 => output::warn(&format!(
@@ -190,16 +195,16 @@ struct Fresh {
 }
 
 impl Fresh {
-    fn make(wish: &Wish<'_>, root: &Root) -> Result<Self> {
+    fn make(request: &MountRequest<'_>, root: &Root) -> Result<Self> {
         let mut fresh = Self::default();
-        let directories = missing_directories(wish)?;
+        let directories = missing_directories(request)?;
         if mounts::is_privileged() {
             mounts::open_fuse().map_err(explain_no_fuse)?;
         }
-        match root.locate(wish.volume) {
+        match root.locate(request.volume) {
             Ok(_) => {}
-            Err(e) if e.kind() == Kind::NotFound && wish.snapshot.is_none() => {
-                create_plain(wish.volume, root)?;
+            Err(e) if e.kind() == Kind::NotFound && request.snapshot.is_none() => {
+                create_plain(request.volume, root)?;
                 fresh.volume = true;
             }
             Err(e) => return Err(e),
@@ -207,8 +212,8 @@ impl Fresh {
         let made = directories.iter().rev().try_for_each(fs::create_dir);
         fresh.directories = directories;
         if let Err(e) = made {
-            fresh.take_back(wish, root);
-            let message = format!("cannot create mountpoint {}", wish.mountpoint.display());
+            fresh.take_back(request, root);
+            let message = format!("cannot create mountpoint {}", request.mountpoint.display());
             return Err(CliError::new(Kind::Failed, message)
                 .because(e)
                 .hint("name a place where you may create one"));
@@ -216,7 +221,7 @@ impl Fresh {
         Ok(fresh)
     }
 
-    fn take_back(&self, wish: &Wish<'_>, root: &Root) {
+    fn take_back(&self, request: &MountRequest<'_>, root: &Root) {
         for directory in &self.directories {
             match fs::remove_dir(directory) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -227,29 +232,29 @@ impl Fresh {
             }
         }
         if self.volume {
-            remove_fresh(wish.volume, root);
+            remove_fresh(request.volume, root);
         }
     }
 }
 
 /// The directories to make for the mountpoint, the deepest first.
-fn missing_directories(wish: &Wish<'_>) -> Result<Vec<PathBuf>> {
-    match Place::open(wish.mountpoint) {
+fn missing_directories(request: &MountRequest<'_>) -> Result<Vec<PathBuf>> {
+    match Place::open(request.mountpoint) {
         Ok(_) | Err(PlaceError::Dead(_)) => Ok(Vec::new()),
         Err(PlaceError::Missing(_)) => {
-            let above = wish.mountpoint.ancestors();
+            let above = request.mountpoint.ancestors();
             let missing = above.take_while(|path| path.symlink_metadata().is_err());
             let named = missing.filter(|path| !path.as_os_str().is_empty());
             Ok(named.map(Path::to_owned).collect())
         }
-        Err(error) => Err(explain_place(error, wish)),
+        Err(error) => Err(explain_place(error, request)),
     }
 }
 
-fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError {
+fn explain(error: server::Error, located: &Located, request: &MountRequest<'_>) -> CliError {
     let again = located.reference.typed();
     match error {
-        server::Error::Place(error) => explain_place(error, wish),
+        server::Error::Place(error) => explain_place(error, request),
         server::Error::NoFuse(error) => explain_no_fuse(error),
         server::Error::MountedThere(at) => {
             let message = format!("{located} is already mounted at {}", at.display());
@@ -315,8 +320,8 @@ fn explain(error: server::Error, located: &Located, wish: &Wish<'_>) -> CliError
     }
 }
 
-fn explain_place(error: PlaceError, wish: &Wish<'_>) -> CliError {
-    let at = wish.mountpoint.display();
+fn explain_place(error: PlaceError, request: &MountRequest<'_>) -> CliError {
+    let at = request.mountpoint.display();
     let (kind, hint) = match &error {
         PlaceError::Missing(_) => (
             Kind::Failed,
@@ -326,7 +331,7 @@ fn explain_place(error: PlaceError, wish: &Wish<'_>) -> CliError {
         PlaceError::Dead(_) => (Kind::InUse, format!("detach it first: `cask umount {at}`")),
         PlaceError::Io { .. } => (Kind::Failed, "name a directory that you may use".to_owned()),
     };
-    let cannot = format!("cannot mount {}", wish.volume);
+    let cannot = format!("cannot mount {}", request.volume);
     CliError::new(kind, cannot).because(error).hint(hint)
 }
 

@@ -71,15 +71,15 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     }
 }
 
-fn take(wish: &Take, root: &Root) -> Result<()> {
-    let [state] = wish.states.as_slice() else {
-        return together::take(&wish.states, &wish.label, root);
+fn take(request: &Take, root: &Root) -> Result<()> {
+    let [state] = request.states.as_slice() else {
+        return together::take(&request.states, &request.label, root);
     };
     let (located, _) = root.open(&state.volume)?;
     sync::flush(&located)?;
     let taken = match &state.snapshot {
-        Some(name) => take_named(&located, name, &wish.label).map_err(|e| (e, name.clone())),
-        None => take_unnamed(&located, &wish.label),
+        Some(name) => take_named(&located, name, &request.label).map_err(|e| (e, name.clone())),
+        None => take_unnamed(&located, &request.label),
     };
     let name = taken.map_err(|(error, name)| explain(error, &located, &name))?;
     output::line(&typed(&state.volume, &name))

@@ -16,7 +16,7 @@ pub(in crate::volume) fn note_outcome(core: &Core, write: &Write<'_>, done: &Res
         ino, offset, data, ..
     } = *write;
     let Err(error) = done else {
-        return settle_refused(core, ino, &write.range());
+        return clear_refused(core, ino, &write.range());
     };
     let refusal = match error {
         // There is no such file any more, or no file could be so long: nobody will miss it.
@@ -35,8 +35,8 @@ pub(in crate::volume) fn note_outcome(core: &Core, write: &Write<'_>, done: &Res
 }
 
 /// `range` of the file was written again, or is gone.
-pub(in crate::volume) fn settle_refused(core: &Core, ino: Ino, range: &Range<u64>) {
-    if core.refused().settle(ino, range) {
+pub(in crate::volume) fn clear_refused(core: &Core, ino: Ino, range: &Range<u64>) {
+    if core.refused().clear(ino, range) {
         store_refused(core, ino, range, None);
     }
 }

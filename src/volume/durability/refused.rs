@@ -74,7 +74,7 @@ impl Piece {
 
 impl Files {
     /// `range` of the file is refused no more; whether some of it was.
-    fn settle(&mut self, ino: Ino, range: &Range<u64>) -> bool {
+    fn clear(&mut self, ino: Ino, range: &Range<u64>) -> bool {
         let Some(pieces) = self.pieces.get_mut(&ino) else {
             return false;
         };
@@ -102,10 +102,10 @@ impl Files {
     /// Returns the range that counts as refused now.
     fn note(&mut self, ino: Ino, offset: u64, data: &[u8], refusal: Refusal) -> Range<u64> {
         let range = offset..offset + data.len() as u64;
-        self.settle(ino, &range);
+        self.clear(ino, &range);
         if self.count >= PIECES_MAX {
             let whole = 0..MAX_FILE_BYTES;
-            self.settle(ino, &whole);
+            self.clear(ino, &whole);
             self.add(
                 ino,
                 Piece {
@@ -181,8 +181,8 @@ impl RefusedWrites {
     }
 
     /// `range` of the file is refused no more; whether some of it was.
-    pub(super) fn settle(&self, ino: Ino, range: &Range<u64>) -> bool {
-        self.any() && self.change(|files| files.settle(ino, range))
+    pub(super) fn clear(&self, ino: Ino, range: &Range<u64>) -> bool {
+        self.any() && self.change(|files| files.clear(ino, range))
     }
 
     /// What another server refused, whose bytes went with it.
@@ -297,14 +297,14 @@ mod tests {
         let mut files = Files::default();
         files.note(INO, 100, &[1; 100], Refusal::Full);
         files.note(INO, 300, &[2; 100], Refusal::Failed);
-        assert!(files.settle(INO, &(150..160)));
+        assert!(files.clear(INO, &(150..160)));
         assert_eq!(ranges(&files), [100..150, 160..200, 300..400]);
         assert_eq!(files.kept_bytes, 190);
-        assert!(!files.settle(INO, &(200..300)));
-        assert!(files.settle(INO, &(120..u64::MAX)));
+        assert!(!files.clear(INO, &(200..300)));
+        assert!(files.clear(INO, &(120..u64::MAX)));
         assert_eq!(ranges(&files).first(), Some(&(100..120)));
         assert_eq!((ranges(&files).len(), files.kept_bytes), (1, 20));
-        assert!(files.settle(INO, &(0..u64::MAX)));
+        assert!(files.clear(INO, &(0..u64::MAX)));
         assert!(files.pieces.is_empty() && files.kept_bytes == 0);
     }
 
@@ -316,7 +316,7 @@ mod tests {
         }
         assert_eq!((files.count, files.kept_bytes), (1, 0));
         assert_eq!(ranges(&files).first(), Some(&(0..MAX_FILE_BYTES)));
-        assert!(files.settle(INO, &(0..u64::MAX)) && files.count == 0);
+        assert!(files.clear(INO, &(0..u64::MAX)) && files.count == 0);
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod tests {
             (ranges(&files).len(), files.kept_bytes),
             (3, KEPT_BYTES_MAX)
         );
-        assert!(files.settle(INO, &(0..1)));
+        assert!(files.clear(INO, &(0..1)));
         assert_eq!(files.kept_bytes, KEPT_BYTES_MAX - 1);
     }
 }

@@ -8,7 +8,7 @@ use crate::types::Ino;
 use crate::volume::core::Core;
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::data::write::store_data;
-use crate::volume::durability::refusal_record::settle_refused;
+use crate::volume::durability::refusal_record::clear_refused;
 use crate::volume::error::{Error, Result};
 use crate::volume::space::reaper::free_ended;
 
@@ -58,7 +58,7 @@ fn retry_refused_of(core: &Core, ino: Ino) {
             log::debug!("a refused write of {ino} is refused again: {error}");
         }
         match done {
-            Ok(()) | Err(Error::NotFound) => settle_refused(core, ino, &write.range()),
+            Ok(()) | Err(Error::NotFound) => clear_refused(core, ino, &write.range()),
             Err(_) => {}
         }
     }

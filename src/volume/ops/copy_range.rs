@@ -13,7 +13,7 @@ use crate::volume::core::Core;
 use crate::volume::data::extents::{clear, file};
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::durability::copying::finish_copies;
-use crate::volume::durability::refusal_record::settle_refused;
+use crate::volume::durability::refusal_record::clear_refused;
 use crate::volume::durability::retry::check_whole;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
@@ -28,9 +28,9 @@ const EXTENTS_MAX: usize = 2048;
 const BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Copies under way, of 2 GiB each at most: whoever needs them written does not wait for more.
 const UNDER_WAY_MAX: u64 = 32;
-/// This many extents that are together shorter than as many of [`CRUMB_BYTES`] are copied as bytes.
-const CRUMBS_MIN: usize = 32;
-const CRUMB_BYTES: u64 = 2048;
+/// This many extents that are together shorter than as many of [`SHORT_EXTENT_BYTES`] are copied as bytes.
+const SHORT_EXTENTS_MIN: usize = 32;
+const SHORT_EXTENT_BYTES: u64 = 2048;
 /// Bytes that one call copies as bytes.
 const COPIED_BYTES_MAX: usize = 1024 * 1024;
 
@@ -51,7 +51,7 @@ pub(in crate::volume) fn copy_range(
     len: u64,
 ) -> Result<u64> {
     check_whole(core, source, &(from..from.saturating_add(len)))?;
-    if is_crumbled(core, source, from, len)? {
+    if is_scattered(core, source, from, len)? {
         return copy_bytes(core, caller, (source, from), (target, to), len);
     }
     let _order = core.refused().order(target);
@@ -78,7 +78,7 @@ pub(in crate::volume) fn copy_range(
         Ok((range.end - range.start, how))
     });
     let (len, how) = copied?;
-    settle_refused(core, target, &(to..to + len));
+    clear_refused(core, target, &(to..to + len));
     if how == How::Later {
         core.lookups().call_backlog();
     }
@@ -116,18 +116,18 @@ fn choose(
 
 /// Whether the range begins with extents so small that sharing them costs more than copying the bytes, and
 /// would let a few system calls make millions of rows.
-fn is_crumbled(core: &Core, source: Ino, from: u64, len: u64) -> Result<bool> {
+fn is_scattered(core: &Core, source: Ino, from: u64, len: u64) -> Result<bool> {
     let range = from..from.saturating_add(len).min(MAX_FILE_BYTES);
     let extents = core
         .database()
         .read_once()?
-        .extents(source, &range, CRUMBS_MIN)?;
+        .extents(source, &range, SHORT_EXTENTS_MIN)?;
     let bytes: u64 = extents
         .iter()
         .filter_map(|e| e.clip(&range))
         .map(|part| part.len)
         .sum();
-    Ok(extents.len() >= CRUMBS_MIN && bytes < CRUMB_BYTES * CRUMBS_MIN as u64)
+    Ok(extents.len() >= SHORT_EXTENTS_MIN && bytes < SHORT_EXTENT_BYTES * SHORT_EXTENTS_MIN as u64)
 }
 
 fn copy_bytes(

@@ -8,7 +8,7 @@ use crate::volume::change::{change, change_for};
 use crate::volume::core::Core;
 use crate::volume::data::extents::file;
 use crate::volume::durability::copying::finish_copies;
-use crate::volume::durability::refusal_record::settle_refused;
+use crate::volume::durability::refusal_record::clear_refused;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{ROWS_MAX, Space};
 use crate::volume::ops::privilege::clear_unless_superuser;
@@ -101,7 +101,7 @@ fn punch(core: &Core, ino: Ino, range: &Range<u64>) -> Result<()> {
             Ok(cleared.unfinished)
         })?;
         if !unfinished {
-            settle_refused(core, ino, range);
+            clear_refused(core, ino, range);
             return Ok(());
         }
     }

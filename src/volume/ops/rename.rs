@@ -82,7 +82,7 @@ fn transfer(
     tx.delete_dentry(from.parent, from.name, &entry)?;
     let (home, orphaned) = arrive(tx, &moved, to, target.as_ref(), now)?;
     depart(tx, caller, &moved, from, now)?;
-    settle(tx, moved, home, now)?;
+    store_moved(tx, moved, home, now)?;
     if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
         make(tx, caller, from.parent, from.name, &WHITEOUT)?;
     }
@@ -140,7 +140,7 @@ fn depart(
 }
 
 /// Stores what was moved: its ctime changes, and where it is.
-fn settle(tx: &mut WriteTx<'_>, mut moved: Inode, home: Home, now: Timestamp) -> Result<()> {
+fn store_moved(tx: &mut WriteTx<'_>, mut moved: Inode, home: Home, now: Timestamp) -> Result<()> {
     moved.attr.ctime = now;
     moved.home = home;
     Ok(tx.update_inode(&mut moved)?)
@@ -191,7 +191,7 @@ fn exchange(tx: &mut WriteTx<'_>, caller: &Caller, from: Place<'_>, to: Place<'_
         let mut dir = directory(tx, parent)?;
         dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
         tx.update_inode(&mut dir)?;
-        settle(
+        store_moved(
             tx,
             moved,
             Home {

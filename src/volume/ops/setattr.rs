@@ -8,7 +8,7 @@ use crate::volume::change::{change, change_for};
 use crate::volume::core::Core;
 use crate::volume::data::extents::clear;
 use crate::volume::durability::copying::finish_copies;
-use crate::volume::durability::refusal_record::{as_seen, settle_refused};
+use crate::volume::durability::refusal_record::{as_seen, clear_refused};
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{ROWS_MAX, Space, inode};
 use crate::volume::ops::acl::{ACCESS, Acl};
@@ -42,7 +42,7 @@ pub(in crate::volume) fn setattr(
     });
     let attr = changed?;
     if let Some(size) = change.size {
-        settle_refused(core, ino, &(size..u64::MAX));
+        clear_refused(core, ino, &(size..u64::MAX));
     }
     Ok(as_seen(core, attr))
 }

@@ -3,7 +3,7 @@
 use crate::volume::core::Core;
 use crate::volume::data::incoming::{Write, WriteOrigin};
 use crate::volume::data::write::store_data;
-use crate::volume::durability::refusal_record::{note_outcome, settle_refused};
+use crate::volume::durability::refusal_record::{clear_refused, note_outcome};
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::write`].
@@ -14,7 +14,7 @@ pub(in crate::volume) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
     let done = store_data(core, write);
     match write.origin {
         WriteOrigin::PageCache => note_outcome(core, write, &done),
-        WriteOrigin::Caller if done.is_ok() => settle_refused(core, write.ino, &write.range()),
+        WriteOrigin::Caller if done.is_ok() => clear_refused(core, write.ino, &write.range()),
         // Whoever wrote hears of it.
         WriteOrigin::Caller => {}
     }

@@ -11,7 +11,7 @@ use crate::volume::core::Core;
 use crate::volume::data::write::SHARED_BYTES_MIN;
 use crate::volume::error::Result;
 use crate::volume::metadata::Space;
-use crate::volume::space::quiet::{Disturb, REST_MAX, Settled, is_busy, is_quiet};
+use crate::volume::space::quiet::{Defragmented, Disturb, REST_MAX, is_busy, is_quiet};
 
 /// Extents that are looked at in one read, and with the writer held.
 const SCAN_EXTENTS: usize = 8192;
@@ -31,7 +31,7 @@ enum Outcome {
 pub(in crate::volume) fn share_equal(
     core: &Core,
     disturb: Disturb,
-    done: &mut Settled,
+    done: &mut Defragmented,
 ) -> Result<()> {
     let lone = match disturb {
         Disturb::Quiet => Lone::New,
@@ -67,7 +67,7 @@ fn quiet_ones(
     core: &Core,
     mut found: Vec<LoneExtent>,
     disturb: Disturb,
-    done: &mut Settled,
+    done: &mut Defragmented,
 ) -> Result<Vec<LoneExtent>> {
     if disturb == Disturb::All {
         return Ok(found);
@@ -87,7 +87,7 @@ fn quiet_ones(
     failed.map_or(Ok(found), Err)
 }
 
-fn unite_all(core: &Core, some: &[LoneExtent], done: &mut Settled) -> Result<()> {
+fn unite_all(core: &Core, some: &[LoneExtent], done: &mut Defragmented) -> Result<()> {
     let outcomes = core.metadata().change(Space::Frees, |tx| {
         let outcomes = some.iter().map(|lone| unite(tx, lone));
         outcomes.collect::<Result<Vec<_>>>()

@@ -18,7 +18,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::space::dedup::share_equal;
 use crate::volume::space::quiet::REST_MAX;
-use crate::volume::space::quiet::{Disturb, Settled, is_busy, is_quiet};
+use crate::volume::space::quiet::{Defragmented, Disturb, is_busy, is_quiet};
 
 /// A file in fewer extents is left alone.
 const EXTENTS_MIN: u64 = 4;
@@ -47,23 +47,23 @@ impl Run {
     }
 }
 
-/// As [`crate::volume::Volume::settle`].
-pub(in crate::volume) fn defragment_all(core: &Core) -> Result<Settled> {
+/// As [`crate::volume::Volume::defragment`].
+pub(in crate::volume) fn defragment_all(core: &Core) -> Result<Defragmented> {
     defragment(core, Disturb::All)
 }
 
 /// Looks at every file; ends early when the volume closes or writers need the collector.
-pub(in crate::volume) fn defragment(core: &Core, disturb: Disturb) -> Result<Settled> {
+pub(in crate::volume) fn defragment(core: &Core, disturb: Disturb) -> Result<Defragmented> {
     // Two at once would put the same runs together, each for itself.
     let _alone = core.gc().begin_settling();
-    let mut done = Settled::default();
-    settle_files(core, disturb, &mut done)?;
+    let mut done = Defragmented::default();
+    defragment_files(core, disturb, &mut done)?;
     // What is put together is indexed by then.
     share_equal(core, disturb, &mut done)?;
     Ok(done)
 }
 
-fn settle_files(core: &Core, disturb: Disturb, done: &mut Settled) -> Result<()> {
+fn defragment_files(core: &Core, disturb: Disturb, done: &mut Defragmented) -> Result<()> {
     let mut after = Ino::from_raw(0);
     loop {
         let tx = core.database().read_long()?;
@@ -81,7 +81,7 @@ fn settle_files(core: &Core, disturb: Disturb, done: &mut Settled) -> Result<()>
                 done.restless += 1;
                 continue;
             }
-            let extents = settle_file(core, file, disturb)?;
+            let extents = defragment_file(core, file, disturb)?;
             done.extents += extents;
             done.files += u64::from(extents > 0);
         }
@@ -89,7 +89,7 @@ fn settle_files(core: &Core, disturb: Disturb, done: &mut Settled) -> Result<()>
 }
 
 /// Returns how many extents the file has less.
-fn settle_file(core: &Core, ino: Ino, disturb: Disturb) -> Result<u64> {
+fn defragment_file(core: &Core, ino: Ino, disturb: Disturb) -> Result<u64> {
     let (mut from, mut fewer) = (0, 0);
     loop {
         let range = from..MAX_FILE_BYTES;

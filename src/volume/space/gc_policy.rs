@@ -40,7 +40,7 @@ pub(in crate::volume) enum Haste {
 #[derive(Debug)]
 pub(in crate::volume) struct GcPolicy {
     tuning: GcTuning,
-    /// Held over a round, and over a look for files to settle.
+    /// Held over a round, and over a look for files to defragment.
     round: Mutex<()>,
     settling: Mutex<()>,
     /// Held shared by whoever needs the segments to stay that a database names.
@@ -349,7 +349,7 @@ impl GcPolicy {
         self.round.lock()
     }
 
-    /// One look for files to settle at a time.
+    /// One look for files to defragment at a time.
     pub(in crate::volume) fn begin_settling(&self) -> MutexGuard<'_, ()> {
         self.settling.lock()
     }

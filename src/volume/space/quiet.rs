@@ -11,7 +11,7 @@ pub(super) const REST_MAX: Duration = Duration::from_millis(50);
 
 /// What settling did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct Defragmented {
     /// Files that were put together.
     pub files: u64,
     /// Extents that became fewer.
@@ -24,7 +24,7 @@ pub struct Settled {
     pub restless: u64,
 }
 
-impl Settled {
+impl Defragmented {
     /// Whether another look at an unchanged volume would find nothing either.
     pub(in crate::volume) const fn is_nothing(&self) -> bool {
         self.files + self.indexed + self.shared + self.restless == 0

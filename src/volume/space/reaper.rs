@@ -7,7 +7,7 @@ use crate::meta::{self, Copies, WriteTx};
 use crate::types::Ino;
 use crate::volume::core::Core;
 use crate::volume::durability::copying::finish_copies;
-use crate::volume::durability::refusal_record::settle_refused;
+use crate::volume::durability::refusal_record::clear_refused;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 
@@ -37,7 +37,7 @@ fn free(core: &Core, mut inos: Vec<Ino>) -> std::result::Result<(), (Vec<Ino>, E
         }) {
             Ok(done) => inos
                 .drain(..done)
-                .for_each(|ino| settle_refused(core, ino, &(0..u64::MAX))),
+                .for_each(|ino| clear_refused(core, ino, &(0..u64::MAX))),
             Err(Error::Corrupt(what)) => {
                 // It must not keep the others from being freed.
                 log::error!("cannot free {}: {what}", inos.remove(0));

@@ -89,7 +89,7 @@ impl Visitor for Placer<'_> {
         // A directory's own attributes come last: its default ACL is not for what is made in it here, and its mode
         // may forbid the way back.
         match self.here.leave()? {
-            Some(left) => self.dress(place.attr, &Object::Open(left.as_fd())),
+            Some(left) => self.attributes(place.attr, &Object::Open(left.as_fd())),
             None => Ok(()),
         }
     }
@@ -117,7 +117,7 @@ impl Visitor for Placer<'_> {
         };
         made?;
         self.has_begun = true;
-        self.dress(attr, &Object::Named(&self.here, &name))
+        self.attributes(attr, &Object::Named(&self.here, &name))
     }
 }
 
@@ -170,7 +170,7 @@ impl Placer<'_> {
             }
         }
         file.set_len(attr.size)?;
-        self.dress(attr, &Object::Open(file.as_fd()))?;
+        self.attributes(attr, &Object::Open(file.as_fd()))?;
         Ok(host::close(file)?)
     }
 
@@ -180,7 +180,7 @@ impl Placer<'_> {
     }
 
     /// Owner, mode, attributes and times, in the order in which none undoes another.
-    fn dress(&self, attr: &Attr, object: &Object<'_>) -> Result<()> {
+    fn attributes(&self, attr: &Attr, object: &Object<'_>) -> Result<()> {
         self.tolerate(object.chown(attr.uid, attr.gid))?;
         let xattrs = self.source.xattrs(attr.ino)?;
         if attr.kind != FileKind::Symlink {

@@ -11,7 +11,7 @@ type Result<T> = std::result::Result<T, Failure>;
 
 /// What an inode has besides its content.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Dress {
+pub(super) struct NodeAttributes {
     pub(super) mode: u32,
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -24,7 +24,7 @@ pub(super) struct Dress {
 pub(super) struct Filler<'v> {
     pub(super) volume: &'v Volume,
     /// Dressed at the end: what is made in them changes their times, and would inherit their default ACLs.
-    directories: BTreeMap<Ino, Dress>,
+    directories: BTreeMap<Ino, NodeAttributes>,
     progress: Progress,
 }
 
@@ -44,19 +44,19 @@ impl<'v> Filler<'v> {
         kind: FileKind,
         rdev: u32,
         target: &[u8],
-        dress: &Dress,
+        attributes: &NodeAttributes,
     ) -> Result<Attr> {
         let (caller, mode) = if kind == FileKind::Directory {
             (Caller::root(), 0o755)
         } else {
-            let (uid, gid) = (dress.uid, dress.gid);
+            let (uid, gid) = (attributes.uid, attributes.gid);
             (
                 Caller {
                     uid,
                     gid,
                     ..Caller::root()
                 },
-                dress.mode,
+                attributes.mode,
             )
         };
         let new = NewNode {
@@ -87,12 +87,12 @@ impl<'v> Filler<'v> {
     }
 
     /// Gives an inode all but its content; a directory at the end only.
-    pub(super) fn dress(&mut self, inode: &Attr, dress: Dress) -> Result<()> {
+    pub(super) fn attributes(&mut self, inode: &Attr, attributes: NodeAttributes) -> Result<()> {
         if inode.kind == FileKind::Directory {
-            self.directories.insert(inode.ino, dress);
+            self.directories.insert(inode.ino, attributes);
             return Ok(());
         }
-        self.put_on(inode.ino, inode.kind, &dress)
+        self.put_on(inode.ino, inode.kind, &attributes)
     }
 
     /// A directory was removed.
@@ -101,37 +101,37 @@ impl<'v> Filler<'v> {
     }
 
     pub(super) fn finish(self) -> Result<()> {
-        for (ino, dress) in &self.directories {
-            self.put_on(*ino, FileKind::Directory, dress)?;
+        for (ino, attributes) in &self.directories {
+            self.put_on(*ino, FileKind::Directory, attributes)?;
         }
         Ok(())
     }
 
-    fn put_on(&self, ino: Ino, kind: FileKind, dress: &Dress) -> Result<()> {
+    fn put_on(&self, ino: Ino, kind: FileKind, attributes: &NodeAttributes) -> Result<()> {
         let made = self.volume.getattr(ino)?;
-        if (made.uid, made.gid) != (dress.uid, dress.gid) {
+        if (made.uid, made.gid) != (attributes.uid, attributes.gid) {
             let owner = SetAttr {
-                uid: Some(dress.uid),
-                gid: Some(dress.gid),
+                uid: Some(attributes.uid),
+                gid: Some(attributes.gid),
                 ..SetAttr::default()
             };
             self.set(ino, &owner)?;
         }
         // A change of the owner clears set-id bits, so the mode is looked at after it.
-        if kind != FileKind::Symlink && self.volume.getattr(ino)?.mode != dress.mode {
+        if kind != FileKind::Symlink && self.volume.getattr(ino)?.mode != attributes.mode {
             let mode = SetAttr {
-                mode: Some(dress.mode),
+                mode: Some(attributes.mode),
                 ..SetAttr::default()
             };
             self.set(ino, &mode)?;
         }
-        for (name, value) in &dress.xattrs {
+        for (name, value) in &attributes.xattrs {
             let (caller, mode) = (Caller::root(), SetXattrMode::Any);
             self.volume.set_xattr(&caller, ino, name, value, mode)?;
         }
         let times = SetAttr {
-            atime: Some(SetTime::At(dress.atime)),
-            mtime: Some(SetTime::At(dress.mtime)),
+            atime: Some(SetTime::At(attributes.atime)),
+            mtime: Some(SetTime::At(attributes.mtime)),
             ..SetAttr::default()
         };
         self.set(ino, &times)

@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::fill::{Dress, Filler};
+use super::fill::{Filler, NodeAttributes};
 use crate::cli::archive::read::{Item, ItemKind, Reader};
 use crate::cli::output;
 use crate::cli::source::{BLOCK_BYTES, Failure};
@@ -63,15 +63,15 @@ impl<R: Read> Unpacker<'_, R> {
                     FileKind::Symlink => item.link.as_slice(),
                     _ => &[],
                 };
-                let dress = dress_of(item);
+                let attributes = attributes_of(item);
                 self.filler
-                    .node((parent, name), kind, rdev(item), target, &dress)?
+                    .node((parent, name), kind, rdev(item), target, &attributes)?
             }
         };
         if kind == FileKind::File {
             self.content(item, &made)?;
         }
-        self.filler.dress(&made, dress_of(item))
+        self.filler.attributes(&made, attributes_of(item))
     }
 
     fn root(&mut self, item: &Item) -> Result<()> {
@@ -79,7 +79,7 @@ impl<R: Read> Unpacker<'_, R> {
             return Err(Error::IsDirectory.into());
         }
         let root = self.filler.volume.getattr(Ino::ROOT)?;
-        self.filler.dress(&root, dress_of(item))
+        self.filler.attributes(&root, attributes_of(item))
     }
 
     fn kind_of(&self, kind: ItemKind, path: &[u8]) -> FileKind {
@@ -197,8 +197,8 @@ fn rdev(item: &Item) -> u32 {
     u32::try_from(rustix::fs::makedev(major, minor)).unwrap_or(0)
 }
 
-fn dress_of(item: &Item) -> Dress {
-    Dress {
+fn attributes_of(item: &Item) -> NodeAttributes {
+    NodeAttributes {
         mode: item.mode & crate::types::MODE_BITS,
         uid: item.uid,
         gid: item.gid,

@@ -12,7 +12,7 @@ use std::vec;
 use rustix::fs::{AtFlags, Mode, OFlags, SeekFrom, Stat, fstat, openat, seek, statat};
 use rustix::io::Errno;
 
-use super::fill::{Dress, Filler};
+use super::fill::{Filler, NodeAttributes};
 use crate::cli::host::{HostDir, identity, names};
 use crate::cli::output;
 use crate::cli::source::{BLOCK_BYTES, Failure, Xattr};
@@ -33,8 +33,9 @@ pub(super) fn fill(volume: &Volume, top: OwnedFd) -> Result<()> {
         path: PathBuf::new(),
     };
     let root = volume.getattr(Ino::ROOT)?;
-    let dress = copier.dress_of(&fstat(&copier.here)?, &Object::Open(copier.here.as_fd()))?;
-    copier.filler.dress(&root, dress)?;
+    let attributes =
+        copier.attributes_of(&fstat(&copier.here)?, &Object::Open(copier.here.as_fd()))?;
+    copier.filler.attributes(&root, attributes)?;
     copier.all().map_err(|e| e.at(&copier.path))?;
     copier.filler.finish()
 }
@@ -119,9 +120,12 @@ impl Copier<'_> {
 
     fn directory(&mut self, at: (Ino, &Name), raw: &OsString) -> Result<Level> {
         self.here.enter(raw)?;
-        let dress = self.dress_of(&fstat(&self.here)?, &Object::Open(self.here.as_fd()))?;
-        let made = self.filler.node(at, FileKind::Directory, 0, &[], &dress)?;
-        self.filler.dress(&made, dress)?;
+        let attributes =
+            self.attributes_of(&fstat(&self.here)?, &Object::Open(self.here.as_fd()))?;
+        let made = self
+            .filler
+            .node(at, FileKind::Directory, 0, &[], &attributes)?;
+        self.filler.attributes(&made, attributes)?;
         self.level(made.ino)
     }
 
@@ -136,10 +140,10 @@ impl Copier<'_> {
             FileKind::Symlink => rustix::fs::readlinkat(&self.here, raw, Vec::new())?.into_bytes(),
             _ => Vec::new(),
         };
-        let dress = self.dress_of(stat, &Object::Named(self.here.reach(raw)))?;
+        let attributes = self.attributes_of(stat, &Object::Named(self.here.reach(raw)))?;
         let rdev = u32::try_from(stat.st_rdev).unwrap_or(u32::MAX);
-        let made = self.filler.node(at, kind, rdev, &target, &dress)?;
-        self.filler.dress(&made, dress)?;
+        let made = self.filler.node(at, kind, rdev, &target, &attributes)?;
+        self.filler.attributes(&made, attributes)?;
         Ok(made.ino)
     }
 
@@ -151,10 +155,10 @@ impl Copier<'_> {
         if FileKind::from_mode(stat.st_mode) != Some(FileKind::File) {
             return Err(std::io::Error::other("it was replaced while it was read").into());
         }
-        let dress = self.dress_of(&stat, &Object::Open(file.as_fd()))?;
-        let made = self.filler.node(at, FileKind::File, 0, &[], &dress)?;
+        let attributes = self.attributes_of(&stat, &Object::Open(file.as_fd()))?;
+        let made = self.filler.node(at, FileKind::File, 0, &[], &attributes)?;
         self.content(&file, made.ino, stat.st_size.cast_unsigned())?;
-        self.filler.dress(&made, dress)?;
+        self.filler.attributes(&made, attributes)?;
         Ok(made.ino)
     }
 
@@ -178,9 +182,9 @@ impl Copier<'_> {
         self.filler.size(to, size)
     }
 
-    fn dress_of(&self, stat: &Stat, object: &Object<'_>) -> Result<Dress> {
+    fn attributes_of(&self, stat: &Stat, object: &Object<'_>) -> Result<NodeAttributes> {
         let time = |secs, nanos: u64| Timestamp::new(secs, u32::try_from(nanos).unwrap_or(0));
-        Ok(Dress {
+        Ok(NodeAttributes {
             mode: stat.st_mode & MODE_BITS,
             uid: stat.st_uid,
             gid: stat.st_gid,

@@ -2,7 +2,7 @@
 //! entries. All links end inside: `/` and `..` lead to the volume's own root at most.
 
 use crate::cli::source::Failure;
-use crate::cli::verbs::import::fill::{Dress, Filler};
+use crate::cli::verbs::import::fill::{Filler, NodeAttributes};
 use crate::types::{FileKind, Ino, Name, NameBuf};
 use crate::volume::Error;
 
@@ -87,8 +87,8 @@ impl Way {
         let (at, name) = (self.at(), Name::parse(step)?);
         let found = match filler.volume.lookup(at, name) {
             Err(Error::NotFound) if missing == Missing::Made => {
-                let dress = Dress::default();
-                filler.node((at, name), FileKind::Directory, 0, &[], &dress)?
+                let attributes = NodeAttributes::default();
+                filler.node((at, name), FileKind::Directory, 0, &[], &attributes)?
             }
             found => found?,
         };

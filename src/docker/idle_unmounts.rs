@@ -27,12 +27,12 @@ impl Default for Delays {
 
 /// What is to go, and when.
 #[derive(Debug, Default)]
-pub(super) struct Linger {
+pub(super) struct IdleUnmounts {
     due: Mutex<BTreeMap<String, Instant>>,
     changed: Condvar,
 }
 
-impl Linger {
+impl IdleUnmounts {
     /// The mount of `name` goes after `delay`, unless it is kept.
     pub(super) fn release(&self, name: &str, delay: Duration) {
         self.lock().insert(name.to_owned(), Instant::now() + delay);
