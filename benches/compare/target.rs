@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+/// Directories that are made to have the bitmaps of all their groups read.
+const WARM_UP_DIRS: usize = 200;
+
 /// One of the filesystems that are compared.
 pub(crate) struct Target {
     pub(crate) name: String,
@@ -65,7 +68,21 @@ impl Target {
         }
         fs::create_dir(&dir).unwrap();
         super::rows::open_to_all(&dir);
+        self.warm_up();
         dir
+    }
+
+    /// Ends the shadow of a [`Self::make_cold`] that came before: ext4 reads its bitmaps back when files are made in new
+    /// directories, and what is not called cold must not wait for that.
+    pub(crate) fn warm_up(&self) {
+        let base = self.dir.join("warm-up");
+        for number in 0..WARM_UP_DIRS {
+            let dir = base.join(format!("{number}"));
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(dir.join("file"), [7; 16 * 1024]).unwrap();
+        }
+        settle();
+        fs::remove_dir_all(&base).unwrap();
     }
 
     /// Forgets everything cached: the kernel's caches, and with a remount the server's.

@@ -26,7 +26,9 @@ pub(crate) fn measure(target: &mut Target, scale: &Scale, _scratch: &Path) -> Ve
     let dirs: Vec<_> = (0..DIRS)
         .map(|number| base.join(format!("dir-{number}")))
         .collect();
-    warm_up(&dirs);
+    for dir in &dirs {
+        fs::create_dir(dir).unwrap();
+    }
     let paths: Vec<PathBuf> = (0..scale.small_files)
         .map(|number| dirs[number % DIRS].join(format!("file-{number}")))
         .collect();
@@ -42,6 +44,7 @@ pub(crate) fn measure(target: &mut Target, scale: &Scale, _scratch: &Path) -> Ve
     let stat_cold = timed(ROWS[2], count, || stat_all(&paths));
     target.make_cold();
     let read_cold = timed(ROWS[4], count, || read_all(&paths));
+    target.warm_up();
     let delete = timed(ROWS[5], count, || {
         for path in &paths {
             fs::remove_file(path).unwrap();
@@ -49,15 +52,6 @@ pub(crate) fn measure(target: &mut Target, scale: &Scale, _scratch: &Path) -> Ve
     });
     fs::remove_dir_all(&base).unwrap();
     vec![create, stat_warm, stat_cold, read_warm, read_cold, delete]
-}
-
-/// After caches were dropped, the first file in a new directory is slow on ext4.
-fn warm_up(dirs: &[PathBuf]) {
-    for dir in dirs {
-        fs::create_dir(dir).unwrap();
-        fs::write(dir.join("first"), [7; SIZE]).unwrap();
-        fs::remove_file(dir.join("first")).unwrap();
-    }
 }
 
 fn create_all(paths: &[PathBuf]) {

@@ -56,6 +56,7 @@ pub(crate) fn measure(target: &mut Target, scale: &Scale, _scratch: &Path) -> Ve
             file.read_exact_at(&mut page, *offset).unwrap();
         }
     });
+    target.warm_up();
     let random_write = timed(ROWS[4], offsets.len(), || {
         let (file, mut random, mut page) = (
             File::options().write(true).open(&path).unwrap(),
