@@ -143,7 +143,8 @@ impl OpenSegment {
         let at = ends.next;
         (at + bytes <= segment_bytes(SEGMENT_BYTES_MAX)).then(|| {
             ends.next = at + bytes;
-            ends.under_way.insert(at);
+            let is_new = ends.under_way.insert(at);
+            debug_assert!(is_new, "invariant 3: {at} was given twice");
             at
         })
     }
@@ -154,7 +155,8 @@ impl OpenSegment {
     /// steps over.
     pub(super) fn write(&self, at: u64, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
         let written = self.write_records(at, chunks);
-        self.ends().under_way.remove(&at);
+        let was_given = self.ends().under_way.remove(&at);
+        debug_assert!(was_given, "invariant 3: nobody was given {at}");
         written
     }
 
@@ -193,6 +195,8 @@ impl OpenSegment {
     }
 
     fn write_all(&self, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
+        // ext4 takes the inode's lock for each write: threads that wait here wait asleep, those that wait there spin
+        // (docs/decisions/0007-appends-in-turn.md).
         let _turn = self.turn.lock();
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {

@@ -131,7 +131,12 @@ impl ChunkStore {
             return Ok((Arc::clone(open), at));
         }
         let id = appending.next;
+        // Before the file is made: a number whose file could not be made is not given out again (invariant 7).
         appending.next = SegmentId::from_raw(id.raw() + 1);
+        debug_assert!(
+            appending.next > id,
+            "invariant 7: {id} would be given out again"
+        );
         let fresh = Arc::new(OpenSegment::create(&self.dir, id)?);
         self.made.fetch_add(1, Ordering::Release);
         let line = appending.state_of(stream);

@@ -67,6 +67,7 @@ fn join_all<'m>(
     parts: &mut Vec<Part<'m>>,
 ) -> std::result::Result<(), NotTaken> {
     let mut order: Vec<_> = members.iter().enumerate().collect();
+    // The same order for everybody: two that share volumes never wait for each other (invariant 14).
     order.sort_by_key(|(_, member)| member.uuid);
     for (place, member) in order {
         let joined = patiently(&member.dir, || join(&member.dir));

@@ -131,6 +131,10 @@ impl Disk {
     /// Closes the database after moving the log into it, and notes that the volume is clean; on a full disk with the
     /// space of `reserve`.
     pub(in crate::volume) fn close(self, reserve: &Reserve) -> Result<()> {
+        assert!(
+            !self.database.is_stopped(),
+            "invariant 6: what stopped writing is not marked clean"
+        );
         let mark = self.sync_chunks()?;
         self.chunks.trim();
         let (state, chunks) = (self.state, self.chunks);

@@ -181,8 +181,8 @@ fn move_out_of(core: &Core, victims: &[Candidate], haste: Haste) -> Result<u64> 
     Ok(moved)
 }
 
-/// Leaves the disk and the processor to others for as long as the last step had them, and longer while they write, unless writers wait for the
-/// collector. A user who asks waits for it, too, but not at the cost of those who write.
+/// Leaves the disk and the processor to others for as long as the last step had them, and longer while they write,
+/// unless writers wait for space. A user who asks waits for it, too, but not at the cost of those who write.
 fn rest(core: &Core, haste: Haste, seen: u64, worked: Duration) {
     let others = core.gc().appended() != seen;
     let hurried = match haste {
@@ -272,7 +272,7 @@ fn remove(core: &Core, candidates: &[Candidate]) -> Result<(u64, u64)> {
         return Ok((0, 0));
     }
     let named = named_of(core, &ids(candidates))?;
-    // What is in the log only could be lost with the host's power, and name them again.
+    // What is in the log only could be lost with the host's power, and name them again (invariant 10).
     core.disk().checkpoint()?;
     let (mut segments, mut bytes, mut failed) = (0, 0, Ok(()));
     core.gc().unlink(|| {

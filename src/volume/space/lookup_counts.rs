@@ -145,6 +145,10 @@ impl LookupCounts {
     }
 
     fn end(&self, inner: &mut Inner, ino: Ino) {
+        debug_assert!(
+            inner.counts == Counts::Lost || !inner.known.contains_key(&ino),
+            "invariant 8: the kernel knows {ino}"
+        );
         inner.ended.push(ino);
         self.ready.notify_one();
     }
