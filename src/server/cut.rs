@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::cut_part::{HOLD, take_part};
-use super::life::closing;
+use super::faults::closing;
 use super::patience::{connect, patiently};
 use super::{Error, Result, tuning};
 use crate::control::{Bytes, Client, CutPart, Fault, FaultKind, Phase, Received, Request, Wire};

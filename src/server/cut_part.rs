@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::faults::closing;
 use super::handle::fault;
-use super::life::closing;
 use crate::control::{Answer, CutPart, Fault, FaultKind, Received, Request, Wire, WireError};
 use crate::types::Cut;
 use crate::volume::{self, Volume};

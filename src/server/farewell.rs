@@ -2,8 +2,9 @@
 //!
 //! A process that unmounts the last mount must not call the data safe because a process is gone.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::control::{Answer, Fault};
 
@@ -35,8 +36,7 @@ impl Farewell {
     pub(super) fn listen(&self, is_there: impl Fn() -> bool) -> Option<Answer> {
         let mut news = self.news();
         while news.outcome.is_none() && is_there() {
-            let waited = self.changed.wait_timeout(news, GLANCE);
-            news = waited.unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut news, GLANCE);
         }
         news.outcome.clone()
     }
@@ -52,16 +52,17 @@ impl Farewell {
         let mut news = self.news();
         news.outcome = Some(failure.map_or(Answer::Closed, Answer::Fault));
         self.changed.notify_all();
+        let are_listening = |news: &mut News| news.listeners > 0;
         let waited = self
             .changed
-            .wait_timeout_while(news, PATIENCE, |news| news.listeners > 0);
-        if waited.is_ok_and(|(_, timeout)| timeout.timed_out()) {
+            .wait_while_for(&mut news, are_listening, PATIENCE);
+        if waited.timed_out() {
             log::warn!("somebody who waits for the end does not listen");
         }
     }
 
     fn news(&self) -> MutexGuard<'_, News> {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+        self.news.lock()
     }
 }
 

@@ -6,9 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use super::mounts::{FileOfMount, is_privileged, write_out};
 use crate::types::Ino;
@@ -43,7 +44,7 @@ impl Flusher {
         if !is_privileged() {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut process = self.process.lock();
         if let Some(running) = process.as_mut()
             && let Ok(answer) = running.ask(ino)
         {

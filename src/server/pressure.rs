@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::cut_part::Opened;
-use super::life::Shared;
 use super::mounts::{bound_unwritten, is_privileged};
+use super::shared::Shared;
 use crate::control::Device;
 use crate::volume::{Buffering, Headroom};
 

@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 
 use super::cut_part::take_part;
-use super::life::Shared;
 use super::reading::read_out;
+use super::shared::Shared;
 use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
 
 /// How long to wait when no connection can be accepted, as when descriptors have run out.

@@ -18,7 +18,7 @@ use super::handle::{fault, with_causes};
 use super::keeper::{self, Inheritance, Link};
 use super::surroundings::{self, with_own_variables};
 use super::{Error, Result, Server, log_file};
-use crate::control::{Answer, Client, Device, Fault, FaultKind, Request, Wire};
+use crate::control::{Answer, Client, Fault, FaultKind, Request, Wire};
 
 /// Starts a server for the volume in `dir`, an absolute path; returns when it has opened the volume.
 ///
@@ -44,18 +44,6 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
     let mut client = Client::over(ours);
     client.await_start()?;
     Ok(client)
-}
-
-/// Has a process ask the mounts of `device` for something, without waiting for it.
-pub(super) fn poke(device: Device) -> io::Result<()> {
-    let mut poking = Command::new("/proc/self/exe")
-        .arg0("cask")
-        .arg("poke")
-        .arg(device.to_string())
-        .stdin(Stdio::null())
-        .spawn()?;
-    thread::spawn(move || poking.wait());
-    Ok(())
 }
 
 /// What the started process does: keeps the volume in `dir` served, with its starter at standard input.

@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
@@ -118,7 +120,7 @@ impl Link {
 
     /// The keeper's process, while it lives.
     pub(in super::super) fn keeper(&self) -> Option<u32> {
-        let wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        let wire = self.wire.lock();
         let mut polled = [PollFd::from_borrowed_fd(
             wire.stream().as_fd(),
             PollFlags::empty(),
@@ -133,7 +135,7 @@ impl Link {
     }
 
     fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let mut wire = self.wire.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wire = self.wire.lock();
         wire.send(report, descriptor)?;
         match receive(&mut wire)? {
             Some((Handover::Heard, _)) => Ok(()),

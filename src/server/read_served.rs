@@ -1,0 +1,163 @@
+//! A state of a volume, read out through the server that has it open.
+
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use super::mounting::mount_privately;
+use super::mounts::Spec;
+use super::patience::{connect, patiently};
+use super::{Error, Result};
+use crate::control::{self, Ask, Bytes, Client, Told};
+use crate::types::{Attr, Ino, Name, NameBuf, SnapshotName};
+use parking_lot::Mutex;
+
+/// A state of a volume that a server has open.
+#[derive(Debug)]
+pub struct Served {
+    client: Mutex<Client>,
+    live: bool,
+    /// While there is a mount, the server does not end. It is in no namespace, and nobody looks through it.
+    _mount: Option<OwnedFd>,
+}
+
+/// A state of the volume in `dir`, a snapshot, or as it is now; `None` when no server has it open.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read_served(dir: &Path, from: Option<&SnapshotName>) -> Result<Option<Served>> {
+    let mount = match mount_privately(dir, &Spec::unseen()) {
+        Ok(None) => return Ok(None),
+        Ok(mount) => mount,
+        // Without root there is no other mount; the server waits with its end for what is asked.
+        Err(Error::SecondMount) => None,
+        Err(error) => return Err(error),
+    };
+    let begun = patiently(dir, || {
+        let Some(mut client) = connect(dir)? else {
+            return Ok(None);
+        };
+        let live = client.begin_reading(from)?;
+        Ok(Some((client, live)))
+    });
+    Ok(begun?.map(|(client, live)| Served {
+        client: Mutex::new(client),
+        live,
+        _mount: mount,
+    }))
+}
+
+impl Served {
+    /// Whether it may change while it is read.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.live
+    }
+
+    fn ask(&self, ask: &Ask) -> Result<Told> {
+        let mut client = self.client.lock();
+        Ok(client.ask(ask)?)
+    }
+
+    fn attr(&self, ask: &Ask) -> Result<Attr> {
+        match self.ask(ask)? {
+            Told::Node(node) => node.attr().ok_or_else(mismatch),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The attributes of an inode.
+    ///
+    /// # Errors
+    /// See [`Error`]: for this and what follows, [`Error::Fault`] when the volume says no.
+    pub fn getattr(&self, ino: Ino) -> Result<Attr> {
+        self.attr(&Ask::Node { ino: ino.raw() })
+    }
+
+    /// What has this name in a directory.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Attr> {
+        let (dir, name) = (dir.raw(), Bytes(name.as_bytes().to_vec()));
+        self.attr(&Ask::Entry { dir, name })
+    }
+
+    /// What a directory holds.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn list(&self, dir: Ino) -> Result<Vec<(NameBuf, Attr)>> {
+        let (mut found, mut after) = (Vec::new(), 0);
+        loop {
+            let dir = dir.raw();
+            let Told::Entries { list } = self.ask(&Ask::Entries { dir, after })? else {
+                return Err(mismatch());
+            };
+            let Some(last) = list.last() else {
+                return Ok(found);
+            };
+            after = last.cookie;
+            for entry in list {
+                let name = Name::parse(&entry.name.0).map_err(|_| mismatch())?;
+                let attr = entry.node.attr().ok_or_else(mismatch)?;
+                found.push((name.to_owned(), attr));
+            }
+        }
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn readlink(&self, link: Ino) -> Result<Vec<u8>> {
+        match self.ask(&Ask::Target { link: link.raw() })? {
+            Told::Target { target } => Ok(target.0),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// All extended attributes.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn xattrs(&self, ino: Ino) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        match self.ask(&Ask::Xattrs { ino: ino.raw() })? {
+            Told::Xattrs { list } => {
+                let pairs = list.into_iter().map(|(name, value)| (name.0, value.0));
+                Ok(pairs.collect())
+            }
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The next bytes of a file from `from` on that are no hole.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
+        let file = file.raw();
+        match self.ask(&Ask::Run { file, from })? {
+            Told::Run { run } => Ok(run.map(|(start, end)| start..end)),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// At most `len` bytes of a file; none at its end.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn read(&self, file: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let (file, len) = (file.raw(), len as u64);
+        let ask = Ask::Read { file, offset, len };
+        let mut client = self.client.lock();
+        match client.ask(&ask)? {
+            Told::Bytes { len: sent } if sent <= len => Ok(client.receive_bytes(sent)?),
+            _ => Err(mismatch()),
+        }
+    }
+}
+
+fn mismatch() -> Error {
+    Error::Control(control::Error::Mismatch)
+}

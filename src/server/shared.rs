@@ -1,0 +1,404 @@
+//! What the threads of a server share: the open volume, what of it is shown, and who is told.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use super::cut_part::Opened;
+use super::farewell::Farewell;
+use super::faults::{closing, failed, said};
+use super::flusher::Flusher;
+use super::handle::{fault, handle};
+use super::keeper::{Kept, Link, Showing, hello_of, kept};
+use super::poke;
+use super::record::Record;
+use super::{Error, Result};
+use crate::control::{
+    self, Answer, Device, Fault, FaultKind, Op, Phase, Program, ShownSnapshot, Status, Tree,
+};
+use crate::fuse::{Connection, Hello, Meeting, Snapshots};
+use crate::types::{Epoch, VolumeId};
+use crate::volume::store::{self, DirLock};
+use crate::volume::{self, Life, Volume};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+/// How long the kernel may take to send what it has ready when a mount is made.
+const INIT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the thread that runs the server is told.
+pub(super) enum Event {
+    Attached(Showing, Box<Connection>),
+    /// The last connection is over, or there will be none.
+    Ended,
+}
+
+/// A FUSE connection that is served.
+pub(super) struct Shown {
+    pub(super) what: Showing,
+    pub(super) fuse: OwnedFd,
+    pub(super) device: Device,
+}
+
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) shown: Vec<Shown>,
+    /// What is about to be shown: the kernel's first word is waited for.
+    pub(super) awaited: Vec<Showing>,
+}
+
+impl State {
+    fn find(&self, what: &Showing) -> Option<&Shown> {
+        self.shown.iter().find(|shown| shown.what == *what)
+    }
+
+    fn device(&self, what: &Showing) -> Option<Device> {
+        self.find(what).map(|shown| shown.device)
+    }
+
+    fn devices(&self) -> Vec<Device> {
+        self.shown.iter().map(|shown| shown.device).collect()
+    }
+
+    fn snapshots(&self) -> Vec<ShownSnapshot> {
+        let snapshots = self.shown.iter().filter_map(|shown| match &shown.what {
+            Showing::Snapshot { name, .. } => Some(ShownSnapshot {
+                name: name.clone(),
+                device: shown.device,
+            }),
+            Showing::Head | Showing::Snapshots => None,
+        });
+        snapshots.collect()
+    }
+}
+
+/// What the threads of a server share.
+pub(super) struct Shared {
+    pub(super) dir: PathBuf,
+    pub(super) uuid: VolumeId,
+    pub(super) life: Life,
+    /// Read-locked during requests, so that closing waits for those under way.
+    pub(super) volume: RwLock<Option<Arc<Volume>>>,
+    pub(super) state: Mutex<State>,
+    pub(super) was_mounted: AtomicBool,
+    pub(super) events: Sender<Event>,
+    pub(super) farewell: Farewell,
+    /// To the keeper; a server that runs in the process of a command has none.
+    pub(super) link: Option<Arc<Link>>,
+}
+
+impl Shared {
+    pub(super) fn status(&self) -> Status {
+        let state = self.state();
+        Status {
+            pid: std::process::id(),
+            uuid: self.uuid,
+            phase: state.phase,
+            device: state.device(&Showing::Head),
+            snapshots: state.device(&Showing::Snapshots),
+            shown: self.shows_single_snapshots().then(|| state.snapshots()),
+            keeper: self.link.as_ref().and_then(|link| link.keeper()),
+            program: Program::this(),
+            stopped: self
+                .volume()
+                .and_then(|volume| volume.stopped_by().map(str::to_owned)),
+        }
+    }
+
+    /// What a keeper of an earlier cask could not hand over must not be mounted.
+    fn shows_single_snapshots(&self) -> bool {
+        let link = self.link.as_ref();
+        link.is_none_or(|link| link.keeps_single_snapshots())
+    }
+
+    /// What `tree` stands for just now.
+    fn showing(&self, tree: &Tree) -> std::result::Result<Showing, Fault> {
+        let name = match tree {
+            Tree::Head => return Ok(Showing::Head),
+            Tree::Snapshots => return Ok(Showing::Snapshots),
+            Tree::Snapshot(name) => name,
+        };
+        if !self.shows_single_snapshots() {
+            return Err(said(FaultKind::Refused, "its keeper is of an earlier cask"));
+        }
+        let volume = self.volume().ok_or_else(closing)?;
+        let snapshot = volume.snapshot(name).map_err(|e| fault(&e))?;
+        Ok(Showing::Snapshot {
+            epoch: snapshot.epoch.0,
+            name: name.clone(),
+        })
+    }
+
+    pub(super) fn attach(
+        &self,
+        tree: &Tree,
+        fuse: OwnedFd,
+        device: Device,
+    ) -> std::result::Result<(), Fault> {
+        let what = self.showing(tree)?;
+        self.expect(&what)?;
+        // Whoever asks for the state meanwhile does not wait for the kernel, nor for what is no FUSE device.
+        let heard = Hello::hear(&fuse, INIT_PATIENCE);
+        let mut state = self.state();
+        state.awaited.retain(|awaited| *awaited != what);
+        if state.phase == Phase::Closing {
+            return Err(closing());
+        }
+        let hello = heard.map_err(|e| failed("the kernel says nothing", &e))?;
+        let mut devices = state.devices();
+        devices.push(device);
+        Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
+        let kept = kept(what, device, &hello);
+        self.show(&mut state, &kept, fuse, Meeting::First)
+    }
+
+    /// Notes that a connection is about to show this, if none does.
+    fn expect(&self, what: &Showing) -> std::result::Result<(), Fault> {
+        let mut state = self.state();
+        if state.phase == Phase::Closing {
+            return Err(closing());
+        }
+        if state.find(what).is_some() || state.awaited.contains(what) {
+            return Err(said(FaultKind::Attached, "there is a mount already"));
+        }
+        state.awaited.push(what.clone());
+        Ok(())
+    }
+
+    /// Begins to serve a connection, whose requests wait until [`Server::run`].
+    pub(super) fn show(
+        &self,
+        state: &mut State,
+        kept: &Kept,
+        fuse: OwnedFd,
+        meeting: Meeting,
+    ) -> std::result::Result<(), Fault> {
+        let volume = self.volume().ok_or_else(closing)?;
+        let own = fuse
+            .try_clone()
+            .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
+        let hello = hello_of(kept);
+        let watch = Link::watch(self.link.as_ref(), kept.salt);
+        let started = match kept.tree {
+            Showing::Head => {
+                let flusher = own.try_clone().map(Flusher::new);
+                let flusher = flusher.map_err(|e| failed("cannot keep /dev/fuse", &e))?;
+                let flush = Box::new(move |ino| flusher.flush(ino));
+                Connection::to_head(fuse, volume, &hello, meeting, watch, flush)
+            }
+            Showing::Snapshots => {
+                Connection::to_snapshots(fuse, volume, Snapshots::All, &hello, meeting, watch)
+            }
+            Showing::Snapshot { epoch, .. } => {
+                let one = Snapshots::One(Epoch(epoch));
+                Connection::to_snapshots(fuse, volume, one, &hello, meeting, watch)
+            }
+        };
+        let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
+        if meeting == Meeting::First {
+            self.report(|link| self.have_kept(link, kept, own.as_fd()));
+        }
+        state.shown.push(Shown {
+            what: kept.tree.clone(),
+            fuse: own,
+            device: kept.device,
+        });
+        state.phase = Phase::Serving;
+        if kept.tree == Showing::Head {
+            self.was_mounted.store(true, Ordering::Relaxed);
+        }
+        // The receiver lives as long as `Server::run`, which nothing but this ends.
+        self.events
+            .send(Event::Attached(kept.tree.clone(), Box::new(connection)))
+            .map_err(|e| failed("the server is not running", &e))
+    }
+
+    fn have_kept(&self, link: &Link, kept: &Kept, fuse: BorrowedFd<'_>) -> io::Result<()> {
+        if let Some(volume) = self.volume() {
+            link.locked(volume.lock())?;
+        }
+        link.connected(kept.clone(), fuse)
+    }
+
+    pub(super) fn head_device(&self) -> Option<Device> {
+        self.state().device(&Showing::Head)
+    }
+
+    pub(super) fn head_descriptor(&self) -> Option<io::Result<OwnedFd>> {
+        let state = self.state();
+        let head = state.find(&Showing::Head);
+        head.map(|shown| shown.fuse.as_fd().try_clone_to_owned())
+    }
+
+    /// Tells the keeper something, if there is one. A server whose keeper is gone goes on alone.
+    pub(super) fn report(&self, tell: impl FnOnce(&Link) -> io::Result<()>) {
+        if let Some(link) = &self.link
+            && let Err(e) = tell(link)
+        {
+            log::error!("the keeper is gone, and nobody would follow this server: {e}");
+        }
+    }
+
+    /// Has another process ask something of the mounts of `what`: this one must never wait for itself.
+    pub(super) fn poke(&self, what: &Showing) {
+        let device = self.state().device(what);
+        if let Some(device) = device
+            && let Err(e) = poke::poke(device)
+        {
+            log::warn!("cannot ask anything of the mounts: {e}");
+        }
+    }
+
+    /// Makes everything safe, and has `program` take over. Returns only when that fails.
+    pub(super) fn replace(&self, program: BorrowedFd<'_>) -> Fault {
+        let Some(link) = &self.link else {
+            return said(
+                FaultKind::Failed,
+                "it is mounted with --foreground, and has no keeper",
+            );
+        };
+        if let Err(fault) = self.perform(&Op::Sync) {
+            return fault;
+        }
+        match link.replace(program) {
+            Ok(()) => said(FaultKind::Failed, "the keeper does not end this server"),
+            Err(e) => failed("its keeper is gone", &e),
+        }
+    }
+
+    /// The last mount that shows `what` is gone.
+    pub(super) fn ended(&self, what: &Showing) {
+        self.report(|link| link.disconnected(what.clone()));
+        let mut state = self.state();
+        state.shown.retain(|shown| shown.what != *what);
+        if !state.devices().is_empty() {
+            if let Err(e) = Record::store(&self.dir, state.devices()) {
+                log::warn!("cannot note the end of a mount: {e}");
+            }
+            return;
+        }
+        state.phase = Phase::Closing;
+        if self.events.send(Event::Ended).is_err() {
+            log::debug!("a connection ended after the end");
+        }
+    }
+
+    pub(super) fn descriptor(&self, tree: &Tree) -> std::result::Result<OwnedFd, Fault> {
+        let phase = self.state().phase;
+        match phase {
+            Phase::Closing => return Err(closing()),
+            Phase::Starting => return Err(said(FaultKind::NotMounted, "there is no mount yet")),
+            Phase::Serving => {}
+        }
+        let what = self.showing(tree)?;
+        let state = self.state();
+        match (state.phase, state.find(&what)) {
+            (Phase::Closing, _) => Err(closing()),
+            (_, None) => Err(said(FaultKind::NotShown, "no mount shows this")),
+            (_, Some(shown)) => {
+                let copied = shown.fuse.as_fd().try_clone_to_owned();
+                copied.map_err(|e| {
+                    let message = format!("cannot hand out /dev/fuse: {e}");
+                    said(FaultKind::Failed, &message)
+                })
+            }
+        }
+    }
+
+    pub(super) fn perform(&self, op: &Op) -> std::result::Result<Answer, Fault> {
+        let done = self.with(|volume| handle(op, volume).map_err(|e| fault(&e)));
+        done.unwrap_or_else(|| Err(closing()))
+    }
+
+    /// Ends the server if it still waits for a mount.
+    pub(super) fn abandon(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Starting {
+            state.phase = Phase::Closing;
+            if self.events.send(Event::Ended).is_err() {
+                log::debug!("abandoned after the end");
+            }
+        }
+    }
+
+    /// A service manager ends processes before it unmounts: so a signal makes everything safe, and
+    /// the mounts go on working.
+    pub(super) fn signalled(&self, signal: i32) {
+        log::info!("signal {signal}: flushing; the server ends when the last mount is gone");
+        if let Err(fault) = self.perform(&Op::Sync) {
+            log::error!("cannot flush: {fault}");
+        }
+        self.abandon();
+    }
+
+    pub(super) fn close(&self) -> Result<()> {
+        self.state().phase = Phase::Closing;
+        self.with(|volume| volume.spending().close());
+        let volume = {
+            let mut held = self.volume.write();
+            held.take().and_then(Arc::into_inner)
+        };
+        let closed = match volume {
+            Some(volume) => volume.close().map_err(Error::Volume),
+            None => Err(Error::io(
+                "the volume is still in use by the server itself",
+                std::io::ErrorKind::ResourceBusy.into(),
+            )),
+        };
+        self.clear_away();
+        closed
+    }
+
+    /// Removes a volume that was not to outlive its mounts. One that another process has opened meanwhile stays.
+    pub(super) fn end_life(&self) -> Result<()> {
+        if !self.goes_with_its_mounts() {
+            return Ok(());
+        }
+        log::info!("{} was ephemeral: removing it", self.dir.display());
+        match store::remove_at(&self.dir) {
+            Err(volume::Error::InUse { .. }) => Ok(()),
+            removed => removed.map_err(Error::Volume),
+        }
+    }
+
+    fn goes_with_its_mounts(&self) -> bool {
+        self.life == Life::Ephemeral && self.was_mounted.load(Ordering::Relaxed)
+    }
+
+    /// Removes what only a running server needs; of a volume that is to go the record stays, by which one that could not
+    /// is known. The lock, taken again, keeps a next server's files
+    /// from being taken for ours.
+    fn clear_away(&self) {
+        let Ok(_lock) = DirLock::take(&self.dir) else {
+            return;
+        };
+        let socket = fs::remove_file(self.dir.join(control::SOCKET));
+        let record = if self.goes_with_its_mounts() {
+            Ok(())
+        } else {
+            Record::remove(&self.dir)
+        };
+        if let Err(e) = socket.and(record) {
+            log::warn!("cannot clear away the server's files: {e}");
+        }
+    }
+
+    pub(super) fn volume(&self) -> Option<Arc<Volume>> {
+        self.volume.read().clone()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+}
+
+impl Opened for Shared {
+    fn with<T>(&self, work: impl FnOnce(&Volume) -> T) -> Option<T> {
+        let volume = self.volume.read();
+        volume.as_deref().map(work)
+    }
+}
