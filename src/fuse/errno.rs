@@ -35,6 +35,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         | Error::NewerFormat { .. }
         | Error::Exceeded { .. }
         | Error::Corrupt(_)
+        | Error::Bug(_)
         | Error::Storage { .. } => Errno::EIO,
     }
 }
@@ -43,6 +44,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
 pub(super) fn report(op: &'static str, error: &Error) -> Errno {
     match error {
         Error::Corrupt(_)
+        | Error::Bug(_)
         | Error::Storage { .. }
         | Error::NotAVolume { .. }
         | Error::NewerFormat { .. } => log::error!("{op}: {}", chain(error)),

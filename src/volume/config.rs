@@ -14,7 +14,7 @@ use crate::chunks::durable;
 use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
 
 /// The on-disk format that this cask writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = crate::meta::FORMAT_VERSION;
 const FILE: &str = "volume.json";
 
 /// What of it an owner would miss.

@@ -194,8 +194,7 @@ impl Volume {
             state,
             reserve,
             ..
-        } = Arc::into_inner(core)
-            .ok_or_else(|| Error::Corrupt("the volume is still in use".to_owned()))?;
+        } = Arc::into_inner(core).ok_or_else(|| Error::bug("the volume is still in use"))?;
         database
             .close(|| with_reserve(&reserve, || state.store_clean(mark, store.next_segment())))?;
         drop(lock);

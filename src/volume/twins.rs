@@ -9,7 +9,7 @@ use super::Result;
 use super::core::{Core, Space};
 use super::settle::{Disturb, REST_MAX, Settled};
 use super::write::SHARED_BYTES_MIN;
-use crate::meta::{Lone, LoneExtent, WriteTx};
+use crate::meta::{Candidates, UnindexedExtent, WriteTx};
 use crate::types::Ino;
 
 /// Extents that are looked at in one read, and with the writer held.
@@ -30,13 +30,13 @@ impl Core {
     /// the collector.
     pub(super) fn share_equal(&self, disturb: Disturb, done: &mut Settled) -> Result<()> {
         let lone = match disturb {
-            Disturb::Quiet => Lone::New,
-            Disturb::All => Lone::All,
+            Disturb::Quiet => Candidates::New,
+            Disturb::All => Candidates::All,
         };
         let mut after = (Ino::from_raw(0), 0);
         loop {
             let tx = self.database.read_long()?;
-            let found = tx.lone_extents(after, SCAN_EXTENTS, SHARED_BYTES_MIN, lone)?;
+            let found = tx.unindexed_extents(after, SCAN_EXTENTS, SHARED_BYTES_MIN, lone)?;
             drop(tx);
             let Some((found, last)) = found else {
                 return Ok(());
@@ -61,10 +61,10 @@ impl Core {
     /// Without those of files that changed a moment ago.
     fn quiet_ones(
         &self,
-        mut found: Vec<LoneExtent>,
+        mut found: Vec<UnindexedExtent>,
         disturb: Disturb,
         done: &mut Settled,
-    ) -> Result<Vec<LoneExtent>> {
+    ) -> Result<Vec<UnindexedExtent>> {
         if disturb == Disturb::All {
             return Ok(found);
         }
@@ -83,7 +83,7 @@ impl Core {
         failed.map_or(Ok(found), Err)
     }
 
-    fn unite_all(&self, some: &[LoneExtent], done: &mut Settled) -> Result<()> {
+    fn unite_all(&self, some: &[UnindexedExtent], done: &mut Settled) -> Result<()> {
         let outcomes = self.change(Space::Frees, |tx| {
             let outcomes = some.iter().map(|lone| unite(tx, lone));
             outcomes.collect::<Result<Vec<_>>>()
@@ -95,8 +95,8 @@ impl Core {
     }
 }
 
-fn unite(tx: &mut WriteTx<'_>, lone: &LoneExtent) -> Result<Outcome> {
-    let LoneExtent { ino, extent, hash } = lone;
+fn unite(tx: &mut WriteTx<'_>, lone: &UnindexedExtent) -> Result<Outcome> {
+    let UnindexedExtent { ino, extent, hash } = lone;
     let found = tx.extents(*ino, &(extent.off..extent.end()), 2)?;
     // The number of a chunk that is gone may be another's by now, in a row that looks the same.
     if found != [*extent] || tx.chunk_hash(extent.chunk)? != Some(*hash) {
