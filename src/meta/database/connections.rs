@@ -46,7 +46,7 @@ impl Database {
     /// Opens the database at `path`.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when it is none of ours, I/O errors.
+    /// [`Error::Corrupt`] when it is none of ours.
     pub fn open(path: &Path) -> Result<Self> {
         let mut conn = connect::open(path, Role::Writer)?;
         // Called after each commit, with the length of the log. It takes the place of SQLite's own checkpoint after so many
@@ -166,7 +166,7 @@ impl Database {
     /// say so, a log that is gone is damage.
     ///
     /// # Errors
-    /// Those of `note`; I/O errors. A database that cannot grow keeps its log, which is durable.
+    /// Those of `note`. A database that cannot grow keeps its log, which is durable.
     pub fn close<E: From<Error>>(
         self,
         note: impl FnOnce() -> std::result::Result<(), E>,

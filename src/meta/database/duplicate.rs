@@ -15,7 +15,7 @@ impl Database {
     /// `path`. Costs as much as the database is large; writers go on meanwhile.
     ///
     /// # Errors
-    /// I/O errors; what was begun at `path` is left there.
+    /// [`Error::Sqlite`] or [`Error::Full`] when the copy cannot be written; what was begun at `path` is left there.
     pub fn copy_to(&self, path: &Path) -> Result<()> {
         let source = self.read_long()?;
         let mut target = connect::open_empty(path)?;
@@ -26,9 +26,6 @@ impl Database {
 
 impl Session {
     /// The segments that hold chunks.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn segments(&self) -> Result<Vec<SegmentId>> {
         let mut stmt = self.conn().prepare_cached(SEGMENTS)?;
         let ids = stmt.query_map([], |row| row.get::<_, u32>(0))?;

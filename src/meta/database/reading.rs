@@ -14,9 +14,6 @@ use crate::meta::wal::gate::{Duty, Passage};
 
 impl Database {
     /// Begins a read of one consistent state, which has every operation that was acknowledged.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn read(&self) -> Result<ReadTx<'_>> {
         let mut tx = self.read_once()?;
         tx.run("BEGIN")?;
@@ -25,9 +22,6 @@ impl Database {
     }
 
     /// As [`Self::read`], for a single query, which is consistent by itself.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn read_once(&self) -> Result<ReadTx<'_>> {
         // The writer's own page cache is warm, while every commit makes the pooled readers drop theirs: a connection
         // that finds that another wrote since empties its cache (sqlite.org/pragma.html, "data_version").
@@ -43,18 +37,12 @@ impl Database {
 
     /// As [`Self::read`], for a bounded number of rows that is too large to keep writers waiting. The log cannot begin
     /// anew before it ends, and a checkpoint waits for it a moment.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn read_beside(&self) -> Result<ReadTx<'_>> {
         self.begin_beside(Duty::Short)
     }
 
     /// As [`Self::read`], for a read that takes as long as the volume is large. Nobody ever waits for it; the log
     /// grows meanwhile.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn read_long(&self) -> Result<ReadTx<'_>> {
         self.begin_beside(Duty::Long)
     }

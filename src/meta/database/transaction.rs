@@ -10,7 +10,6 @@ use crate::meta::database::session::Session;
 use crate::meta::database::writer::{Epochs, Writer};
 use crate::meta::error::Result;
 use crate::meta::schema::connect;
-use crate::meta::tables::inode::Inode;
 use crate::meta::tables::setting::Setting;
 use crate::meta::tally::counting::OnDisk;
 use crate::meta::tally::counts::Tally;
@@ -20,7 +19,7 @@ impl Database {
     /// Makes the database at `path`, which must not exist, and lets `fill` write its first rows.
     ///
     /// # Errors
-    /// I/O errors, and those of `fill`.
+    /// Those of `fill`.
     pub fn create(path: &Path, fill: impl FnOnce(&mut WriteTx<'_>) -> Result<()>) -> Result<()> {
         drop(connect::create(path)?);
         let database = Self::open(path)?;
@@ -33,7 +32,7 @@ impl Database {
     /// Begins a transaction that may write; there is one at a time.
     ///
     /// # Errors
-    /// [`Error::Stopped`] after an I/O error, and I/O errors.
+    /// [`Error::Stopped`] after an I/O error.
     pub fn write(&self) -> Result<WriteTx<'_>> {
         self.wait_for_log();
         self.write_past_cap()
@@ -93,7 +92,7 @@ impl WriteTx<'_> {
     /// [`Database::sync_wal`] has run after it.
     ///
     /// # Errors
-    /// [`Error::Full`] when the log cannot grow, I/O errors; nothing has changed then.
+    /// [`Error::Full`] when the log cannot grow. After any error nothing has changed.
     pub fn commit(mut self) -> Result<()> {
         // Before the commit that needs it: a checkpoint must not be what finds the disk full.
         self.database.make_room(&mut self.writer)?;
@@ -127,9 +126,6 @@ impl WriteTx<'_> {
     }
 
     /// A number that was never given out before: for an inode, or a dentry's cookie.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn fresh_number(&mut self) -> Result<u64> {
         // One write of the row for so many numbers. Those that a crash leaves unused are skipped for ever.
         const BATCH: i64 = 4096;
@@ -146,12 +142,6 @@ impl WriteTx<'_> {
         );
         self.writer.numbers.next += 1;
         Ok(number.cast_unsigned())
-    }
-
-    /// Whether some snapshot sees this state of the inode, so that changing its data must change its row.
-    #[must_use]
-    pub fn is_kept(&self, inode: &Inode) -> bool {
-        self.epochs().is_kept(inode.born)
     }
 
     pub(in crate::meta) fn epochs(&self) -> Epochs {

@@ -159,9 +159,6 @@ const INVARIANTS: &[(&str, &str)] = &[
 
 impl Database {
     /// Checks every invariant of one state; returns a line for each row that breaks one.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn audit(&self) -> Result<Vec<String>> {
         self.tally()?;
         let (reader, tally) = self.read_with_tally()?;

@@ -33,9 +33,6 @@ pub struct NamedBytes {
 
 impl Session {
     /// What SQLite finds wrong with the database's own structure.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn integrity(&self) -> Result<Vec<String>> {
         let mut stmt = self.conn().prepare(INTEGRITY)?;
         let lines = stmt.query_map([], |row| row.get::<_, String>(0))?;
@@ -50,9 +47,6 @@ impl Session {
     }
 
     /// The bytes of files that these chunks hold; looks at every extent.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn bytes_in(&self, chunks: &BTreeSet<ChunkId>) -> Result<Vec<NamedBytes>> {
         let mut stmt = self.conn().prepare(EXTENTS)?;
         let mut rows = stmt.query([])?;

@@ -54,9 +54,6 @@ const COUNTERS: [&str; 2] = ["checkpoints", "counted"];
 
 impl Workpiece {
     /// Makes all rows fit each other, but for what only the segments know.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn mend(&mut self) -> Result<()> {
         self.mend_rows()?;
         self.mend_counters()?;
@@ -70,7 +67,7 @@ impl Workpiece {
     /// After the chunks: counts what names them. Nothing may be changed any more.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when rows still do not fit each other; I/O errors.
+    /// [`Error::Corrupt`] when rows still do not fit each other.
     pub fn finish(&mut self) -> Result<()> {
         self.mend_mapping()?;
         self.count_refs()?;

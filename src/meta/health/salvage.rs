@@ -111,7 +111,7 @@ pub struct Missed {
 /// and which may be changed.
 ///
 /// # Errors
-/// [`Error::Corrupt`] when nothing can be; I/O errors.
+/// [`Error::Corrupt`] when nothing can be.
 pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     drop(connect::create(to)?);
     let target = connect::open_copy(to)?;

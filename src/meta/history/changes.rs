@@ -66,9 +66,6 @@ pub type Layout = Vec<(i64, i64, i64, Vec<u8>)>;
 
 impl Session {
     /// The inodes that differ between `from` and the state at `to`, sorted.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn changed_inodes(&self, from: &Snapshot, to: Epoch) -> Result<Vec<Ino>> {
         let mut stmt = self.conn().prepare_cached(INODES)?;
         let values = params![from.epoch.0, to.0, from.numbers.cast_signed()];
@@ -79,9 +76,6 @@ impl Session {
 
     /// The entries of `dir` that were there at `from` and are not at `to`, and those that came. An entry
     /// that names another inode by then is among both.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn changed_entries(
         &self,
         dir: Ino,
@@ -113,9 +107,6 @@ impl Session {
     }
 
     /// The epoch that rows are born in now: the head is the state at it.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn head(&self) -> Result<Epoch> {
         Ok(Epoch(
             self.setting(crate::meta::tables::setting::Setting::Epoch)?,
@@ -125,9 +116,6 @@ impl Session {
 
 impl View<'_> {
     /// What a file's bytes are made of.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn layout(&self, ino: Ino) -> Result<Layout> {
         let mut stmt = self.session().conn().prepare_cached(EXTENTS)?;
         let rows = stmt.query_map(params![self.epoch().0, ino.raw().cast_signed()], |row| {
@@ -137,9 +125,6 @@ impl View<'_> {
     }
 
     /// The entry at this place: its name, and what it names.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn entry_at(&self, dir: Ino, cookie: u64) -> Result<Option<NamedInode>> {
         let values = [
             self.epoch().0,
@@ -150,9 +135,6 @@ impl View<'_> {
     }
 
     /// The names of these inodes, each with its directory. Looks at every entry of the volume.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn places_of(&self, inos: &BTreeSet<Ino>) -> Result<Vec<(Ino, (Ino, NameBuf))>> {
         let mut stmt = self.session().conn().prepare_cached(PLACES)?;
         let mut rows = stmt.query([self.epoch().0])?;

@@ -103,9 +103,6 @@ impl WriteTx<'_> {
     ///
     /// A snapshot of the present state must have been taken in this transaction, and nothing been changed
     /// since: it keeps what is taken out of the head.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<u64> {
         let (at, now) = (snapshot.epoch.0, self.epochs().current.0);
         let conn = self.conn();
@@ -129,9 +126,6 @@ impl WriteTx<'_> {
     }
 
     /// Drops all snapshots and what only they see.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn forget_history(&mut self) -> Result<()> {
         self.conn().execute_batch(FORGET_HISTORY)?;
         self.uncounted = true;

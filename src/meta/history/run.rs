@@ -33,9 +33,6 @@ fn first(mut ranges: Vec<Range<u64>>, from: u64) -> Option<Range<u64>> {
 
 impl Session {
     /// The next bytes of a file from `from` on that data is stored for. They may go on behind its end.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn next_run(&self, ino: Ino, from: u64) -> Result<Option<Range<u64>>> {
         let rest = from..i64::MAX.cast_unsigned();
         let own = self.extents(ino, &rest, LOOK)?;
@@ -47,9 +44,6 @@ impl Session {
 
 impl View<'_> {
     /// As [`Session::next_run`].
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn next_run(&self, ino: Ino, from: u64) -> Result<Option<Range<u64>>> {
         let mut stmt = self.session().conn().prepare_cached(SEEN)?;
         let (ino, from_sql) = (ino.raw().cast_signed(), from.cast_signed());

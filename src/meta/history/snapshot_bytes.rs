@@ -35,9 +35,6 @@ struct Span {
 
 impl Session {
     /// All snapshots, the oldest first, and what each holds.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn measured_snapshots(&self) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
         let (snapshots, spans, head) = (self.all_snapshots()?, self.spans()?, self.head()?.0);
         let pending = self.pending()?.into_iter().filter(|one| !one.is_taken);

@@ -73,9 +73,6 @@ impl<'s> View<'s> {
 
 impl View<'_> {
     /// The inode of this number.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn inode(&self, ino: Ino) -> Result<Option<Inode>> {
         let mut stmt = self.session.conn().prepare_cached(INODE)?;
         let mut rows = stmt.query(params![self.at.0, ino.raw().cast_signed()])?;
@@ -83,9 +80,6 @@ impl View<'_> {
     }
 
     /// The target of a symbolic link.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn link_target(&self, ino: Ino) -> Result<Option<Vec<u8>>> {
         let mut stmt = self.session.conn().prepare_cached(TARGET)?;
         let values = params![self.at.0, ino.raw().cast_signed()];
@@ -98,7 +92,7 @@ impl View<'_> {
     /// The inode that this name leads to.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when the entry names an inode that is not there.
+    /// [`Error::Corrupt`] when the entry names an inode that is not there.
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Option<Inode>> {
         let mut stmt = self.session.conn().prepare_cached(LOOKUP)?;
         let values = params![self.at.0, parent.raw().cast_signed(), name.as_bytes()];
@@ -109,7 +103,7 @@ impl View<'_> {
     /// At most `limit` entries of `parent`, those below place `below`, the highest first.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when an entry names an inode that is not there.
+    /// [`Error::Corrupt`] when an entry names an inode that is not there.
     pub fn list(&self, parent: Ino, below: u64, limit: usize) -> Result<Vec<ListedEntry>> {
         let mut stmt = self.session.conn().prepare_cached(LIST)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -140,7 +134,7 @@ impl View<'_> {
     /// The extents that have bytes in `range`, whole, by offset, with the places of their bytes.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when an extent names a chunk that is not there.
+    /// [`Error::Corrupt`] when an extent names a chunk that is not there.
     pub fn stored_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
         let mut stmt = self.session.conn().prepare_cached(EXTENTS)?;
         let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
@@ -149,9 +143,6 @@ impl View<'_> {
     }
 
     /// The value of an attribute.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut stmt = self.session.conn().prepare_cached(XATTR)?;
         let values = params![self.at.0, ino.raw().cast_signed(), name];
@@ -159,9 +150,6 @@ impl View<'_> {
     }
 
     /// The names of an inode's attributes, sorted.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn xattr_names(&self, ino: Ino) -> Result<Vec<Vec<u8>>> {
         let mut stmt = self.session.conn().prepare_cached(XATTR_NAMES)?;
         let names = stmt.query_map(params![self.at.0, ino.raw().cast_signed()], |row| {

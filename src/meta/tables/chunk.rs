@@ -136,9 +136,6 @@ pub struct StoredChunk {
 impl Session {
     /// Of the next `limit` chunks after `after`, those in one of `segments`, and the last that was looked at;
     /// `None` at the end of the table.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn chunks_in(
         &self,
         segments: &BTreeSet<SegmentId>,
@@ -160,9 +157,6 @@ impl Session {
     }
 
     /// At most `limit` chunks after `after` whose bytes begin in `segment` at `offset` or later, or in a later segment.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn chunks_from(
         &self,
         segment: SegmentId,
@@ -182,9 +176,6 @@ impl Session {
     }
 
     /// The chunk with this content, if it is one that is shared.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn find_chunk(&self, hash: &ChunkHash) -> Result<Option<ChunkId>> {
         let mut stmt = self.conn().prepare_cached(FIND)?;
         Ok(stmt
@@ -195,9 +186,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Adds a chunk, with one reference: the caller's next [`Self::put_extent`].
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn insert_chunk(&mut self, chunk: &ChunkRow<'_>) -> Result<ChunkId> {
         let at = &chunk.at;
         let shared = i64::from(chunk.sharing == Sharing::Indexed);
@@ -220,7 +208,7 @@ impl WriteTx<'_> {
     /// Counts one more extent of the head that names the chunk.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
+    /// [`Error::Corrupt`] when there is no such chunk.
     pub fn add_ref(&mut self, chunk: ChunkId) -> Result<()> {
         let (at, is_first) = self.touch(ADD_REF, chunk)?.ok_or_else(|| missing(chunk))?;
         if is_first {
@@ -241,7 +229,7 @@ impl WriteTx<'_> {
     /// Counts for each of the `rows` extents of the head that begin in `range` one more of the same chunk.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
+    /// [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
     pub(in crate::meta) fn add_refs(
         &mut self,
         ino: Ino,
@@ -270,7 +258,7 @@ impl WriteTx<'_> {
     /// Counts one extent of the head less that names the chunk; the last one takes the chunk along.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
+    /// [`Error::Corrupt`] when there is no such chunk.
     pub(in crate::meta) fn drop_ref(&mut self, chunk: ChunkId) -> Result<()> {
         if self.drop_last_ref(chunk)? {
             return Ok(());
@@ -288,7 +276,7 @@ impl WriteTx<'_> {
     /// Counts one extent of a snapshot less that names the chunk; the last one takes the chunk along.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
+    /// [`Error::Corrupt`] when there is no such chunk.
     pub(in crate::meta) fn drop_past_ref(&mut self, chunk: ChunkId) -> Result<()> {
         if self.drop_last_ref(chunk)? {
             return Ok(());
@@ -306,7 +294,7 @@ impl WriteTx<'_> {
     /// An extent of the head that names the chunk is one of a snapshot from now on.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when there is no such chunk.
+    /// [`Error::Corrupt`] when there is no such chunk.
     pub(in crate::meta) fn keep_ref(&mut self, chunk: ChunkId) -> Result<()> {
         let (at, was_last) = self.touch(KEEP_REF, chunk)?.ok_or_else(|| missing(chunk))?;
         if was_last {
@@ -344,9 +332,6 @@ impl WriteTx<'_> {
     }
 
     /// Notes that the chunk's bytes are at `to` now; whether it was still at `from`.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn move_chunk(&mut self, chunk: ChunkId, from: &Location, to: &Location) -> Result<bool> {
         let moved = self.conn().prepare_cached(MOVE)?.execute(params![
             chunk.0,

@@ -134,9 +134,6 @@ fn read_copying(row: &Row<'_>) -> rusqlite::Result<Copying> {
 
 impl Session {
     /// Whether such copies are under way.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn has_copies(&self, which: Copies) -> Result<bool> {
         Ok(self.first_copy(which)?.is_some())
     }
@@ -206,9 +203,6 @@ impl Session {
     }
 
     /// How many copies are under way.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn copies(&self) -> Result<u64> {
         let mut stmt = self.conn().prepare_cached(COUNT)?;
         Ok(stmt
@@ -220,9 +214,6 @@ impl Session {
 impl WriteTx<'_> {
     /// Notes that what is in `range` of `source`, of which extents cover `bytes`, is at `to` in `target` from now on.
     /// That range must be clear, no copy may write `source`, and none read `target`.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn begin_copy(
         &mut self,
         (source, range): (Ino, &Range<u64>),
@@ -241,9 +232,6 @@ impl WriteTx<'_> {
     }
 
     /// Whether nothing is in `range`, not even what a copy has still to write.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn is_clear(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
         let copies = self.copies_of(ino)?;
         let is_written = |copy: &Copying| copy.target == ino && overlap(&copy.written(), range);
@@ -251,9 +239,6 @@ impl WriteTx<'_> {
     }
 
     /// Writes at most `limit` extents of the oldest of these copies; whether there was one.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn carry_on_copies(&mut self, which: Copies, limit: usize) -> Result<bool> {
         let found = self.first_copy(which)?;
         if let Some(copy) = &found {
@@ -283,6 +268,16 @@ impl WriteTx<'_> {
             }
         }
         Ok(given_up)
+    }
+
+    /// Whether no copy reads or writes in `range`.
+    pub(in crate::meta) fn is_settled(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
+        let copies = self.copies_of(ino)?;
+        let touches = |copy: &Copying| {
+            copy.target == ino && overlap(&copy.written(), range)
+                || copy.source == ino && overlap(&copy.read(), range)
+        };
+        Ok(!copies.iter().any(touches))
     }
 
     /// Has a copy write nothing of `range`, some of which it was to write; or all at once, if what is left were two
@@ -343,7 +338,7 @@ impl WriteTx<'_> {
     /// bytes that are.
     ///
     /// # Errors
-    /// I/O errors; [`crate::meta::Error::Corrupt`] when a chunk is not there, if that is to be refused.
+    /// [`crate::meta::Error::Corrupt`] when a chunk is not there, if that is to be refused.
     pub fn share_range(
         &mut self,
         (source, range): (Ino, &Range<u64>),

@@ -46,9 +46,6 @@ pub type ExtentKey = (Ino, u64);
 impl Session {
     /// Of the next `limit` extents after `after`, those shorter than `len` whose chunk is not found by its hash,
     /// and the last that was looked at; `None` at the end.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn unindexed_extents(
         &self,
         after: ExtentKey,
@@ -90,9 +87,6 @@ impl Session {
     }
 
     /// The name of a chunk's content.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn chunk_hash(&self, chunk: ChunkId) -> Result<Option<ChunkHash>> {
         let mut stmt = self.conn().prepare_cached(HASH)?;
         let hash = stmt.query_row([chunk.0], |row| row.get(0)).optional()?;
@@ -102,17 +96,11 @@ impl Session {
 
 impl WriteTx<'_> {
     /// From now on the chunk is found by its hash, which no other in the index has.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn index_chunk(&mut self, chunk: ChunkId) -> Result<()> {
         self.file_chunk(chunk, INDEXED)
     }
 
     /// Notes that an equal chunk is in the index, and that this one stays all the same.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn leave_apart(&mut self, chunk: ChunkId) -> Result<()> {
         self.file_chunk(chunk, APART)
     }
@@ -126,7 +114,7 @@ impl WriteTx<'_> {
     /// Has an extent, which no snapshot sees, name an equal chunk.
     ///
     /// # Errors
-    /// I/O errors; [`crate::meta::Error::Corrupt`] when a chunk is not there.
+    /// [`crate::meta::Error::Corrupt`] when a chunk is not there.
     pub fn rename_chunk(&mut self, ino: Ino, extent: &ExtentRow, equal: ChunkId) -> Result<()> {
         self.add_ref(equal)?;
         let key = (ino.raw().cast_signed(), extent.off.cast_signed());

@@ -50,9 +50,6 @@ pub struct ListedEntry {
 
 impl Session {
     /// The entry of this name.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn dentry(&self, parent: Ino, name: &Name) -> Result<Option<Dentry>> {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let found = stmt.query_row(
@@ -71,7 +68,7 @@ impl Session {
     /// The inode that this name leads to.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when the entry names an inode that is not there.
+    /// [`Error::Corrupt`] when the entry names an inode that is not there.
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Option<Inode>> {
         let mut stmt = self.conn().prepare_cached(LOOKUP)?;
         let mut rows = stmt.query(params![parent.raw().cast_signed(), name.as_bytes()])?;
@@ -87,7 +84,7 @@ impl Session {
     /// At most `limit` entries of `parent`, those below place `below`, the highest first.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when an entry names an inode that is not there.
+    /// [`Error::Corrupt`] when an entry names an inode that is not there.
     pub fn list(&self, parent: Ino, below: u64, limit: usize) -> Result<Vec<ListedEntry>> {
         let mut stmt = self.conn().prepare_cached(LIST)?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -116,9 +113,6 @@ impl Session {
     }
 
     /// Whether `dir` holds an entry.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn has_entries(&self, dir: Ino) -> Result<bool> {
         let mut stmt = self.conn().prepare_cached(HAS_ENTRIES)?;
         Ok(stmt.query_row([dir.raw().cast_signed()], |row| row.get(0))?)
@@ -133,9 +127,6 @@ fn dangling(parent: Ino, name: &Name, ino: i64) -> Error {
 
 impl WriteTx<'_> {
     /// Adds an entry at a place behind all others, and returns that.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn insert_dentry(&mut self, parent: Ino, name: &Name, ino: Ino) -> Result<Home> {
         let cookie = self.fresh_number()?;
         let born = self.epochs().current.0;
@@ -152,9 +143,6 @@ impl WriteTx<'_> {
     }
 
     /// Makes `entry` name another inode. It stays at its place.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn point_dentry(
         &mut self,
         parent: Ino,
@@ -175,9 +163,6 @@ impl WriteTx<'_> {
     }
 
     /// Removes `entry`.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn delete_dentry(&mut self, parent: Ino, name: &Name, entry: &Dentry) -> Result<()> {
         self.keep_dentry(parent, name, entry)?;
         let key = params![parent.raw().cast_signed(), name.as_bytes()];

@@ -165,7 +165,7 @@ impl Session {
     /// still to write. That is more than one query: outside a transaction they may see different states.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when an extent names a chunk that is not there.
+    /// [`Error::Corrupt`] when an extent names a chunk that is not there.
     pub fn stored_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
         let mut extents = self.own_extents(ino, range)?;
         if self.may_be_copying() {
@@ -187,9 +187,6 @@ impl Session {
     }
 
     /// Where the last `count` extents from `from` on begin; `None` when there are fewer.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn tail_start(&self, ino: Ino, from: u64, count: usize) -> Result<Option<u64>> {
         let mut stmt = self.conn().prepare_cached(NTH_FROM_END)?;
         let nth = i64::try_from(count).unwrap_or(i64::MAX);
@@ -201,9 +198,6 @@ impl Session {
     }
 
     /// Where the extent begins before which `count` others begin in `range`; `None` when there are no more.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn nth_start(&self, ino: Ino, range: &Range<u64>, count: usize) -> Result<Option<u64>> {
         let mut stmt = self.conn().prepare_cached(NTH)?;
         let nth = i64::try_from(count).unwrap_or(i64::MAX);
@@ -216,9 +210,6 @@ impl Session {
     }
 
     /// How many bytes of `range` extents cover.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn covered(&self, ino: Ino, range: &Range<u64>) -> Result<u64> {
         let values = [ino.raw(), range.start, range.end].map(u64::cast_signed);
         let mut stmt = self.conn().prepare_cached(COVERED)?;
@@ -227,9 +218,6 @@ impl Session {
     }
 
     /// At most `limit` extents that have bytes in `range`, whole, by offset; not those that a copy has still to write.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn extents(&self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Vec<ExtentRow>> {
         let mut stmt = self.conn().prepare_cached(ROWS)?;
         let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
@@ -256,9 +244,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Maps bytes of a file to a chunk, whose reference is counted already. The range must be clear.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn put_extent(&mut self, ino: Ino, extent: &ExtentRow) -> Result<()> {
         self.conn().prepare_cached(INSERT)?.execute(params![
             ino.raw().cast_signed(),
@@ -277,7 +262,7 @@ impl WriteTx<'_> {
     /// clear. No extent may reach over the end of the range. Returns how many bytes that are.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
+    /// [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
     pub(in crate::meta) fn copy_extents(
         &mut self,
         (source, range): (Ino, &Range<u64>),
@@ -318,11 +303,12 @@ impl WriteTx<'_> {
 
     /// Unmaps `range` of a file, `limit` extents at most, from its start on; what reaches over the
     /// ends of the range is cut there. Copies that the range matters to are settled first.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn clear_range(&mut self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Cleared> {
         let given_up = self.settle_copies(ino, range)?;
+        debug_assert!(
+            self.is_settled(ino, range)?,
+            "no copy reads or writes what is cleared (invariant 13)"
+        );
         let extents = self.extents(ino, range, limit)?;
         let mut bytes = given_up;
         for extent in &extents {

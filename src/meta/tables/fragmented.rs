@@ -12,9 +12,6 @@ const REFS: &str = "SELECT refs FROM chunk WHERE id = ?1";
 impl Session {
     /// Of the next `limit` files after `after`, those in at least `extents_min` extents that are more than as many
     /// whole chunks as their data would be, and the last file that was looked at; `None` at the end.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn fragmented(
         &self,
         after: Ino,
@@ -42,9 +39,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// How many extents name the chunk; 0 when it is not there.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn chunk_refs(&self, chunk: ChunkId) -> Result<u64> {
         let mut stmt = self.conn().prepare_cached(REFS)?;
         let mut rows = stmt.query([chunk.0])?;

@@ -128,9 +128,6 @@ pub(in crate::meta) fn bind_inode(stmt: &mut Statement<'_>, inode: &Inode) -> Re
 
 impl Session {
     /// The inode of this number.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn inode(&self, ino: Ino) -> Result<Option<Inode>> {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let mut rows = stmt.query([ino.raw().cast_signed()])?;
@@ -138,9 +135,6 @@ impl Session {
     }
 
     /// Whether `request` was the last that is noted with this inode.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn is_noted(&self, ino: Ino, request: RequestId) -> Result<bool> {
         let mut stmt = self.conn().prepare_cached(REQUEST)?;
         let noted = stmt
@@ -152,9 +146,6 @@ impl Session {
     }
 
     /// The target of a symbolic link.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn link_target(&self, ino: Ino) -> Result<Option<Vec<u8>>> {
         let mut stmt = self.conn().prepare_cached(TARGET)?;
         let target = stmt
@@ -165,10 +156,13 @@ impl Session {
 }
 
 impl WriteTx<'_> {
+    /// Whether some snapshot sees this state of the inode, so that changing its data must change its row.
+    #[must_use]
+    pub fn is_kept(&self, inode: &Inode) -> bool {
+        self.epochs().is_kept(inode.born)
+    }
+
     /// Adds an inode, born now.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn insert_inode(&mut self, attr: &Attr, home: Home, target: Option<&[u8]>) -> Result<()> {
         let born = self.epochs().current;
         let inode = Inode {
@@ -184,9 +178,6 @@ impl WriteTx<'_> {
 
     /// Stores `inode`, an inode that was read in this transaction and changed since; its `born` becomes
     /// what is stored.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn update_inode(&mut self, inode: &mut Inode) -> Result<()> {
         if self.keep_inode(inode)? {
             inode.born = self.epochs().current;
@@ -196,9 +187,6 @@ impl WriteTx<'_> {
     }
 
     /// Removes an inode's row; its extents and attributes are removed apart.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn delete_inode(&mut self, inode: &Inode) -> Result<()> {
         self.keep_inode(inode)?;
         self.conn()

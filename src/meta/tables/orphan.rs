@@ -11,17 +11,11 @@ const DELETE: &str = "DELETE FROM orphan WHERE ino = ?1";
 
 impl Session {
     /// Whether there is any.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn has_orphans(&self) -> Result<bool> {
         Ok(self.conn().prepare_cached(ANY)?.exists([])?)
     }
 
     /// All orphans.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn orphans(&self) -> Result<Vec<Ino>> {
         let mut stmt = self.conn().prepare_cached(LIST)?;
         let inos = stmt.query_map([], |row| row.get::<_, i64>(0))?;
@@ -32,9 +26,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Notes that `ino` has no name any more.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn insert_orphan(&mut self, ino: Ino) -> Result<()> {
         self.conn()
             .prepare_cached(INSERT)?
@@ -43,9 +34,6 @@ impl WriteTx<'_> {
     }
 
     /// Forgets an orphan that is gone.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn delete_orphan(&mut self, ino: Ino) -> Result<()> {
         self.conn()
             .prepare_cached(DELETE)?

@@ -50,9 +50,6 @@ fn read_pending(row: &Row<'_>) -> Result<Pending> {
 
 impl Session {
     /// All snapshots whose cut is not done with, the oldest first.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn pending(&self) -> Result<Vec<Pending>> {
         let mut stmt = self.conn().prepare_cached(LIST)?;
         let mut rows = stmt.query([])?;
@@ -66,9 +63,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Hides a snapshot until the outcome of `cut` is known.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn insert_pending(&mut self, epoch: Epoch, cut: &Cut) -> Result<()> {
         let dir = cut.ledger_dir.as_os_str().as_bytes();
         let values = params![epoch.0, cut.id.to_string(), cut.ledger.to_string(), dir];
@@ -77,18 +71,12 @@ impl WriteTx<'_> {
     }
 
     /// Makes a snapshot one like any other; its cut is still to be done with.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn take_pending(&mut self, epoch: Epoch) -> Result<()> {
         self.conn().prepare_cached(TAKE)?.execute([epoch.0])?;
         Ok(())
     }
 
     /// Is done with the cut of a snapshot.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn delete_pending(&mut self, epoch: Epoch) -> Result<()> {
         self.conn().prepare_cached(DELETE)?.execute([epoch.0])?;
         Ok(())

@@ -49,9 +49,6 @@ impl Session {
     }
 
     /// All ranges that were refused, by file and offset.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn refused(&self) -> Result<Vec<RefusedRange>> {
         if !self.has_refused()? {
             return Ok(Vec::new());
@@ -74,9 +71,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Notes of a range of the file `ino` that it was refused, or is no more.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn note_refused(
         &mut self,
         ino: Ino,
@@ -108,9 +102,6 @@ impl WriteTx<'_> {
     }
 
     /// Nothing is refused any more.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn clear_refused(&mut self) -> Result<()> {
         if self.has_refused()? {
             self.run(CLEAR)?;

@@ -76,17 +76,11 @@ fn read_snapshot(row: &Row<'_>) -> Result<Snapshot> {
 
 impl Session {
     /// All snapshots, the oldest first, but those that are pending.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
         self.listed(LIST)
     }
 
     /// All snapshots, the oldest first, also those that are pending.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn all_snapshots(&self) -> Result<Vec<Snapshot>> {
         self.listed(LIST_ALL)
     }
@@ -102,9 +96,6 @@ impl Session {
     }
 
     /// The snapshot of this name, unless it is pending.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn snapshot(&self, name: &SnapshotName) -> Result<Option<Snapshot>> {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let mut rows = stmt.query([name.as_str()])?;
@@ -112,27 +103,18 @@ impl Session {
     }
 
     /// Whether a snapshot has this name, also one that is pending.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn is_taken(&self, name: &SnapshotName) -> Result<bool> {
         let mut stmt = self.conn().prepare_cached(IS_TAKEN)?;
         Ok(stmt.exists([name.as_str()])?)
     }
 
     /// Whether there is a snapshot of this epoch.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn is_snapshot(&self, epoch: Epoch) -> Result<bool> {
         let mut stmt = self.conn().prepare_cached(IS_THERE)?;
         Ok(stmt.exists([epoch.0])?)
     }
 
     /// Whether rows wait to be freed.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn has_purge(&self) -> Result<bool> {
         Ok(self.next_purge()?.is_some())
     }
@@ -150,7 +132,7 @@ impl WriteTx<'_> {
     /// Names the present state, and begins the next epoch. Copies nothing, once what is copying is written.
     ///
     /// # Errors
-    /// I/O errors. The name must be free.
+    /// [`Error::Sqlite`] when the name is taken.
     pub fn insert_snapshot(&mut self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
         self.finish_copies(Copies::All)?;
         let epoch = self.epochs().current;
@@ -173,9 +155,6 @@ impl WriteTx<'_> {
     }
 
     /// Forbids or allows the removal of a snapshot.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn hold_snapshot(&mut self, epoch: Epoch, hold: Hold) -> Result<()> {
         let held = i64::from(hold == Hold::Held);
         self.conn()
@@ -185,9 +164,6 @@ impl WriteTx<'_> {
     }
 
     /// Removes a snapshot; [`Self::purge`] frees what only it saw.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn delete_snapshot(&mut self, epoch: Epoch) -> Result<()> {
         let conn = self.conn();
         let before: i64 = conn
@@ -209,9 +185,6 @@ impl WriteTx<'_> {
     }
 
     /// Frees at most `limit` rows of each table that no snapshot sees any more; whether some are left.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn purge(&mut self, limit: usize) -> Result<bool> {
         let Some([id, after, first, last]) = self.next_purge()? else {
             return Ok(false);

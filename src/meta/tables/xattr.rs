@@ -23,9 +23,6 @@ const KEEP: &str = sql!(
 
 impl Session {
     /// The value of an attribute.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut stmt = self.conn().prepare_cached(GET)?;
         let value = stmt.query_row(params![ino.raw().cast_signed(), name], |row| row.get(0));
@@ -33,9 +30,6 @@ impl Session {
     }
 
     /// The names of an inode's attributes, sorted.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn xattr_names(&self, ino: Ino) -> Result<Vec<Vec<u8>>> {
         let mut stmt = self.conn().prepare_cached(NAMES)?;
         let names = stmt.query_map([ino.raw().cast_signed()], |row| row.get(0))?;
@@ -43,9 +37,6 @@ impl Session {
     }
 
     /// Bytes of all names, each with a NUL, and values of an inode's attributes but `except`.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn xattr_bytes(&self, ino: Ino, except: &[u8]) -> Result<u64> {
         let mut stmt = self.conn().prepare_cached(TOTAL)?;
         let bytes: i64 = stmt.query_row(params![ino.raw().cast_signed(), except], |r| r.get(0))?;
@@ -55,9 +46,6 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Sets an attribute, new or not.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn set_xattr(&mut self, ino: Ino, name: &[u8], value: &[u8]) -> Result<()> {
         self.keep_xattr(ino, name)?;
         let born = self.epochs().current.0;
@@ -67,9 +55,6 @@ impl WriteTx<'_> {
     }
 
     /// Removes an attribute; whether it was there.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn delete_xattr(&mut self, ino: Ino, name: &[u8]) -> Result<bool> {
         if !self.keep_xattr(ino, name)? {
             return Ok(false);

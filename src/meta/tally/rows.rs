@@ -27,9 +27,6 @@ const STORE_SEGMENT: &str = sql!("INSERT INTO segment ({segment}) VALUES ({segme
 
 impl Session {
     /// Counts all rows.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn counted(&self) -> Result<Tally> {
         let mut tally = Tally {
             inodes: self.conn().query_row(INODES, [], |row| row.get(0))?,

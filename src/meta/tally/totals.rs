@@ -10,17 +10,11 @@ use crate::meta::tally::counts::Tally;
 impl Database {
     /// What the tables hold, as of the last commit. The first call after an unclean end looks at every row,
     /// beside the writers.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn tally(&self) -> Result<Tally> {
         self.with_tally(Tally::clone)
     }
 
     /// As [`Self::tally`], for `look` to take what it needs.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn with_tally<T>(&self, look: impl Fn(&Tally) -> T) -> Result<T> {
         loop {
             {

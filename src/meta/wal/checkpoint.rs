@@ -20,6 +20,9 @@ const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_millis(10);
 const PIN: &str = "SELECT count(*) FROM orphan WHERE ino = 0";
 
+/// The chunks that the log names are on the disk: only then may its pages reach the database (invariant 1).
+struct Durable<T>(T);
+
 impl Database {
     /// Moves the log into the database and begins it anew.
     ///
@@ -30,7 +33,7 @@ impl Database {
     /// Beside a long read the log is moved as far as that allows, and goes on.
     ///
     /// # Errors
-    /// Those of `sync_chunks`; I/O errors. [`Error::Full`] leaves the log as it was.
+    /// Those of `sync_chunks`. [`Error::Full`] leaves the log as it was.
     pub fn checkpoint<T, E: From<Error>>(
         &self,
         sync_chunks: impl Fn() -> std::result::Result<T, E>,
@@ -70,15 +73,15 @@ impl Database {
         let Some(_shut) = self.gate.shut(PATIENCE) else {
             return Ok(None);
         };
-        let synced = sync_chunks()?;
-        self.copy_all(worker)?;
+        let synced = Durable(sync_chunks()?);
+        self.copy_all(worker, &synced)?;
         let count = writer.session.setting(Setting::Checkpoints)?;
         // The log's first new commit: SQLite restarts the log here, with nobody reading, and syncs its
         // header.
         let begun = writer.session.set_setting(Setting::Checkpoints, count + 1);
         begun.map_err(|e| self.noted(e))?;
         self.unmark_copies(&writer.session)?;
-        Ok(Some(synced))
+        Ok(Some(synced.0))
     }
 
     /// Spares readers the look for copies once all are written. Only with nobody reading: who reads a state that still
@@ -120,22 +123,22 @@ impl Database {
             // A statement makes the transaction take its snapshot: PASSIVE copies no further than that.
             let mut stmt = pin.conn().prepare_cached(PIN).map_err(Error::from)?;
             let _: i64 = stmt.query_row([], |row| row.get(0)).map_err(Error::from)?;
-            let synced = sync_chunks()?;
-            let copied = self.copy_all(worker)?;
+            let synced = Durable(sync_chunks()?);
+            let copied = self.copy_all(worker, &synced)?;
             rustix::fs::fdatasync(&self.file).map_err(|e| {
                 self.noted(Error::Wal {
                     op: "sync the database behind",
                     source: e.into(),
                 })
             })?;
-            Ok((synced, copied))
+            Ok((synced.0, copied))
         })();
         pin.run("COMMIT")?;
         copied
     }
 
     /// Returns how many frames of the log are in the database then.
-    fn copy_all(&self, worker: &Session) -> Result<u32> {
+    fn copy_all<T>(&self, worker: &Session, _chunks: &Durable<T>) -> Result<u32> {
         let mut stmt = worker.conn().prepare_cached(CHECKPOINT)?;
         let copied = stmt.query_row([], |row| row.get::<_, i64>(2));
         let copied = copied.map_err(|e| self.noted(e.into()))?;

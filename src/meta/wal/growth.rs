@@ -39,9 +39,6 @@ pub enum LogLength {
 
 impl Session {
     /// How large the database is, with what the transaction under way adds to it.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn page_bytes(&self) -> Result<u64> {
         let mut stmt = self.conn().prepare_cached(PAGE_COUNT)?;
         let pages: i64 = stmt.query_row([], |row| row.get(0))?;
@@ -53,7 +50,7 @@ impl Database {
     /// Makes every commit durable that had returned, if the chunks that it names are.
     ///
     /// # Errors
-    /// I/O errors; all writing is stopped then.
+    /// [`Error::Wal`] when the host fails to sync; all writing is stopped then.
     pub fn sync_wal(&self) -> Result<()> {
         self.check_writable()?;
         self.wal

@@ -38,9 +38,6 @@ pub struct CutLog {
 
 impl CutLog {
     /// Reads the log of the database at `path`; one that is not there, or begins with nothing valid, holds no commit.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn read(path: &Path) -> Result<Self> {
         let mut log = Self {
             database: path.to_owned(),
@@ -87,7 +84,7 @@ impl CutLog {
     /// empty directory on the same filesystem, holds a second name of the database and a copy of the log.
     ///
     /// # Errors
-    /// I/O errors; [`Error::Corrupt`].
+    /// [`Error::Corrupt`].
     pub fn state_at(&self, commit: Option<Commit>, scratch: &Path) -> Result<Session> {
         let database = scratch.join("meta.db");
         let log = log_path(&database);
@@ -107,9 +104,6 @@ impl CutLog {
     }
 
     /// Cuts the log back to `commit`, or to nothing; durable when this returns. What is cut off is kept in `keep`.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn cut(&self, commit: Option<Commit>, keep: &Path) -> Result<()> {
         let path = log_path(&self.database);
         fs::copy(&path, keep).map_err(failed("keep"))?;

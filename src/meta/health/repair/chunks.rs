@@ -74,17 +74,11 @@ struct Naming {
 
 impl Workpiece {
     /// At most `limit` chunks after `after`, those that are lost among them.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn chunks_after(&self, after: ChunkId, limit: usize) -> Result<Vec<StoredChunk>> {
         self.session.chunks_from(SegmentId::LOST, 0, after, limit)
     }
 
     /// Notes where a chunk's bytes were found.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn place_chunk(&mut self, id: ChunkId, at: &Location, sums: &PageSums) -> Result<()> {
         let values = Place::of(at);
         self.run(
@@ -104,17 +98,11 @@ impl Workpiece {
     }
 
     /// Notes what a chunk's bytes are called: its own name was damaged.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn rename_chunk(&mut self, id: ChunkId, hash: &ChunkHash) -> Result<()> {
         self.run(RENAME, &[&id.0, &hash.as_bytes()]).map(drop)
     }
 
     /// Notes that a chunk is lost, but for what was saved of it. It keeps its name, to be found again.
-    ///
-    /// # Errors
-    /// I/O errors.
     pub fn lose_chunk(&mut self, id: ChunkId, saved: &[Saved]) -> Result<()> {
         self.run(LOSE, &[&id.0])?;
         self.lost.insert(id);

@@ -45,7 +45,7 @@ impl Workpiece {
     /// Opens the copy at `path`, and brings its tables to the present version.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when SQLite cannot use it, or finds damage in its structure; I/O errors.
+    /// [`Error::Corrupt`] when SQLite cannot use it, or finds damage in its structure.
     pub fn open(path: &Path) -> Result<Self> {
         let session = Session::of(connect::open_copy(path)?);
         let damage = session.integrity()?;

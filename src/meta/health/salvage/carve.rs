@@ -36,9 +36,6 @@ const KNOWN: [&str; 10] = [
 
 /// Stores in `target` the rows of tables that are `missed` and found in pages of the database at `from` that nothing
 /// leads to.
-///
-/// # Errors
-/// I/O errors.
 pub(super) fn carve(
     from: &Path,
     tables: &[Table],
