@@ -2,62 +2,44 @@
 //!
 //! Owns the schema, the connections, transactions and the write-ahead log. One file a table. Knows no
 //! POSIX rule, no segment file, no FUSE. Live rows and history rows: docs/format.md.
+//!
+//! Errors that any function here can return are not repeated at each: [`Error::Sqlite`] when the host fails to read or
+//! write the database or its log, [`Error::Corrupt`] when a page or a row is damaged, and of a function that writes
+//! [`Error::Full`]. An `# Errors` section names what is special to a function.
 
-mod audit;
-mod carve;
-mod changes;
-mod checkpoint;
-mod chunk;
-mod copying;
-mod damage;
 mod database;
-mod dentry;
-mod duplicate;
 mod error;
-mod extent;
-mod fragmented;
-mod gate;
-mod inode;
-mod orphan;
-mod pending;
-mod recovery;
-mod refused;
-mod repair;
-mod restore;
-mod run;
-mod salvage;
+mod health;
+mod history;
 mod schema;
-mod setting;
-mod snapshot;
-mod snapshot_bytes;
-mod stop;
+mod tables;
 mod tally;
-mod twin;
-mod upgrade;
-mod view;
 mod wal;
-mod xattr;
 
-pub use changes::{Layout, NamedInode};
-pub use chunk::{ChunkRow, Missing, Sharing, StoredChunk};
-pub use copying::Copies;
-pub use damage::NamedBytes;
-pub use database::{Database, ReadTx, Session, WriteTx};
-pub use dentry::{Dentry, ListedEntry};
-pub use error::Error;
-pub use extent::{Cleared, ExtentRow, StoredExtent};
-pub use inode::{Home, Inode};
-pub use pending::Pending;
-pub use recovery::{Commit, CutLog};
-pub use refused::{Refusal, RefusedRange};
-pub use repair::{Mend, Saved, Workpiece};
-pub use salvage::{Missed, salvage};
-pub use snapshot::{Hold, Snapshot};
-pub use snapshot_bytes::SnapshotBytes;
-pub use tally::{HeadTotals, InSegment, Stored, Tally};
-pub use twin::{ExtentKey, Lone, LoneExtent};
-pub use view::View;
-pub use wal::{LogLength, log_path};
-
-/// The result of a metadata operation.
-pub type Result<T> = std::result::Result<T, Error>;
+pub use database::connections::Database;
+pub use database::reading::ReadTx;
+pub use database::session::Session;
+pub use database::transaction::WriteTx;
+pub use error::{Error, Result};
+pub use health::damage::NamedBytes;
+pub use health::repair::chunks::Saved;
+pub use health::repair::workpiece::{Mend, Workpiece};
+pub use health::salvage::{Missed, salvage};
+pub use history::changes::{Layout, NamedInode};
+pub use history::snapshot_bytes::SnapshotBytes;
+pub use history::view::View;
+pub use schema::upgrade::FORMAT_VERSION;
+pub use tables::chunk::{ChunkRow, Missing, Sharing, StoredChunk};
+pub use tables::copying::Copies;
+pub use tables::dedup::{Candidates, ExtentKey, UnindexedExtent};
+pub use tables::dentry::{Dentry, ListedEntry};
+pub use tables::extent::{Cleared, ExtentRow, StoredExtent};
+pub use tables::inode::{Home, Inode};
+pub use tables::pending::Pending;
+pub use tables::refused::{Refusal, RefusedRange};
+pub use tables::snapshot::{Hold, Snapshot};
+pub use tally::counts::{InSegment, Stored, Tally};
+pub use tally::totals::HeadTotals;
+pub use wal::file::log_path;
+pub use wal::growth::LogLength;
+pub use wal::recovery::{Commit, CutLog};

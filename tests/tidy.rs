@@ -51,6 +51,12 @@ const OWNERS: &[(&str, &[&str])] = &[
 
 const LINES_MAX: usize = 600;
 
+/// Tables whose columns are listed in `src/meta/schema/` only, where `sql!` takes them from.
+const TABLES: &[&str] = &[
+    "inode", "dentry", "extent", "xattr", "chunk", "snapshot", "pending", "copying", "purge",
+    "tally", "segment", "refused", "setting", "orphan", "revived",
+];
+
 /// What is wrong with a file, by its path below the crate's root.
 fn complaints(path: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -74,6 +80,9 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
     let Some(layer) = layer_of(path) else {
         return found;
     };
+    for fault in sql_complaints(path, &code) {
+        rule(true, fault.to_owned());
+    }
     let lines = text.lines().count();
     rule(
         lines > LINES_MAX,
@@ -96,6 +105,36 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
             broken,
             format!("only {owners:?} may use the crate `{krate}`, not `{layer}`"),
         );
+    }
+    found
+}
+
+/// What is wrong with the SQL of a file of `meta`: rows that are moved by `*`, and columns listed by hand.
+fn sql_complaints(path: &str, code: &str) -> Vec<&'static str> {
+    if !path.starts_with("src/meta/") || path.starts_with("src/meta/schema/") {
+        return Vec::new();
+    }
+    let one_line = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    if one_line.contains("SELECT *") || one_line.contains(".*, ?") || one_line.contains(".* FROM") {
+        found.push("name the columns, no `SELECT *`");
+    }
+    let is_listed = one_line.split("INTO ").skip(1).any(|rest| {
+        let Some((table, list)) = rest.split_once(" (") else {
+            return false;
+        };
+        let table = table.strip_suffix("_past").unwrap_or(table);
+        let list = list.split(')').next().unwrap_or_default();
+        TABLES.contains(&table) && !list.contains('{')
+    });
+    let is_bare = one_line.split("INTO ").skip(1).any(|rest| {
+        let table = rest.split(' ').next().unwrap_or_default();
+        let is_bare = ["SELECT", "VALUES"].contains(&rest.split(' ').nth(1).unwrap_or_default());
+        is_bare && TABLES.contains(&table.strip_suffix("_past").unwrap_or(table))
+    });
+    let times = ["atime_ns,", "mtime_ns,", "ctime_ns,"];
+    if is_listed || is_bare || times.iter().any(|name| one_line.contains(name)) {
+        found.push("columns are listed in src/meta/schema only");
     }
     found
 }
@@ -218,6 +257,19 @@ fn the_checker_finds_each_kind_of_fault() {
         "use fuser::Errno;",
         "crate `fuser`, not `volume`",
     );
+    for sql in [
+        "INSERT INTO xattr_past SELECT *, ?3 FROM xattr",
+        "INSERT INTO xattr_past ({xattr}, died) SELECT x.*, ?3 FROM xattr x",
+    ] {
+        find("src/meta/a.rs", sql, "no `SELECT *`");
+    }
+    for sql in [
+        "INSERT OR IGNORE INTO xattr (ino, name, born, value) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO xattr_past SELECT ino, name, born, value, ?2 FROM xattr",
+        "SELECT atime, atime_ns, mtime FROM inode",
+    ] {
+        find("src/meta/a.rs", sql, "listed in src/meta/schema only");
+    }
     find("src/types.rs", &"\n".repeat(700), "lines, at most 600");
     find("src/chunks/mod.rs", "", "not mod.rs");
     find("src/chunks.rs", "fn f() { todo!() }", "no `todo!`");

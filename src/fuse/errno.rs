@@ -36,6 +36,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         | Error::NewerFormat { .. }
         | Error::Exceeded { .. }
         | Error::Corrupt(_)
+        | Error::Bug(_)
         | Error::Storage { .. } => Errno::EIO,
     }
 }
@@ -44,6 +45,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
 pub(super) fn report(label: &Label<'_>, error: &Error) -> Errno {
     let level = match error {
         Error::Corrupt(_)
+        | Error::Bug(_)
         | Error::Storage { .. }
         | Error::NotAVolume { .. }
         | Error::NewerFormat { .. } => log::Level::Error,

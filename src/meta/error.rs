@@ -1,8 +1,12 @@
 //! What can go wrong in the metadata store: variants say what the caller can do about it.
 
 use std::io;
+use std::panic::Location;
 
 use rusqlite::{ErrorCode, ffi};
+
+/// The result of a metadata operation.
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// The error of a metadata operation.
 #[derive(Debug, thiserror::Error)]
@@ -37,26 +41,43 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Cannot happen: cask itself is wrong, not what is stored.
+    #[error("a bug in cask, at {place}: {what}")]
+    Bug {
+        /// Where it was found.
+        place: &'static Location<'static>,
+        /// What was.
+        what: String,
+    },
 }
 
 impl Error {
     /// A value that no cask ever writes.
-    pub(super) fn row(what: impl std::fmt::Display) -> Self {
+    pub(in crate::meta) fn row(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())
     }
 
+    /// What no damage can cause, found by the caller.
+    #[track_caller]
+    pub(in crate::meta) fn bug(what: impl std::fmt::Display) -> Self {
+        Self::Bug {
+            place: Location::caller(),
+            what: what.to_string(),
+        }
+    }
+
     /// The error and its causes, on one line.
-    pub(super) fn with_causes(&self) -> String {
+    pub(in crate::meta) fn with_causes(&self) -> String {
         let first = std::error::Error::source(self);
         let causes = std::iter::successors(first, |cause| cause.source());
         causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
     }
 
     /// Whether the state of what was written is unknown, so that writing must stop.
-    pub(super) fn is_fatal_to_writing(&self) -> bool {
+    pub(in crate::meta) fn is_fatal_to_writing(&self) -> bool {
         match self {
             Self::Full | Self::Stopped => false,
-            Self::Corrupt(_) | Self::Wal { .. } | Self::Host { .. } => true,
+            Self::Corrupt(_) | Self::Wal { .. } | Self::Host { .. } | Self::Bug { .. } => true,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::CannotOpen | ErrorCode::FileLockingProtocolFailed)
@@ -82,12 +103,45 @@ fn was_refused(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether a write failed for want of room: of the disk, of a quota, or of what the process may write to one file.
-pub(super) fn is_full(kind: io::ErrorKind) -> bool {
+pub(in crate::meta) fn is_full(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }
 
+/// Whether the error is one that a damaged row can cause: a row that is not there, or a value of another type or range
+/// than the schema allows, which SQLite reads off a page without checking.
+const fn is_of_a_row(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, QueryReturnedNoRows,
+        Utf8Error,
+    };
+    matches!(
+        error,
+        FromSqlConversionFailure(..)
+            | IntegralValueOutOfRange(..)
+            | InvalidColumnType(..)
+            | QueryReturnedNoRows
+            | Utf8Error(..)
+    )
+}
+
+/// Whether a statement is none, or not at this time: SQLITE_ERROR and SQLITE_MISUSE (sqlite.org/rescode.html). A table that is not there
+/// can also be damage, of the page that has the schema.
+fn is_of_a_statement(error: &rusqlite::Error, code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::ApiMisuse | ErrorCode::ParameterOutOfRange => true,
+        ErrorCode::Unknown => {
+            let plain = error
+                .sqlite_error()
+                .is_some_and(|e| e.extended_code == ffi::SQLITE_ERROR);
+            plain && !error.to_string().starts_with("no such table")
+        }
+        _ => false,
+    }
+}
+
 impl From<rusqlite::Error> for Error {
+    #[track_caller]
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
@@ -100,9 +154,65 @@ impl From<rusqlite::Error> for Error {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Self::Corrupt(error.to_string())
             }
+            Some(code) if is_of_a_statement(&error, code) => Self::bug(error),
             Some(_) => Self::Sqlite(error),
-            // Not SQLite's own: a column that is not there, or of another type than the schema says.
-            None => Self::Corrupt(error.to_string()),
+            None if is_of_a_row(&error) => Self::Corrupt(error.to_string()),
+            // Not SQLite's own: a column or parameter that a statement does not have.
+            None => Self::bug(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::Connection;
+
+    fn failed<T>(of: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Error {
+        let conn = Connection::open_in_memory().unwrap();
+        let made = "CREATE TABLE t (a INTEGER, b TEXT); INSERT INTO t VALUES (-1, x'ff')";
+        conn.execute_batch(made).unwrap();
+        of(&conn).map(drop).map_err(Error::from).unwrap_err()
+    }
+
+    #[test]
+    fn what_a_row_can_cause_is_damage() {
+        let found = [
+            failed(|conn| conn.query_row("SELECT a FROM t", [], |row| row.get::<_, u32>(0))),
+            failed(|conn| conn.query_row("SELECT b FROM t", [], |row| row.get::<_, String>(0))),
+            failed(|conn| {
+                let none = "SELECT a FROM t WHERE a = 5";
+                conn.query_row(none, [], |row| row.get::<_, i64>(0))
+            }),
+        ];
+        for error in found {
+            assert!(matches!(error, Error::Corrupt(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_no_row_can_cause_is_a_bug_of_a_known_place() {
+        let found = [
+            failed(|conn| conn.execute("SELEKT 1", [])),
+            failed(|conn| conn.execute("INSERT INTO t (c) VALUES (1)", [])),
+            failed(|conn| conn.execute("DELETE FROM t WHERE a = ?1", [])),
+            failed(|conn| conn.query_row("SELECT a FROM t", [], |row| row.get::<_, i64>(7))),
+            failed(|conn| conn.execute("COMMIT", [])),
+        ];
+        for error in found {
+            assert!(matches!(error, Error::Bug { .. }), "{error:?}");
+        }
+        let asked = || -> Result<()> {
+            Connection::open_in_memory()?.execute_batch("SELEKT")?;
+            Ok(())
+        };
+        let told = asked().unwrap_err().to_string();
+        assert!(told.contains(file!()), "{told}");
+    }
+
+    #[test]
+    fn a_table_that_is_lost_is_no_bug() {
+        let error = failed(|conn| conn.execute("DELETE FROM u", []));
+        assert!(matches!(error, Error::Sqlite(_)), "{error:?}");
     }
 }

@@ -113,6 +113,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::Unsupported
         | Error::ReadOnly
         | Error::Protected
+        | Error::Bug(_)
         | Error::Storage { .. } => FaultKind::Failed,
     }
 }

@@ -16,7 +16,7 @@ use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
 use crate::volume::error::{Error, Result};
 
 /// The on-disk format that this cask writes, and the newest it reads.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = crate::meta::FORMAT_VERSION;
 
 /// What of it an owner would miss.
 const KEYS: [&str; 10] = [

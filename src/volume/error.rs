@@ -1,6 +1,7 @@
 //! What can go wrong in a volume: variants say what the caller can do about it.
 
 use std::io;
+use std::panic::Location;
 use std::path::PathBuf;
 
 use crate::types::NameError;
@@ -116,6 +117,9 @@ pub enum Error {
     /// Stored data is damaged.
     #[error("damaged: {0}")]
     Corrupt(String),
+    /// Cannot happen: cask itself is wrong, not what is stored.
+    #[error("{0}")]
+    Bug(String),
     /// The storage below failed.
     #[error("{what}")]
     Storage {
@@ -152,6 +156,14 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What no damage can cause, found by the caller.
+    #[track_caller]
+    pub(super) fn bug(what: &str) -> Self {
+        Self::Bug(format!("a bug in cask, at {}: {what}", Location::caller()))
+    }
+}
+
 impl From<NameError> for Error {
     fn from(error: NameError) -> Self {
         match error {
@@ -167,6 +179,7 @@ impl From<meta::Error> for Error {
             meta::Error::Full => Self::NoSpace,
             meta::Error::Stopped => Self::ReadOnly,
             meta::Error::Corrupt(what) => Self::Corrupt(what),
+            meta::Error::Bug { .. } => Self::Bug(error.to_string()),
             meta::Error::Sqlite(_) | meta::Error::Wal { .. } | meta::Error::Host { .. } => {
                 Self::Storage {
                     what: "the metadata store failed".to_owned(),

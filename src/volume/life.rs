@@ -175,8 +175,7 @@ impl Volume {
             });
         }
         core.disk().sync()?;
-        let core = Arc::into_inner(core)
-            .ok_or_else(|| Error::Corrupt("the volume is still in use".to_owned()))?;
+        let core = Arc::into_inner(core).ok_or_else(|| Error::bug("the volume is still in use"))?;
         let (disk, reserve) = core.into_metadata().into_parts();
         disk.close(&reserve)?;
         drop(lock);

@@ -140,7 +140,7 @@ fn append_one(core: &Core, chunk: &NewChunk<'_>, prepared: &Prepared<'_>) -> Res
     let placed = core.chunks().append(Stream::Fresh, &[chunk])?;
     let place = placed.places.first().copied();
     prepared.appended.borrow_mut().push(placed);
-    place.ok_or_else(|| Error::Corrupt("a chunk was not placed".to_owned()))
+    place.ok_or_else(|| Error::bug("a chunk was not placed"))
 }
 
 /// Maps one piece in place of what is there.

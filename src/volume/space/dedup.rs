@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::meta::{Lone, LoneExtent, WriteTx};
+use crate::meta::{Candidates, UnindexedExtent, WriteTx};
 use crate::types::Ino;
 use crate::volume::core::Core;
 use crate::volume::data::write::SHARED_BYTES_MIN;
@@ -34,13 +34,13 @@ pub(in crate::volume) fn share_equal(
     done: &mut Defragmented,
 ) -> Result<()> {
     let lone = match disturb {
-        Disturb::Quiet => Lone::New,
-        Disturb::All => Lone::All,
+        Disturb::Quiet => Candidates::New,
+        Disturb::All => Candidates::All,
     };
     let mut after = (Ino::from_raw(0), 0);
     loop {
         let tx = core.database().read_long()?;
-        let found = tx.lone_extents(after, SCAN_EXTENTS, SHARED_BYTES_MIN, lone)?;
+        let found = tx.unindexed_extents(after, SCAN_EXTENTS, SHARED_BYTES_MIN, lone)?;
         drop(tx);
         let Some((found, last)) = found else {
             return Ok(());
@@ -65,10 +65,10 @@ pub(in crate::volume) fn share_equal(
 /// Without those of files that changed a moment ago.
 fn quiet_ones(
     core: &Core,
-    mut found: Vec<LoneExtent>,
+    mut found: Vec<UnindexedExtent>,
     disturb: Disturb,
     done: &mut Defragmented,
-) -> Result<Vec<LoneExtent>> {
+) -> Result<Vec<UnindexedExtent>> {
     if disturb == Disturb::All {
         return Ok(found);
     }
@@ -87,7 +87,7 @@ fn quiet_ones(
     failed.map_or(Ok(found), Err)
 }
 
-fn unite_all(core: &Core, some: &[LoneExtent], done: &mut Defragmented) -> Result<()> {
+fn unite_all(core: &Core, some: &[UnindexedExtent], done: &mut Defragmented) -> Result<()> {
     let outcomes = core.metadata().change(Space::Frees, |tx| {
         let outcomes = some.iter().map(|lone| unite(tx, lone));
         outcomes.collect::<Result<Vec<_>>>()
@@ -98,8 +98,8 @@ fn unite_all(core: &Core, some: &[LoneExtent], done: &mut Defragmented) -> Resul
     Ok(())
 }
 
-fn unite(tx: &mut WriteTx<'_>, lone: &LoneExtent) -> Result<Outcome> {
-    let LoneExtent { ino, extent, hash } = lone;
+fn unite(tx: &mut WriteTx<'_>, lone: &UnindexedExtent) -> Result<Outcome> {
+    let UnindexedExtent { ino, extent, hash } = lone;
     let found = tx.extents(*ino, &(extent.off..extent.end()), 2)?;
     // The number of a chunk that is gone may be another's by now, in a row that looks the same.
     if found != [*extent] || tx.chunk_hash(extent.chunk)? != Some(*hash) {

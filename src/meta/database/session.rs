@@ -1,0 +1,52 @@
+//! A connection, on which every file of the tables has its queries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+
+use crate::meta::error::Result;
+
+/// A connection, with the queries that the files of the tables give it.
+#[derive(Debug)]
+pub struct Session {
+    conn: Connection,
+    copying: CopyMark,
+}
+
+/// Whether a copy may be under way. While this is false nobody sees a state that has one, so nobody needs to look.
+pub(in crate::meta) type CopyMark = Arc<AtomicBool>;
+
+impl Session {
+    /// A connection that was opened by itself.
+    pub(in crate::meta) fn of(conn: Connection) -> Self {
+        Self::marked(conn, CopyMark::new(AtomicBool::new(true)))
+    }
+
+    /// One of several connections of an open volume, which share the mark.
+    pub(in crate::meta) const fn marked(conn: Connection, copying: CopyMark) -> Self {
+        Self { conn, copying }
+    }
+
+    pub(in crate::meta) const fn conn(&self) -> &Connection {
+        &self.conn
+    }
+
+    pub(super) fn into_conn(self) -> Connection {
+        self.conn
+    }
+
+    pub(super) const fn copying_mark(&self) -> &CopyMark {
+        &self.copying
+    }
+
+    pub(in crate::meta) fn may_be_copying(&self) -> bool {
+        self.copying.load(Ordering::SeqCst)
+    }
+
+    /// Runs a statement that has no parameters and no rows.
+    pub(in crate::meta) fn run(&self, sql: &'static str) -> Result<()> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}

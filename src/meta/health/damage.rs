@@ -1,0 +1,68 @@
+//! What a damaged chunk means: which bytes of which files, in which states.
+
+use std::collections::BTreeSet;
+
+use crate::meta::tables::copying::still_to_write;
+use crate::meta::{Result, Session};
+use crate::types::{ChunkId, Epoch, Ino};
+
+const INTEGRITY: &str = "PRAGMA integrity_check(100)";
+// What copies have still to write is in the head only.
+const EXTENTS: &str = concat!(
+    "SELECT ino, off, len, born, NULL, chunk FROM extent
+     UNION ALL SELECT ino, off, len, born, died, chunk FROM extent_past
+     UNION ALL SELECT ino, off, len, (SELECT value FROM setting WHERE key = 'epoch'), NULL, chunk FROM (",
+    still_to_write!(),
+    ")"
+);
+
+/// Bytes of a file that a chunk holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedBytes {
+    /// The file.
+    pub ino: Ino,
+    /// Where in it they begin.
+    pub off: u64,
+    /// How many.
+    pub len: u64,
+    /// The first epoch that sees them.
+    pub born: Epoch,
+    /// The first that does not, if the head does not.
+    pub died: Option<Epoch>,
+}
+
+impl Session {
+    /// What SQLite finds wrong with the database's own structure.
+    pub fn integrity(&self) -> Result<Vec<String>> {
+        let mut stmt = self.conn().prepare(INTEGRITY)?;
+        let lines = stmt.query_map([], |row| row.get::<_, String>(0))?;
+        let mut found = Vec::new();
+        for line in lines {
+            let line = line?;
+            if line != "ok" {
+                found.push(line);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The bytes of files that these chunks hold; looks at every extent.
+    pub fn bytes_in(&self, chunks: &BTreeSet<ChunkId>) -> Result<Vec<NamedBytes>> {
+        let mut stmt = self.conn().prepare(EXTENTS)?;
+        let mut rows = stmt.query([])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            if chunks.contains(&ChunkId(row.get(5)?)) {
+                found.push(NamedBytes {
+                    ino: Ino::from_raw(row.get::<_, i64>(0)?.cast_unsigned()),
+                    off: row.get::<_, i64>(1)?.cast_unsigned(),
+                    len: row.get::<_, i64>(2)?.cast_unsigned(),
+                    born: Epoch(row.get(3)?),
+                    died: row.get::<_, Option<i64>>(4)?.map(Epoch),
+                });
+            }
+        }
+        found.sort_by_key(|bytes| (bytes.ino, bytes.off));
+        Ok(found)
+    }
+}

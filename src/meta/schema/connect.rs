@@ -1,0 +1,133 @@
+//! How a connection is set up, which depends on what it is for.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::upgrade::{self, VERSION};
+use crate::meta::error::{Error, Result};
+
+/// `PRAGMA application_id`: "Cask".
+const APPLICATION_ID: i64 = 0x4361_736b;
+
+/// SQLite's VFS that keeps the lock on the database for as long as it is open, and the index of the log in
+/// memory that the connections of this process share: no lock is taken by a system call, and there is no
+/// `-shm` file (sqlite.org/vfs.html, "unix-excl"). A volume has one server, so nobody is kept out.
+const VFS: &str = "unix-excl";
+
+/// What a connection is for, which decides how much it may cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::meta) enum Role {
+    Writer,
+    Reader,
+}
+
+impl Role {
+    /// `PRAGMA cache_size`: negative means KiB. Most reads are done on the writer's connection, whose cache survives its own
+    /// commits; a reader's is emptied by each.
+    const fn cache_size(self) -> i64 {
+        match self {
+            Self::Writer => -24 * 1024,
+            Self::Reader => -2 * 1024,
+        }
+    }
+}
+
+/// Makes a new database at `path`, which must not exist.
+pub(in crate::meta) fn create(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    conn.pragma_update(None, "page_size", 4096)?;
+    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "user_version", VERSION)?;
+    set_up(&conn, Role::Writer)?;
+    upgrade::make_tables(&conn)?;
+    Ok(conn)
+}
+
+/// Makes a database at `path` that holds nothing, to be copied into. It is not synced on the way.
+pub(in crate::meta) fn open_empty(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    Ok(conn)
+}
+
+/// Opens a copy that nobody else has open, for a repair: it is one file from then on, and is not synced.
+pub(in crate::meta) fn open_copy(path: &Path) -> Result<Connection> {
+    let conn = open_damaged(path)?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < VERSION {
+        upgrade::upgrade(version, &conn)?;
+    }
+    // DELETE moves the log into the file and removes it; a journal in memory is enough for what nobody else has.
+    conn.pragma_update(None, "journal_mode", "DELETE")?;
+    conn.pragma_update(None, "journal_mode", "MEMORY")?;
+    Ok(conn)
+}
+
+/// Opens what may be damaged, but is ours.
+pub(in crate::meta) fn open_damaged(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    keep_log_on_close(&conn)?;
+    check_ours(&conn)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", Role::Writer.cache_size())?;
+    Ok(conn)
+}
+
+/// What is not ours is not changed, not even its journal mode.
+fn check_ours(conn: &Connection) -> Result<()> {
+    let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found == APPLICATION_ID && (1..=VERSION).contains(&version) {
+        return Ok(());
+    }
+    Err(Error::row(format!(
+        "it is no cask database of version 1 to {VERSION}"
+    )))
+}
+
+/// Opens a connection to the database at `path`, which must exist and be ours.
+pub(in crate::meta) fn open(path: &Path, role: Role) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    keep_log_on_close(&conn)?;
+    check_ours(&conn)?;
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    set_up(&conn, role)?;
+    if version < VERSION {
+        upgrade::upgrade(version, &conn)?;
+    }
+    Ok(conn)
+}
+
+/// Else the last connection to close checkpoints, whether the chunks are durable or not (invariant 1).
+fn keep_log_on_close(conn: &Connection) -> Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+fn set_up(conn: &Connection, role: Role) -> Result<()> {
+    conn.busy_timeout(Duration::from_secs(10))?;
+    keep_log_on_close(conn)?;
+    // Else SQLite plans a query anew whenever other values are bound to it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    // A commit is one append to the log, and readers go on beside it.
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    // Commits are not synced one by one: fsync(2) and the checkpointer do that (`wal::growth`, `wal::checkpoint`).
+    conn.pragma_update(None, "synchronous", "NORMAL")?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", role.cache_size())?;
+    conn.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}

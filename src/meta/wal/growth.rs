@@ -1,0 +1,167 @@
+//! How long the log may become, what it will need when it moves into the database, and syncing it for fsync(2).
+
+use std::io;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use crate::meta::database::writer::Writer;
+use crate::meta::error::is_full;
+use crate::meta::{Database, Error, Result, Session};
+
+/// Frames (of one page each) at which a checkpoint is due: about 16 MiB.
+pub(in crate::meta) const CHECKPOINT_FRAMES: u32 = 4000;
+/// Frames beyond which writers wait for the checkpointer: about 64 MiB.
+const CAP_FRAMES: u32 = 16_000;
+/// The same while a long read keeps the log from beginning anew: about 1 GiB.
+const LONG_CAP_FRAMES: u32 = 16 * CAP_FRAMES;
+/// How long one change waits for a log that is over its cap. So many wait so often then that the checkpointer catches up,
+/// and nobody notices: to make a small file takes three changes.
+const WAIT_MAX: Duration = Duration::from_millis(10);
+/// The same on a full disk.
+const SHORT_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The database's file is set aside on the host in steps of this many bytes.
+const STEP_BYTES: u64 = 4 * 1024 * 1024;
+const PAGE_COUNT: &str = "PRAGMA page_count";
+const PAGE_BYTES: u64 = 4096;
+
+/// How long the log may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLength {
+    /// As long as its cap.
+    Usual,
+    /// No longer than what a checkpoint is due at: there is no space on the host.
+    Short,
+}
+
+impl Session {
+    /// How large the database is, with what the transaction under way adds to it.
+    pub fn page_bytes(&self) -> Result<u64> {
+        let mut stmt = self.conn().prepare_cached(PAGE_COUNT)?;
+        let pages: i64 = stmt.query_row([], |row| row.get(0))?;
+        Ok(pages.cast_unsigned() * PAGE_BYTES)
+    }
+}
+
+impl Database {
+    /// Makes every commit durable that had returned, if the chunks that it names are.
+    ///
+    /// # Errors
+    /// [`Error::Wal`] when the host fails to sync; all writing is stopped then.
+    pub fn sync_wal(&self) -> Result<()> {
+        self.check_writable()?;
+        self.wal
+            .sync()
+            .map_err(|source| self.noted(Error::Wal { op: "sync", source }))
+    }
+
+    /// Has the host set aside what the database will be as large as, before a commit makes it so: a
+    /// checkpoint then needs no space, and a full disk can always be got out of.
+    pub(in crate::meta) fn make_room(&self, writer: &mut Writer) -> Result<()> {
+        let needed = writer.session.page_bytes()?;
+        if needed <= writer.allocated {
+            return Ok(());
+        }
+        let target = needed.next_multiple_of(STEP_BYTES);
+        let allocate = |bytes| fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes);
+        let allocated = allocate(target)
+            .map(|()| target)
+            .or_else(|_| allocate(needed).map(|()| needed));
+        match allocated {
+            Ok(bytes) => writer.allocated = bytes,
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => writer.allocated = u64::MAX,
+            Err(e) if is_full(io::Error::from(e).kind()) => return Err(Error::Full),
+            Err(e) => {
+                return Err(Error::Wal {
+                    op: "set space aside behind",
+                    source: e.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Wakes the checkpointer when a commit made the log long enough.
+    pub(in crate::meta) fn note_growth(&self) {
+        if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+            self.progress.grown.notify_all();
+        }
+    }
+
+    /// How long a change has to wait for a log that is over its cap; `None` when it is not.
+    pub(in crate::meta) fn wait_due(&self) -> Option<Duration> {
+        let frames = self.progress.frames.load(Ordering::Relaxed);
+        if self.progress.short.load(Ordering::Relaxed) {
+            // Beside a long read no waiting makes it shorter.
+            let wait = if self.gate.has_long() {
+                WAIT_MAX
+            } else {
+                SHORT_WAIT_MAX
+            };
+            return (frames > CHECKPOINT_FRAMES).then_some(wait);
+        }
+        let has_room = || frames <= LONG_CAP_FRAMES && self.gate.has_long();
+        (frames > CAP_FRAMES && !has_room()).then_some(WAIT_MAX)
+    }
+
+    /// Waits while the log is over its cap, for the checkpointer to begin it anew.
+    pub(in crate::meta) fn wait_for_log(&self) {
+        let Some(wait) = self.wait_due() else {
+            return;
+        };
+        let guard = self
+            .progress
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.progress.grown.notify_all();
+        // A checkpoint may be impossible for now (a full disk): then the log grows, rather than hang.
+        let waited = self
+            .progress
+            .shortened
+            .wait_timeout_while(guard, wait, |()| {
+                self.wait_due().is_some() && !self.is_stopped()
+            });
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Waits until a checkpoint is due, or for `idle`, or until [`Self::wake_checkpointer`].
+    pub fn wait_for_growth(&self, idle: Duration) {
+        let guard = self
+            .progress
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+            return;
+        }
+        let waited = self.progress.grown.wait_timeout(guard, idle);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Whether the log must stay short, for want of space.
+    pub fn keep_log(&self, length: LogLength) {
+        self.progress
+            .short
+            .store(length == LogLength::Short, Ordering::Relaxed);
+    }
+
+    /// Ends a [`Self::wait_for_growth`].
+    pub fn wake_checkpointer(&self) {
+        let _guard = self
+            .progress
+            .lock
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.progress.grown.notify_all();
+    }
+
+    /// Whether the log is long enough for a checkpoint.
+    #[must_use]
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES
+    }
+}
