@@ -15,6 +15,7 @@
     reason = "what is measured is the filesystem's own durability"
 )]
 
+mod measuring;
 mod rows;
 mod table;
 mod target;
@@ -24,7 +25,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use rows::{GROUPS, Scale};
+use measuring::Scale;
+use rows::GROUPS;
 use table::Results;
 use target::Target;
 
@@ -73,7 +75,7 @@ fn main() {
         .tempdir_in(&options.dir)
         .unwrap();
     // PostgreSQL's user must reach its cluster.
-    rows::open_to_all(scratch.path());
+    measuring::open_to_all(scratch.path());
     let mut targets = vec![Target::plain(scratch.path()), Target::cask(scratch.path())];
     targets.extend(
         options

@@ -67,7 +67,7 @@ impl Target {
             fs::remove_dir_all(&dir).unwrap();
         }
         fs::create_dir(&dir).unwrap();
-        super::rows::open_to_all(&dir);
+        super::measuring::open_to_all(&dir);
         self.warm_up();
         dir
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Scale, open_to_all, timed};
+use crate::measuring::{Scale, open_to_all, timed};
 use crate::table::Sample;
 use crate::target::{Target, settle};
 

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Random, Scale, timed};
+use crate::measuring::{Random, Scale, timed};
 use crate::table::Sample;
 use crate::target::{Target, settle};
 

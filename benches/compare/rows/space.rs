@@ -5,8 +5,9 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use super::programs;
 use super::stream::append;
-use super::{Random, Scale, programs};
+use crate::measuring::{Random, Scale};
 use crate::table::Sample;
 use crate::target::{Target, settle};
 

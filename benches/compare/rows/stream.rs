@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Random, Scale, rate, timed};
+use crate::measuring::{Random, Scale, rate, timed};
 use crate::table::Sample;
 use crate::target::{Target, settle};
 
