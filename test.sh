@@ -13,7 +13,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 # The versions that the tests were written against.
-TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143)
+TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143
+    cargo-deny:cargo-deny:0.20.2)
 PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates dbus debootstrap docker-compose docker.io e2fsprogs fuse3 gcc git jq
     libacl1-dev libc6-dev mount pkg-config podman postgresql procps python3 sqlite3 strace systemd tar uidmap
     util-linux)
@@ -65,6 +66,16 @@ install_packages() {
     # A package may be there under another name (docker from elsewhere): docker.io only when none is.
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$SCRATCH/apt.log" 2>&1 \
         || { tail -n 20 "$SCRATCH/apt.log" >&2; return 1; }
+}
+
+# Licences, sources and duplicates need nothing but Cargo.lock; known faults need the database of them, from the network.
+check_dependencies() {
+    cargo deny --locked --log-level error check licenses bans sources || return 1
+    if timeout 60 cargo deny --locked --log-level error fetch db >"$SCRATCH/deny.log" 2>&1; then
+        cargo deny --locked --log-level error check --disable-fetch advisories
+    else
+        say "no network to the advisory database: known faults of dependencies are not looked up"
+    fi
 }
 
 install_tools() {
@@ -133,6 +144,7 @@ phase "users" create_users
 phase "machine" check_machine
 phase "tools" install_tools
 phase "format" cargo fmt --all --check
+phase "dependencies" check_dependencies
 phase "clippy" cargo clippy --quiet --all-targets -- -D warnings
 phase "build" cargo build --quiet --all-targets
 phase "docker" start_docker

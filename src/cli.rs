@@ -78,7 +78,7 @@ fn ended(outcome: Result<()>) -> ExitCode {
 fn dispatch(arguments: Arguments) -> Result<()> {
     logging::start(&arguments.command);
     if let Command::Keep(arguments) = arguments.command {
-        return serve::run_keeper(&arguments);
+        return serve::run_supervisor(&arguments);
     }
     if let Command::Serve(arguments) = arguments.command {
         return serve::run(&arguments);

@@ -14,8 +14,8 @@ pub use address::{SOCKET, bind, connect};
 pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
-    Answer, CutPart, Device, Fault, FaultKind, Op, Phase, Program, Request, ShownSnapshot, Status,
-    Tree, VERSION,
+    Answer, Device, Fault, FaultKind, GroupPart, Op, Phase, Program, Request, ShownSnapshot,
+    Status, Tree, VERSION,
 };
 pub use reading::{Ask, Listed, Node, Told};
 pub use wire::{Received, Wire, WireError};

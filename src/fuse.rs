@@ -28,7 +28,7 @@ mod state;
 mod watched;
 
 pub use connection::Connection;
-pub use handshake::{Hello, Meeting};
+pub use handshake::{InitRequest, SessionStart};
 pub use node::Snapshots;
 pub use refusal::refuse_all;
 pub use seeking::Flush;

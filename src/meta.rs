@@ -42,4 +42,4 @@ pub use tally::counts::{InSegment, Stored, Tally};
 pub use tally::totals::HeadTotals;
 pub use wal::file::log_path;
 pub use wal::growth::LogLength;
-pub use wal::recovery::{Commit, CutLog};
+pub use wal::recovery::{Commit, UncleanLog};

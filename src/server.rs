@@ -7,19 +7,17 @@
 
 pub mod mounts;
 
+mod close_notice;
 mod content;
-mod cut;
-mod cut_part;
 mod error;
-mod farewell;
 mod faults;
 mod flusher;
+mod group_part;
+mod group_snapshot;
 mod handle;
-mod keeper;
 mod life;
 mod log_file;
 mod mounting;
-mod patience;
 mod perform;
 mod poke;
 mod pressure;
@@ -27,24 +25,28 @@ mod read_served;
 mod reading;
 mod record;
 mod requests;
+mod retry;
 mod shared;
 mod spawn;
+mod supervisor;
 mod surroundings;
 mod tuning;
 mod unmounting;
 mod upgrading;
 
-pub use cut::{Member, NotTaken, take_cut};
 pub use error::Error;
 pub use flusher::flush_files;
+pub use group_snapshot::{Member, NotTaken, take_group_snapshot};
 pub use handle::{fault, handle};
 pub use life::Server;
 pub use log_file::bound_log;
 pub use mounting::{mount, mount_here};
 pub use perform::{check, perform, with_closed};
 pub use read_served::{Served, read_served};
-pub use record::{Record, Standing, down_reason, mounts_of, snapshot_shown, standing, volume_of};
-pub use spawn::{run_keeper, run_server, take_stdin, take_stdout};
+pub use record::{
+    Record, ServerState, down_reason, mounts_of, server_state, snapshot_shown, volume_of,
+};
+pub use spawn::{run_server, run_supervisor, take_stdin, take_stdout};
 pub use surroundings::{raise_limits, take_usual_signals};
 pub use tuning::of_environment as tuning_of_environment;
 pub use unmounting::unmount;

@@ -28,7 +28,7 @@ pub use data::{SetIdBits, WriteOrigin};
 pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, Watch, repair};
-pub use history::{Change, ChangeKind, Frozen, Ledger, Moment, Outcome, Reading, Seek};
+pub use history::{Change, ChangeKind, CommitRecords, Frozen, Moment, Outcome, Reading, Seek};
 pub use life::create;
 pub use ops::{DirEntry, FIRST_COOKIE, FallocateMode, LINKS_MAX, RenameMode, SetXattrMode};
 pub use space::{Buffering, Defragmented, Headroom, Room, Spending};

@@ -35,7 +35,7 @@ pub struct ChunkStore {
     /// One sync of a stream at a time: the collector's must not keep an fsync(2) waiting.
     syncing: [Mutex<()>; 2],
     /// One at a time makes the directory durable and concludes: an error is reported once.
-    settling: Mutex<()>,
+    concluding: Mutex<()>,
     /// Segments that were made, and those of them whose directory entry is durable.
     made: AtomicU32,
     made_synced: AtomicU32,
@@ -70,7 +70,7 @@ impl ChunkStore {
             unpacked: Unpacked::default(),
             opened: File::open(dir).map_err(io)?,
             syncing: Default::default(),
-            settling: Mutex::default(),
+            concluding: Mutex::default(),
             made: AtomicU32::new(0),
             made_synced: AtomicU32::new(0),
         })
@@ -280,7 +280,7 @@ impl ChunkStore {
         };
         let _alone = syncing.lock();
         let made = self.sync_segments(stream);
-        let _settling = self.settling.lock();
+        let _settling = self.concluding.lock();
         conclude(made.and_then(|made| self.sync_alone(stream, made)))
     }
 

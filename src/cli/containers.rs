@@ -10,7 +10,7 @@ use crate::docker::engine::{self, Container, DOCKER_SOCKET};
 use crate::server::mounts::{Mount, read_table};
 
 /// An engine that is slower is left out: nobody waits for `cask ls`.
-const PATIENCE: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// The containers that run, and the mounts that they were given.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Containers {
         let Some(socket) = engine_socket() else {
             return Self::default();
         };
-        let list = engine::containers_within(&socket, PATIENCE);
+        let list = engine::containers_within(&socket, WAIT_MAX);
         if list.is_empty() {
             return Self::default();
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::control::Phase;
-use crate::server::{self, Standing, mounts::Mount};
+use crate::server::{self, ServerState, mounts::Mount};
 use crate::types::Usage;
 use crate::volume::{Config, Life, Protection, Scrubbed, Seal, store};
 
@@ -81,7 +81,8 @@ pub(super) struct ServerView {
     pid: u32,
     device: Option<String>,
     /// The process that starts another when this one dies.
-    keeper: Option<u32>,
+    #[serde(rename = "Keeper")]
+    supervisor: Option<u32>,
     version: String,
     /// The I/O error after which the volume is read-only until it is mounted again.
     stopped: Option<String>,
@@ -181,15 +182,17 @@ impl View {
     /// Looks at a volume, whatever state it is in.
     pub(super) fn of(located: &Located) -> Self {
         let config = Config::load(&located.dir).map_err(|e| e.to_string());
-        let standing = server::standing(&located.dir);
-        match (config, standing) {
-            (Ok(config), Ok(standing)) => Self::assemble(located, &standing, &config),
-            (Err(error), standing) => {
-                Self::broken(located, &standing.unwrap_or(Standing::Unmounted), error)
-            }
+        let server_state = server::server_state(&located.dir);
+        match (config, server_state) {
+            (Ok(config), Ok(server_state)) => Self::assemble(located, &server_state, &config),
+            (Err(error), server_state) => Self::broken(
+                located,
+                &server_state.unwrap_or(ServerState::Unmounted),
+                error,
+            ),
             (Ok(_), Err(error)) => {
                 let error = located.explain(error).to_string();
-                Self::broken(located, &Standing::Unmounted, error)
+                Self::broken(located, &ServerState::Unmounted, error)
             }
         }
     }
@@ -206,12 +209,12 @@ impl View {
         self.containers = all.using(&places);
     }
 
-    fn broken(located: &Located, standing: &Standing, error: String) -> Self {
+    fn broken(located: &Located, server_state: &ServerState, error: String) -> Self {
         Self {
             name: located.reference.typed(),
             status: Status::Broken,
-            mountpoints: mountpoints(standing),
-            snapshot_mounts: snapshot_mounts(standing),
+            mountpoints: mountpoints(server_state),
+            snapshot_mounts: snapshot_mounts(server_state),
             containers: Vec::new(),
             size: store::host_bytes(&located.dir),
             created: None,
@@ -221,12 +224,12 @@ impl View {
         }
     }
 
-    fn assemble(located: &Located, standing: &Standing, config: &Config) -> Self {
+    fn assemble(located: &Located, server_state: &ServerState, config: &Config) -> Self {
         Self {
             name: located.reference.typed(),
-            status: status(standing),
-            mountpoints: mountpoints(standing),
-            snapshot_mounts: snapshot_mounts(standing),
+            status: status(server_state),
+            mountpoints: mountpoints(server_state),
+            snapshot_mounts: snapshot_mounts(server_state),
             containers: Vec::new(),
             size: store::host_bytes(&located.dir),
             created: Some(config.created.clone()),
@@ -242,10 +245,10 @@ impl Inspection {
     pub(super) fn of(
         located: &Located,
         config: &Config,
-        standing: &Standing,
+        server_state: &ServerState,
         usage: Option<Usage>,
     ) -> Self {
-        let view = View::assemble(located, standing, config);
+        let view = View::assemble(located, server_state, config);
         Self {
             limits: LimitsView {
                 bytes: config.limits.bytes,
@@ -261,32 +264,32 @@ impl Inspection {
             protected: config.protection == Protection::On,
             usage: usage.map(|usage| UsageView::of(&usage, view.size)),
             view,
-            server: match standing {
-                Standing::Served(status, _) => Some(ServerView {
+            server: match server_state {
+                ServerState::Served(status, _) => Some(ServerView {
                     pid: status.pid,
                     device: status.device.map(|device| device.to_string()),
-                    keeper: status.keeper,
+                    supervisor: status.supervisor,
                     version: status.program.version.clone(),
                     stopped: status.stopped.clone(),
                 }),
-                Standing::Unmounted | Standing::Dead(_) => None,
+                ServerState::Unmounted | ServerState::Dead(_) => None,
             },
-            down: match standing {
-                Standing::Dead(_) => server::down_reason(&located.dir),
-                Standing::Unmounted | Standing::Served(..) => None,
+            down: match server_state {
+                ServerState::Dead(_) => server::down_reason(&located.dir),
+                ServerState::Unmounted | ServerState::Served(..) => None,
             },
-            mounts: mounts(standing)
+            mounts: mounts(server_state)
                 .iter()
-                .map(|mount| MountView::of(mount, standing))
+                .map(|mount| MountView::of(mount, server_state))
                 .collect(),
         }
     }
 }
 
 impl MountView {
-    fn of(mount: &Mount, standing: &Standing) -> Self {
+    fn of(mount: &Mount, server_state: &ServerState) -> Self {
         Self {
-            snapshot: snapshot_of(mount, standing),
+            snapshot: snapshot_of(mount, server_state),
             path: shown(&mount.mountpoint),
             options: mount.options.clone(),
         }
@@ -307,11 +310,11 @@ impl Status {
     }
 }
 
-fn status(standing: &Standing) -> Status {
-    match standing {
-        Standing::Unmounted => Status::Unmounted,
-        Standing::Dead(_) => Status::Dead,
-        Standing::Served(status, _) => match status.phase {
+fn status(server_state: &ServerState) -> Status {
+    match server_state {
+        ServerState::Unmounted => Status::Unmounted,
+        ServerState::Dead(_) => Status::Dead,
+        ServerState::Served(status, _) => match status.phase {
             Phase::Starting => Status::Starting,
             Phase::Serving => Status::Mounted,
             Phase::Closing => Status::Closing,
@@ -319,34 +322,34 @@ fn status(standing: &Standing) -> Status {
     }
 }
 
-fn mountpoints(standing: &Standing) -> Vec<String> {
-    mounts(standing)
+fn mountpoints(server_state: &ServerState) -> Vec<String> {
+    mounts(server_state)
         .iter()
-        .filter(|mount| snapshot_of(mount, standing).is_none())
+        .filter(|mount| snapshot_of(mount, server_state).is_none())
         .map(|mount| shown(&mount.mountpoint))
         .collect()
 }
 
-fn snapshot_mounts(standing: &Standing) -> BTreeMap<String, String> {
-    let mounts = mounts(standing).iter().filter_map(|mount| {
-        let snapshot = snapshot_of(mount, standing)?;
+fn snapshot_mounts(server_state: &ServerState) -> BTreeMap<String, String> {
+    let mounts = mounts(server_state).iter().filter_map(|mount| {
+        let snapshot = snapshot_of(mount, server_state)?;
         Some((shown(&mount.mountpoint), snapshot))
     });
     mounts.collect()
 }
 
 /// The snapshot that `mount` shows, if it shows one.
-fn snapshot_of(mount: &Mount, standing: &Standing) -> Option<String> {
-    match standing {
-        Standing::Served(status, _) => server::snapshot_shown(status, mount).map(String::from),
-        Standing::Unmounted | Standing::Dead(_) => None,
+fn snapshot_of(mount: &Mount, server_state: &ServerState) -> Option<String> {
+    match server_state {
+        ServerState::Served(status, _) => server::snapshot_shown(status, mount).map(String::from),
+        ServerState::Unmounted | ServerState::Dead(_) => None,
     }
 }
 
-fn mounts(standing: &Standing) -> &[Mount] {
-    match standing {
-        Standing::Unmounted => &[],
-        Standing::Served(_, mounts) | Standing::Dead(mounts) => mounts,
+fn mounts(server_state: &ServerState) -> &[Mount] {
+    match server_state {
+        ServerState::Unmounted => &[],
+        ServerState::Served(_, mounts) | ServerState::Dead(mounts) => mounts,
     }
 }
 

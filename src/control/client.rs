@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{
-    Answer, Ask, CutPart, Device, Fault, Op, Received, Request, Status, Told, Tree, Wire,
+    Answer, Ask, Device, Fault, GroupPart, Op, Received, Request, Status, Told, Tree, Wire,
     WireError, address,
 };
 use crate::types::SnapshotName;
@@ -188,53 +188,53 @@ impl Client {
         bytes.ok_or(Error::Ended)
     }
 
-    /// Has every change of the volume wait for a cut; [`Error::Silent`] if that is not so within `patience`.
+    /// Has every change of the volume wait for a cut; [`Error::Silent`] if that is not so within `wait_max`.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn hold_for_cut(&mut self, part: CutPart, patience: Duration) -> Result<(), Error> {
-        self.send(&Request::HoldForCut { part })?;
-        self.expect_within(&Answer::Held, patience)
+    pub fn hold_for_group(&mut self, part: GroupPart, wait_max: Duration) -> Result<(), Error> {
+        self.send(&Request::HoldForGroup { part })?;
+        self.expect_within(&Answer::Held, wait_max)
     }
 
     /// Has the volume that holds its changes take its snapshot. [`Self::prepared_within`] tells when it has.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn prepare_cut(&mut self) -> Result<(), Error> {
-        self.send(&Request::PrepareCut)
+    pub fn prepare_in_group(&mut self) -> Result<(), Error> {
+        self.send(&Request::PrepareInGroup)
     }
 
     /// Waits until the snapshot of a cut is durable.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn prepared_within(&mut self, patience: Duration) -> Result<(), Error> {
-        self.expect_within(&Answer::Prepared, patience)
+    pub fn prepared_within(&mut self, wait_max: Duration) -> Result<(), Error> {
+        self.expect_within(&Answer::Prepared, wait_max)
     }
 
-    /// Has the volume act on what became of the cut. [`Self::settled_within`] tells when it has.
+    /// Has the volume act on what became of the cut. [`Self::concluded_within`] tells when it has.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn settle_cut(&mut self) -> Result<(), Error> {
-        self.send(&Request::SettleCut)
+    pub fn conclude_in_group(&mut self) -> Result<(), Error> {
+        self.send(&Request::ConcludeInGroup)
     }
 
     /// Waits until the volume has acted on what became of the cut.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn settled_within(&mut self, patience: Duration) -> Result<(), Error> {
-        self.expect_within(&Answer::Done, patience)
+    pub fn concluded_within(&mut self, wait_max: Duration) -> Result<(), Error> {
+        self.expect_within(&Answer::Done, wait_max)
     }
 
     fn send(&mut self, request: &Request) -> Result<(), Error> {
         Ok(self.wire.send(request, None).map_err(WireError::from)?)
     }
 
-    fn expect_within(&mut self, expected: &Answer, patience: Duration) -> Result<(), Error> {
-        let answer = self.receive_within(patience)?;
+    fn expect_within(&mut self, expected: &Answer, wait_max: Duration) -> Result<(), Error> {
+        let answer = self.receive_within(wait_max)?;
         if answer == *expected {
             return Ok(());
         }
@@ -266,12 +266,12 @@ impl Client {
         }
     }
 
-    /// Whether the volume was closed within `patience`.
+    /// Whether the volume was closed within `wait_max`.
     ///
     /// # Errors
     /// [`Error::Fault`] if it could not be closed in order, [`Error::Ended`] if the server died instead.
-    pub fn closed_within(&mut self, patience: Duration) -> Result<bool, Error> {
-        match self.receive_within(patience) {
+    pub fn closed_within(&mut self, wait_max: Duration) -> Result<bool, Error> {
+        match self.receive_within(wait_max) {
             Err(Error::Silent) => Ok(false),
             Ok(Answer::Closed) => Ok(true),
             Ok(other) => Err(unexpected(other)),
@@ -279,23 +279,23 @@ impl Client {
         }
     }
 
-    fn receive_within(&mut self, patience: Duration) -> Result<Answer, Error> {
+    fn receive_within(&mut self, wait_max: Duration) -> Result<Answer, Error> {
         let limit =
             |stream: &UnixStream, limit| stream.set_read_timeout(limit).map_err(WireError::from);
-        limit(self.wire.stream(), Some(patience))?;
+        limit(self.wire.stream(), Some(wait_max))?;
         let received = self.wire.receive()?;
         limit(self.wire.stream(), None)?;
         received.map(|received| received.body).ok_or(Error::Ended)
     }
 
     /// Waits until the server's process is gone, and with it its hold on the volume; says whether
-    /// that came true within `patience`.
+    /// that came true within `wait_max`.
     ///
     /// # Errors
     /// When the connection fails otherwise than by its end.
-    pub fn wait_for_end(&mut self, patience: Duration) -> io::Result<bool> {
+    pub fn wait_for_end(&mut self, wait_max: Duration) -> io::Result<bool> {
         let mut stream = self.wire.stream();
-        stream.set_read_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(wait_max))?;
         let outcome = stream.read(&mut [0]);
         stream.set_read_timeout(None)?;
         match outcome {

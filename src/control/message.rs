@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
 use crate::types::{
-    Checked, Collected, Compression, CutId, Limits, ScrubRate, SnapshotName, Usage, VolumeId,
+    Checked, Collected, Compression, GroupId, Limits, ScrubRate, SnapshotName, Usage, VolumeId,
 };
 
 /// The version of the protocol; both sides must speak the same.
@@ -36,17 +36,20 @@ pub enum Request {
     /// Answered at once with [`Answer::Watching`], and when the volume is closed, which may be much later,
     /// with [`Answer::Closed`] or a fault.
     AwaitClose,
-    /// Take part in a cut across volumes: let every change wait until the next request, a few seconds at most.
+    /// Take part in a snapshot of several volumes: let every change wait until the next request, a few seconds at most.
     /// Answered with [`Answer::Held`] once they wait.
-    HoldForCut {
+    #[serde(rename = "hold_for_cut")]
+    HoldForGroup {
         /// The volume's part.
-        part: CutPart,
+        part: GroupPart,
     },
     /// After [`Answer::Held`]: take the snapshot, out of sight, and let changes go on. Answered with
     /// [`Answer::Prepared`] when it is durable.
-    PrepareCut,
-    /// Act on what became of the cut. The end of the connection means the same.
-    SettleCut,
+    #[serde(rename = "prepare_cut")]
+    PrepareInGroup,
+    /// Act on what became of it. The end of the connection means the same.
+    #[serde(rename = "settle_cut")]
+    ConcludeInGroup,
     /// Let a state be read out, over the rest of this connection. Answered with [`Answer::Reading`]; each
     /// [`super::Ask`] that follows with a [`super::Told`].
     Read {
@@ -62,15 +65,18 @@ pub enum Request {
     },
 }
 
-/// A volume's part in a cut.
+/// A volume's part in a group snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CutPart {
-    /// The cut.
-    pub cut: CutId,
+pub struct GroupPart {
+    /// Which one.
+    #[serde(rename = "cut")]
+    pub group: GroupId,
     /// The volume that decides it.
-    pub ledger: VolumeId,
+    #[serde(rename = "ledger")]
+    pub coordinator: VolumeId,
     /// That volume's directory.
-    pub ledger_dir: Bytes,
+    #[serde(rename = "ledger_dir")]
+    pub coordinator_dir: Bytes,
     /// The name of this volume's snapshot.
     pub name: SnapshotName,
     /// The user's note.
@@ -83,7 +89,7 @@ pub struct CutPart {
 pub enum Tree {
     /// The volume as it is.
     Head,
-    /// All its snapshots, a directory each: what an earlier server shows, and its keeper keeps.
+    /// All its snapshots, a directory each: what an earlier server shows, and its supervisor keeps.
     Snapshots,
     /// One snapshot.
     Snapshot(SnapshotName),
@@ -176,9 +182,9 @@ pub enum Answer {
     Watching,
     /// To [`Request::AwaitClose`], then: everything is safe.
     Closed,
-    /// To [`Request::HoldForCut`]: changes wait.
+    /// To [`Request::HoldForGroup`]: changes wait.
     Held,
-    /// To [`Request::PrepareCut`].
+    /// To [`Request::PrepareInGroup`].
     Prepared,
     /// To [`Request::Read`].
     Reading {
@@ -229,7 +235,8 @@ pub struct Status {
     pub shown: Option<Vec<ShownSnapshot>>,
     /// The process that starts another server when this one dies, while there is one.
     #[serde(default)]
-    pub keeper: Option<u32>,
+    #[serde(rename = "keeper")]
+    pub supervisor: Option<u32>,
     /// The program that runs.
     #[serde(default)]
     pub program: Program,
@@ -368,7 +375,7 @@ pub enum FaultKind {
     NoSpace,
     /// Ask for more: the volume holds more than that.
     Exceeded,
-    /// Try again: the volumes of a cut were not ready at the same time.
+    /// Try again: the volumes of a group were not ready at the same time.
     NotTogether,
     /// The request was not understood, or is not allowed.
     Refused,

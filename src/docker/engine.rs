@@ -14,7 +14,7 @@ use super::{Error, Result};
 
 /// Where dockerd listens.
 pub const DOCKER_SOCKET: &str = "/var/run/docker.sock";
-const PATIENCE: Duration = Duration::from_secs(5);
+const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// The version of the engine behind `socket`.
 ///
@@ -52,13 +52,13 @@ pub struct Container {
     pub sources: Vec<PathBuf>,
 }
 
-/// The containers that run on the engine behind `socket`; none if it does not answer within `patience`.
+/// The containers that run on the engine behind `socket`; none if it does not answer within `wait_max`.
 #[must_use]
-pub fn containers_within(socket: &Path, patience: Duration) -> Vec<Container> {
+pub fn containers_within(socket: &Path, wait_max: Duration) -> Vec<Container> {
     let (socket, (tell, told)) = (socket.to_owned(), mpsc::channel());
     // A thread of its own: an engine that hangs may do so when it is connected to, for which there is no limit.
     thread::spawn(move || drop(tell.send(containers(&socket))));
-    match told.recv_timeout(patience) {
+    match told.recv_timeout(wait_max) {
         Ok(Ok(containers)) => containers,
         Ok(Err(error)) => {
             log::debug!("no containers are known: {error}");
@@ -157,7 +157,7 @@ pub fn plugin_volumes(socket: &Path) -> Result<usize> {
 fn ask(socket: &Path, method: &str, path: &str) -> Result<Value> {
     let cannot = |e| Error::io(format!("ask {}", socket.display()), e);
     let mut stream = UnixStream::connect(socket).map_err(cannot)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(cannot)?;
+    stream.set_read_timeout(Some(WAIT_MAX)).map_err(cannot)?;
     let request = format!("{method} {path} HTTP/1.0\r\nHost: cask\r\nContent-Length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(cannot)?;
     let mut answer = String::new();
@@ -196,7 +196,7 @@ mod tests {
             r#"[{"Names": ["/app/db", "/web"], "Mounts": [{"Source": "/mnt/v"}, {"Type": "tmpfs"}]},
                 {"Names": [], "Mounts": []}, {"Names": ["/bare"]}]"#,
         );
-        let found = containers_within(&socket, PATIENCE);
+        let found = containers_within(&socket, WAIT_MAX);
         let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["web", "bare"]);
         assert_eq!(found[0].sources, [Path::new("/mnt/v")]);
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(containers_within(&silent, Duration::from_millis(50)), []);
         assert!(since.elapsed() < Duration::from_secs(2));
         let (_dir, confused) = engine(r#"{"message": "page not found"}"#);
-        assert_eq!(containers_within(&confused, PATIENCE), []);
-        assert_eq!(containers_within(&dir.path().join("none"), PATIENCE), []);
+        assert_eq!(containers_within(&confused, WAIT_MAX), []);
+        assert_eq!(containers_within(&dir.path().join("none"), WAIT_MAX), []);
     }
 }

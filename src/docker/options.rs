@@ -12,7 +12,7 @@ const KNOWN: &str =
 
 /// What a new volume shall be.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct MountRequest {
     pub(super) config: Config,
     pub(super) owner: RootOwner,
     /// What it is a clone of.
@@ -22,8 +22,8 @@ pub(super) struct Wish {
 }
 
 /// Parses the options; one that is not known is refused by its name.
-pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<Wish> {
-    let mut wish = Wish {
+pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<MountRequest> {
+    let mut request = MountRequest {
         config: Config::new(ChunkBytes::DEFAULT, BTreeMap::new()),
         owner: RootOwner {
             uid: rustix::process::getuid().as_raw(),
@@ -34,46 +34,49 @@ pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<Wish> {
         limits: Limits::default(),
     };
     for (key, value) in options {
-        set(&mut wish, key, value).ok_or_else(|| {
+        set(&mut request, key, value).ok_or_else(|| {
             Error::BadOption(format!(
                 "option {key}={value} makes no sense; known are: {KNOWN}"
             ))
         })??;
     }
-    wish.config.limits = wish.limits;
-    Ok(wish)
+    request.config.limits = request.limits;
+    Ok(request)
 }
 
 /// Nothing when the value is none for the key, or the key is not known.
-fn set(wish: &mut Wish, key: &str, value: &str) -> Option<Result<()>> {
+fn set(request: &mut MountRequest, key: &str, value: &str) -> Option<Result<()>> {
     match key {
-        "size" => wish.limits.bytes = Some(bytes_of(value).filter(|&bytes| bytes > 0)?),
-        "inodes" => wish.limits.inodes = Some(value.parse().ok().filter(|&count: &u64| count > 0)?),
-        "uid" => wish.owner.uid = value.parse().ok()?,
-        "gid" => wish.owner.gid = value.parse().ok()?,
+        "size" => request.limits.bytes = Some(bytes_of(value).filter(|&bytes| bytes > 0)?),
+        "inodes" => {
+            request.limits.inodes = Some(value.parse().ok().filter(|&count: &u64| count > 0)?);
+        }
+        "uid" => request.owner.uid = value.parse().ok()?,
+        "gid" => request.owner.gid = value.parse().ok()?,
         "mode" => {
             let mode = u32::from_str_radix(value, 8).ok();
-            wish.owner.mode = mode.filter(|mode| *mode <= crate::types::MODE_BITS)?;
+            request.owner.mode = mode.filter(|mode| *mode <= crate::types::MODE_BITS)?;
         }
-        "compress" => wish.config.compression = value.parse::<Compression>().ok()?,
+        "compress" => request.config.compression = value.parse::<Compression>().ok()?,
         "chunk-size" => {
             let length = bytes_of(value).and_then(|bytes| u32::try_from(bytes).ok());
-            wish.config.chunk_bytes = length.and_then(ChunkBytes::new)?.get();
+            request.config.chunk_bytes = length.and_then(ChunkBytes::new)?.get();
         }
         "ephemeral" => match value {
-            "" | "true" | "1" => wish.config.life = Life::Ephemeral,
+            "" | "true" | "1" => request.config.life = Life::Ephemeral,
             "false" | "0" => {}
             _ => return None,
         },
         "from" => match Target::parse(value) {
-            Ok(from) => wish.from = Some(from),
+            Ok(from) => request.from = Some(from),
             Err(error) => return Some(Err(error)),
         },
         _ => {
             let label = key
                 .strip_prefix("label.")
                 .filter(|label| !label.is_empty())?;
-            wish.config
+            request
+                .config
                 .labels
                 .insert(label.to_owned(), value.to_owned());
         }
@@ -85,7 +88,7 @@ fn set(wish: &mut Wish, key: &str, value: &str) -> Option<Result<()>> {
 mod tests {
     use super::*;
 
-    fn wish(options: &[(&str, &str)]) -> Result<Wish> {
+    fn request(options: &[(&str, &str)]) -> Result<MountRequest> {
         let pairs = options.iter();
         parse(
             &pairs
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn options_are_understood_and_unknown_ones_are_named() {
-        let wished = wish(&[
+        let wished = request(&[
             ("size", "10G"),
             ("uid", "999"),
             ("mode", "0700"),
@@ -121,7 +124,7 @@ mod tests {
             ("mode", "999"),
             ("label.", "x"),
         ] {
-            let refused = wish(&[bad]).unwrap_err().to_string();
+            let refused = request(&[bad]).unwrap_err().to_string();
             assert!(
                 refused.contains(bad.0) && refused.contains("chunk-size"),
                 "{refused}"

@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use super::idle_unmounts::{Delays, IdleUnmounts};
 use super::mounted::Mounted;
 use super::name_locks::NameLocks;
-use super::options::{self, Wish};
-use super::protocol::Shown;
+use super::options::{self, MountRequest};
+use super::protocol::ServedConnection;
 use super::references::References;
 use super::target::Target;
 use super::{Engine, Error, Result};
 use crate::control::{Answer, Bytes, Op};
 use crate::server::mounts::{Attributes, How, Mount, Shows, Spec, answers, topmost_at};
-use crate::server::{self, Standing, perform, standing};
+use crate::server::{self, ServerState, perform, server_state};
 use crate::types::VolumeName;
 use crate::volume::store::{self, Store};
 use crate::volume::{self, Config, Seal};
@@ -43,7 +43,7 @@ pub struct Plugin {
     delays: Delays,
     locks: NameLocks,
     /// What was shown of a volume last: shown again while it cannot be looked at.
-    seen: Mutex<HashMap<String, Shown>>,
+    seen: Mutex<HashMap<String, ServedConnection>>,
 }
 
 impl Plugin {
@@ -99,17 +99,17 @@ impl Plugin {
                 "{name} would be a snapshot: take it with `cask snapshot {name}`, or choose a name without @{snapshot}"
             )));
         }
-        let wish = options::parse(options)?;
-        match self.build(&target.volume, &wish) {
+        let request = options::parse(options)?;
+        match self.build(&target.volume, &request) {
             // Somebody else was faster.
             Err(Error::Make(volume::Error::Exists)) => Ok(()),
             outcome => outcome,
         }
     }
 
-    fn build(&self, name: &VolumeName, wish: &Wish) -> Result<()> {
-        let Some(from) = &wish.from else {
-            let created = self.store.create(name, &wish.config, wish.owner);
+    fn build(&self, name: &VolumeName, request: &MountRequest) -> Result<()> {
+        let Some(from) = &request.from else {
+            let created = self.store.create(name, &request.config, request.owner);
             return Ok(created?);
         };
         let origin = self.store.dir_of(&from.volume);
@@ -123,15 +123,15 @@ impl Plugin {
             };
             perform(&origin, &op).map_err(Error::server(from))?;
             let edited = store::edit(fresh, |config| {
-                config.labels.clone_from(&wish.config.labels);
-                config.life = wish.config.life;
-                config.limits = wish.limits;
+                config.labels.clone_from(&request.config.labels);
+                config.life = request.config.life;
+                config.limits = request.limits;
             });
             edited.map_err(Error::volume(name))
         })
     }
 
-    pub(super) fn get(&self, name: &str) -> Result<Shown> {
+    pub(super) fn get(&self, name: &str) -> Result<ServedConnection> {
         let target = Target::parse(name).map_err(|_| Error::NoVolume(name.to_owned()))?;
         if !self.exists(&target)? {
             self.seen().remove(name);
@@ -143,7 +143,7 @@ impl Plugin {
     }
 
     /// Volumes, not their snapshots.
-    pub(super) fn list(&self) -> Vec<Shown> {
+    pub(super) fn list(&self) -> Vec<ServedConnection> {
         let names = match self.store.names() {
             Ok(names) => names,
             Err(error) => {
@@ -289,13 +289,13 @@ impl Plugin {
         }
     }
 
-    fn show(&self, name: &str, target: &Target, mounted: &Mounted) -> Shown {
+    fn show(&self, name: &str, target: &Target, mounted: &Mounted) -> ServedConnection {
         let config = match Config::load(&self.store.dir_of(&target.volume)) {
             Ok(config) => config,
             Err(error) => {
                 log::warn!("{target}: {error}");
                 let seen = self.seen().get(name).cloned();
-                return seen.unwrap_or_else(|| Shown {
+                return seen.unwrap_or_else(|| ServedConnection {
                     name: name.to_owned(),
                     mountpoint: mounted.mountpoint(name),
                     created_at: None,
@@ -303,7 +303,7 @@ impl Plugin {
                 });
             }
         };
-        let shown = Shown {
+        let shown = ServedConnection {
             name: name.to_owned(),
             mountpoint: mounted.mountpoint(name),
             created_at: Some(config.created),
@@ -325,8 +325,8 @@ impl Plugin {
             put("LimitBytes", json!(config.limits.bytes));
             put("LimitInodes", json!(config.limits.inodes));
         }
-        let health = match standing(&dir) {
-            Ok(Standing::Served(..)) => {
+        let health = match server_state(&dir) {
+            Ok(ServerState::Served(..)) => {
                 if let Ok(Answer::Usage(usage)) = perform(&dir, &Op::Usage) {
                     put("LogicalBytes", json!(usage.logical_bytes));
                     put("UniqueBytes", json!(usage.live_bytes));
@@ -339,8 +339,8 @@ impl Plugin {
                 }
                 "served"
             }
-            Ok(Standing::Unmounted) => "unmounted",
-            Ok(Standing::Dead(_)) => "its server died; the next mount starts another",
+            Ok(ServerState::Unmounted) => "unmounted",
+            Ok(ServerState::Dead(_)) => "its server died; the next mount starts another",
             Err(_) => "unknown",
         };
         put("Health", json!(health));
@@ -452,7 +452,7 @@ impl Plugin {
         self.references.lock()
     }
 
-    fn seen(&self) -> MutexGuard<'_, HashMap<String, Shown>> {
+    fn seen(&self) -> MutexGuard<'_, HashMap<String, ServedConnection>> {
         self.seen.lock()
     }
 }

@@ -35,7 +35,7 @@ impl Body {
 /// A volume, as `Get` and `List` show it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Shown {
+pub(super) struct ServedConnection {
     pub(super) name: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) mountpoint: String,
@@ -63,11 +63,11 @@ pub(super) fn mountpoint(path: &str) -> Value {
     serde_json::json!({ "Mountpoint": path, "Err": "" })
 }
 
-pub(super) fn volume(shown: &Shown) -> Value {
+pub(super) fn volume(shown: &ServedConnection) -> Value {
     serde_json::json!({ "Volume": shown, "Err": "" })
 }
 
-pub(super) fn volumes(shown: &[Shown]) -> Value {
+pub(super) fn volumes(shown: &[ServedConnection]) -> Value {
     serde_json::json!({ "Volumes": shown, "Err": "" })
 }
 

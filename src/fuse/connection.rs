@@ -9,7 +9,7 @@ use std::time::Duration;
 use fuser::{Config, Session, SessionACL};
 
 use super::edge::Edge;
-use super::handshake::{Hello, Meeting, meet};
+use super::handshake::{InitRequest, SessionStart, meet};
 use super::head::Head;
 use super::node::Snapshots;
 use super::seeking::{Flush, Seeks};
@@ -31,7 +31,7 @@ const ASK_INTERVAL_MAX: Duration = Duration::from_secs(10);
 pub struct Connection {
     kind: Kind,
     device: OwnedFd,
-    meeting: Meeting,
+    start: SessionStart,
 }
 
 #[derive(Debug)]
@@ -49,26 +49,26 @@ impl Connection {
     pub fn to_head(
         device: OwnedFd,
         volume: Arc<Volume>,
-        hello: &Hello,
-        meeting: Meeting,
+        request: &InitRequest,
+        start: SessionStart,
         watch: Watch,
         flush: Flush,
     ) -> io::Result<Self> {
-        match meeting {
-            Meeting::First => volume.begin_connection(),
-            Meeting::Again => volume.inherit_connection(),
+        match start {
+            SessionStart::First => volume.begin_connection(),
+            SessionStart::Again => volume.inherit_connection(),
         }
         .map_err(io::Error::other)?;
         read_buffer::map_buffers();
         let seeks = Seeks::start(&volume, flush)?;
         let head = Head::new(Arc::clone(&volume));
-        let edge = Edge::new(head, hello.salt, Watched::new(watch), Some(seeks));
+        let edge = Edge::new(head, request.salt, Watched::new(watch), Some(seeks));
         let kept = device.try_clone()?;
-        let session = meet(edge, device, config(THREADS), hello, meeting)?;
+        let session = meet(edge, device, config(THREADS), request, start)?;
         Ok(Self {
             kind: Kind::Head(session, volume),
             device: kept,
-            meeting,
+            start,
         })
     }
 
@@ -80,19 +80,19 @@ impl Connection {
         device: OwnedFd,
         volume: Arc<Volume>,
         which: Snapshots,
-        hello: &Hello,
-        meeting: Meeting,
+        request: &InitRequest,
+        start: SessionStart,
         watch: Watch,
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
         let view = SnapshotView::new(volume, which);
-        let edge = Edge::new(view, hello.salt, Watched::new(watch), None);
+        let edge = Edge::new(view, request.salt, Watched::new(watch), None);
         let kept = device.try_clone()?;
-        let session = meet(edge, device, config(SNAPSHOT_THREADS), hello, meeting)?;
+        let session = meet(edge, device, config(SNAPSHOT_THREADS), request, start)?;
         Ok(Self {
             kind: Kind::Snapshots(session),
             device: kept,
-            meeting,
+            start,
         })
     }
 
@@ -102,7 +102,7 @@ impl Connection {
     /// # Errors
     /// When the device fails.
     pub fn run(self, poke: impl FnOnce()) -> io::Result<()> {
-        if self.meeting == Meeting::Again {
+        if self.start == SessionStart::Again {
             self.take_up(poke)?;
         }
         match self.kind {

@@ -14,7 +14,7 @@ pub(super) const REQUEST_BYTES_MIN: usize = 8192;
 
 /// What a connection began with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hello {
+pub struct InitRequest {
     /// The kernel's INIT request.
     pub init: Vec<u8>,
     /// A random number, from which the connection's requests are counted.
@@ -23,21 +23,21 @@ pub struct Hello {
 
 /// Whether a connection begins, or goes on with another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meeting {
+pub enum SessionStart {
     /// The kernel waits for an answer to its INIT.
     First,
     /// The kernel had its answer from an earlier server.
     Again,
 }
 
-impl Hello {
+impl InitRequest {
     /// Hears the kernel's INIT on `device`, over which something has just been mounted.
     ///
     /// # Errors
     /// `EPERM` when nothing is mounted; `ENODEV` when the mount is gone; [`io::ErrorKind::TimedOut`] when nothing came
-    /// within `patience`.
-    pub fn hear(device: impl AsFd, patience: Duration) -> io::Result<Self> {
-        await_input(device.as_fd(), patience)?;
+    /// within `wait_max`.
+    pub fn hear(device: impl AsFd, wait_max: Duration) -> io::Result<Self> {
+        await_input(device.as_fd(), wait_max)?;
         let mut init = vec![0; REQUEST_BYTES_MIN];
         let len = rustix::io::retry_on_intr(|| rustix::io::read(&device, &mut init))?;
         init.truncate(len);
@@ -48,10 +48,10 @@ impl Hello {
     }
 }
 
-fn await_input(device: BorrowedFd<'_>, patience: Duration) -> io::Result<()> {
-    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+fn await_input(device: BorrowedFd<'_>, wait_max: Duration) -> io::Result<()> {
+    let wait_max = Timespec::try_from(wait_max).map_err(io::Error::other)?;
     let mut polled = [PollFd::from_borrowed_fd(device, PollFlags::IN)];
-    let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&patience)))?;
+    let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&wait_max)))?;
     if ready == 0 {
         return Err(io::ErrorKind::TimedOut.into());
     }
@@ -63,8 +63,8 @@ pub(super) fn meet<F: Filesystem>(
     filesystem: F,
     device: OwnedFd,
     config: fuser::Config,
-    hello: &Hello,
-    meeting: Meeting,
+    request: &InitRequest,
+    start: SessionStart,
 ) -> io::Result<Session<F>> {
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,
@@ -72,13 +72,13 @@ pub(super) fn meet<F: Filesystem>(
         SocketFlags::CLOEXEC,
         None,
     )?;
-    rustix::io::write(&ours, &hello.init)?;
+    rustix::io::write(&ours, &request.init)?;
     let session = Session::from_fd(filesystem, theirs, SessionACL::All, config);
     // Also a refusal is an answer, which the mounting process waits for.
     let mut answer = [0; REQUEST_BYTES_MIN];
     let len = rustix::net::recv(&ours, &mut answer[..], rustix::net::RecvFlags::DONTWAIT)
         .map_or(0, |(len, _)| len);
-    if meeting == Meeting::First && len > 0 {
+    if start == SessionStart::First && len > 0 {
         rustix::io::write(&device, &answer[..len])?;
     }
     let session = session?;

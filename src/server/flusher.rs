@@ -87,7 +87,7 @@ impl Process {
 /// What the process does: flushes the files whose numbers come from `requests`, until none comes for a moment.
 ///
 /// It waits for the kernel, which waits for the server. Nobody who does may hold the device, or the connection would
-/// not end with its server and keeper: `fuse` is the process's last descriptor of it, and goes once there is a mount.
+/// not end with its server and supervisor: `fuse` is the process's last descriptor of it, and goes once there is a mount.
 ///
 /// # Errors
 /// When there can be no mount, or `requests` fails.

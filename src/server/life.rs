@@ -23,14 +23,14 @@ use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::farewell::Farewell;
+use super::close_notice::CloseNotice;
 use super::handle::with_causes;
-use super::keeper::{Inheritance, Link};
 use super::pressure::{self, Beginning};
 use super::shared::{Event, Shared, State};
+use super::supervisor::{Inheritance, Link};
 use super::{Error, Result, requests, tuning};
 use crate::control::{self, Device, Fault, FaultKind, Phase, Tree};
-use crate::fuse::Meeting;
+use crate::fuse::SessionStart;
 use crate::volume::{self, Volume};
 
 /// A volume's server, before it serves.
@@ -67,7 +67,7 @@ impl Server {
         for (kept, fuse) in given.connections {
             let shared = &server.shared;
             shared
-                .show(&mut shared.state(), &kept, fuse, Meeting::Again)
+                .show(&mut shared.state(), &kept, fuse, SessionStart::Again)
                 .map_err(Error::Fault)?;
         }
         if goes_on {
@@ -77,7 +77,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Has the keeper know when writing stops, for the next server; one before this may have been stopped already.
+    /// Has the supervisor know when writing stops, for the next server; one before this may have been stopped already.
     fn pass_on_stops(&self, is_stopped: bool) {
         let Some(volume) = self.shared.volume() else {
             return;
@@ -115,7 +115,7 @@ impl Server {
             }),
             was_mounted: AtomicBool::new(false),
             events: sender,
-            farewell: Farewell::default(),
+            close_notice: CloseNotice::default(),
             link,
         });
         watch_signals(&shared)?;
@@ -175,7 +175,7 @@ impl Server {
             kind: FaultKind::Failed,
             message: with_causes(error),
         });
-        self.shared.farewell.announce(failure);
+        self.shared.close_notice.announce(failure);
         closed
     }
 }

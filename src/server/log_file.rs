@@ -1,6 +1,6 @@
 //! The log of a volume's processes: `server.log` in its directory, and one older file. Neither grows beyond a bound.
 //!
-//! Keeper and server write to one file, each through its own standard error: who finds it full puts it aside, and who
+//! Supervisor and server write to one file, each through its own standard error: who finds it full puts it aside, and who
 //! finds that done goes on in the new one.
 
 use std::fs::{self, File};

@@ -7,8 +7,8 @@ use super::mounts::{
     self, How, Mount, Place, Shows, Spec, Staged, UnmountError, detach_dead, device_at,
     is_privileged, mount_rootless, mount_with, open_fuse, overlap, stage, topmost_at, widen_cache,
 };
-use super::patience::{connect, patiently};
 use super::record::Record;
+use super::retry::{connect, with_retry};
 use super::surroundings::raise_limits;
 use super::{Error, Result, Server, mounts_of, snapshot_shown, spawn, volume_of};
 use crate::control::{self, Client, Device, FaultKind, Phase, Status, Tree};
@@ -23,7 +23,7 @@ const FOUNDATIONS_MAX: usize = 16;
 /// # Errors
 /// See [`Error`]. Nothing is mounted then.
 pub fn mount(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
-    let mounted = patiently(dir, || match connect(dir)? {
+    let mounted = with_retry(dir, || match connect(dir)? {
         Some(client) => mount_again(dir, client, spec, target),
         None => mount_first(dir, spec, target),
     });
@@ -46,7 +46,7 @@ fn about(error: Error, shows: &Shows) -> Error {
 /// # Errors
 /// See [`Error`].
 pub(super) fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>> {
-    let mounted = patiently(dir, || {
+    let mounted = with_retry(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);
         };
@@ -76,7 +76,7 @@ pub(super) fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>
 /// # Errors
 /// See [`Error`]. Nothing is mounted then.
 pub fn mount_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
-    patiently(dir, || serve_here(dir, spec, target))
+    with_retry(dir, || serve_here(dir, spec, target))
 }
 
 fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {

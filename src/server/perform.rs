@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::handle::fault;
-use super::patience::{connect, patiently};
+use super::retry::{connect, with_retry};
 use super::{Error, Result, handle, tuning};
 use crate::control::{Answer, Op};
 use crate::volume::{self, Depth, Volume, Watch};
@@ -19,7 +19,7 @@ use crate::volume::{self, Depth, Volume, Watch};
 /// See [`Error`].
 pub fn perform(dir: &Path, op: &Op) -> Result<Answer> {
     let mut attempts = 0;
-    patiently(dir, || {
+    with_retry(dir, || {
         attempts += 1;
         if let Op::Clone { dir, .. } = op
             && attempts > 1
@@ -43,7 +43,7 @@ pub fn check(dir: &Path, depth: Depth, watch: Watch<'_>) -> Result<Answer> {
         Depth::Metadata => Op::CheckMetadata,
         Depth::Data => Op::CheckData,
     };
-    patiently(dir, || match connect(dir)? {
+    with_retry(dir, || match connect(dir)? {
         Some(mut client) => Ok(client.perform(op.clone())?),
         None => open_for(dir, |volume| {
             Ok(Answer::Checked(volume.check_watched(depth, watch)?))
@@ -73,7 +73,7 @@ fn perform_here(dir: &Path, op: &Op) -> Result<Answer> {
 /// # Errors
 /// [`Error::Locked`] when somebody has it open; those of `work`.
 pub fn with_closed<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -> Result<T> {
-    patiently(dir, || open_for(dir, &work))
+    with_retry(dir, || open_for(dir, &work))
 }
 
 fn open_for<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -> Result<T> {

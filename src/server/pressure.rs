@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::cut_part::Opened;
+use super::group_part::Opened;
 use super::mounts::{bound_unwritten, is_privileged};
 use super::shared::Shared;
 use crate::control::Device;

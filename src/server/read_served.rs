@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::mounting::mount_privately;
 use super::mounts::Spec;
-use super::patience::{connect, patiently};
+use super::retry::{connect, with_retry};
 use super::{Error, Result};
 use crate::control::{self, Ask, Bytes, Client, Told};
 use crate::types::{Attr, Ino, Name, NameBuf, SnapshotName};
@@ -33,7 +33,7 @@ pub fn read_served(dir: &Path, from: Option<&SnapshotName>) -> Result<Option<Ser
         Err(Error::SecondMount) => None,
         Err(error) => return Err(error),
     };
-    let begun = patiently(dir, || {
+    let begun = with_retry(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);
         };

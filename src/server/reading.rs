@@ -5,8 +5,8 @@
 
 use std::io;
 
-use super::cut_part::Opened;
 use super::faults::closing;
+use super::group_part::Opened;
 use super::handle::fault;
 use crate::control::{Answer, Ask, Bytes, Listed, Node, Told, Wire};
 use crate::types::{Ino, Name, SnapshotName};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::mounts::{Mount, Silence, dead_mounts, read_table};
-use super::patience::connect;
+use super::retry::connect;
 use super::{Error, Result};
 use crate::control::{Device, Phase, Status};
 use crate::durable;
@@ -106,7 +106,7 @@ pub fn down_reason(dir: &Path) -> Option<String> {
 
 /// How a volume stands with respect to being mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum ServerState {
     /// No server, no mounts.
     Unmounted,
     /// A server runs; these are its mounts in this namespace.
@@ -119,24 +119,24 @@ pub enum Standing {
 ///
 /// # Errors
 /// No permission; a server that does not answer.
-pub fn standing(dir: &Path) -> Result<Standing> {
+pub fn server_state(dir: &Path) -> Result<ServerState> {
     let since = Instant::now();
     loop {
         if let Some(status) = ask(dir)? {
             let mounts = mounts_of(&status.devices())?;
-            return Ok(Standing::Served(status, mounts));
+            return Ok(ServerState::Served(status, mounts));
         }
         let Some(left) = Record::load(dir) else {
-            return Ok(Standing::Unmounted);
+            return Ok(ServerState::Unmounted);
         };
         let dead = dead_mounts(&left.devices, left.silence());
         let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
         if !dead.is_empty() {
-            return Ok(Standing::Dead(dead));
+            return Ok(ServerState::Dead(dead));
         }
         // Mounts that answer have a server, which has just taken over from one that died.
         if mounts_of(&left.devices)?.is_empty() || since.elapsed() > SUCCESSION {
-            return Ok(Standing::Unmounted);
+            return Ok(ServerState::Unmounted);
         }
         thread::sleep(PAUSE);
     }

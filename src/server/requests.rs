@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 
-use super::cut_part::take_part;
+use super::group_part::take_part;
 use super::reading::read_out;
 use super::shared::Shared;
 use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
@@ -52,7 +52,7 @@ pub(super) fn serve(stream: UnixStream, shared: &Shared) {
         let served = match request {
             Ok(received) if received.body == Request::AwaitClose => see_off(&mut wire, shared),
             Ok(Received {
-                body: Request::HoldForCut { part },
+                body: Request::HoldForGroup { part },
                 ..
             }) => take_part(&mut wire, shared, &part),
             Ok(Received {
@@ -83,14 +83,14 @@ fn next(wire: &mut Wire) -> Option<Result<Received<Request>, WireError>> {
 
 /// Keeps the asker waiting until the volume is closed.
 fn see_off(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
-    shared.farewell.enter();
+    shared.close_notice.enter();
     let told = wire.send(&Answer::Watching, None).and_then(|()| {
-        let news = shared.farewell.listen(|| is_there(wire.stream()));
+        let news = shared.close_notice.listen(|| is_there(wire.stream()));
         news.map_or(Err(io::ErrorKind::BrokenPipe.into()), |news| {
             wire.send(&news, None)
         })
     });
-    shared.farewell.leave();
+    shared.close_notice.leave();
     told
 }
 
@@ -133,8 +133,8 @@ fn answer(
         // Served before.
         Request::Read { .. } => Ok(Answer::Done),
         // Of a cut in which the volume has no part any more.
-        Request::SettleCut => Ok(Answer::Done),
-        Request::HoldForCut { .. } | Request::PrepareCut => Err(Fault {
+        Request::ConcludeInGroup => Ok(Answer::Done),
+        Request::HoldForGroup { .. } | Request::PrepareInGroup => Err(Fault {
             kind: FaultKind::NotTogether,
             message: "no change waits any more".to_owned(),
         }),

@@ -9,26 +9,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::cut_part::Opened;
-use super::farewell::Farewell;
+use super::close_notice::CloseNotice;
 use super::faults::{closing, failed, said};
 use super::flusher::Flusher;
+use super::group_part::Opened;
 use super::handle::{fault, handle};
-use super::keeper::{Kept, Link, Showing, hello_of, kept};
 use super::poke;
 use super::record::Record;
+use super::supervisor::{Kept, Link, Showing, init_request_of, kept};
 use super::{Error, Result};
 use crate::control::{
     self, Answer, Device, Fault, FaultKind, Op, Phase, Program, ShownSnapshot, Status, Tree,
 };
-use crate::fuse::{Connection, Hello, Meeting, Snapshots};
+use crate::fuse::{Connection, InitRequest, SessionStart, Snapshots};
 use crate::types::{Epoch, VolumeId};
 use crate::volume::store::{self, DirLock};
 use crate::volume::{self, Life, Volume};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 /// How long the kernel may take to send what it has ready when a mount is made.
-const INIT_PATIENCE: Duration = Duration::from_secs(10);
+const INIT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What the thread that runs the server is told.
 pub(super) enum Event {
@@ -38,7 +38,7 @@ pub(super) enum Event {
 }
 
 /// A FUSE connection that is served.
-pub(super) struct Shown {
+pub(super) struct ServedConnection {
     pub(super) what: Showing,
     pub(super) fuse: OwnedFd,
     pub(super) device: Device,
@@ -46,13 +46,13 @@ pub(super) struct Shown {
 
 pub(super) struct State {
     pub(super) phase: Phase,
-    pub(super) shown: Vec<Shown>,
+    pub(super) shown: Vec<ServedConnection>,
     /// What is about to be shown: the kernel's first word is waited for.
     pub(super) awaited: Vec<Showing>,
 }
 
 impl State {
-    fn find(&self, what: &Showing) -> Option<&Shown> {
+    fn find(&self, what: &Showing) -> Option<&ServedConnection> {
         self.shown.iter().find(|shown| shown.what == *what)
     }
 
@@ -86,8 +86,8 @@ pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) was_mounted: AtomicBool,
     pub(super) events: Sender<Event>,
-    pub(super) farewell: Farewell,
-    /// To the keeper; a server that runs in the process of a command has none.
+    pub(super) close_notice: CloseNotice,
+    /// To the supervisor; a server that runs in the process of a command has none.
     pub(super) link: Option<Arc<Link>>,
 }
 
@@ -101,7 +101,7 @@ impl Shared {
             device: state.device(&Showing::Head),
             snapshots: state.device(&Showing::Snapshots),
             shown: self.shows_single_snapshots().then(|| state.snapshots()),
-            keeper: self.link.as_ref().and_then(|link| link.keeper()),
+            supervisor: self.link.as_ref().and_then(|link| link.supervisor()),
             program: Program::this(),
             stopped: self
                 .volume()
@@ -109,7 +109,7 @@ impl Shared {
         }
     }
 
-    /// What a keeper of an earlier cask could not hand over must not be mounted.
+    /// What a supervisor of an earlier cask could not hand over must not be mounted.
     fn shows_single_snapshots(&self) -> bool {
         let link = self.link.as_ref();
         link.is_none_or(|link| link.keeps_single_snapshots())
@@ -142,18 +142,18 @@ impl Shared {
         let what = self.showing(tree)?;
         self.expect(&what)?;
         // Whoever asks for the state meanwhile does not wait for the kernel, nor for what is no FUSE device.
-        let heard = Hello::hear(&fuse, INIT_PATIENCE);
+        let heard = InitRequest::hear(&fuse, INIT_WAIT_MAX);
         let mut state = self.state();
         state.awaited.retain(|awaited| *awaited != what);
         if state.phase == Phase::Closing {
             return Err(closing());
         }
-        let hello = heard.map_err(|e| failed("the kernel says nothing", &e))?;
+        let request = heard.map_err(|e| failed("the kernel says nothing", &e))?;
         let mut devices = state.devices();
         devices.push(device);
         Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
-        let kept = kept(what, device, &hello);
-        self.show(&mut state, &kept, fuse, Meeting::First)
+        let kept = kept(what, device, &request);
+        self.show(&mut state, &kept, fuse, SessionStart::First)
     }
 
     /// Notes that a connection is about to show this, if none does.
@@ -175,34 +175,34 @@ impl Shared {
         state: &mut State,
         kept: &Kept,
         fuse: OwnedFd,
-        meeting: Meeting,
+        start: SessionStart,
     ) -> std::result::Result<(), Fault> {
         let volume = self.volume().ok_or_else(closing)?;
         let own = fuse
             .try_clone()
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
-        let hello = hello_of(kept);
+        let request = init_request_of(kept);
         let watch = Link::watch(self.link.as_ref(), kept.salt);
         let started = match kept.tree {
             Showing::Head => {
                 let flusher = own.try_clone().map(Flusher::new);
                 let flusher = flusher.map_err(|e| failed("cannot keep /dev/fuse", &e))?;
                 let flush = Box::new(move |ino| flusher.flush(ino));
-                Connection::to_head(fuse, volume, &hello, meeting, watch, flush)
+                Connection::to_head(fuse, volume, &request, start, watch, flush)
             }
             Showing::Snapshots => {
-                Connection::to_snapshots(fuse, volume, Snapshots::All, &hello, meeting, watch)
+                Connection::to_snapshots(fuse, volume, Snapshots::All, &request, start, watch)
             }
             Showing::Snapshot { epoch, .. } => {
                 let one = Snapshots::One(Epoch(epoch));
-                Connection::to_snapshots(fuse, volume, one, &hello, meeting, watch)
+                Connection::to_snapshots(fuse, volume, one, &request, start, watch)
             }
         };
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
-        if meeting == Meeting::First {
+        if start == SessionStart::First {
             self.report(|link| self.have_kept(link, kept, own.as_fd()));
         }
-        state.shown.push(Shown {
+        state.shown.push(ServedConnection {
             what: kept.tree.clone(),
             fuse: own,
             device: kept.device,
@@ -234,7 +234,7 @@ impl Shared {
         head.map(|shown| shown.fuse.as_fd().try_clone_to_owned())
     }
 
-    /// Tells the keeper something, if there is one. A server whose keeper is gone goes on alone.
+    /// Tells the supervisor something, if there is one. A server whose supervisor is gone goes on alone.
     pub(super) fn report(&self, tell: impl FnOnce(&Link) -> io::Result<()>) {
         if let Some(link) = &self.link
             && let Err(e) = tell(link)

@@ -1,6 +1,6 @@
-//! A server in a process of its own, below a keeper.
+//! A server in a process of its own, below a supervisor.
 //!
-//! The starter keeps one end of a socket pair; the other is the keeper's standard input, which gives it to the
+//! The starter keeps one end of a socket pair; the other is the supervisor's standard input, which gives it to the
 //! server as its first control connection: through it the server says that the volume is open, or why not, and by its
 //! end it learns that its starter is gone.
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::handle::{fault, with_causes};
-use super::keeper::{self, Inheritance, Link};
+use super::supervisor::{self, Inheritance, Link};
 use super::surroundings::{self, with_own_variables};
 use super::{Error, Result, Server, log_file};
 use crate::control::{Answer, Client, Fault, FaultKind, Request, Wire};
@@ -29,7 +29,7 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
     let log = log_file::open(dir)
         .map_err(|e| Error::io(format!("cannot write the log in {}", dir.display()), e))?;
     // By way of /proc it is this very program, even if its file was replaced meanwhile.
-    let mut keeper = with_own_variables(&mut Command::new("/proc/self/exe"))
+    let mut supervisor = with_own_variables(&mut Command::new("/proc/self/exe"))
         .arg0("cask")
         .arg("keep")
         .arg("--volume")
@@ -40,7 +40,7 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
         .spawn()
         .map_err(cannot)?;
     // A starter that outlives it, as the plugin of an engine does, takes note of its end: else it stays as a zombie.
-    thread::spawn(move || keeper.wait());
+    thread::spawn(move || supervisor.wait());
     let mut client = Client::over(ours);
     client.await_start()?;
     Ok(client)
@@ -50,19 +50,19 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
 ///
 /// # Errors
 /// When no server can be started.
-pub fn run_keeper(dir: &Path) -> Result<()> {
+pub fn run_supervisor(dir: &Path) -> Result<()> {
     let starter = part_from_starter().map_err(|e| Error::io("cannot become a keeper", e))?;
     if let Err(error) = surroundings::leave() {
         tell(starter, &error);
         return Err(error);
     }
-    keeper::keep(dir, starter)
+    supervisor::keep(dir, starter)
 }
 
-/// What a keeper starts: serves the volume in `dir`, with the keeper at standard input.
+/// What a supervisor starts: serves the volume in `dir`, with the supervisor at standard input.
 ///
 /// # Errors
-/// When the volume could not be opened (starter and keeper were told) or not be closed in order.
+/// When the volume could not be opened (starter and supervisor were told) or not be closed in order.
 pub fn run_server(dir: &Path) -> Result<()> {
     let begun = begin().map_err(|e| Error::io("cannot become a server", e))?;
     let (link, mut given) = begun;
@@ -90,13 +90,13 @@ pub fn run_server(dir: &Path) -> Result<()> {
 }
 
 fn begin() -> io::Result<(Arc<Link>, Inheritance)> {
-    let keeper = take_starter()?;
-    // A keeper of an earlier cask has passed on what it was started with.
+    let supervisor = take_starter()?;
+    // A supervisor of an earlier cask has passed on what it was started with.
     if let Err(e) = surroundings::leave() {
         log::warn!("{e}");
     }
     abort_on_panic();
-    let (link, given) = Link::hear(keeper)?;
+    let (link, given) = Link::hear(supervisor)?;
     Ok((Arc::new(link), given))
 }
 

@@ -1,7 +1,7 @@
 //! What a process inherits from whoever started it, and a volume's server must not have from there: programs that use
 //! a mount know nothing of the shell that made it.
 //!
-//! Descriptors, session, directory and umask are left in `spawn` and `keeper`, the control group in `keeper/scope`.
+//! Descriptors, session, directory and umask are left in `spawn` and `supervisor`, the control group in `supervisor/scope`.
 
 use std::fs;
 use std::io;
@@ -170,7 +170,7 @@ fn set(resource: Resource, current: Option<u64>, maximum: Option<u64>) -> bool {
 fn take_usual_turns() {
     let mut all = CpuSet::new();
     (0..CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
-    let turns = [
+    let resets = [
         ("scheduling policy", set_usual_policy()),
         (
             "nice value",
@@ -183,7 +183,7 @@ fn take_usual_turns() {
         ("I/O priority", set_usual_io_priority()),
         ("score for a lack of memory", forget_score()),
     ];
-    for (what, done) in turns {
+    for (what, done) in resets {
         if let Err(e) = done {
             log::debug!("the starter's {what} stays: {e}");
         }

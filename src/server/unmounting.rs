@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::mounts::{self, How, Mount, UnmountError, holders_of, namespaces_holding};
-use super::patience::{connect, patiently};
+use super::retry::{connect, with_retry};
 use super::{Error, Record, Result, mounts_of};
 use crate::control::{self, Client, Device, Op, Phase};
 
@@ -19,7 +19,7 @@ struct Watch {
     dir: PathBuf,
     server: Client,
     /// Another connection: this one is silent until the volume is closed.
-    farewell: Client,
+    close_notice: Client,
     /// The superblocks whose mounts are taken away.
     devices: Vec<Device>,
     is_closed: bool,
@@ -32,7 +32,7 @@ struct Watch {
 /// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`] or
 /// [`Error::NotClosed`], with all of them gone.
 pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
-    let watch = match dir.map(|dir| patiently(dir, || Watch::begin(dir, mounts))) {
+    let watch = match dir.map(|dir| with_retry(dir, || Watch::begin(dir, mounts))) {
         // With no mount here the server may just have ended.
         Some(Err(error)) if mounts.is_empty() && error.is_passing() => None,
         Some(watch) => watch?,
@@ -41,7 +41,7 @@ pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
     for mount in mounts.iter().rev() {
         take(mount, how)?;
     }
-    watch.map_or(Ok(()), |watch| watch.settle(how))
+    watch.map_or(Ok(()), |watch| watch.finish(how))
 }
 
 fn take(mount: &Mount, how: How) -> Result<()> {
@@ -62,10 +62,10 @@ fn take(mount: &Mount, how: How) -> Result<()> {
 impl Watch {
     /// Begins before anything is taken away, while the mounts keep the server alive.
     fn begin(dir: &Path, mounts: &[Mount]) -> Result<Option<Self>> {
-        let (Some(mut server), Some(mut farewell)) = (connect(dir)?, connect(dir)?) else {
+        let (Some(mut server), Some(mut close_notice)) = (connect(dir)?, connect(dir)?) else {
             return Ok(None);
         };
-        farewell.await_close()?;
+        close_notice.await_close()?;
         let devices = if mounts.is_empty() {
             server.status()?.devices()
         } else {
@@ -74,13 +74,13 @@ impl Watch {
         Ok(Some(Self {
             dir: dir.to_owned(),
             server,
-            farewell,
+            close_notice,
             devices,
             is_closed: false,
         }))
     }
 
-    fn settle(mut self, how: How) -> Result<()> {
+    fn finish(mut self, how: How) -> Result<()> {
         let since = Instant::now();
         loop {
             if self.is_mounted_here()? {
@@ -96,7 +96,7 @@ impl Watch {
                 // Its other superblock is mounted, and not meant.
                 return self.sync();
             }
-            if since.elapsed() >= patience(how) {
+            if since.elapsed() >= wait_max(how) {
                 break;
             }
         }
@@ -115,14 +115,14 @@ impl Watch {
         Ok(!mounts_of(&self.devices)?.is_empty())
     }
 
-    fn has_ended(&mut self, patience: Duration) -> Result<bool> {
+    fn has_ended(&mut self, wait_max: Duration) -> Result<bool> {
         if !self.is_closed {
-            self.is_closed = match self.farewell.closed_within(patience) {
+            self.is_closed = match self.close_notice.closed_within(wait_max) {
                 Err(control::Error::Ended) => return self.follow(),
                 closed => closed.map_err(Error::NotClosed)?,
             };
         }
-        let mut ended = || self.farewell.wait_for_end(patience);
+        let mut ended = || self.close_notice.wait_for_end(wait_max);
         let waited = if self.is_closed { ended() } else { Ok(false) };
         waited.map_err(|e| Error::io("cannot wait for the volume's server", e))
     }
@@ -136,7 +136,7 @@ impl Watch {
                 Err(_) if !self.dir.exists() => return Ok(true),
                 Err(e) => return Err(e),
                 Ok(Some(both)) => {
-                    (self.server, self.farewell) = both;
+                    (self.server, self.close_notice) = both;
                     return Ok(false);
                 }
                 Ok(None) => {}
@@ -184,14 +184,17 @@ impl Watch {
 
 /// Two connections to the server that took over, if there is one; the second is told of its end.
 fn reach(dir: &Path) -> Result<Option<(Client, Client)>> {
-    let (Some(server), Some(mut farewell)) = (connect(dir)?, connect(dir)?) else {
+    let (Some(server), Some(mut close_notice)) = (connect(dir)?, connect(dir)?) else {
         return Ok(None);
     };
-    Ok(farewell.await_close().is_ok().then_some((server, farewell)))
+    Ok(close_notice
+        .await_close()
+        .is_ok()
+        .then_some((server, close_notice)))
 }
 
 /// How long the server of a volume may live on after its last mount here, before we ask who has it.
-fn patience(how: How) -> Duration {
+fn wait_max(how: How) -> Duration {
     match how {
         How::IfUnused => Duration::from_secs(3),
         How::Lazily => Duration::from_millis(300),

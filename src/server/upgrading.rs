@@ -6,12 +6,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::patience::connect;
+use super::retry::connect;
 use super::{Error, Result};
 use crate::control::{Phase, Program, Status};
 
 /// How long the new server may take: it may have to recover first.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What became of an upgrade.
@@ -55,7 +55,7 @@ pub fn upgrade(dir: &Path) -> Result<Upgraded> {
 /// Waits for another server than `pid`, which has ended.
 fn await_other(dir: &Path, pid: u32) -> Result<Status> {
     let since = Instant::now();
-    while since.elapsed() < PATIENCE {
+    while since.elapsed() < WAIT_MAX {
         if let Some(mut client) = connect(dir)?
             && let Ok(status) = client.status()
             && status.pid != pid

@@ -11,7 +11,7 @@ pub(super) mod reading;
 mod rollback;
 pub(super) mod snapshot;
 
-pub use commit_record::{Ledger, Outcome};
+pub use commit_record::{CommitRecords, Outcome};
 pub use diff::{Change, ChangeKind};
 pub use frozen::Frozen;
 pub use reading::{Moment, Reading, Seek};
@@ -22,7 +22,7 @@ use super::config::Config;
 use super::error::{Error, Result};
 use super::handle::Volume;
 use crate::meta::{Hold, Snapshot, SnapshotBytes};
-use crate::types::{Cut, CutId, Epoch, SnapshotName};
+use crate::types::{Epoch, Group, GroupId, SnapshotName};
 
 impl Volume {
     /// Takes a snapshot: it holds every operation that was acknowledged, and is durable when this returns.
@@ -111,22 +111,22 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors; those of `await_word`.
-    pub fn prepare_cut<E: From<Error>>(
+    pub fn prepare_in_group<E: From<Error>>(
         &self,
         name: &SnapshotName,
         label: &str,
-        cut: &Cut,
+        cut: &Group,
         await_word: impl FnOnce() -> std::result::Result<(), E>,
     ) -> std::result::Result<Snapshot, E> {
-        group_snapshot::prepare_cut(&self.core, name, label, cut, await_word)
+        group_snapshot::prepare_in_group(&self.core, name, label, cut, await_word)
     }
 
     /// Acts on the outcome of a cut; gives it up if it is not decided.
     ///
     /// # Errors
     /// I/O errors: what is pending stays so.
-    pub fn settle_cut(&self, id: CutId) -> Result<()> {
-        group_snapshot::settle_cut(&self.core, id)
+    pub fn conclude_in_group(&self, id: GroupId) -> Result<()> {
+        group_snapshot::conclude_in_group(&self.core, id)
     }
 
     /// The state at the snapshot of this epoch; once that is removed, nothing is found in it.

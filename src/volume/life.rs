@@ -16,7 +16,7 @@ use super::error::{Error, Result};
 use super::handle::Volume;
 use super::health::repair;
 use super::health::scrubber::Scrubber;
-use super::history::group_snapshot::settle_cuts;
+use super::history::group_snapshot::conclude_groups;
 use super::layout::{DATABASE, REPAIR, SEGMENTS, restrict};
 use super::lock::DirLock;
 use super::metadata::Metadata;
@@ -141,7 +141,7 @@ impl Volume {
         }
         count_and_call(&core, &config)?;
         let workers = Workers::start(&core)?;
-        settle_cuts(&core);
+        conclude_groups(&core);
         Ok(Self {
             core,
             config,

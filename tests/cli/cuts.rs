@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use cask::control::{Bytes, Client, CutPart};
-use cask::types::{CutId, VolumeId};
+use cask::control::{Bytes, Client, GroupPart};
+use cask::types::{GroupId, VolumeId};
 use cask::volume::{Config, Volume};
 
 use crate::killing::kill_for_good;
@@ -36,11 +36,11 @@ fn uuid(bench: &Bench, volume: &str) -> VolumeId {
 }
 
 /// The volume's part in a cut that it decides itself.
-fn part(bench: &Bench, volume: &str) -> CutPart {
-    CutPart {
-        cut: CutId::random(),
-        ledger: uuid(bench, volume),
-        ledger_dir: Bytes(bench.volume_dir(volume).to_str().unwrap().into()),
+fn part(bench: &Bench, volume: &str) -> GroupPart {
+    GroupPart {
+        group: GroupId::random(),
+        coordinator: uuid(bench, volume),
+        coordinator_dir: Bytes(bench.volume_dir(volume).to_str().unwrap().into()),
         name: "held".parse().unwrap(),
         label: String::new(),
     }
@@ -229,7 +229,7 @@ fn who_holds_a_volume_and_is_stuck_or_dies_does_not_block_it() {
     let hold = || {
         let mut client = Client::connect(&bench.volume_dir("db")).unwrap().unwrap();
         client
-            .hold_for_cut(part(&bench, "db"), patience)
+            .hold_for_group(part(&bench, "db"), patience)
             .map(|()| client)
     };
     let write = |name: &str| {
@@ -240,7 +240,7 @@ fn who_holds_a_volume_and_is_stuck_or_dies_does_not_block_it() {
     let mut stuck = hold().unwrap();
     let waited = write("stuck");
     assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(8));
-    stuck.prepare_cut().unwrap();
+    stuck.prepare_in_group().unwrap();
     let late = stuck.prepared_within(patience).unwrap_err().to_string();
     assert!(late.contains("not ready within 5 s"), "{late}");
     drop(stuck);

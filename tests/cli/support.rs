@@ -18,7 +18,7 @@ const FORGET_MOUNTS: &str = r#"
     awk -v kept="$KEPT/" '$3 ~ /^fuse/ && $2 ~ /\/cask-test-/ && index($2, kept) != 1 {print $2}' \
         /proc/self/mounts | xargs -r umount -l"#;
 /// Longer than any command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A temporary directory with a root of volumes in it.
 pub(crate) struct Bench {
@@ -210,7 +210,7 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > WAIT_MAX {
             child.kill().unwrap();
             panic!("{command:?} takes too long");
         }
@@ -281,7 +281,7 @@ pub(crate) fn start(command: &mut Command) -> Running {
 pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(since.elapsed() < WAIT_MAX, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -250,7 +250,7 @@ fn the_log_of_a_running_server_has_a_bound() {
     let text = |_: ()| fs::read_to_string(at(log)).unwrap();
     wait_for("the server's line", || text(()).contains("signal 1"));
     let inode = at(log).metadata().unwrap().ino();
-    // The keeper's turn: it goes on in the server's new file.
+    // The supervisor's turn: it goes on in the server's new file.
     kill(bench.server_of("db"));
     wait_for("the keeper's line", || text(()).contains("the server died"));
     hang_up(bench.server_of("db"));

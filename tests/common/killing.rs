@@ -3,16 +3,16 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Kills a server and the keeper above it, which would start another.
+/// Kills a server and the supervisor above it, which would start another.
 pub(crate) fn kill_for_good(server: Pid) {
-    if let Some(keeper) = keeper_of(server) {
-        kill_process(keeper, Signal::KILL).unwrap();
+    if let Some(supervisor) = supervisor_of(server) {
+        kill_process(supervisor, Signal::KILL).unwrap();
     }
     kill_process(server, Signal::KILL).unwrap();
 }
 
-/// The keeper of a server; one in the foreground has none.
-pub(crate) fn keeper_of(server: Pid) -> Option<Pid> {
+/// The supervisor of a server; one in the foreground has none.
+pub(crate) fn supervisor_of(server: Pid) -> Option<Pid> {
     let stat = format!("/proc/{}/stat", server.as_raw_nonzero());
     let stat = std::fs::read_to_string(stat).unwrap();
     // `pid (name) state parent ...`, of which the name may hold anything (proc_pid_stat(5)).

@@ -31,7 +31,7 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 enum Op {
     Make(String),
     Write(String, u64, Vec<u8>),
-    Cut(String, u64),
+    Group(String, u64),
     /// All of one file into another, from there on.
     Copy(String, String, u64),
     Rename(String, String),
@@ -66,7 +66,7 @@ fn next(random: &mut Random, tree: &Tree, number: u64) -> Op {
         0 => Op::Remove(name),
         1 => Op::Rename(name, fresh),
         2 if name != other => Op::Rename(name, other),
-        3 => Op::Cut(name, random.below(100_000)),
+        3 => Op::Group(name, random.below(100_000)),
         4..=6 => Op::Sync,
         7 => Op::Checkpoint,
         8 => Op::Collect,
@@ -99,7 +99,7 @@ fn follow(tree: &mut Tree, op: &Op) {
             let bytes = tree[from].clone();
             overwrite(tree.get_mut(to).unwrap(), *at, &bytes);
         }
-        Op::Cut(name, len) => tree
+        Op::Group(name, len) => tree
             .get_mut(name)
             .unwrap()
             .resize(usize::try_from(*len).unwrap(), 0),
@@ -126,7 +126,7 @@ fn perform(volume: &Volume, op: &Op) {
     match op {
         Op::Make(called) => drop(make(volume, called)),
         Op::Write(called, at, bytes) => write(volume, ino(called), *at, bytes).unwrap(),
-        Op::Cut(called, size) => {
+        Op::Group(called, size) => {
             let size = SetAttr {
                 size: Some(*size),
                 ..SetAttr::default()

@@ -7,7 +7,7 @@ use cask::volume::Scrubbed;
 
 use super::home::{Home, SECOND_BYTES, content, overwrite, place_of};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 fn rate(text: &str) -> ScrubRate {
     text.parse().unwrap()
@@ -22,7 +22,7 @@ fn wait_until(home: &Home, what: &str, is_so: impl Fn(&Scrubbed) -> bool) -> Scr
         if is_so(&done) {
             return done;
         }
-        assert!(since.elapsed() < PATIENCE, "{what}: {done:?}");
+        assert!(since.elapsed() < WAIT_MAX, "{what}: {done:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -15,7 +15,7 @@ use crate::harness::{Guard, Sandbox, lacks_program, mounts_below, run, run_ok, s
 /// What the plugin is told instead of its usual delays, which are for people.
 pub(crate) const LINGER: Duration = Duration::from_millis(300);
 pub(crate) const LINGER_STALE: Duration = Duration::from_millis(1000);
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The engine, the plugin and their volumes.
 pub(crate) struct Host {
@@ -384,7 +384,7 @@ pub(crate) fn assert_fails(command: &mut Command, words: &[&str]) {
 pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(since.elapsed() < WAIT_MAX, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -89,7 +89,7 @@ impl Machine {
         state.trim().to_owned()
     }
 
-    /// The processes that serve volumes: keepers and servers.
+    /// The processes that serve volumes: supervisors and servers.
     fn servers(&self) -> String {
         self.try_run(&["pgrep", "-f", "cask (keep|serve) --volume"])
     }

@@ -7,15 +7,15 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::tuning::EAGER;
-use cask::types::{Caller, Cut, CutId, Ino, SnapshotName};
-use cask::volume::{Error, Ledger, Outcome, Volume};
+use cask::types::{Caller, Group, GroupId, Ino, SnapshotName};
+use cask::volume::{CommitRecords, Error, Outcome, Volume};
 
 use super::{make, noise, write};
 
 /// Two volumes beside each other; `a` decides.
 struct Pair {
     base: tempfile::TempDir,
-    id: CutId,
+    id: GroupId,
 }
 
 /// How far a cut gets, in order.
@@ -52,7 +52,7 @@ impl Pair {
         for name in ["a", "b"] {
             super::create(&base.path().join(name));
         }
-        let id = CutId::random();
+        let id = GroupId::random();
         Self { base, id }
     }
 
@@ -64,28 +64,28 @@ impl Pair {
         Volume::open_with(&self.dir(name), EAGER).unwrap()
     }
 
-    fn cut(&self, ledger: &Volume) -> Cut {
-        Cut {
+    fn cut(&self, records: &Volume) -> Group {
+        Group {
             id: self.id,
-            ledger: ledger.config().uuid,
-            ledger_dir: self.dir("a"),
+            coordinator: records.config().uuid,
+            coordinator_dir: self.dir("a"),
         }
     }
 
     /// Goes as far as `last`; what is dropped then is as a process that was killed.
     fn run(&self, last: Step) {
         let (a, b) = (self.open("a"), self.open("b"));
-        let ledger = Ledger::of(&self.dir("a"));
+        let records = CommitRecords::of(&self.dir("a"));
         let parts = [a.config().uuid, b.config().uuid];
         let cut = self.cut(&a);
         for step in STEPS.into_iter().filter(|step| *step <= last) {
             match step {
-                Step::Noted => ledger.begin(self.id, &parts).unwrap(),
-                Step::OnePrepared => drop(a.prepare_cut(&name(), "", &cut, go).unwrap()),
-                Step::BothPrepared => drop(b.prepare_cut(&name(), "", &cut, go).unwrap()),
-                Step::Taken => assert_eq!(ledger.take(self.id).unwrap(), Outcome::Taken),
-                Step::OneSettled => b.settle_cut(self.id).unwrap(),
-                Step::BothSettled => a.settle_cut(self.id).unwrap(),
+                Step::Noted => records.begin(self.id, &parts).unwrap(),
+                Step::OnePrepared => drop(a.prepare_in_group(&name(), "", &cut, go).unwrap()),
+                Step::BothPrepared => drop(b.prepare_in_group(&name(), "", &cut, go).unwrap()),
+                Step::Taken => assert_eq!(records.take(self.id).unwrap(), Outcome::Taken),
+                Step::OneSettled => b.conclude_in_group(self.id).unwrap(),
+                Step::BothSettled => a.conclude_in_group(self.id).unwrap(),
             }
         }
     }
@@ -130,8 +130,8 @@ fn who_opens_a_volume_in_the_middle_of_a_cut_gives_it_up_for_all() {
     pair.run(Step::BothPrepared);
     let b = pair.open("b");
     assert!(b.snapshots().unwrap().is_empty());
-    let ledger = Ledger::of(&pair.dir("a"));
-    assert_eq!(ledger.take(pair.id).unwrap(), Outcome::GivenUp);
+    let records = CommitRecords::of(&pair.dir("a"));
+    assert_eq!(records.take(pair.id).unwrap(), Outcome::GivenUp);
     drop(b);
     assert_eq!(pair.found(["a", "b"]), [false; 2]);
 }
@@ -141,10 +141,10 @@ fn what_is_pending_cannot_be_used_and_its_name_is_taken() {
     let pair = Pair::new();
     let a = pair.open("a");
     let cut = pair.cut(&a);
-    Ledger::of(&pair.dir("a"))
+    CommitRecords::of(&pair.dir("a"))
         .begin(pair.id, &[a.config().uuid])
         .unwrap();
-    a.prepare_cut(&name(), "", &cut, go).unwrap();
+    a.prepare_in_group(&name(), "", &cut, go).unwrap();
     let safety = "other".parse().unwrap();
     assert!(a.snapshots().unwrap().is_empty() && a.measured_snapshots().unwrap().is_empty());
     assert!(matches!(a.snapshot(&name()), Err(Error::NotFound)));
@@ -158,10 +158,10 @@ fn what_is_pending_cannot_be_used_and_its_name_is_taken() {
     clone.take_snapshot(&name(), "").unwrap();
     assert_eq!(clone.audit().unwrap(), [""; 0]);
     assert_eq!(
-        Ledger::of(&pair.dir("a")).take(pair.id).unwrap(),
+        CommitRecords::of(&pair.dir("a")).take(pair.id).unwrap(),
         Outcome::Taken
     );
-    a.settle_cut(pair.id).unwrap();
+    a.conclude_in_group(pair.id).unwrap();
     assert!(a.snapshot(&name()).is_ok());
 }
 
@@ -173,14 +173,14 @@ fn a_snapshot_that_is_given_up_returns_its_space() {
     write(&b, file, 0, &noise(1, 1 << 20)).unwrap();
     let before = b.usage().unwrap().logical_bytes;
     let cut = pair.cut(&pair.open("a"));
-    b.prepare_cut(&name(), "", &cut, go).unwrap();
+    b.prepare_in_group(&name(), "", &cut, go).unwrap();
     b.unlink(
         &Caller::root(),
         Ino::ROOT,
         cask::types::Name::parse(b"f").unwrap(),
     )
     .unwrap();
-    b.settle_cut(pair.id).unwrap();
+    b.conclude_in_group(pair.id).unwrap();
     assert_eq!(before, 1 << 20);
     super::wait_until(|| {
         let (snapshots, audit) = (b.snapshots().unwrap(), b.audit().unwrap());
@@ -236,7 +236,7 @@ fn changes_wait_while_a_volume_is_held() {
     let file = make(&a, "f").ino;
     let (wrote, writing) = mpsc::channel();
     std::thread::scope(|scope| {
-        let held = a.prepare_cut(&name(), "", &cut, || {
+        let held = a.prepare_in_group(&name(), "", &cut, || {
             scope.spawn(|| {
                 write(&a, file, 0, b"later").unwrap();
                 wrote.send(()).unwrap();
@@ -258,11 +258,11 @@ fn an_error_while_a_volume_is_held_leaves_nothing() {
     let pair = Pair::new();
     let a = pair.open("a");
     let cut = pair.cut(&a);
-    let held = a.prepare_cut(&name(), "", &cut, || Err(Error::Invalid));
+    let held = a.prepare_in_group(&name(), "", &cut, || Err(Error::Invalid));
     assert!(matches!(held, Err(Error::Invalid)));
     a.take_snapshot(&name(), "").unwrap();
     assert!(matches!(
-        a.prepare_cut(&name(), "", &cut, go),
+        a.prepare_in_group(&name(), "", &cut, go),
         Err(Error::Exists)
     ));
     assert_eq!(a.audit().unwrap(), [""; 0]);

@@ -6,10 +6,10 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use cask::control::{
-    Ask, Bytes, Client, CutPart, Device, Op, Request, Tree, VERSION, Wire, connect,
+    Ask, Bytes, Client, Device, GroupPart, Op, Request, Tree, VERSION, Wire, connect,
 };
 use cask::server::Server;
-use cask::types::{CutId, Limits, SnapshotName, VolumeId};
+use cask::types::{GroupId, Limits, SnapshotName, VolumeId};
 
 use serde::Serialize;
 
@@ -44,10 +44,10 @@ fn requests() -> Vec<String> {
             limits: Limits::default(),
         },
     ];
-    let part = CutPart {
-        cut: CutId::from_str(ID).unwrap(),
-        ledger: VolumeId::from_str(ID).unwrap(),
-        ledger_dir: Bytes(b"/nowhere".to_vec()),
+    let part = GroupPart {
+        group: GroupId::from_str(ID).unwrap(),
+        coordinator: VolumeId::from_str(ID).unwrap(),
+        coordinator_dir: Bytes(b"/nowhere".to_vec()),
         name,
         label: String::new(),
     };
@@ -67,9 +67,9 @@ fn requests() -> Vec<String> {
             tree: Tree::Snapshots,
         },
         Request::AwaitClose,
-        Request::HoldForCut { part },
-        Request::PrepareCut,
-        Request::SettleCut,
+        Request::HoldForGroup { part },
+        Request::PrepareInGroup,
+        Request::ConcludeInGroup,
         Request::Replace,
         Request::Read { from: None },
     ];

@@ -147,7 +147,7 @@ enum Stage {
 }
 
 /// What one test has met.
-struct Meeting {
+struct SessionStart {
     seed: u64,
     stage: Stage,
     template: Home,
@@ -157,7 +157,7 @@ struct Meeting {
     since: Instant,
 }
 
-impl Meeting {
+impl SessionStart {
     fn new(stage: Stage, left: Left) -> Self {
         let seed = std::env::var("CASK_TEST_SEED").ok();
         let seed = seed.and_then(|text| text.parse().ok());
@@ -313,7 +313,7 @@ fn an_error_while_a_volume_is_opened_changes_nothing() {
             (Fault::Once("EIO"), STORING),
             (Fault::Once("ENOSPC"), GROWING),
         ];
-        Meeting::new(Stage::Opening, left).run(OPENING, &faults);
+        SessionStart::new(Stage::Opening, left).run(OPENING, &faults);
     }
 }
 
@@ -337,7 +337,7 @@ fn a_broken_disk_stops_all_writing_and_loses_nothing() {
         (Fault::Once("EIO"), STORING),
         (Fault::FromThenOn("EIO"), LASTING),
     ];
-    Meeting::new(Stage::Working, Left::Closed).run(WORKING, &faults);
+    SessionStart::new(Stage::Working, Left::Closed).run(WORKING, &faults);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn a_full_disk_refuses_and_goes_on_once_there_is_space() {
         (Fault::For(12, "ENOSPC"), LASTING),
         (Fault::FromThenOn("ENOSPC"), LASTING),
     ];
-    Meeting::new(Stage::Working, Left::Closed).run(WORKING, &faults);
+    SessionStart::new(Stage::Working, Left::Closed).run(WORKING, &faults);
 }
 
 #[test]
@@ -362,5 +362,5 @@ fn an_error_while_a_volume_is_closed_loses_nothing() {
         (Fault::Once("EIO"), STORING),
         (Fault::Once("ENOSPC"), GROWING),
     ];
-    Meeting::new(Stage::Closing, Left::Closed).run(&[("fdatasync", "meta.db-wal")], &faults);
+    SessionStart::new(Stage::Closing, Left::Closed).run(&[("fdatasync", "meta.db-wal")], &faults);
 }

@@ -173,7 +173,7 @@ fn holes_are_told_beside_a_file_that_is_over_the_limit() {
     assert_eq!(seek(&sparse, SeekFrom::Data(0)), Ok(MIB));
 }
 
-/// Who has the kernel send what it holds waits for the server; when server and keeper are gone it must end with them.
+/// Who has the kernel send what it holds waits for the server; when server and supervisor are gone it must end with them.
 #[test]
 fn a_mount_whose_server_and_keeper_died_amid_a_seek_answers() {
     let Some(mount) = Mount::new() else { return };

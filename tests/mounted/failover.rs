@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Mount, VOLUME};
-use crate::killing::keeper_of;
+use crate::killing::supervisor_of;
 
 /// For so long a server must have served for its being killed not to count against it.
 const SOUND: Duration = Duration::from_millis(300);
@@ -140,15 +140,15 @@ fn the_server_is_killed_while_it_is_idle_and_the_volume_is_unmounted_in_order() 
     let Some(mount) = Mount::new() else { return };
     fs::write(mount.path().join("file"), "x").unwrap();
     let server = mount.server_pid();
-    let keeper = keeper_of(server).unwrap();
+    let supervisor = supervisor_of(server).unwrap();
     assert_eq!(
         inspected(&mount, "Server.Keeper"),
-        keeper.as_raw_nonzero().to_string()
+        supervisor.as_raw_nonzero().to_string()
     );
     kill_process(server, Signal::KILL).unwrap();
     // Without waiting for the next one.
     mount.umount();
-    let gone = || fs::metadata(format!("/proc/{}", keeper.as_raw_nonzero())).is_err();
+    let gone = || fs::metadata(format!("/proc/{}", supervisor.as_raw_nonzero())).is_err();
     wait_until("the keeper ends", gone);
     mount.mount();
     assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"x");
@@ -161,8 +161,8 @@ fn a_server_that_dies_again_and_again_stays_down_and_says_why() {
     let mut open = File::create(&path).unwrap();
     open.write_all(b"safe").unwrap();
     open.sync_all().unwrap();
-    let keeper = keeper_of(mount.server_pid()).unwrap();
-    let children = format!("/proc/{0}/task/{0}/children", keeper.as_raw_nonzero());
+    let supervisor = supervisor_of(mount.server_pid()).unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", supervisor.as_raw_nonzero());
     let (start, mut killed) = (Instant::now(), Vec::new());
     let is_down = || inspected_while_dying(&mount).contains("died 5 times");
     while !(killed.len() >= 5 && is_down()) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::docker::engine::{self, DOCKER_SOCKET};
-use crate::server::{Standing, down_reason, mounts, standing};
+use crate::server::{ServerState, down_reason, mounts, server_state};
 use crate::volume::{Config, Scrubbed};
 
 use crate::cli::format::human_bytes;
@@ -160,8 +160,8 @@ fn volumes(root: &Root) -> Vec<Finding> {
                 let mend = "restore the file from a backup, or remove the volume".to_owned();
                 return Some(Fail(format!("volume {typed} is broken: {e}"), mend));
             }
-            match standing(&one.dir) {
-                Ok(Standing::Dead(_)) => Some(Fail(
+            match server_state(&one.dir) {
+                Ok(ServerState::Dead(_)) => Some(Fail(
                     match down_reason(&one.dir) {
                         Some(reason) => format!("{typed} is down: {reason}"),
                         None => {
@@ -170,11 +170,11 @@ fn volumes(root: &Root) -> Vec<Finding> {
                     },
                     format!("mount it again, or `cask umount {typed}`"),
                 )),
-                Ok(Standing::Served(status, _)) if status.keeper.is_none() => Some(Warn(
+                Ok(ServerState::Served(status, _)) if status.supervisor.is_none() => Some(Warn(
                     format!("{typed} has no keeper, so its mounts would end with its server"),
                     "mount it without --foreground".to_owned(),
                 )),
-                Ok(Standing::Served(status, _)) if status.stopped.is_some() => Some(Fail(
+                Ok(ServerState::Served(status, _)) if status.stopped.is_some() => Some(Fail(
                     format!(
                         "{typed} is read-only since an I/O error: {}",
                         status.stopped.unwrap_or_default()

@@ -1,6 +1,6 @@
 //! `cask inspect`.
 
-use crate::server::{self, Standing};
+use crate::server::{self, ServerState};
 use crate::types::Usage;
 
 use crate::cli::containers::Containers;
@@ -47,13 +47,13 @@ fn note_containers(found: &mut [Inspection]) {
 
 fn inspect(volume: &VolumeRef, root: &Root) -> Result<Inspection> {
     let (located, config) = root.open(volume)?;
-    let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-    let usage = count(&located, &standing);
-    Ok(Inspection::of(&located, &config, &standing, usage))
+    let server_state = server::server_state(&located.dir).map_err(|e| located.explain(e))?;
+    let usage = count(&located, &server_state);
+    Ok(Inspection::of(&located, &config, &server_state, usage))
 }
 
-fn count(located: &Located, standing: &Standing) -> Option<Usage> {
-    if matches!(standing, Standing::Dead(_)) {
+fn count(located: &Located, server_state: &ServerState) -> Option<Usage> {
+    if matches!(server_state, ServerState::Dead(_)) {
         // Opening it would count, and also begin a recovery that nobody asked for.
         return None;
     }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::server::{Standing, mounts::Mount, standing};
+use crate::server::{ServerState, mounts::Mount, server_state};
 use crate::volume::{Config, Error, store};
 
 use crate::cli::confirm::{self, Reply};
@@ -146,14 +146,14 @@ fn refuse_other_directories(located: &Located) -> Result<()> {
 /// Fails if the volume has a server, or mounts that a server left.
 pub(in crate::cli) fn refuse_mounted(located: &Located) -> Result<()> {
     let again = located.reference.typed();
-    match standing(&located.dir).map_err(|e| located.explain(e))? {
-        Standing::Unmounted => Ok(()),
-        Standing::Served(status, mounts) if mounts.is_empty() => {
+    match server_state(&located.dir).map_err(|e| located.explain(e))? {
+        ServerState::Unmounted => Ok(()),
+        ServerState::Served(status, mounts) if mounts.is_empty() => {
             let message = format!("{located} is mounted in another mount namespace");
             let hint = format!("unmount it there first; process {} serves it", status.pid);
             Err(CliError::new(Kind::InUse, message).hint(hint))
         }
-        Standing::Served(_, mounts) => {
+        ServerState::Served(_, mounts) => {
             let message = format!("{located} is mounted at {}", places(&mounts));
             let at: Vec<_> = mounts.iter().map(|one| one.mountpoint.as_path()).collect();
             let users = Containers::ask().using(&at).join(", ");
@@ -164,7 +164,7 @@ pub(in crate::cli) fn refuse_mounted(located: &Located) -> Result<()> {
             let message = format!("{message}, for the containers {users}");
             Err(CliError::new(Kind::InUse, message).hint("stop the containers first"))
         }
-        Standing::Dead(mounts) => {
+        ServerState::Dead(mounts) => {
             let at = places(&mounts);
             let message = format!("{located} has lost its server and is still mounted at {at}");
             let hint = format!("unmount it first: `cask umount {again}`");

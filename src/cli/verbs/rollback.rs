@@ -1,7 +1,7 @@
 //! `cask rollback`.
 
 use crate::server::mounts::{Holder, Mount, holders_of, namespaces_holding};
-use crate::server::{Standing, standing, with_closed};
+use crate::server::{ServerState, server_state, with_closed};
 
 use crate::cli::locate::{Located, Root};
 use crate::cli::state_ref::{SnapshotRef, explain, typed};
@@ -31,8 +31,8 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 
 /// Fails if the volume is mounted, and says where and for whom.
 pub(in crate::cli) fn refuse_used(located: &Located) -> Result<()> {
-    let Standing::Served(status, mounts) =
-        standing(&located.dir).map_err(|e| located.explain(e))?
+    let ServerState::Served(status, mounts) =
+        server_state(&located.dir).map_err(|e| located.explain(e))?
     else {
         return refuse_mounted(located);
     };

@@ -22,8 +22,8 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
     server::run_server(&arguments.volume).map_err(|e| located(arguments).explain(e))
 }
 
-pub(in crate::cli) fn run_keeper(arguments: &Arguments) -> Result<()> {
-    server::run_keeper(&arguments.volume).map_err(|e| located(arguments).explain(e))
+pub(in crate::cli) fn run_supervisor(arguments: &Arguments) -> Result<()> {
+    server::run_supervisor(&arguments.volume).map_err(|e| located(arguments).explain(e))
 }
 
 /// Ask something of the mounts of a superblock

@@ -1,7 +1,7 @@
 //! `cask sync`.
 
 use crate::control::Op;
-use crate::server::{self, Standing, mounts};
+use crate::server::{self, ServerState, mounts};
 
 use crate::cli::Result;
 use crate::cli::locate::{Located, Root, VolumeRef};
@@ -35,8 +35,8 @@ fn sync(volume: &VolumeRef, root: &Root) -> Result<()> {
 /// Has the kernel write back what it holds of a volume that is mounted here, and the server take it. Nobody
 /// was promised that: what comes slowly is not waited for.
 pub(in crate::cli) fn flush(located: &Located) -> Result<()> {
-    let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-    let Standing::Served(status, mounted) = standing else {
+    let server_state = server::server_state(&located.dir).map_err(|e| located.explain(e))?;
+    let ServerState::Served(status, mounted) = server_state else {
         return Ok(());
     };
     let is_head = |mount: &&mounts::Mount| Some(mount.device) == status.device;

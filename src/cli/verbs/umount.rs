@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::server::mounts::{self, Holder, How, Mount};
-use crate::server::{self, Standing};
+use crate::server::{self, ServerState};
 use crate::types::SnapshotName;
 
 use crate::cli::locate::{Located, Root, VolumeRef};
@@ -124,16 +124,17 @@ fn by_mount(mount: Mount, root: &Root) -> Target {
 
 fn by_volume(located: &Located) -> Result<Target> {
     let shown = located.to_string();
-    match server::standing(&located.dir).map_err(|e| located.explain(e))? {
-        Standing::Unmounted => Err(
-            CliError::new(Kind::Failed, format!("{shown} is not mounted"))
-                .hint("there is nothing to do"),
-        ),
-        Standing::Served(_, mounts) => {
+    match server::server_state(&located.dir).map_err(|e| located.explain(e))? {
+        ServerState::Unmounted => Err(CliError::new(
+            Kind::Failed,
+            format!("{shown} is not mounted"),
+        )
+        .hint("there is nothing to do")),
+        ServerState::Served(_, mounts) => {
             let dir = Some(located.dir.clone());
             Ok(Target { shown, mounts, dir })
         }
-        Standing::Dead(mounts) => {
+        ServerState::Dead(mounts) => {
             let dir = None;
             Ok(Target { shown, mounts, dir })
         }
@@ -159,8 +160,8 @@ pub(in crate::cli) fn snapshot_mounts(
     located: &Located,
     name: &SnapshotName,
 ) -> Result<Vec<Mount>> {
-    let standing = server::standing(&located.dir).map_err(|e| located.explain(e))?;
-    let Standing::Served(status, mut mounts) = standing else {
+    let server_state = server::server_state(&located.dir).map_err(|e| located.explain(e))?;
+    let ServerState::Served(status, mut mounts) = server_state else {
         return Ok(Vec::new());
     };
     mounts.retain(|mount| server::snapshot_shown(&status, mount).as_ref() == Some(name));

@@ -10,10 +10,10 @@ use rusqlite::{Row, params};
 
 use crate::meta::schema::text::sql;
 use crate::meta::{Error, Result, Session, WriteTx};
-use crate::types::{Cut, Epoch, SnapshotName};
+use crate::types::{Epoch, Group, SnapshotName};
 
 const LIST: &str = "
-    SELECT p.epoch, s.name, p.cut, p.ledger, p.ledger_dir, p.taken
+    SELECT p.epoch, s.name, p.cut, p.coordinator, p.ledger_dir, p.taken
     FROM pending p JOIN snapshot s ON s.epoch = p.epoch ORDER BY p.epoch";
 const INSERT: &str =
     sql!("INSERT INTO pending ({pending -taken}) VALUES ({pending -taken params 1})");
@@ -28,7 +28,7 @@ pub struct Pending {
     /// Its name, which is taken.
     pub name: SnapshotName,
     /// What it waits for.
-    pub cut: Cut,
+    pub group: Group,
     /// Whether the cut was taken, so that the snapshot is one like any other.
     pub is_taken: bool,
 }
@@ -39,10 +39,10 @@ fn read_pending(row: &Row<'_>) -> Result<Pending> {
     Ok(Pending {
         epoch: Epoch(row.get(0)?),
         name: text(1)?.parse().map_err(Error::row)?,
-        cut: Cut {
+        group: Group {
             id: text(2)?.parse().map_err(Error::row)?,
-            ledger: text(3)?.parse().map_err(Error::row)?,
-            ledger_dir: PathBuf::from(OsStr::from_bytes(&dir)),
+            coordinator: text(3)?.parse().map_err(Error::row)?,
+            coordinator_dir: PathBuf::from(OsStr::from_bytes(&dir)),
         },
         is_taken: row.get::<_, i64>(5)? != 0,
     })
@@ -63,9 +63,14 @@ impl Session {
 
 impl WriteTx<'_> {
     /// Hides a snapshot until the outcome of `cut` is known.
-    pub fn insert_pending(&mut self, epoch: Epoch, cut: &Cut) -> Result<()> {
-        let dir = cut.ledger_dir.as_os_str().as_bytes();
-        let values = params![epoch.0, cut.id.to_string(), cut.ledger.to_string(), dir];
+    pub fn insert_pending(&mut self, epoch: Epoch, cut: &Group) -> Result<()> {
+        let dir = cut.coordinator_dir.as_os_str().as_bytes();
+        let values = params![
+            epoch.0,
+            cut.id.to_string(),
+            cut.coordinator.to_string(),
+            dir
+        ];
         self.conn().prepare_cached(INSERT)?.execute(values)?;
         Ok(())
     }

@@ -17,7 +17,7 @@ const REST_FRAMES: u32 = 256;
 /// How often it is tried to get down to that beside writers that go on.
 const ROUNDS: usize = 5;
 /// How long short reads are waited for with the writers held.
-const PATIENCE: Duration = Duration::from_millis(10);
+const WAIT_MAX: Duration = Duration::from_millis(10);
 const PIN: &str = "SELECT count(*) FROM orphan WHERE ino = 0";
 
 /// The chunks that the log names are on the disk: only then may its pages reach the database (invariant 1).
@@ -70,7 +70,7 @@ impl Database {
             return Ok(None);
         }
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(_shut) = self.gate.shut(PATIENCE) else {
+        let Some(_shut) = self.gate.shut(WAIT_MAX) else {
             return Ok(None);
         };
         let synced = Durable(sync_chunks()?);

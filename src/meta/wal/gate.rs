@@ -50,14 +50,14 @@ impl Gate {
     }
 
     /// Shuts the gate once the short reads are over that are under way. `None`, and the gate is open, when there is a
-    /// long one, or the short ones take longer than `patience`.
-    pub(in crate::meta) fn shut(&self, patience: Duration) -> Option<Shut<'_>> {
+    /// long one, or the short ones take longer than `wait_max`.
+    pub(in crate::meta) fn shut(&self, wait_max: Duration) -> Option<Shut<'_>> {
         let mut state = self.lock();
         if state.long > 0 || state.shut {
             return None;
         }
         state.shut = true;
-        let until = Instant::now() + patience;
+        let until = Instant::now() + wait_max;
         let shut = Shut(self);
         while state.short > 0 {
             let left = until.saturating_duration_since(Instant::now());

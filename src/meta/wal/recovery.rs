@@ -27,7 +27,7 @@ pub struct Commit {
 
 /// The log that a power cut left beside the database.
 #[derive(Debug)]
-pub struct CutLog {
+pub struct UncleanLog {
     database: PathBuf,
     /// The oldest first.
     commits: Vec<Commit>,
@@ -36,7 +36,7 @@ pub struct CutLog {
     lost: usize,
 }
 
-impl CutLog {
+impl UncleanLog {
     /// Reads the log of the database at `path`; one that is not there, or begins with nothing valid, holds no commit.
     pub fn read(path: &Path) -> Result<Self> {
         let mut log = Self {
@@ -241,7 +241,7 @@ mod tests {
         orphans(&database, 10..30);
         // As a kill leaves it: the log stays.
         drop(database);
-        let log = CutLog::read(&path).unwrap();
+        let log = UncleanLog::read(&path).unwrap();
         let all = log.commits().len();
         assert!(all >= 20, "{all}");
         for (i, commit) in log.commits().iter().rev().take(20).enumerate() {
@@ -257,7 +257,10 @@ mod tests {
         assert_eq!(database.read_once().unwrap().orphans().unwrap().len(), 16);
         orphans(&database, 100..101);
         drop(database);
-        assert_eq!(CutLog::read(&path).unwrap().commits().len(), all - 4 + 1);
+        assert_eq!(
+            UncleanLog::read(&path).unwrap().commits().len(),
+            all - 4 + 1
+        );
     }
 
     #[test]
@@ -268,17 +271,17 @@ mod tests {
         let database = Database::open(&path).unwrap();
         orphans(&database, 10..30);
         drop(database);
-        let all = CutLog::read(&path).unwrap();
+        let all = UncleanLog::read(&path).unwrap();
         assert_eq!(all.damage(), None);
         let middle = all.commits()[all.commits().len() / 2];
         let file = File::options().write(true).open(log_path(&path)).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, b"x", middle.end + 100).unwrap();
-        let cut = CutLog::read(&path).unwrap();
+        let cut = UncleanLog::read(&path).unwrap();
         assert_eq!(cut.commits().last(), Some(&middle));
         let said = cut.damage().unwrap();
         assert!(said.contains("behind that are lost"), "{said}");
         std::os::unix::fs::FileExt::write_all_at(&file, &[0; 4096], 0).unwrap();
-        let gone = CutLog::read(&path).unwrap();
+        let gone = UncleanLog::read(&path).unwrap();
         assert_eq!(gone.commits(), []);
         assert!(gone.damage().unwrap().contains("behind that are lost"));
     }

@@ -29,7 +29,7 @@ pub(in crate::server) fn bound_unwritten(device: Device, bytes: Option<u64>) -> 
 /// Has write(2) on the head's superblock, whose `/dev/fuse` descriptor this is, wait until the bytes are stored and say
 /// what became of them (`sync` of mount(8)), or no more. What is held by then is written first, so the superblock's own
 /// server must never call this: killed meanwhile, it would wait for itself. Nobody who waits may hold the device, or the
-/// connection would not end with its server and keeper: `fuse` is the caller's last descriptor of it, and goes before.
+/// connection would not end with its server and supervisor: `fuse` is the caller's last descriptor of it, and goes before.
 ///
 /// # Errors
 /// `EPERM` without privilege; I/O errors of what was held.

@@ -16,7 +16,7 @@ use crate::control::Device;
 pub enum Silence {
     /// Nobody is behind them.
     Disconnected,
-    /// Their keeper answers EIO.
+    /// Their supervisor answers EIO.
     Refused,
 }
 

@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 /// No write for this long means that none is on its way: a server takes the next one within microseconds.
 const QUIET: Duration = Duration::from_millis(1);
 /// Whoever writes without a pause is not waited for any longer.
-const PATIENCE: Duration = Duration::from_millis(100);
+const WAIT_MAX: Duration = Duration::from_millis(100);
 
 /// The writes that are being handled.
 #[derive(Debug, Default)]
@@ -37,15 +37,15 @@ impl Arrivals {
 
     /// Waits, a moment at most, until the writes that are on their way have been handled.
     pub(in crate::volume) fn wait_for_quiet(&self) {
-        self.wait_for_quiet_at_most(PATIENCE);
+        self.wait_for_quiet_at_most(WAIT_MAX);
     }
 
-    /// Waits until all writes are handled and no other comes for a moment, or for `patience`.
-    fn wait_for_quiet_at_most(&self, patience: Duration) {
+    /// Waits until all writes are handled and no other comes for a moment, or for `wait_max`.
+    fn wait_for_quiet_at_most(&self, wait_max: Duration) {
         let since = Instant::now();
         let mut counts = self.lock();
         // Nobody writes to a volume that was only just opened for a command.
-        while counts.begun > 0 && since.elapsed() < patience {
+        while counts.begun > 0 && since.elapsed() < wait_max {
             let before = counts.begun;
             self.arrived
                 .wait_while_for(&mut counts, |counts| counts.begun == before, QUIET);

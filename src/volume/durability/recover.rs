@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 
 use crate::chunks::{self, ChunkStore, SyncMark};
-use crate::meta::{Commit, CutLog, Session, StoredChunk};
+use crate::meta::{Commit, Session, StoredChunk, UncleanLog};
 use crate::types::{ChunkId, SegmentId};
 use crate::volume::error::{Error, Result};
 use crate::volume::layout::{DATABASE, SEGMENTS};
@@ -26,7 +26,7 @@ const ROWS: usize = 8192;
 /// # Errors
 /// I/O errors; the log is then as it was.
 pub(in crate::volume) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<()> {
-    let log = CutLog::read(&dir.join(DATABASE))?;
+    let log = UncleanLog::read(&dir.join(DATABASE))?;
     let scratch = dir.join(SCRATCH);
     let cannot = |e| Error::storage(format!("cannot use {}", scratch.display()), e);
     clear(&scratch).map_err(cannot)?;
@@ -41,12 +41,12 @@ pub(in crate::volume) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<(
     };
     let cut = states.find_cut()?;
     match cut {
-        Cut::Nothing => log::debug!("{}: every chunk is there", dir.display()),
-        Cut::Unhelpful => log::error!(
+        Group::Nothing => log::debug!("{}: every chunk is there", dir.display()),
+        Group::Unhelpful => log::error!(
             "{}: chunks are damaged that were safe before the power cut; the log stays as it is",
             dir.display()
         ),
-        Cut::To(commit, dropped) => {
+        Group::To(commit, dropped) => {
             log::warn!(
                 "{}: {dropped} commits that nobody had synced are given up, for their data did not reach the disk",
                 dir.display()
@@ -65,7 +65,7 @@ fn clear(scratch: &Path) -> io::Result<()> {
 }
 
 /// What is to be done with the log.
-enum Cut {
+enum Group {
     Nothing,
     /// Back to this commit, or to the database without it, which gives up so many.
     To(Option<Commit>, usize),
@@ -75,7 +75,7 @@ enum Cut {
 
 /// The states that the database could be given.
 struct States<'a> {
-    log: &'a CutLog,
+    log: &'a UncleanLog,
     scratch: &'a Path,
     store: &'a ChunkStore,
     mark: SyncMark,
@@ -86,10 +86,10 @@ struct States<'a> {
 impl States<'_> {
     /// Every state up to the last fsync names whole chunks only, and some state behind it does not: between the two a
     /// state is found that does, followed by one that does not.
-    fn find_cut(&mut self) -> Result<Cut> {
+    fn find_cut(&mut self) -> Result<Group> {
         let all = self.log.commits().len();
         if self.is_whole(all)? {
-            return Ok(Cut::Nothing);
+            return Ok(Group::Nothing);
         }
         let (mut whole, mut torn) = (0, all);
         while torn - whole > 1 {
@@ -101,12 +101,12 @@ impl States<'_> {
             }
         }
         if whole == 0 && !matches!(self.is_whole(0), Ok(true)) {
-            return Ok(Cut::Unhelpful);
+            return Ok(Group::Unhelpful);
         }
         let commit = whole
             .checked_sub(1)
             .and_then(|at| self.log.commits().get(at));
-        Ok(Cut::To(commit.copied(), all - whole))
+        Ok(Group::To(commit.copied(), all - whole))
     }
 
     /// A checkpoint that the power cut interrupted has copied pages of later commits into the database: with an earlier

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::recover;
 use super::state::{State, StateFile};
 use crate::chunks::{ChunkStore, SyncMark};
-use crate::meta::CutLog;
+use crate::meta::UncleanLog;
 use crate::types::SegmentId;
 use crate::volume::error::{Error, Result};
 use crate::volume::layout::{DATABASE, SEGMENTS};
@@ -59,7 +59,7 @@ pub(in crate::volume) fn recovered(
     {
         judge(recover::after_power_cut(dir, mark))?;
     } else if log == Log::Expected && before.as_ref().is_some_and(|before| !before.clean) {
-        found.extend(CutLog::read(&path)?.damage());
+        found.extend(UncleanLog::read(&path)?.damage());
     }
     for damage in &found {
         log::error!("{}: {damage}", dir.display());

@@ -1,4 +1,4 @@
-//! What becomes of a cut across volumes: records in the directory of one of them, its ledger.
+//! What becomes of a cut across volumes: records in the directory of one of them, its records.
 //!
 //! Name | what is true
 //! --- | ---
@@ -16,7 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::durable;
-use crate::types::{Cut, CutId, VolumeId};
+use crate::types::{Group, GroupId, VolumeId};
 use crate::volume::config::Config;
 use crate::volume::error::{Error, Result};
 
@@ -27,7 +27,7 @@ const VOID: &str = ".void";
 
 /// The records in a volume's directory.
 #[derive(Debug)]
-pub struct Ledger {
+pub struct CommitRecords {
     dir: PathBuf,
 }
 
@@ -40,7 +40,7 @@ pub enum Outcome {
     GivenUp,
 }
 
-impl Ledger {
+impl CommitRecords {
     /// The records in the volume directory `dir`.
     #[must_use]
     pub fn of(dir: &Path) -> Self {
@@ -50,10 +50,11 @@ impl Ledger {
     }
 
     /// The records of the volume that decides `cut`: where it was, or beside there, or beside `near`.
-    pub(in crate::volume) fn find(cut: &Cut, near: &Path) -> Option<Self> {
-        let is_it = |dir: &PathBuf| Config::load(dir).is_ok_and(|found| found.uuid == cut.ledger);
-        let beside = [&cut.ledger_dir, near].into_iter().flat_map(siblings);
-        let dir = std::iter::once(cut.ledger_dir.clone())
+    pub(in crate::volume) fn find(cut: &Group, near: &Path) -> Option<Self> {
+        let is_it =
+            |dir: &PathBuf| Config::load(dir).is_ok_and(|found| found.uuid == cut.coordinator);
+        let beside = [&cut.coordinator_dir, near].into_iter().flat_map(siblings);
+        let dir = std::iter::once(cut.coordinator_dir.clone())
             .chain(beside)
             .find(is_it);
         dir.map(|dir| Self { dir })
@@ -63,7 +64,7 @@ impl Ledger {
     ///
     /// # Errors
     /// I/O errors.
-    pub fn begin(&self, id: CutId, parts: &[VolumeId]) -> Result<()> {
+    pub fn begin(&self, id: GroupId, parts: &[VolumeId]) -> Result<()> {
         let record = self.path(id, OPEN);
         let made = DirBuilder::new().mode(0o700).create(&record);
         let made = made.and_then(|()| {
@@ -81,7 +82,7 @@ impl Ledger {
     ///
     /// # Errors
     /// I/O errors: the outcome is what [`Self::conclude`] says.
-    pub fn take(&self, id: CutId) -> Result<Outcome> {
+    pub fn take(&self, id: GroupId) -> Result<Outcome> {
         match durable::rename(&self.path(id, OPEN), &self.path(id, "")) {
             Ok(()) => Ok(Outcome::Taken),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::GivenUp),
@@ -93,7 +94,7 @@ impl Ledger {
     ///
     /// # Errors
     /// I/O errors.
-    pub fn conclude(&self, id: CutId) -> Result<Outcome> {
+    pub fn conclude(&self, id: GroupId) -> Result<Outcome> {
         let void = self.path(id, VOID);
         match durable::rename(&self.path(id, OPEN), &void) {
             Ok(()) => {
@@ -113,12 +114,12 @@ impl Ledger {
     }
 
     /// Whether a cut is not decided.
-    pub(in crate::volume) fn is_open(&self, id: CutId) -> bool {
+    pub(in crate::volume) fn is_open(&self, id: GroupId) -> bool {
         self.path(id, OPEN).exists()
     }
 
     /// Volume `part` has acted on the outcome, durably.
-    pub(in crate::volume) fn note_settled(&self, id: CutId, part: VolumeId) {
+    pub(in crate::volume) fn note_concluded(&self, id: GroupId, part: VolumeId) {
         let record = self.path(id, "");
         match fs::remove_file(record.join(part.to_string())) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -143,11 +144,11 @@ impl Ledger {
         }
     }
 
-    fn path(&self, id: CutId, suffix: &str) -> PathBuf {
+    fn path(&self, id: GroupId, suffix: &str) -> PathBuf {
         self.dir.join(format!("{PREFIX}{id}{suffix}"))
     }
 
-    fn cannot(&self, what: &str, id: CutId, source: io::Error) -> Error {
+    fn cannot(&self, what: &str, id: GroupId, source: io::Error) -> Error {
         let dir = self.dir.display();
         Error::storage(format!("cannot {what} cut {id} in {dir}"), source)
     }

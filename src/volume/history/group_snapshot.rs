@@ -1,23 +1,23 @@
 //! This volume's part in one cut across several volumes.
 //!
 //! Whoever takes the cut first has every volume hold its changes, then lets each commit a snapshot that is
-//! *pending*, then decides in the [`Ledger`], then has each volume settle: keep the snapshot, or remove it. A
+//! *pending*, then decides in the [`CommitRecords`], then has each volume settle: keep the snapshot, or remove it. A
 //! volume that finds a pending snapshot when it is opened settles it (docs/decisions/0009-one-cut.md).
 
 use crate::meta::{Copies, Pending, Snapshot};
-use crate::types::{Cut, CutId, SnapshotName};
+use crate::types::{Group, GroupId, SnapshotName};
 use crate::volume::core::Core;
 use crate::volume::durability::copying::finish_copies;
 use crate::volume::error::{Error, Result};
-use crate::volume::history::commit_record::{Ledger, Outcome};
+use crate::volume::history::commit_record::{CommitRecords, Outcome};
 use crate::volume::metadata::Space;
 
-/// As [`crate::volume::Volume::prepare_cut`].
-pub(in crate::volume) fn prepare_cut<E: From<Error>>(
+/// As [`crate::volume::Volume::prepare_in_group`].
+pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
     core: &Core,
     name: &SnapshotName,
     label: &str,
-    cut: &Cut,
+    cut: &Group,
     await_word: impl FnOnce() -> std::result::Result<(), E>,
 ) -> std::result::Result<Snapshot, E> {
     core.metadata().check_open(Space::Needs)?;
@@ -34,30 +34,30 @@ pub(in crate::volume) fn prepare_cut<E: From<Error>>(
     Ok(taken)
 }
 
-/// As [`crate::volume::Volume::settle_cut`].
-pub(in crate::volume) fn settle_cut(core: &Core, id: CutId) -> Result<()> {
+/// As [`crate::volume::Volume::conclude_in_group`].
+pub(in crate::volume) fn conclude_in_group(core: &Core, id: GroupId) -> Result<()> {
     let pending = core.database().read_once()?.pending()?;
-    let mut mine = pending.iter().filter(|pending| pending.cut.id == id);
+    let mut mine = pending.iter().filter(|pending| pending.group.id == id);
     mine.try_for_each(|pending| conclude(core, pending))
 }
 
-/// Settles what an unclean end left. What cannot be settled stays out of sight.
-pub(in crate::volume) fn settle_cuts(core: &Core) {
-    Ledger::of(core.dir()).sweep();
+/// Settles what an unclean end left. What cannot be concluded stays out of sight.
+pub(in crate::volume) fn conclude_groups(core: &Core) {
+    CommitRecords::of(core.dir()).sweep();
     let pending = core.database().read_once().and_then(|tx| tx.pending());
-    let settled = pending
+    let concluded = pending
         .map_err(Error::from)
         .and_then(|pending| pending.iter().try_for_each(|one| conclude(core, one)));
-    if let Err(error) = settled {
+    if let Err(error) = concluded {
         log::warn!("snapshots of {} wait: {error}", core.dir().display());
     }
 }
 
 fn conclude(core: &Core, pending: &Pending) -> Result<()> {
-    let ledger = Ledger::find(&pending.cut, core.dir());
-    let outcome = match &ledger {
+    let records = CommitRecords::find(&pending.group, core.dir());
+    let outcome = match &records {
         _ if pending.is_taken => Outcome::Taken,
-        Some(ledger) => ledger.conclude(pending.cut.id)?,
+        Some(records) => records.conclude(pending.group.id)?,
         None => {
             warn_of(core, pending);
             return Ok(());
@@ -65,8 +65,8 @@ fn conclude(core: &Core, pending: &Pending) -> Result<()> {
     };
     act(core, pending, outcome)?;
     if outcome == Outcome::Taken {
-        if let Some(ledger) = ledger {
-            ledger.note_settled(pending.cut.id, core.uuid());
+        if let Some(records) = records {
+            records.note_concluded(pending.group.id, core.uuid());
         }
         core.metadata()
             .change(Space::Frees, |tx| Ok(tx.delete_pending(pending.epoch)?))?;
@@ -87,13 +87,13 @@ fn act(core: &Core, pending: &Pending, outcome: Outcome) -> Result<()> {
 }
 
 fn warn_of(core: &Core, pending: &Pending) {
-    let (name, cut) = (&pending.name, &pending.cut);
+    let (name, cut) = (&pending.name, &pending.group);
     log::warn!(
         "snapshot \"{name}\" of {} waits for volume {}, which was in {} and decides whether it was taken: \
          bring that back, or remove the snapshot",
         core.dir().display(),
-        cut.ledger,
-        cut.ledger_dir.display()
+        cut.coordinator,
+        cut.coordinator_dir.display()
     );
 }
 
@@ -105,9 +105,9 @@ pub(in crate::volume) fn remove_stuck(core: &Core, name: &SnapshotName) -> Resul
     let Some(stuck) = pending.iter().find(is_it) else {
         return Ok(false);
     };
-    match Ledger::find(&stuck.cut, core.dir()) {
+    match CommitRecords::find(&stuck.group, core.dir()) {
         // Somebody is at it.
-        Some(ledger) if ledger.is_open(stuck.cut.id) => return Ok(false),
+        Some(records) if records.is_open(stuck.group.id) => return Ok(false),
         Some(_) => {
             conclude(core, stuck)?;
             return Ok(false);

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::meta::Copies;
-use crate::types::{Attr, Cut, CutId, Epoch, Ino, Name, SnapshotName, VolumeId};
+use crate::types::{Attr, Epoch, Group, GroupId, Ino, Name, SnapshotName, VolumeId};
 use crate::volume::change::change;
 use crate::volume::core::Core;
 use crate::volume::data::extents::within;
@@ -12,7 +12,7 @@ use crate::volume::durability::copying::finish_copies;
 use crate::volume::error::{Error, Result};
 use crate::volume::handle::Volume;
 use crate::volume::history::frozen::{Frozen, frozen};
-use crate::volume::history::group_snapshot::settle_cut;
+use crate::volume::history::group_snapshot::conclude_in_group;
 use crate::volume::metadata::{Space, inode};
 use crate::volume::ops::list::DirEntry;
 
@@ -40,7 +40,7 @@ pub enum Seek {
 pub struct Moment<'v> {
     core: &'v Core,
     epoch: Epoch,
-    cut: CutId,
+    cut: GroupId,
 }
 
 /// As [`crate::volume::Volume::moment`].
@@ -48,10 +48,10 @@ pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
     let name: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
     let name = name.map_err(|e| Error::Corrupt(e.to_string()))?;
     // A part in a cut that nobody takes: whoever opens the volume next gives it up.
-    let cut = Cut {
-        id: CutId::random(),
-        ledger: core.uuid(),
-        ledger_dir: core.dir().to_owned(),
+    let cut = Group {
+        id: GroupId::random(),
+        coordinator: core.uuid(),
+        coordinator_dir: core.dir().to_owned(),
     };
     finish_copies(core, &[Copies::All])?;
     let taken = change(core, Space::Needs, |tx| {
@@ -76,7 +76,7 @@ impl Moment<'_> {
 
 impl Drop for Moment<'_> {
     fn drop(&mut self) {
-        if let Err(error) = settle_cut(self.core, self.cut) {
+        if let Err(error) = conclude_in_group(self.core, self.cut) {
             log::warn!("what an export kept stays until the volume is opened again: {error}");
         }
     }

@@ -110,14 +110,14 @@ fn unite(tx: &mut WriteTx<'_>, lone: &UnindexedExtent) -> Result<Outcome> {
             tx.index_chunk(extent.chunk)?;
             Ok(Outcome::Indexed)
         }
-        Some(twin) if twin == extent.chunk => Ok(Outcome::Left),
+        Some(equal) if equal == extent.chunk => Ok(Outcome::Left),
         // The snapshot's row would name the old chunk still.
         Some(_) if tx.is_seen_by_snapshot(extent) => {
             tx.leave_apart(extent.chunk)?;
             Ok(Outcome::Left)
         }
-        Some(twin) => {
-            tx.rename_chunk(*ino, extent, twin)?;
+        Some(equal) => {
+            tx.rename_chunk(*ino, extent, equal)?;
             Ok(Outcome::Shared)
         }
     }

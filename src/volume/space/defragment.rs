@@ -55,7 +55,7 @@ pub(in crate::volume) fn defragment_all(core: &Core) -> Result<Defragmented> {
 /// Looks at every file; ends early when the volume closes or writers need the collector.
 pub(in crate::volume) fn defragment(core: &Core, disturb: Disturb) -> Result<Defragmented> {
     // Two at once would put the same runs together, each for itself.
-    let _alone = core.gc().begin_settling();
+    let _alone = core.gc().begin_defragmenting();
     let mut done = Defragmented::default();
     defragment_files(core, disturb, &mut done)?;
     // What is put together is indexed by then.

@@ -42,7 +42,7 @@ pub(in crate::volume) struct GcPolicy {
     tuning: GcTuning,
     /// Held over a round, and over a look for files to defragment.
     round: Mutex<()>,
-    settling: Mutex<()>,
+    defragmenting: Mutex<()>,
     /// Held shared by whoever needs the segments to stay that a database names.
     unlinking: RwLock<()>,
     /// Bytes appended since the volume was opened, and how many there were at the last look.
@@ -195,7 +195,7 @@ impl GcPolicy {
         Self {
             tuning,
             round: Mutex::default(),
-            settling: Mutex::default(),
+            defragmenting: Mutex::default(),
             unlinking: RwLock::default(),
             appended: AtomicU64::new(0),
             looked_at: AtomicU64::new(0),
@@ -350,8 +350,8 @@ impl GcPolicy {
     }
 
     /// One look for files to defragment at a time.
-    pub(in crate::volume) fn begin_settling(&self) -> MutexGuard<'_, ()> {
-        self.settling.lock()
+    pub(in crate::volume) fn begin_defragmenting(&self) -> MutexGuard<'_, ()> {
+        self.defragmenting.lock()
     }
 
     /// A segment with a damaged chunk is left as it is.

@@ -213,36 +213,36 @@ mod tests {
 
     #[test]
     fn an_old_forget_does_not_end_an_orphan_that_was_looked_up_again() {
-        let residents = LookupCounts::default();
+        let counts = LookupCounts::default();
         let ino = Ino::from_raw(7);
-        residents.remember(ino);
-        residents.remember(ino);
-        residents.orphan(ino);
-        residents.forget(ino, 1);
-        assert_eq!(residents.take_ended(), []);
-        residents.forget(ino, 1);
-        assert_eq!(residents.take_ended(), [ino]);
+        counts.remember(ino);
+        counts.remember(ino);
+        counts.orphan(ino);
+        counts.forget(ino, 1);
+        assert_eq!(counts.take_ended(), []);
+        counts.forget(ino, 1);
+        assert_eq!(counts.take_ended(), [ino]);
     }
 
     #[test]
     fn after_another_server_nothing_ends_before_the_kernel_says_so() {
-        let residents = LookupCounts::default();
-        residents.inherit();
+        let counts = LookupCounts::default();
+        counts.inherit();
         let ino = Ino::from_raw(9);
-        residents.orphan(ino);
-        residents.forget(ino, 3);
-        assert_eq!(residents.take_ended(), []);
-        assert_eq!(residents.wait_for_doubts(), Some(vec![ino]));
-        residents.resolve(ino);
-        assert_eq!(residents.take_ended(), [ino]);
-        residents.forget_all();
-        assert_eq!(residents.wait_for_doubts(), None);
+        counts.orphan(ino);
+        counts.forget(ino, 3);
+        assert_eq!(counts.take_ended(), []);
+        assert_eq!(counts.wait_for_doubts(), Some(vec![ino]));
+        counts.resolve(ino);
+        assert_eq!(counts.take_ended(), [ino]);
+        counts.forget_all();
+        assert_eq!(counts.wait_for_doubts(), None);
     }
 
     #[test]
     fn an_inode_that_the_kernel_does_not_know_ends_with_its_name() {
-        let residents = LookupCounts::default();
-        residents.orphan(Ino::from_raw(8));
-        assert_eq!(residents.take_ended(), [Ino::from_raw(8)]);
+        let counts = LookupCounts::default();
+        counts.orphan(Ino::from_raw(8));
+        assert_eq!(counts.take_ended(), [Ino::from_raw(8)]);
     }
 }

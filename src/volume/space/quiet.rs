@@ -9,7 +9,7 @@ use crate::volume::error::Result;
 /// After a step those who rearrange rest as long as it took, but no longer than this.
 pub(super) const REST_MAX: Duration = Duration::from_millis(50);
 
-/// What settling did.
+/// What defragmenting did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Defragmented {
     /// Files that were put together.
@@ -49,6 +49,6 @@ pub(in crate::volume) fn is_quiet(core: &Core, ino: Ino) -> Result<bool> {
         return Ok(false);
     };
     let since = Timestamp::now().secs() - inode.attr.ctime.secs();
-    // A clock that went back must not keep a file from settling.
+    // A clock that went back must not keep a file from defragmenting.
     Ok(!(0..core.tuning().defragment.quiet_secs).contains(&since))
 }

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 
 use super::await_other;
 use crate::harness::{Mount, VOLUME, binary, run};
-use crate::killing::keeper_of;
+use crate::killing::supervisor_of;
 
 fn program_of(server: Pid) -> PathBuf {
     fs::read_link(format!("/proc/{}/exe", server.as_raw_nonzero())).unwrap()
@@ -33,7 +33,7 @@ fn a_newer_program_takes_over_while_files_are_written() {
         run(&mut command, 60)
     };
     let (before, done) = (mount.server_pid(), AtomicBool::new(false));
-    let keeper = keeper_of(before).unwrap();
+    let supervisor = supervisor_of(before).unwrap();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             let mut written = 0_u32;
@@ -59,7 +59,7 @@ fn a_newer_program_takes_over_while_files_are_written() {
     let after = mount.server_pid();
     assert_ne!(before, after);
     assert_eq!(program_of(after), newer);
-    assert_eq!(keeper_of(after), Some(keeper));
+    assert_eq!(supervisor_of(after), Some(supervisor));
     let again = upgrade(&[VOLUME]);
     assert!(
         again.status.success() && again.stdout.is_empty(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::verbs::ls::trashed;
 use crate::cli::{CliError, Kind, Result};
-use crate::server::{self, Record, Standing};
+use crate::server::{self, Record, ServerState};
 use crate::types::{VolumeId, VolumeName};
 use crate::volume::store::{self, DirLock, Footprint, Trashed};
 use crate::volume::{Config, Life};
@@ -64,7 +64,7 @@ fn ephemeral(root: &Root) -> Result<Vec<What>> {
 
 /// Whether nobody has the volume, and nobody wants it kept.
 fn is_unused(dir: &Path) -> bool {
-    matches!(server::standing(dir), Ok(Standing::Unmounted))
+    matches!(server::server_state(dir), Ok(ServerState::Unmounted))
         && !Config::is_protected(dir)
         && DirLock::take(dir).is_ok()
 }

@@ -2,7 +2,7 @@
 
 use crate::control::Op;
 use crate::server::mounts::{Mount, namespaces_where};
-use crate::server::{Standing, perform, snapshot_shown, standing};
+use crate::server::{ServerState, perform, server_state, snapshot_shown};
 use crate::types::SnapshotName;
 
 use crate::cli::locate::{Located, Root};
@@ -49,8 +49,8 @@ pub(super) fn remove(located: &Located, name: &SnapshotName) -> Result<()> {
 
 /// Where a snapshot is mounted, in this mount namespace and in others.
 pub(super) fn users(located: &Located, name: &SnapshotName) -> Result<Vec<String>> {
-    let standing = standing(&located.dir).map_err(|e| located.explain(e))?;
-    let Standing::Served(status, mounts) = standing else {
+    let server_state = server_state(&located.dir).map_err(|e| located.explain(e))?;
+    let ServerState::Served(status, mounts) = server_state else {
         return Ok(Vec::new());
     };
     let shows = |mount: &Mount| snapshot_shown(&status, mount).as_ref() == Some(name);

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::control::FaultKind;
-use crate::server::{self, Member, NotTaken, take_cut};
+use crate::server::{self, Member, NotTaken, take_group_snapshot};
 
 use super::naming::{ATTEMPTS, name_by_time};
 use crate::cli::locate::{Located, Root};
@@ -16,7 +16,7 @@ pub(super) fn take(states: &[StateRef], label: &str, root: &Root) -> Result<()> 
     let (located, mut members) = members(states, root)?;
     located.iter().try_for_each(sync::flush)?;
     let mut attempt = 1;
-    while let Err(NotTaken { place, error }) = take_cut(&members, label) {
+    while let Err(NotTaken { place, error }) = take_group_snapshot(&members, label) {
         if !is_taken(&error) || states[place].snapshot.is_some() || attempt == ATTEMPTS {
             return Err(explain(error, &located[place], &members[place].name));
         }

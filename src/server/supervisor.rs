@@ -1,11 +1,11 @@
-//! The keeper: the process above a volume's server, which starts another when that one dies.
+//! The supervisor: the process above a volume's server, which starts another when that one dies.
 //!
 //! It holds what must not end with a server: the `/dev/fuse` descriptors, so that the kernel lets requests wait instead
 //! of failing them, and the volume's lock. It knows nothing of the volume itself.
 //!
 //! State | what is true
 //! --- | ---
-//! `Bare` | a server runs that has no mount yet, or none any more: its end is the keeper's end
+//! `Bare` | a server runs that has no mount yet, or none any more: its end is the supervisor's end
 //! `Keeping` | a server runs that has mounts: when it dies, the next one gets what is kept
 //! `Down` | servers died too often: every request of the mounts is answered with EIO, and the lock is free
 
@@ -36,7 +36,7 @@ use self::program::Program;
 use super::record::Record;
 use super::{Error, Result};
 use crate::control::{Device, Wire};
-use crate::fuse::{Hello, refuse_all};
+use crate::fuse::{InitRequest, refuse_all};
 
 pub(super) use link::{Inheritance, Link};
 pub(super) use message::{Kept, Showing};
@@ -50,7 +50,7 @@ pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
     scope::leave_unit(dir);
     rustix::process::umask(Mode::from_raw_mode(0o077));
     let cannot = |e| Error::io("cannot keep a server", e);
-    let keeper = Keeper {
+    let supervisor = Supervisor {
         dir: dir.to_owned(),
         program: Program::this().map_err(cannot)?,
         lock: None,
@@ -58,7 +58,7 @@ pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
         kept: Vec::new(),
         deaths: Deaths::default(),
     };
-    keeper.run(starter)
+    supervisor.run(starter)
 }
 
 /// A service manager ends processes before it unmounts: the server flushes then, and both go on.
@@ -74,7 +74,7 @@ fn stay() -> Result<()> {
 /// Said of a server's end.
 const OF_LACK: &str = ", for the host, or the control group, lacked memory";
 
-struct Keeper {
+struct Supervisor {
     dir: PathBuf,
     program: Program,
     lock: Option<OwnedFd>,
@@ -99,7 +99,7 @@ struct Running {
     replaced: bool,
 }
 
-impl Keeper {
+impl Supervisor {
     fn run(mut self, starter: UnixStream) -> Result<()> {
         // No copy is kept: its other end must see the end of the server.
         let mut starter = Some(starter);
@@ -280,20 +280,20 @@ fn describe(status: ExitStatus, complaint: Option<&str>) -> String {
     }
 }
 
-/// What a keeper has of a connection, in the words of the FUSE edge.
-pub(super) fn hello_of(kept: &Kept) -> Hello {
-    Hello {
+/// What a supervisor has of a connection, in the words of the FUSE edge.
+pub(super) fn init_request_of(kept: &Kept) -> InitRequest {
+    InitRequest {
         init: kept.init.0.clone(),
         salt: kept.salt,
     }
 }
 
-/// A connection as a keeper knows it.
-pub(super) fn kept(tree: Showing, device: Device, hello: &Hello) -> Kept {
+/// A connection as a supervisor knows it.
+pub(super) fn kept(tree: Showing, device: Device, request: &InitRequest) -> Kept {
     Kept {
         tree,
         device,
-        init: crate::control::Bytes(hello.init.clone()),
-        salt: hello.salt,
+        init: crate::control::Bytes(request.init.clone()),
+        salt: request.salt,
     }
 }

@@ -9,7 +9,7 @@ use super::{Error, Result};
 use crate::control::{Client, Phase};
 
 /// How long another process may have the volume open, or be about to mount it, before we give up.
-const PATIENCE: Duration = Duration::from_secs(3);
+const WAIT_MAX: Duration = Duration::from_secs(3);
 /// How long a server may take to close its volume before we look again.
 const CLOSING: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -24,7 +24,7 @@ pub(super) fn connect(dir: &Path) -> Result<Option<Client>> {
 
 /// Attempts until the volume in `dir` is not just busy with starting or ending. A server that closes
 /// its volume is waited for as long as that takes.
-pub(super) fn patiently<T>(dir: &Path, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+pub(super) fn with_retry<T>(dir: &Path, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut since = Instant::now();
     loop {
         let begun = Instant::now();
@@ -35,7 +35,7 @@ pub(super) fn patiently<T>(dir: &Path, mut attempt: impl FnMut() -> Result<T>) -
         if begun.elapsed() > WORK {
             since = Instant::now();
         }
-        if !may_pass(&error) || (!wait_while_closing(dir, &error) && since.elapsed() > PATIENCE) {
+        if !may_pass(&error) || (!wait_while_closing(dir, &error) && since.elapsed() > WAIT_MAX) {
             return Err(error);
         }
         thread::sleep(PAUSE);

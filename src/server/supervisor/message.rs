@@ -1,4 +1,4 @@
-//! What a keeper and its server say to each other: lines of JSON on a socket pair, descriptors beside them.
+//! What a supervisor and its server say to each other: lines of JSON on a socket pair, descriptors beside them.
 //!
 //! The two may be of different casks after an upgrade, so what is here only grows.
 
@@ -12,7 +12,7 @@ use crate::types::SnapshotName;
 /// The version of this protocol, which is not that of the control socket.
 const VERSION: u32 = 1;
 
-/// What this keeper understands beyond what keepers always did: connections that show [one snapshot](Showing::Snapshot),
+/// What this supervisor understands beyond what supervisors always did: connections that show [one snapshot](Showing::Snapshot),
 /// and what becomes of requests that are sent [again](Report::Resumed).
 pub(super) const LEVEL: u32 = 1;
 
@@ -29,7 +29,7 @@ pub(in super::super) enum Showing {
     Head,
     /// All snapshots, a directory each.
     Snapshots,
-    /// One snapshot. Only for a keeper that says that it [knows](Handover::Begin) such.
+    /// One snapshot. Only for a supervisor that says that it [knows](Handover::Begin) such.
     Snapshot {
         /// What the name stood for when it was mounted.
         epoch: i64,
@@ -51,7 +51,7 @@ pub(in super::super) struct Kept {
     pub(in super::super) salt: u64,
 }
 
-/// What a keeper says to its server.
+/// What a supervisor says to its server.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "handover", rename_all = "snake_case")]
 pub(super) enum Handover {
@@ -65,7 +65,7 @@ pub(super) enum Handover {
     Stopped,
     /// That was all.
     Begin {
-        /// What the keeper understands: nothing of a cask that does not say so, [`LEVEL`] of this one.
+        /// What the supervisor understands: nothing of a cask that does not say so, [`LEVEL`] of this one.
         #[serde(default)]
         level: u32,
     },
@@ -73,7 +73,7 @@ pub(super) enum Handover {
     Heard,
 }
 
-/// What a server says to its keeper. Each is answered with [`Handover::Heard`].
+/// What a server says to its supervisor. Each is answered with [`Handover::Heard`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub(super) enum Report {
@@ -90,7 +90,7 @@ pub(super) enum Report {
     Serving,
     /// An I/O error stopped all writing: it stays so until the volume is mounted again.
     Stopped,
-    /// A request that the kernel sent again is under way. Only for a keeper of [`LEVEL`] 1.
+    /// A request that the kernel sent again is under way. Only for a supervisor of [`LEVEL`] 1.
     Resumed {
         /// From which its connection's requests are counted.
         salt: u64,

@@ -41,15 +41,15 @@ impl Program {
         self.next.take().is_some()
     }
 
-    /// Starts a server of the volume in `dir`, with its keeper at its standard input.
-    pub(super) fn start(&self, dir: &Path, keeper: UnixStream) -> io::Result<Child> {
+    /// Starts a server of the volume in `dir`, with its supervisor at its standard input.
+    pub(super) fn start(&self, dir: &Path, supervisor: UnixStream) -> io::Result<Child> {
         let program = self.next.as_ref().unwrap_or(&self.proven);
         Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
             .arg0("cask")
             .arg("serve")
             .arg("--volume")
             .arg(dir)
-            .stdin(OwnedFd::from(keeper))
+            .stdin(OwnedFd::from(supervisor))
             .spawn()
     }
 }

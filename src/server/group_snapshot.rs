@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::cut_part::{HOLD, take_part};
 use super::faults::closing;
-use super::patience::{connect, patiently};
+use super::group_part::{HOLD, take_part};
+use super::retry::{connect, with_retry};
 use super::{Error, Result, tuning};
-use crate::control::{Bytes, Client, CutPart, Fault, FaultKind, Phase, Received, Request, Wire};
-use crate::types::{CutId, SnapshotName, VolumeId};
-use crate::volume::{Ledger, Outcome, Volume};
+use crate::control::{Bytes, Client, Fault, FaultKind, GroupPart, Phase, Received, Request, Wire};
+use crate::types::{GroupId, SnapshotName, VolumeId};
+use crate::volume::{CommitRecords, Outcome, Volume};
 
 /// How long a volume may take to make its snapshot durable, which keeps nobody waiting but the asker.
 const PREPARING: Duration = Duration::from_secs(60);
@@ -54,11 +54,11 @@ struct Part<'m> {
 ///
 /// # Errors
 /// Nothing was taken then, unless it is said of what the volume does when it is closed again.
-pub fn take_cut(members: &[Member], label: &str) -> std::result::Result<(), NotTaken> {
+pub fn take_group_snapshot(members: &[Member], label: &str) -> std::result::Result<(), NotTaken> {
     let mut parts = Vec::new();
     let taken = join_all(members, &mut parts).and_then(|()| decide(&mut parts, label));
-    let settled = settle_all(parts);
-    taken.and(settled)
+    let concluded = conclude_all(parts);
+    taken.and(concluded)
 }
 
 /// Reaches or opens all volumes, by identity.
@@ -70,7 +70,7 @@ fn join_all<'m>(
     // The same order for everybody: two that share volumes never wait for each other (invariant 14).
     order.sort_by_key(|(_, member)| member.uuid);
     for (place, member) in order {
-        let joined = patiently(&member.dir, || join(&member.dir));
+        let joined = with_retry(&member.dir, || join(&member.dir));
         let (client, local) = joined.map_err(|error| NotTaken { place, error })?;
         parts.push(Part {
             place,
@@ -87,19 +87,19 @@ fn decide(parts: &mut [Part<'_>], label: &str) -> std::result::Result<(), NotTak
     let Some(first) = parts.first() else {
         return Ok(());
     };
-    let (id, place) = (CutId::random(), first.place);
+    let (id, place) = (GroupId::random(), first.place);
     let failed = |error| NotTaken { place, error };
-    let ledger = Ledger::of(&first.member.dir);
+    let records = CommitRecords::of(&first.member.dir);
     let uuids: Vec<_> = parts.iter().map(|part| part.member.uuid).collect();
-    let begun = ledger.begin(id, &uuids).map_err(|e| failed(e.into()));
+    let begun = records.begin(id, &uuids).map_err(|e| failed(e.into()));
     let prepared = begun.and_then(|()| prepare_all(parts, id, label));
-    let outcome = prepared.and_then(|()| match ledger.take(id) {
+    let outcome = prepared.and_then(|()| match records.take(id) {
         Ok(Outcome::Taken) => Ok(()),
         Ok(Outcome::GivenUp) => Err(failed(Error::Fault(interrupted()))),
         Err(error) => Err(failed(error.into())),
     });
     if outcome.is_err()
-        && let Err(e) = ledger.conclude(id)
+        && let Err(e) = records.conclude(id)
     {
         log::warn!("{e}");
     }
@@ -130,7 +130,7 @@ fn open_here(dir: &Path) -> Result<Joined> {
 fn serve_here(stream: UnixStream, volume: Volume) -> Result<()> {
     let mut wire = Wire::new(stream);
     if let Ok(Some(Received {
-        body: Request::HoldForCut { part },
+        body: Request::HoldForGroup { part },
         ..
     })) = wire.receive()
         && let Err(e) = take_part(&mut wire, &volume, &part)
@@ -143,23 +143,23 @@ fn serve_here(stream: UnixStream, volume: Volume) -> Result<()> {
 /// Has all volumes hold their changes, and then, all of them being held, take their snapshots.
 fn prepare_all(
     parts: &mut [Part<'_>],
-    id: CutId,
+    id: GroupId,
     label: &str,
 ) -> std::result::Result<(), NotTaken> {
-    let Some(ledger) = parts.first().map(|first| first.member) else {
+    let Some(coordinator) = parts.first().map(|first| first.member) else {
         return Ok(());
     };
-    let part_of = |member: &Member| CutPart {
-        cut: id,
-        ledger: ledger.uuid,
-        ledger_dir: Bytes(ledger.dir.as_os_str().as_bytes().to_vec()),
+    let part_of = |member: &Member| GroupPart {
+        group: id,
+        coordinator: coordinator.uuid,
+        coordinator_dir: Bytes(coordinator.dir.as_os_str().as_bytes().to_vec()),
         name: member.name.clone(),
         label: label.to_owned(),
     };
     each(parts, |client, member| {
-        client.hold_for_cut(part_of(member), HOLD)
+        client.hold_for_group(part_of(member), HOLD)
     })?;
-    each(parts, |client, _| client.prepare_cut())?;
+    each(parts, |client, _| client.prepare_in_group())?;
     each(parts, |client, _| client.prepared_within(PREPARING))
 }
 
@@ -188,15 +188,15 @@ fn said(error: crate::control::Error) -> Error {
 
 /// Has all volumes act on the outcome, and closes those that were opened here. What a volume cannot do now it
 /// does when it is opened next.
-fn settle_all(parts: Vec<Part<'_>>) -> std::result::Result<(), NotTaken> {
+fn conclude_all(parts: Vec<Part<'_>>) -> std::result::Result<(), NotTaken> {
     let mut told = Vec::new();
     for mut part in parts {
-        let sent = part.client.settle_cut();
+        let sent = part.client.conclude_in_group();
         told.push((part, sent));
     }
     let mut closed = Ok(());
     for (mut part, sent) in told {
-        if let Err(e) = sent.and_then(|()| part.client.settled_within(PREPARING)) {
+        if let Err(e) = sent.and_then(|()| part.client.concluded_within(PREPARING)) {
             log::debug!("{} will settle later: {e}", part.member.dir.display());
         }
         drop(part.client);

@@ -1,4 +1,4 @@
-//! A systemd unit of the volume's own, for a keeper, whichever unit it was started from.
+//! A systemd unit of the volume's own, for a supervisor, whichever unit it was started from.
 //!
 //! What is in a unit's control group ends with the unit: `systemctl kill` of a service reaches all of it, `stop` as well where
 //! `KillMode` is what it usually is, and the end of a session where `KillUserProcesses` is set. Its limits are for all
@@ -16,7 +16,7 @@ const SYSTEMD: &str = "/run/systemd/system";
 /// Of the names of the scopes.
 const PREFIX: &str = "cask-volume-";
 /// systemd puts a process into its scope within milliseconds; a mount is waiting for it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(2);
 
 /// Moves this process, and so all that it starts, out of the unit that it was started from. A host that does not
@@ -93,7 +93,7 @@ fn enter_scope(volume: &Path, from: &Unit) -> io::Result<String> {
     call.args(["Description", "s", &described]);
     // A shutdown unmounts, and with its last mount a server ends: it must not end before.
     call.args(["DefaultDependencies", "b", "false"]);
-    // A server that the kernel killed for its memory is followed by another: systemd shall not end the keeper for it.
+    // A server that the kernel killed for its memory is followed by another: systemd shall not end the supervisor for it.
     call.args(["Delegate", "b", "true"]);
     call.args(["CollectMode", "s", "inactive-or-failed"]);
     call.args(["PIDs", "au", "1", &pid.to_string(), "0"]);
@@ -114,7 +114,7 @@ fn wait_until_in(scope: &str, from: &str) -> io::Result<()> {
         if is_in && has_left(&groups, from) {
             return Ok(());
         }
-        if since.elapsed() > PATIENCE {
+        if since.elapsed() > WAIT_MAX {
             // One that systemd does not manage keeps the process where it was.
             return is_in
                 .then_some(())

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::faults::closing;
 use super::handle::fault;
-use crate::control::{Answer, CutPart, Fault, FaultKind, Received, Request, Wire, WireError};
-use crate::types::Cut;
+use crate::control::{Answer, Fault, FaultKind, GroupPart, Received, Request, Wire, WireError};
+use crate::types::Group;
 use crate::volume::{self, Volume};
 
 /// How long a volume's changes wait for the other volumes: whoever asked for it may be stuck.
@@ -49,14 +49,14 @@ impl From<volume::Error> for Failure {
 ///
 /// # Errors
 /// When the connection fails.
-pub(super) fn take_part(wire: &mut Wire, opened: &impl Opened, part: &CutPart) -> io::Result<()> {
-    let cut = Cut {
-        id: part.cut,
-        ledger: part.ledger,
-        ledger_dir: PathBuf::from(OsStr::from_bytes(&part.ledger_dir.0)),
+pub(super) fn take_part(wire: &mut Wire, opened: &impl Opened, part: &GroupPart) -> io::Result<()> {
+    let cut = Group {
+        id: part.group,
+        coordinator: part.coordinator,
+        coordinator_dir: PathBuf::from(OsStr::from_bytes(&part.coordinator_dir.0)),
     };
     let prepared = opened
-        .with(|volume| volume.prepare_cut(&part.name, &part.label, &cut, || await_word(wire)));
+        .with(|volume| volume.prepare_in_group(&part.name, &part.label, &cut, || await_word(wire)));
     let answer = match prepared {
         Some(Ok(_)) => Answer::Prepared,
         Some(Err(Failure::GivenUp)) => return wire.send(&Answer::Done, None),
@@ -67,8 +67,8 @@ pub(super) fn take_part(wire: &mut Wire, opened: &impl Opened, part: &CutPart) -
     };
     // Also a snapshot whose taking failed at its end may be there.
     let was_told = wire.send(&answer, None).is_ok() && is_told(wire);
-    let settled = opened.with(|volume| volume.settle_cut(cut.id));
-    let answer = match settled {
+    let concluded = opened.with(|volume| volume.conclude_in_group(cut.id));
+    let answer = match concluded {
         Some(Ok(())) => Answer::Done,
         Some(Err(error)) => Answer::Fault(fault(&error)),
         None => Answer::Fault(closing()),
@@ -87,7 +87,7 @@ fn await_word(wire: &mut Wire) -> Result<(), Failure> {
     let word = wire.receive();
     limit(wire, None)?;
     match word.map(|received| received.map(|received| received.body)) {
-        Ok(Some(Request::PrepareCut)) => Ok(()),
+        Ok(Some(Request::PrepareInGroup)) => Ok(()),
         Ok(Some(_)) => Err(Failure::GivenUp),
         Ok(None) => Err(Failure::Gone(io::ErrorKind::UnexpectedEof.into())),
         Err(WireError::Io(e)) if e.kind() == io::ErrorKind::WouldBlock => Err(Failure::Late),
@@ -101,12 +101,12 @@ fn is_told(wire: &mut Wire) -> bool {
     loop {
         match received() {
             Ok(Some(Received {
-                body: Request::SettleCut,
+                body: Request::ConcludeInGroup,
                 ..
             })) => return true,
             // The word that came too late.
             Ok(Some(Received {
-                body: Request::PrepareCut,
+                body: Request::PrepareInGroup,
                 ..
             })) => {}
             Ok(_) | Err(_) => return false,

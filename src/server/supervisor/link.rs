@@ -1,4 +1,4 @@
-//! The server's end of the line to its keeper.
+//! The server's end of the line to its supervisor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,19 +27,19 @@ pub(in super::super) struct Inheritance {
     pub(in super::super) connections: Vec<(Kept, OwnedFd)>,
 }
 
-/// The line to the keeper.
+/// The line to the supervisor.
 #[derive(Debug)]
 pub(in super::super) struct Link {
     wire: Mutex<Wire>,
-    /// What the keeper understands.
+    /// What the supervisor understands.
     level: u32,
 }
 
 impl Link {
-    /// Hears what there is to take over, from the keeper at the other end of `stream`.
+    /// Hears what there is to take over, from the supervisor at the other end of `stream`.
     ///
     /// # Errors
-    /// When the keeper is gone, or speaks otherwise.
+    /// When the supervisor is gone, or speaks otherwise.
     pub(in super::super) fn hear(stream: UnixStream) -> io::Result<(Self, Inheritance)> {
         let mut wire = wire(stream);
         let mut given = Inheritance::default();
@@ -61,12 +61,12 @@ impl Link {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
 
-    /// Whether the keeper can keep a connection that shows one snapshot: one of an earlier cask cannot.
+    /// Whether the supervisor can keep a connection that shows one snapshot: one of an earlier cask cannot.
     pub(in super::super) const fn keeps_single_snapshots(&self) -> bool {
         self.level >= LEVEL
     }
 
-    /// Has the keeper know what becomes of requests that are sent again, of the connection that began at `salt`.
+    /// Has the supervisor know what becomes of requests that are sent again, of the connection that began at `salt`.
     pub(in super::super) fn watch(link: Option<&Arc<Self>>, salt: u64) -> Watch {
         let Some(link) = link.filter(|link| link.level >= LEVEL) else {
             return Arc::new(|_| {});
@@ -83,17 +83,17 @@ impl Link {
         })
     }
 
-    /// Has the keeper hold the volume's lock.
+    /// Has the supervisor hold the volume's lock.
     pub(in super::super) fn locked(&self, lock: BorrowedFd<'_>) -> io::Result<()> {
         self.report(&Report::Locked, Some(lock))
     }
 
-    /// Has the keeper keep a connection.
+    /// Has the supervisor keep a connection.
     pub(in super::super) fn connected(&self, kept: Kept, device: BorrowedFd<'_>) -> io::Result<()> {
         self.report(&Report::Connected(kept), Some(device))
     }
 
-    /// A connection is over; with the last one the keeper lets go of the lock.
+    /// A connection is over; with the last one the supervisor lets go of the lock.
     pub(in super::super) fn disconnected(&self, tree: Showing) -> io::Result<()> {
         self.report(&Report::Disconnected { tree }, None)
     }
@@ -113,13 +113,13 @@ impl Link {
         self.report(&Report::Failed { message }, None)
     }
 
-    /// Has the keeper end this process and start `program` instead: does not return, unless that fails.
+    /// Has the supervisor end this process and start `program` instead: does not return, unless that fails.
     pub(in super::super) fn replace(&self, program: BorrowedFd<'_>) -> io::Result<()> {
         self.report(&Report::Replace, Some(program))
     }
 
-    /// The keeper's process, while it lives.
-    pub(in super::super) fn keeper(&self) -> Option<u32> {
+    /// The supervisor's process, while it lives.
+    pub(in super::super) fn supervisor(&self) -> Option<u32> {
         let wire = self.wire.lock();
         let mut polled = [PollFd::from_borrowed_fd(
             wire.stream().as_fd(),

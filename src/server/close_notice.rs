@@ -9,13 +9,13 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::control::{Answer, Fault};
 
 /// How long the process lives on for listeners that are slow to take the news.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How often it is looked whether a listener is still there.
 const GLANCE: Duration = Duration::from_secs(1);
 
 /// How the volume was closed, once it is.
 #[derive(Default)]
-pub(super) struct Farewell {
+pub(super) struct CloseNotice {
     news: Mutex<News>,
     changed: Condvar,
 }
@@ -26,7 +26,7 @@ struct News {
     listeners: usize,
 }
 
-impl Farewell {
+impl CloseNotice {
     /// Counts one more listener, who is waited for.
     pub(super) fn enter(&self) {
         self.news().listeners += 1;
@@ -55,7 +55,7 @@ impl Farewell {
         let are_listening = |news: &mut News| news.listeners > 0;
         let waited = self
             .changed
-            .wait_while_for(&mut news, are_listening, PATIENCE);
+            .wait_while_for(&mut news, are_listening, WAIT_MAX);
         if waited.timed_out() {
             log::warn!("somebody who waits for the end does not listen");
         }
@@ -72,23 +72,23 @@ mod tests {
 
     #[test]
     fn listeners_learn_the_outcome_before_the_end() {
-        let farewell = Farewell::default();
-        farewell.enter();
+        let close_notice = CloseNotice::default();
+        close_notice.enter();
         std::thread::scope(|scope| {
             let listener = scope.spawn(|| {
-                let news = farewell.listen(|| true);
-                farewell.leave();
+                let news = close_notice.listen(|| true);
+                close_notice.leave();
                 news
             });
-            farewell.announce(None);
+            close_notice.announce(None);
             assert_eq!(listener.join().unwrap(), Some(Answer::Closed));
         });
-        let late = farewell.listen(|| true);
+        let late = close_notice.listen(|| true);
         assert_eq!(late, Some(Answer::Closed), "late ones learn it, too");
     }
 
     #[test]
     fn who_goes_away_is_not_waited_for() {
-        assert_eq!(Farewell::default().listen(|| false), None);
+        assert_eq!(CloseNotice::default().listen(|| false), None);
     }
 }

@@ -1,4 +1,4 @@
-//! One cut across several volumes: its identity, and where it is decided.
+//! A snapshot of several volumes at once: its identity, and where it is decided.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,30 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use super::VolumeId;
 
-/// Identifies a cut for ever: a random UUID.
+/// Identifies a group snapshot for ever: a random UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct CutId(uuid::Uuid);
+pub struct GroupId(uuid::Uuid);
 
-/// A cut, as each volume that takes part in it notes it.
+/// A group snapshot, as each volume that takes part in it notes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cut {
+pub struct Group {
     /// Which one.
-    pub id: CutId,
+    pub id: GroupId,
     /// The volume in whose directory it is decided.
-    pub ledger: VolumeId,
-    /// That directory, when the cut began; the volume may have been renamed since.
-    pub ledger_dir: PathBuf,
+    pub coordinator: VolumeId,
+    /// That directory, when that began; the volume may have been renamed since.
+    pub coordinator_dir: PathBuf,
 }
 
-impl CutId {
-    /// An identity that no cut had before.
+impl GroupId {
+    /// An identity that no group snapshot had before.
     #[must_use]
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4())
     }
 }
 
-impl FromStr for CutId {
+impl FromStr for GroupId {
     type Err = uuid::Error;
 
     fn from_str(text: &str) -> Result<Self, uuid::Error> {
@@ -39,7 +39,7 @@ impl FromStr for CutId {
     }
 }
 
-impl fmt::Display for CutId {
+impl fmt::Display for GroupId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
