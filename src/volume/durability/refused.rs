@@ -4,7 +4,7 @@
 //! remembered, and each fsync of the file fails, until the range is written again or cut off. Their bytes are kept as
 //! far as there is memory for it: they are what readers see, and are stored once there is room again.
 //!
-//! Knows nothing of when there is room: `volume/headroom.rs` does.
+//! Knows nothing of when there is room: `volume/space/headroom.rs` does.
 
 use std::collections::BTreeMap;
 use std::io;
