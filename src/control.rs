@@ -8,6 +8,7 @@ mod client;
 mod content;
 mod message;
 mod reading;
+mod versions;
 mod wire;
 
 pub use address::{SOCKET, bind, connect};
@@ -15,7 +16,8 @@ pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
     Answer, Device, Fault, FaultKind, GroupPart, Op, Phase, Program, Request, ShownSnapshot,
-    Status, Tree, VERSION,
+    Status, Tree, VERSIONS,
 };
 pub use reading::{Ask, Listed, Node, Told};
+pub use versions::{NoCommon, Versions};
 pub use wire::{Received, Wire, WireError};

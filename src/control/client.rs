@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{
-    Answer, Ask, Device, Fault, GroupPart, Op, Received, Request, Status, Told, Tree, Wire,
-    WireError, address,
+    Answer, Ask, Device, Fault, GroupPart, Op, Received, Request, Status, Told, Tree, VERSIONS,
+    Versions, Wire, WireError, address,
 };
 use crate::types::SnapshotName;
 
@@ -49,7 +49,7 @@ impl From<WireError> for Error {
             WireError::Io(_)
             | WireError::TooLong(_)
             | WireError::NotUnderstood(_)
-            | WireError::Version(..) => Self::Wire(error),
+            | WireError::NoCommon(_) => Self::Wire(error),
         }
     }
 }
@@ -69,19 +69,23 @@ fn is_end(error: &io::Error) -> bool {
 }
 
 impl Client {
-    /// Connects to the server of the volume in `dir`; `None` when there is none.
+    /// Connects to the server of the volume in `dir`, which may be of another cask; `None` when there is none.
     ///
     /// # Errors
     /// No permission, or `dir` cannot be opened.
     pub fn connect(dir: &Path) -> io::Result<Option<Self>> {
-        Ok(address::connect(dir)?.map(Self::over))
+        Ok(address::connect(dir)?.map(|stream| Self::speaking(stream, VERSIONS)))
     }
 
-    /// Asks over a connection that is there already.
+    /// Asks over a connection to another process, or thread, of this very program.
     #[must_use]
     pub fn over(stream: UnixStream) -> Self {
+        Self::speaking(stream, Versions::only(VERSIONS.newest()))
+    }
+
+    fn speaking(stream: UnixStream, versions: Versions) -> Self {
         Self {
-            wire: Wire::asking(stream),
+            wire: Wire::asking(stream, versions),
         }
     }
 
@@ -90,9 +94,7 @@ impl Client {
     /// # Errors
     /// [`Error::Silent`] after a while; see [`Error`].
     pub fn status(&mut self) -> Result<Status, Error> {
-        self.wire
-            .send(&Request::Status, None)
-            .map_err(WireError::from)?;
+        self.send(&Request::Status, None)?;
         self.receive_within(STATUS_PATIENCE).and_then(expect_status)
     }
 
@@ -114,14 +116,9 @@ impl Client {
         device: Device,
         fuse: BorrowedFd<'_>,
     ) -> Result<(), Error> {
+        let tree = tree.clone();
         let answer = self
-            .call(
-                &Request::Attach {
-                    tree: tree.clone(),
-                    device,
-                },
-                Some(fuse),
-            )?
+            .call(&Request::Attach { tree, device }, Some(fuse))?
             .body;
         if answer == Answer::Attached {
             return Ok(());
@@ -193,7 +190,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn hold_for_group(&mut self, part: GroupPart, wait_max: Duration) -> Result<(), Error> {
-        self.send(&Request::HoldForGroup { part })?;
+        self.send(&Request::HoldForGroup { part }, None)?;
         self.expect_within(&Answer::Held, wait_max)
     }
 
@@ -202,7 +199,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn prepare_in_group(&mut self) -> Result<(), Error> {
-        self.send(&Request::PrepareInGroup)
+        self.send(&Request::PrepareInGroup, None)
     }
 
     /// Waits until the snapshot of a cut is durable.
@@ -218,7 +215,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub fn conclude_in_group(&mut self) -> Result<(), Error> {
-        self.send(&Request::ConcludeInGroup)
+        self.send(&Request::ConcludeInGroup, None)
     }
 
     /// Waits until the volume has acted on what became of the cut.
@@ -229,8 +226,15 @@ impl Client {
         self.expect_within(&Answer::Done, wait_max)
     }
 
-    fn send(&mut self, request: &Request) -> Result<(), Error> {
-        Ok(self.wire.send(request, None).map_err(WireError::from)?)
+    fn send(&mut self, request: &Request, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Error> {
+        // In whose version a request is understood is known once the server was heard, and this is asked alike in all.
+        if self.wire.must_agree() && *request != Request::Status {
+            self.status()?;
+        }
+        Ok(self
+            .wire
+            .send(request, descriptor)
+            .map_err(WireError::from)?)
     }
 
     fn expect_within(&mut self, expected: &Answer, wait_max: Duration) -> Result<(), Error> {
@@ -311,9 +315,7 @@ impl Client {
         request: &Request,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> Result<Received<Answer>, Error> {
-        self.wire
-            .send(request, descriptor)
-            .map_err(WireError::from)?;
+        self.send(request, descriptor)?;
         self.wire.receive()?.ok_or(Error::Ended)
     }
 }
@@ -330,4 +332,70 @@ fn unexpected(answer: Answer) -> Error {
         return Error::Fault(fault);
     }
     Error::Mismatch
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::thread;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    const STATUS: &str = r#""answer":"status","pid":1,"uuid":"3d9a1b0e-7c1f-4f0a-9a52-0d5f6c8e1a77","phase":"serving","device":null,"snapshots":null"#;
+
+    /// Has a client of `versions` ask for `Sync` of a server that begins its answers with `head`. What it got, and in
+    /// which versions it asked for what.
+    fn talk(versions: Versions, head: &'static str) -> (Result<Answer, Error>, Vec<Value>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let serving = thread::spawn(move || {
+            let mut asked = Vec::new();
+            for line in BufReader::new(&theirs).lines() {
+                let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                let body = match request["request"].as_str() {
+                    Some("status") => STATUS,
+                    _ => r#""answer":"synced""#,
+                };
+                asked.push(request);
+                writeln!(&theirs, "{{{head},{body}}}").unwrap();
+            }
+            asked
+        });
+        let mut client = Client::speaking(ours, versions);
+        let answer = client.perform(Op::Sync);
+        drop(client);
+        (answer, serving.join().unwrap())
+    }
+
+    #[test]
+    fn a_newer_client_asks_an_older_server_in_the_highest_version_of_both() {
+        let today = r#""version":2"#;
+        let (answer, asked) = talk(Versions::of(2, 4), today);
+        assert_eq!(answer.unwrap(), Answer::Synced);
+        let versions: Vec<_> = asked.iter().map(|request| &request["version"]).collect();
+        assert_eq!(versions, [2, 2]);
+        let (answer, asked) = talk(Versions::of(2, 4), r#""version":3,"speaks":[3,9]"#);
+        assert_eq!(answer.unwrap(), Answer::Synced);
+        let versions: Vec<_> = asked.iter().map(|request| &request["version"]).collect();
+        assert_eq!(versions, [2, 4]);
+    }
+
+    #[test]
+    fn this_client_asks_a_newer_server_in_its_own_version() {
+        let (answer, asked) = talk(VERSIONS, r#""version":2,"speaks":[1,9]"#);
+        assert_eq!(answer.unwrap(), Answer::Synced);
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0]["version"], 2);
+        assert_eq!(asked[0]["speaks"], serde_json::json!([2, 2]));
+    }
+
+    #[test]
+    fn without_a_common_version_the_error_names_both_ranges_and_a_way_out() {
+        let (answer, _) = talk(Versions::of(3, 4), r#""version":7,"speaks":[7,9]"#);
+        let said = answer.unwrap_err().to_string();
+        for part in ["versions 7 to 9", "versions 3 to 4", "mount it again"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
 }

@@ -8,12 +8,16 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::content::{Bytes, Change, SnapshotInfo};
+use super::versions::Versions;
 use crate::types::{
     Checked, Collected, Compression, GroupId, Limits, ScrubRate, SnapshotName, Usage, VolumeId,
 };
 
-/// The version of the protocol; both sides must speak the same.
-pub const VERSION: u32 = 2;
+/// The versions of the protocol that this cask speaks.
+///
+/// The two sides agree on one by [`Request::Status`], which, like its answer and every [`Fault`], has the same form in all
+/// versions: fields are only added.
+pub const VERSIONS: Versions = Versions::only(2);
 
 /// What is asked of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,8 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::VERSION;
+use super::message::VERSIONS;
+use super::versions::{NoCommon, Versions};
 
 /// The longest line, in bytes, of whoever asks.
 const REQUEST_BYTES_MAX: usize = 64 * 1024;
@@ -23,7 +24,9 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Wire {
     stream: UnixStream,
-    version: u32,
+    speaks: Versions,
+    /// In which version to speak, once the other side was heard: the highest common one.
+    agreed: Option<u32>,
     limit: usize,
     pending: Vec<u8>,
     /// How much of `pending` has no end of a line in it.
@@ -52,14 +55,15 @@ pub enum WireError {
     /// The line was no message of this protocol.
     #[error("a message cannot be understood: {0}")]
     NotUnderstood(#[from] serde_json::Error),
-    /// The other side is of another version.
-    #[error("the other side speaks version {0} of the protocol, this cask {1}")]
-    Version(u32, u32),
+    /// The two sides have no version in common.
+    #[error(transparent)]
+    NoCommon(#[from] NoCommon),
 }
 
 #[derive(Serialize)]
 struct Outgoing<'a, T> {
     version: u32,
+    speaks: Versions,
     #[serde(flatten)]
     body: &'a T,
 }
@@ -67,31 +71,34 @@ struct Outgoing<'a, T> {
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
+    /// A program that says nothing speaks that one version only.
+    speaks: Option<Versions>,
 }
 
 impl Wire {
     /// The server's end of `stream`.
     #[must_use]
     pub fn new(stream: UnixStream) -> Self {
-        Self::limited(stream, VERSION, REQUEST_BYTES_MAX)
+        Self::limited(stream, VERSIONS, REQUEST_BYTES_MAX)
     }
 
-    /// An end of `stream`, on which another protocol of this kind is spoken in this version.
+    /// An end of `stream`, on which another protocol of this kind is spoken in these versions.
     #[must_use]
-    pub fn speaking(stream: UnixStream, version: u32) -> Self {
-        Self::limited(stream, version, REQUEST_BYTES_MAX)
+    pub fn speaking(stream: UnixStream, speaks: Versions) -> Self {
+        Self::limited(stream, speaks, REQUEST_BYTES_MAX)
     }
 
-    /// The end of `stream` that asks.
+    /// The end of `stream` that asks, in these versions.
     #[must_use]
-    pub(super) fn asking(stream: UnixStream) -> Self {
-        Self::limited(stream, VERSION, ANSWER_BYTES_MAX)
+    pub(super) fn asking(stream: UnixStream, speaks: Versions) -> Self {
+        Self::limited(stream, speaks, ANSWER_BYTES_MAX)
     }
 
-    fn limited(stream: UnixStream, version: u32, limit: usize) -> Self {
+    fn limited(stream: UnixStream, speaks: Versions, limit: usize) -> Self {
         Self {
             stream,
-            version,
+            speaks,
+            agreed: None,
             limit,
             pending: Vec::new(),
             searched: 0,
@@ -105,6 +112,18 @@ impl Wire {
         &self.stream
     }
 
+    /// The version that both sides use; nothing before a message of the other one was received.
+    #[must_use]
+    pub const fn agreed(&self) -> Option<u32> {
+        self.agreed
+    }
+
+    /// Whether the other side must be heard before the version of what is said to it is known.
+    #[must_use]
+    pub(super) fn must_agree(&self) -> bool {
+        self.agreed.is_none() && self.speaks.oldest() < self.speaks.newest()
+    }
+
     /// Sends one message, and a copy of `descriptor` with its first byte.
     ///
     /// # Errors
@@ -114,8 +133,14 @@ impl Wire {
         body: &T,
         descriptor: Option<BorrowedFd<'_>>,
     ) -> io::Result<()> {
-        let version = self.version;
-        let mut line = serde_json::to_vec(&Outgoing { version, body })?;
+        let speaks = self.speaks;
+        // The oldest before anything is agreed on: a program that knows of no ranges refuses every version but its own.
+        let version = self.agreed.unwrap_or(speaks.oldest());
+        let mut line = serde_json::to_vec(&Outgoing {
+            version,
+            speaks,
+            body,
+        })?;
         line.push(b'\n');
         let mut sent = self.send_some(&line, descriptor)?;
         while sent < line.len() {
@@ -153,12 +178,21 @@ impl Wire {
             return Ok(None);
         };
         let descriptor = self.descriptor.take();
-        let Versioned { version } = serde_json::from_slice(&line)?;
-        if version != self.version {
-            return Err(WireError::Version(version, self.version));
-        }
+        self.agree(&serde_json::from_slice(&line)?)?;
         let body = serde_json::from_slice(&line)?;
         Ok(Some(Received { body, descriptor }))
+    }
+
+    fn agree(&mut self, said: &Versioned) -> Result<(), NoCommon> {
+        let ours = self.speaks;
+        let theirs = said.speaks.unwrap_or(Versions::only(said.version));
+        let common = ours.common(theirs);
+        // Only a refusal can follow where there is none: said in a version of theirs, it is read by every program.
+        self.agreed = common.or(Some(theirs.newest()));
+        match common {
+            Some(_) => Ok(()),
+            None => Err(NoCommon { theirs, ours }),
+        }
     }
 
     /// Sends bytes as they are, behind the message that announces them.
@@ -233,7 +267,7 @@ mod tests {
     use std::fs::File;
     use std::io::Write;
 
-    use super::super::{Answer, Device, Request, Tree};
+    use super::super::{Answer, Device, Fault, FaultKind, Request, Tree};
     use super::*;
 
     fn pair() -> (Wire, Wire) {
@@ -268,7 +302,7 @@ mod tests {
             .unwrap();
         assert!(matches!(
             b.receive::<Answer>(),
-            Err(WireError::Version(1, _))
+            Err(WireError::NoCommon(no)) if no.theirs == Versions::only(1)
         ));
         assert!(matches!(
             b.receive::<Answer>(),
@@ -277,5 +311,61 @@ mod tests {
         raw.write_all(&vec![b'x'; REQUEST_BYTES_MAX + 16 * 1024])
             .unwrap();
         assert!(matches!(b.receive::<Answer>(), Err(WireError::TooLong(_))));
+    }
+
+    fn speaking(ours: Versions, theirs: Versions) -> (Wire, Wire) {
+        let (a, b) = UnixStream::pair().unwrap();
+        (Wire::speaking(a, ours), Wire::speaking(b, theirs))
+    }
+
+    #[test]
+    fn two_ranges_agree_whoever_is_the_newer() {
+        let cases = [
+            ((2, 2), (2, 5), Some(2)),
+            ((1, 3), (2, 5), Some(3)),
+            ((3, 4), (4, 6), Some(4)),
+            ((1, 2), (3, 4), None),
+        ];
+        let cases = cases
+            .into_iter()
+            .flat_map(|(one, other, common)| [(one, other, common), (other, one, common)]);
+        for ((oldest, newest), (from, to), common) in cases {
+            let (mut a, mut b) = speaking(Versions::of(oldest, newest), Versions::of(from, to));
+            a.send(&Request::Status, None).unwrap();
+            let heard = b.receive::<Request>();
+            assert_eq!(
+                heard.is_ok(),
+                common.is_some(),
+                "{oldest}-{newest}, {from}-{to}"
+            );
+            b.send(&Answer::Done, None).unwrap();
+            let answered = a.receive::<Answer>();
+            assert_eq!(answered.is_ok(), common.is_some());
+            if common.is_some() {
+                assert_eq!((a.agreed(), b.agreed()), (common, common));
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_read_by_a_program_that_knows_of_no_ranges() {
+        let (mut raw, ours) = UnixStream::pair().unwrap();
+        let mut ours = Wire::new(ours);
+        raw.write_all(b"{\"version\":1,\"request\":\"status\"}\n")
+            .unwrap();
+        assert!(ours.receive::<Request>().is_err());
+        let fault = Fault {
+            kind: FaultKind::Refused,
+            message: "no".to_owned(),
+        };
+        ours.send(&Answer::Fault(fault), None).unwrap();
+        drop(ours);
+        let mut said = String::new();
+        raw.read_to_string(&mut said).unwrap();
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            (&said["version"], &said["message"]),
+            (&1.into(), &"no".into())
+        );
     }
 }

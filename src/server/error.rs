@@ -98,6 +98,9 @@ pub enum Error {
     /// The program that should have taken over from the server did not.
     #[error("the old program serves it still")]
     NotUpgraded,
+    /// Servers have died too often; its mounts answer EIO.
+    #[error("{0}")]
+    Down(String),
     /// The conversation with the server broke down.
     #[error("cannot talk to its server")]
     Control(#[source] control::Error),
@@ -147,6 +150,7 @@ impl Error {
             | Self::HeldElsewhere { .. }
             | Self::NotClosed(_)
             | Self::NotUpgraded
+            | Self::Down(_)
             | Self::Control(_) => false,
         }
     }

@@ -59,7 +59,10 @@ impl Server {
     pub(super) fn take_over(dir: &Path, link: &Arc<Link>, given: Inheritance) -> Result<Self> {
         let tuning = tuning::of_environment()?;
         let mut server = Self::of(dir, Some(Arc::clone(link)), |dir| match given.lock {
-            Some(lock) => Volume::open_held(dir, lock.into(), tuning),
+            // Only a server that follows another one gets the lock, and the supervisor may have that one's program still.
+            Some(lock) => {
+                Volume::open_held(dir, lock.into(), tuning, |format| link.no_way_back(format))
+            }
             None => Volume::open_with(dir, tuning),
         })?;
         server.pass_on_stops(given.is_stopped);

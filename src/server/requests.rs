@@ -144,8 +144,12 @@ fn answer(
 }
 
 fn refusal(error: &WireError) -> Answer {
+    let message = match error {
+        WireError::NoCommon(no) => no.swapped().to_string(),
+        WireError::Io(_) | WireError::TooLong(_) | WireError::NotUnderstood(_) => error.to_string(),
+    };
     Answer::Fault(Fault {
         kind: FaultKind::Refused,
-        message: error.to_string(),
+        message,
     })
 }

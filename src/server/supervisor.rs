@@ -57,6 +57,7 @@ pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
         is_stopped: false,
         kept: Vec::new(),
         deaths: Deaths::default(),
+        stepped_to: None,
     };
     supervisor.run(starter)
 }
@@ -82,6 +83,8 @@ struct Supervisor {
     is_stopped: bool,
     kept: Vec<(Kept, OwnedFd)>,
     deaths: Deaths,
+    /// The format to which a server has brought the tables, or was about to: programs before it do not know it.
+    stepped_to: Option<u32>,
 }
 
 /// A server that runs, and what it has said.
@@ -188,8 +191,9 @@ impl Supervisor {
             }
             (Report::Serving, _) => {
                 server.serving = Some(Instant::now());
-                self.program.prove();
+                self.program.decide();
             }
+            (Report::NoWayBack { format }, _) => self.leave_old_program(format),
             (Report::Stopped, _) => self.is_stopped = true,
             (Report::Resumed { salt, unique }, _) => {
                 server.unanswered.insert((salt, unique));
@@ -209,6 +213,15 @@ impl Supervisor {
                 log::error!("the server reported something without its descriptor");
             }
         }
+    }
+
+    /// A server that has not served yet steps to this format: from now on it is this program or none.
+    fn leave_old_program(&mut self, format: u32) {
+        log::info!(
+            "the volume's tables become format {format}: no older program is started any more"
+        );
+        self.program.decide();
+        self.stepped_to = Some(format);
     }
 
     /// Takes note of a server's death; why there shall be no other, if so.
@@ -236,7 +249,19 @@ impl Supervisor {
                 thread::sleep(after);
                 None
             }
-            Verdict::StayDown(cause) => Some(reason(cause, &end)),
+            Verdict::StayDown(cause) => {
+                Some(reason(cause, &end) + &self.why_not_the_old_one(server))
+            }
+        }
+    }
+
+    /// What is added to the reason for which a volume is down: of a program that never came to serve.
+    fn why_not_the_old_one(&self, server: &Running) -> String {
+        match self.stepped_to {
+            Some(format) if server.serving.is_none() => {
+                format!("; the volume is of format {format}, to which no older program goes back")
+            }
+            _ => String::new(),
         }
     }
 
@@ -295,5 +320,101 @@ pub(super) fn kept(tree: Showing, device: Device, request: &InitRequest) -> Kept
         device,
         init: crate::control::Bytes(request.init.clone()),
         salt: request.salt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::process::Command;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A supervisor that has just started a newer program.
+    fn supervisor() -> Supervisor {
+        let mut supervisor = Supervisor {
+            dir: PathBuf::from("/nowhere"),
+            program: Program::this().unwrap(),
+            lock: None,
+            is_stopped: false,
+            kept: Vec::new(),
+            deaths: Deaths::default(),
+            stepped_to: None,
+        };
+        supervisor
+            .program
+            .try_next(File::open("/proc/self/exe").unwrap().into());
+        supervisor
+    }
+
+    /// Has `supervisor` hear a server that says `lines` and ends; what the supervisor answered.
+    fn hear(supervisor: &mut Supervisor, lines: &[&str]) -> (Running, Vec<Value>) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut server = Running {
+            child: Command::new("/bin/false").spawn().unwrap(),
+            wire: wire(ours),
+            serving: None,
+            complaint: None,
+            unanswered: HashSet::new(),
+            kills_before: lack::kills(),
+            replaced: false,
+        };
+        for line in lines {
+            writeln!(&theirs, "{line}").unwrap();
+        }
+        theirs.shutdown(std::net::Shutdown::Write).unwrap();
+        supervisor.listen(&mut server);
+        let answers = BufReader::new(&theirs).lines().take(lines.len());
+        let answers = answers.map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        (server, answers.collect())
+    }
+
+    #[test]
+    fn after_a_newer_server_said_no_way_back_its_program_is_the_only_one() {
+        let mut supervisor = supervisor();
+        let lines = [
+            r#"{"version":2,"speaks":[1,9],"report":"no_way_back","format":77}"#,
+            r#"{"version":2,"speaks":[1,9],"report":"failed","message":"no room"}"#,
+        ];
+        let (mut server, answers) = hear(&mut supervisor, &lines);
+        for answer in &answers {
+            assert_eq!(
+                (&answer["handover"], &answer["version"]),
+                (&"heard".into(), &2.into())
+            );
+        }
+        let status = server.child.wait().unwrap();
+        let mut tries = 1;
+        let reason = loop {
+            if let Some(reason) = supervisor.mourn(&server, status) {
+                break reason;
+            }
+            tries += 1;
+        };
+        assert_eq!(tries, deaths::MAX);
+        for part in ["no room", "format 77", "no older program"] {
+            assert!(reason.contains(part), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_fails_before_leaves_the_old_program_to_go_on() {
+        let mut supervisor = supervisor();
+        // As a program says it that knows of no ranges.
+        let (mut server, answers) = hear(
+            &mut supervisor,
+            &[r#"{"version":1,"report":"failed","message":"no room"}"#],
+        );
+        assert_eq!(answers[0]["version"], 1);
+        let status = server.child.wait().unwrap();
+        assert_eq!(supervisor.mourn(&server, status), None);
+        assert!(
+            !supervisor.program.fall_back(),
+            "it has fallen back already"
+        );
+        assert_eq!(supervisor.stepped_to, None);
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::record::down_reason;
 use super::retry::connect;
 use super::{Error, Result};
 use crate::control::{Phase, Program, Status};
@@ -28,7 +29,7 @@ pub enum Upgraded {
 /// Has this very program serve the volume in `dir` from now on. Whoever uses its mounts waits for a moment.
 ///
 /// # Errors
-/// [`Error::NotUpgraded`], with the old program serving on; others of [`Error`].
+/// [`Error::NotUpgraded`], with the old program serving on; [`Error::Down`], when neither can; others of [`Error`].
 pub fn upgrade(dir: &Path) -> Result<Upgraded> {
     let Some(mut client) = connect(dir)? else {
         return Ok(Upgraded::NotServed);
@@ -61,6 +62,9 @@ fn await_other(dir: &Path, pid: u32) -> Result<Status> {
             && status.pid != pid
         {
             return Ok(status);
+        }
+        if let Some(reason) = down_reason(dir) {
+            return Err(Error::Down(reason));
         }
         thread::sleep(PAUSE);
     }

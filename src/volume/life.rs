@@ -107,17 +107,22 @@ impl Volume {
         let lock = DirLock::take(&dir)?;
         // Read again: whoever had the lock may have changed it.
         let config = Config::load(&dir)?;
-        Self::open_locked(dir, config, lock, tuning)
+        Self::open_locked(dir, config, lock, tuning, |_| Ok(()))
     }
 
     /// As [`Self::open_with`], for a process that was given the volume's lock by the one that had the volume open
-    /// before.
+    /// before. `before_step` is called with the present format before a volume of an earlier one is brought to it.
     ///
     /// # Errors
-    /// Those of [`Self::open`].
-    pub fn open_held(dir: &Path, lock: DirLock, tuning: Tuning) -> Result<Self> {
+    /// Those of [`Self::open`]; [`Error::Storage`] with what `before_step` says: the volume is of its format still.
+    pub fn open_held(
+        dir: &Path,
+        lock: DirLock,
+        tuning: Tuning,
+        before_step: impl FnOnce(u32) -> io::Result<()>,
+    ) -> Result<Self> {
         let (config, dir) = (Config::load(dir)?, resolve(dir)?);
-        Self::open_locked(dir, config, lock, tuning)
+        Self::open_locked(dir, config, lock, tuning, before_step)
     }
 
     fn open_locked(
@@ -125,6 +130,7 @@ impl Volume {
         mut config: Config,
         lock: DirLock,
         tuning: Tuning,
+        before_step: impl FnOnce(u32) -> io::Result<()>,
     ) -> Result<Self> {
         let log = match repair::finish(&dir)? {
             Some(_) => Log::Gone,
@@ -133,6 +139,12 @@ impl Volume {
         repair::clear(&dir.join(REPAIR))?;
         let mut past = recovered(&dir, log, |outcome| outcome)?;
         let found_at_open = std::mem::take(&mut past.found);
+        // As late as can be, but never after: whoever could start a program before this one must have been told when the
+        // tables change, for it could not open them. A death between the two costs the way back, and nothing else.
+        if config.format < FORMAT {
+            before_step(FORMAT)
+                .map_err(|e| Error::storage("cannot announce the step to a newer format", e))?;
+        }
         let core = Arc::new(open_core(dir, &config, past, tuning)?);
         if config.format < FORMAT {
             // Opening it has brought the tables to the present format.

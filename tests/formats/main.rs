@@ -1,11 +1,13 @@
 //! Volumes that earlier casks made open, with everything in them, and are of the present format afterwards.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cask::types::{Ino, Name};
-use cask::volume::{Config, Volume};
+use cask::volume::store::DirLock;
+use cask::volume::{Config, Error, Tuning, Volume};
 
 /// Each archive is what a cask of that format left: `big` of 300 000 bytes with a second name `dir/link`, changed
 /// after snapshot `first`; `copy` of it, removed after; `new`, made after; `sym`; `dir/small` with an attribute.
@@ -47,6 +49,44 @@ fn a_volume_of_format_2_is_brought_to_the_present_one() {
 #[test]
 fn a_volume_of_format_3_is_brought_to_the_present_one() {
     check("format-3.tar.gz", 3);
+}
+
+/// Of the tables: SQLite's `user_version`, big-endian in the file's header (<https://www.sqlite.org/fileformat.html>).
+fn version_of_tables(dir: &Path) -> u32 {
+    let bytes = std::fs::read(dir.join("meta.db")).unwrap();
+    u32::from_be_bytes(bytes[60..64].try_into().unwrap())
+}
+
+#[test]
+fn who_has_an_older_program_knows_of_a_step_before_it_is_taken() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = unpack("format-3.tar.gz", home.path());
+    let open = |said: io::Result<()>| {
+        let mut asked = Vec::new();
+        let opened = Volume::open_held(
+            &dir,
+            DirLock::take(&dir).unwrap(),
+            Tuning::default(),
+            |format| {
+                asked.push(format);
+                assert_eq!(Config::load(&dir).unwrap().format, 3);
+                assert_eq!(version_of_tables(&dir), 3);
+                said
+            },
+        );
+        (opened, asked)
+    };
+    let (refused, asked) = open(Err(io::ErrorKind::BrokenPipe.into()));
+    assert!(matches!(refused, Err(Error::Storage { .. })));
+    assert_eq!(asked.len(), 1);
+    assert_eq!(Config::load(&dir).unwrap().format, 3);
+    assert_eq!(version_of_tables(&dir), 3);
+    let (opened, asked) = open(Ok(()));
+    opened.unwrap().close().unwrap();
+    assert_eq!(asked, [Config::load(&dir).unwrap().format]);
+    let (opened, asked) = open(Ok(()));
+    opened.unwrap().close().unwrap();
+    assert!(asked.is_empty(), "there is no step to take");
 }
 
 fn check(archive: &str, format: u32) {

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use cask::control::{
-    Ask, Bytes, Client, Device, GroupPart, Op, Request, Tree, VERSION, Wire, connect,
+    Ask, Bytes, Client, Device, GroupPart, Op, Request, Tree, VERSIONS, Wire, connect,
 };
 use cask::server::Server;
 use cask::types::{GroupId, Limits, SnapshotName, VolumeId};
@@ -100,7 +100,8 @@ fn asks() -> [Ask; 7] {
 
 fn line_of(request: &impl Serialize) -> String {
     let mut value = serde_json::to_value(request).unwrap();
-    value["version"] = VERSION.into();
+    value["version"] = VERSIONS.newest().into();
+    value["speaks"] = serde_json::to_value(VERSIONS).unwrap();
     value.to_string()
 }
 

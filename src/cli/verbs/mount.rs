@@ -316,6 +316,7 @@ fn explain(error: server::Error, located: &Located, request: &MountRequest<'_>) 
         | server::Error::HeldElsewhere { .. }
         | server::Error::NotClosed(_)
         | server::Error::NotUpgraded
+        | server::Error::Down(_)
         | server::Error::Control(_) => located.explain(error),
     }
 }

@@ -213,6 +213,7 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         | server::Error::Fault(_)
         | server::Error::Locked
         | server::Error::NotUpgraded
+        | server::Error::Down(_)
         | server::Error::Served { .. }
         | server::Error::MountedThere(_)
         | server::Error::Occupied { .. }

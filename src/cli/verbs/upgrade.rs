@@ -8,7 +8,7 @@ use crate::cli::{CliError, Kind, Result, output};
 /// Have this program serve volumes that an older one serves, while they stay mounted
 ///
 /// Whoever uses them waits for a moment. Prints the names of the volumes that were upgraded. If the new server cannot
-/// start, the old program goes on.
+/// start, the old program goes on; not once a volume was of an older format, and the new one has begun to bring it to its own.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The volumes
@@ -54,6 +54,11 @@ fn upgrade(located: &Located) -> Result<()> {
             "{} tells why the new one did not start",
             located.dir.join("server.log").display()
         ))),
+        Err(server::Error::Down(reason)) => Err(CliError::new(
+            Kind::Failed,
+            format!("{located} is down: {reason}"),
+        )
+        .hint(format!("`cask umount {shown}`, then mount it again"))),
         Err(error) => Err(located.explain(error)),
     }
 }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::sockopt::socket_peercred;
 
-use super::message::{Handover, Kept, LEVEL, Report, Showing, wire};
+use super::message::{Handover, Kept, LEVEL, NO_WAY_BACK, Report, Showing, wire};
 use crate::control::Wire;
 use crate::fuse::{Resent, Watch};
 
@@ -33,6 +33,8 @@ pub(in super::super) struct Link {
     wire: Mutex<Wire>,
     /// What the supervisor understands.
     level: u32,
+    /// Of what is said on this line.
+    version: Option<u32>,
 }
 
 impl Link {
@@ -52,8 +54,14 @@ impl Link {
                 }
                 (Handover::Stopped, _) => given.is_stopped = true,
                 (Handover::Begin { level }, _) => {
+                    let version = wire.agreed();
                     let wire = Mutex::new(wire);
-                    return Ok((Self { wire, level }, given));
+                    let link = Self {
+                        wire,
+                        level,
+                        version,
+                    };
+                    return Ok((link, given));
                 }
                 (_, _) => return Err(io::ErrorKind::InvalidData.into()),
             }
@@ -103,6 +111,19 @@ impl Link {
         self.report(&Report::Serving, None)
     }
 
+    /// Has the supervisor start no older program any more: the volume's tables are about to be of this format. When this
+    /// returns, it does not.
+    ///
+    /// # Errors
+    /// When the supervisor is gone, or did not understand.
+    pub(in super::super) fn no_way_back(&self, format: u32) -> io::Result<()> {
+        if self.version < Some(NO_WAY_BACK) {
+            // One of an earlier cask keeps to the program that says that it serves, which comes to the same.
+            return self.serving();
+        }
+        self.report(&Report::NoWayBack { format }, None)
+    }
+
     /// All writing was stopped, which the next server must know.
     pub(in super::super) fn stopped(&self) -> io::Result<()> {
         self.report(&Report::Stopped, None)
@@ -148,4 +169,64 @@ impl Link {
 fn receive(wire: &mut Wire) -> io::Result<Option<(Handover, Option<OwnedFd>)>> {
     let told = wire.receive::<Handover>().map_err(io::Error::other)?;
     Ok(told.map(|told| (told.body, told.descriptor)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::thread;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What a supervisor that begins its lines with `head` is told when the tables are about to change.
+    fn told_of_a_step(head: &str) -> Value {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        writeln!(&theirs, r#"{{{head},"handover":"begin","level":1}}"#).unwrap();
+        let heard = format!(r#"{{{head},"handover":"heard"}}"#);
+        let keeping = thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(&theirs).read_line(&mut line).unwrap();
+            writeln!(&theirs, "{heard}").unwrap();
+            serde_json::from_str(&line).unwrap()
+        });
+        let (link, _) = Link::hear(ours).unwrap();
+        link.no_way_back(77).unwrap();
+        keeping.join().unwrap()
+    }
+
+    #[test]
+    fn a_keeper_of_an_earlier_cask_is_told_of_a_step_in_words_that_it_knows() {
+        let told = told_of_a_step(r#""version":1"#);
+        assert_eq!(
+            (&told["version"], &told["report"]),
+            (&1.into(), &"serving".into())
+        );
+    }
+
+    #[test]
+    fn a_newer_keeper_is_told_of_a_step_in_the_highest_version_of_both() {
+        let told = told_of_a_step(r#""version":1,"speaks":[1,9]"#);
+        assert_eq!(
+            (&told["version"], &told["report"]),
+            (&NO_WAY_BACK.into(), &"no_way_back".into())
+        );
+        assert_eq!(told["format"], 77);
+    }
+
+    #[test]
+    fn a_keeper_without_a_common_version_is_named_with_both_ranges() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        writeln!(
+            &theirs,
+            r#"{{"version":7,"speaks":[7,9],"handover":"begin"}}"#
+        )
+        .unwrap();
+        let said = Link::hear(ours).unwrap_err().to_string();
+        assert!(
+            said.contains("versions 7 to 9") && said.contains("versions 1 to 2"),
+            "{said}"
+        );
+    }
 }

@@ -6,11 +6,16 @@ use std::os::unix::net::UnixStream;
 
 use serde::{Deserialize, Serialize};
 
-use crate::control::{Bytes, Device, Wire};
+use crate::control::{Bytes, Device, Versions, Wire};
 use crate::types::SnapshotName;
 
-/// The version of this protocol, which is not that of the control socket.
-const VERSION: u32 = 1;
+/// The versions of this protocol that this cask speaks; they are not those of the control socket.
+///
+/// What a supervisor hands over is said before it has heard its server, and so has the same form in all of them.
+const VERSIONS: Versions = Versions::of(1, NO_WAY_BACK);
+
+/// The first version that has [`Report::NoWayBack`].
+pub(super) const NO_WAY_BACK: u32 = 2;
 
 /// What this supervisor understands beyond what supervisors always did: connections that show [one snapshot](Showing::Snapshot),
 /// and what becomes of requests that are sent [again](Report::Resumed).
@@ -18,7 +23,7 @@ pub(super) const LEVEL: u32 = 1;
 
 /// An end of the socket pair.
 pub(super) fn wire(stream: UnixStream) -> Wire {
-    Wire::speaking(stream, VERSION)
+    Wire::speaking(stream, VERSIONS)
 }
 
 /// What a connection shows.
@@ -103,6 +108,12 @@ pub(super) enum Report {
         salt: u64,
         /// Its number.
         unique: u64,
+    },
+    /// The volume's tables are about to be of a format that the programs before this one do not know. Only for a supervisor
+    /// of version [`NO_WAY_BACK`].
+    NoWayBack {
+        /// Of the tables from now on.
+        format: u32,
     },
     /// The volume cannot be served.
     Failed {

@@ -1,4 +1,4 @@
-//! Which program servers are started from: the one that is known to serve, and perhaps a newer one to try.
+//! Which program servers are started from: the one that is decided on, and perhaps a newer one to try.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use std::process::{Child, Command};
 /// Open files, since their names may stand for other programs by now.
 #[derive(Debug)]
 pub(super) struct Program {
-    proven: OwnedFd,
+    decided: OwnedFd,
     next: Option<OwnedFd>,
 }
 
@@ -19,7 +19,7 @@ impl Program {
     /// The program that runs here.
     pub(super) fn this() -> io::Result<Self> {
         Ok(Self {
-            proven: File::open("/proc/self/exe")?.into(),
+            decided: File::open("/proc/self/exe")?.into(),
             next: None,
         })
     }
@@ -29,10 +29,10 @@ impl Program {
         self.next = Some(program);
     }
 
-    /// A server that was started last serves.
-    pub(super) fn prove(&mut self) {
+    /// The program that was started last serves, or no other one can: it is never gone back from.
+    pub(super) fn decide(&mut self) {
         if let Some(next) = self.next.take() {
-            self.proven = next;
+            self.decided = next;
         }
     }
 
@@ -43,7 +43,7 @@ impl Program {
 
     /// Starts a server of the volume in `dir`, with its supervisor at its standard input.
     pub(super) fn start(&self, dir: &Path, supervisor: UnixStream) -> io::Result<Child> {
-        let program = self.next.as_ref().unwrap_or(&self.proven);
+        let program = self.next.as_ref().unwrap_or(&self.decided);
         Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
             .arg0("cask")
             .arg("serve")

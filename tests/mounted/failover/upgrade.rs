@@ -4,13 +4,13 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cask::control::Client;
+use cask::control::{Client, SOCKET};
+use cask::volume::Config;
 use rustix::process::Pid;
 
-use super::await_other;
+use super::{await_other, inspected_while_dying, wait_until};
 use crate::harness::{Mount, VOLUME, binary, run};
 use crate::killing::supervisor_of;
 
@@ -24,13 +24,8 @@ fn a_newer_program_takes_over_while_files_are_written() {
     let newer = mount.sandbox().dir().join("newer");
     fs::copy(binary(), &newer).unwrap();
     let upgrade = |arguments: &[&str]| {
-        let mut command = Command::new(&newer);
-        let root = mount.volume_dir().ancestors().nth(2).unwrap().to_owned();
-        command
-            .arg("upgrade")
-            .args(arguments)
-            .env("CASK_ROOT", root);
-        run(&mut command, 60)
+        let mut command = mount.command_of(&newer, &["upgrade"]);
+        run(command.args(arguments), 60)
     };
     let (before, done) = (mount.server_pid(), AtomicBool::new(false));
     let supervisor = supervisor_of(before).unwrap();
@@ -87,4 +82,110 @@ fn a_program_that_cannot_serve_does_not_replace_the_one_that_does() {
     assert_eq!(program_of(next), fs::canonicalize(binary()).unwrap());
     assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"x");
     fs::write(mount.path().join("other"), "y").unwrap();
+}
+
+/// Has the volume pass for one of the format before, whose tables are as they are.
+fn make_older(mount: &Mount) -> u32 {
+    let dir = mount.volume_dir();
+    let mut config = Config::load(&dir).unwrap();
+    let format = config.format;
+    config.format -= 1;
+    config.store(&dir).unwrap();
+    format
+}
+
+/// A program that opens a volume and then cannot serve it: where it wants to listen is no directory.
+fn unable_to_listen(mount: &Mount) -> PathBuf {
+    let mut program = fs::read(binary()).unwrap();
+    let (name, broken) = (b"control.sock", b"control/sock");
+    let is_there = |i: &usize| program[*i..].starts_with(name);
+    let found: Vec<usize> = (0..program.len()).filter(is_there).collect();
+    assert!(!found.is_empty());
+    for at in found {
+        program[at..at + name.len()].copy_from_slice(broken);
+    }
+    let path = mount.sandbox().dir().join("unable");
+    fs::copy(binary(), &path).unwrap();
+    fs::write(&path, program).unwrap();
+    path
+}
+
+fn log(mount: &Mount) -> String {
+    fs::read_to_string(mount.volume_dir().join("server.log")).unwrap()
+}
+
+#[test]
+fn once_a_newer_program_has_stepped_to_its_format_the_old_one_is_never_started() {
+    let Some(mount) = Mount::new() else { return };
+    fs::write(mount.path().join("file"), "x").unwrap();
+    let program = File::open(unable_to_listen(&mount)).unwrap();
+    let replace = || {
+        let mut client = Client::connect(&mount.volume_dir()).unwrap().unwrap();
+        client.replace(program.as_fd()).unwrap();
+    };
+    // Without a step the old one goes on.
+    let server = mount.server_pid();
+    replace();
+    let next = await_other(&mount, server);
+    assert_eq!(program_of(next), fs::canonicalize(binary()).unwrap());
+    let went_on = "the old one goes on";
+    assert_eq!(log(&mount).matches(went_on).count(), 1, "{}", log(&mount));
+    assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"x");
+    // The old one would serve these tables, were it started.
+    let format = make_older(&mount);
+    replace();
+    let said = format!("is of format {format}, to which no older program goes back");
+    wait_until("it is down, and says why", || {
+        inspected_while_dying(&mount).contains(&said)
+    });
+    let log = log(&mount);
+    assert!(
+        inspected_while_dying(&mount).contains("cannot listen"),
+        "{log}"
+    );
+    assert_eq!(log.matches(went_on).count(), 1, "{log}");
+    assert_eq!(log.matches("the server died").count(), 5, "{log}");
+    let error = fs::create_dir(mount.path().join("d")).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    mount.umount();
+    mount.mount();
+    assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"x");
+}
+
+#[test]
+fn a_newer_program_takes_over_a_volume_of_an_older_format() {
+    let Some(mount) = Mount::new() else { return };
+    fs::write(mount.path().join("file"), "x").unwrap();
+    let newer = mount.sandbox().dir().join("newer");
+    fs::copy(binary(), &newer).unwrap();
+    let format = make_older(&mount);
+    let mut command = mount.command_of(&newer, &["upgrade", VOLUME]);
+    assert_eq!(run(&mut command, 60).stdout, "v\n");
+    assert_eq!(Config::load(&mount.volume_dir()).unwrap().format, format);
+    assert_eq!(program_of(mount.server_pid()), newer);
+    assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"x");
+}
+
+/// The socket is bound to its own place, and so can be connected to, but not replaced.
+#[test]
+fn an_upgrade_after_which_no_program_serves_says_so() {
+    let Some(mount) = Mount::new() else { return };
+    let newer = mount.sandbox().dir().join("newer");
+    fs::copy(binary(), &newer).unwrap();
+    make_older(&mount);
+    let socket = mount.volume_dir().join(SOCKET);
+    rustix::mount::mount_bind(&socket, &socket).unwrap();
+    let mut command = mount.command_of(&newer, &["upgrade", VOLUME]);
+    let upgraded = run(&mut command, 60);
+    rustix::mount::unmount(&socket, rustix::mount::UnmountFlags::empty()).unwrap();
+    assert!(!upgraded.status.success());
+    for part in [
+        "is down: its server died 5 times",
+        "no older program",
+        "cask umount v",
+    ] {
+        assert!(upgraded.stderr.contains(part), "{}", upgraded.output());
+    }
+    mount.umount();
+    mount.mount();
 }

@@ -94,7 +94,12 @@ impl Mount {
 
     /// A `cask` command with this test's root.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        self.command_of(Path::new(&binary()), args)
+    }
+
+    /// The same of another program.
+    pub(crate) fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.env("CASK_ROOT", &self.root).args(args);
         command
     }
