@@ -28,7 +28,7 @@ impl ChunkStore {
     /// Whether the segment's file begins as it should.
     ///
     /// # Errors
-    /// [`Error::Missing`], I/O errors.
+    /// [`Error::Missing`], [`Error::Io`].
     pub fn has_header(&self, id: SegmentId) -> Result<bool> {
         let found = self.header_at(id, 0)?;
         Ok(found.is_some_and(|bytes| record::is_segment_header(&bytes, id)))
@@ -37,7 +37,7 @@ impl ChunkStore {
     /// Whether the record of the chunk at `at` says what it holds, so that the chunk table could be made again.
     ///
     /// # Errors
-    /// [`Error::Missing`], I/O errors.
+    /// [`Error::Missing`], [`Error::Io`].
     pub fn is_described(&self, at: &Location, hash: &ChunkHash) -> Result<bool> {
         let Some(place) = at.offset.checked_sub(RECORD_HEADER_BYTES) else {
             return Ok(false);
@@ -94,7 +94,7 @@ impl ChunkStore {
     /// The pages of a damaged chunk that are whole. Of one that was packed there are none.
     ///
     /// # Errors
-    /// I/O errors other than those of a medium that lost the bytes.
+    /// [`Error::Io`] other than those of a medium that lost the bytes.
     pub fn whole_pages(&self, at: &Location, sums: &PageSums) -> Result<Vec<WholePages>> {
         let mut found: Vec<WholePages> = Vec::new();
         if at.codec != Codec::Plain {

@@ -31,7 +31,7 @@ pub struct ScannedChunk {
 /// must match its name.
 ///
 /// # Errors
-/// [`Error::Missing`], [`Error::Corrupt`] when the file does not begin as this segment, I/O errors.
+/// [`Error::Missing`], [`Error::Corrupt`] when the file does not begin as this segment, [`Error::Io`].
 pub fn scan(dir: &Path, id: SegmentId, found: impl FnMut(ScannedChunk)) -> Result<()> {
     let (file, path) = open(dir, id)?;
     let io = |source| Error::Io {
@@ -57,7 +57,7 @@ pub fn scan(dir: &Path, id: SegmentId, found: impl FnMut(ScannedChunk)) -> Resul
 /// As [`scan`], whatever the file begins with.
 ///
 /// # Errors
-/// [`Error::Missing`], I/O errors.
+/// [`Error::Missing`], [`Error::Io`].
 pub fn sift(dir: &Path, id: SegmentId, found: impl FnMut(ScannedChunk)) -> Result<()> {
     let (file, path) = open(dir, id)?;
     records(&file, id, found).map_err(|source| Error::Io {

@@ -46,7 +46,7 @@ impl ChunkStore {
     /// and from `next` on.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Io`] where the host fails.
     pub fn open(dir: &Path, next: SegmentId) -> Result<Self> {
         let io = |source| Error::Io {
             op: "list",
@@ -80,7 +80,7 @@ impl ChunkStore {
     /// before it synced them.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Io`] where the host fails.
     pub fn sync_leftovers(dir: &Path, from: SegmentId) -> Result<()> {
         let io = |source| Error::Io {
             op: "sync",
@@ -107,7 +107,7 @@ impl ChunkStore {
     /// durable after a [`Self::sync`] of their stream that begins later.
     ///
     /// # Errors
-    /// I/O errors; nothing then refers to what was written.
+    /// [`Error::Io`]; nothing then refers to what was written.
     pub fn append(&self, stream: Stream, chunks: &[&NewChunk<'_>]) -> Result<Placed> {
         if chunks.is_empty() {
             return Ok(Placed {
@@ -155,7 +155,7 @@ impl ChunkStore {
     ///
     /// # Errors
     /// [`Error::Missing`] when the segment is gone, [`Error::Corrupt`] when the bytes are not those
-    /// that were stored, I/O errors. `out` then holds nothing to use.
+    /// that were stored, [`Error::Io`]. `out` then holds nothing to use.
     pub fn read(&self, at: &Location, sums: &PageSums, start: usize, out: &mut [u8]) -> Result<()> {
         match at.codec {
             Codec::Plain => self.read_plain(at, sums, start, out),
@@ -171,7 +171,7 @@ impl ChunkStore {
     /// Whether the chunk at `at` lies within its segment.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Corrupt`], I/O errors.
+    /// [`Error::Missing`], [`Error::Corrupt`], [`Error::Io`].
     pub fn reach(&self, at: &Location) -> Result<()> {
         let file = self.reader(at.segment)?;
         let found = file.metadata().map_err(|source| Error::Io {
@@ -267,7 +267,7 @@ impl ChunkStore {
     /// else has to wait for it.
     ///
     /// # Errors
-    /// I/O errors: what was not synced must then be taken for lost (fsync(2) reports an error once).
+    /// [`Error::Io`]: what was not synced must then be taken for lost (fsync(2) reports an error once).
     pub fn sync<E>(
         &self,
         stream: Stream,
@@ -339,7 +339,7 @@ impl ChunkStore {
     /// The segments that are there.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Io`] where the host fails.
     pub fn survey(&self) -> Result<Survey> {
         // In this order: what is made after the listing is not in it.
         let mut found = list(&self.dir).map_err(|source| Error::Io {
@@ -366,7 +366,7 @@ impl ChunkStore {
     /// durable when this returns.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Io`] where the host fails.
     pub fn link_into(&self, dir: &Path, segments: &[SegmentId]) -> Result<()> {
         for &id in segments {
             let (from, to) = (segment::path_of(&self.dir, id), segment::path_of(dir, id));
@@ -387,7 +387,7 @@ impl ChunkStore {
     /// Removes a segment. Readers that have it open go on.
     ///
     /// # Errors
-    /// I/O errors; a segment that is gone already is none.
+    /// [`Error::Io`]; a segment that is gone already is none.
     pub fn remove(&self, id: SegmentId) -> Result<()> {
         self.readers.forget(id);
         let path = segment::path_of(&self.dir, id);

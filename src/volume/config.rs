@@ -183,7 +183,7 @@ impl Config {
     /// What can be understood of the damaged configuration of the volume in `dir`, and what cannot: its keys.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub(super) fn left_in(dir: &Path) -> Result<(Self, Vec<&'static str>)> {
         let bytes = match fs::read(dir.join(FILE)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -226,7 +226,7 @@ impl Config {
     /// Writes the configuration durably into `dir`.
     ///
     /// # Errors
-    /// I/O errors; the old configuration then still stands.
+    /// [`Error::Storage`]; the old configuration then still stands.
     pub fn store(&self, dir: &Path) -> Result<()> {
         let mut text = serde_json::to_vec_pretty(self)
             .map_err(|e| Error::storage("cannot encode the configuration", e.into()))?;

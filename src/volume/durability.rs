@@ -21,7 +21,7 @@ impl Volume {
     /// Makes everything that was acknowledged durable.
     ///
     /// # Errors
-    /// I/O errors; the volume is read-only afterwards, until it is opened again.
+    /// [`Error::Storage`]; the volume is read-only afterwards, until it is opened again.
     pub fn sync(&self) -> Result<()> {
         self.core.disk().sync()
     }
@@ -46,7 +46,7 @@ impl Volume {
     /// Moves the log into the database, as the background does when it is long.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn checkpoint(&self) -> Result<()> {
         self.core.disk().checkpoint()
     }

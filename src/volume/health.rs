@@ -22,7 +22,7 @@ impl Volume {
     /// Checks the invariants of docs/format.md over all rows; a line for each row that breaks one.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn audit(&self) -> Result<Vec<String>> {
         Ok(self.core.database().audit()?)
     }
@@ -30,7 +30,7 @@ impl Volume {
     /// Looks for damage, changing nothing. Works beside writers.
     ///
     /// # Errors
-    /// I/O errors of the host; damage is no error.
+    /// [`Error::Storage`]; damage is no error.
     pub fn check(&self, depth: Depth) -> Result<Checked> {
         self.check_watched(depth, &|_| {})
     }
@@ -46,7 +46,7 @@ impl Volume {
     /// Has stored bytes read again at this rate from now on.
     ///
     /// # Errors
-    /// I/O errors; nothing has changed then.
+    /// [`Error::Storage`]; nothing has changed then.
     pub fn set_scrub_rate(&self, rate: ScrubRate) -> Result<()> {
         scrub::set_scrub_rate(&self.core, rate)
     }

@@ -29,7 +29,7 @@ impl Volume {
     /// Its cost does not depend on what the volume holds.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors.
+    /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], [`Error::Storage`].
     pub fn take_snapshot(&self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
         snapshot::take_snapshot(&self.core, name, label)
     }
@@ -37,7 +37,7 @@ impl Volume {
     /// All snapshots, the oldest first.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
         snapshot::snapshots(&self.core)
     }
@@ -45,7 +45,7 @@ impl Volume {
     /// All snapshots, the oldest first, and the bytes that each holds. Looks at every extent once.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn measured_snapshots(&self) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
         snapshot::measured_snapshots(&self.core)
     }
@@ -53,7 +53,7 @@ impl Volume {
     /// The snapshot of this name.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn snapshot(&self, name: &SnapshotName) -> Result<Snapshot> {
         snapshot::snapshot(&self.core, name)
     }
@@ -61,7 +61,7 @@ impl Volume {
     /// Forbids or allows the removal of a snapshot.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn hold_snapshot(&self, name: &SnapshotName, hold: Hold) -> Result<()> {
         snapshot::hold_snapshot(&self.core, name, hold)
     }
@@ -69,7 +69,7 @@ impl Volume {
     /// Removes a snapshot; its space comes back in the background.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Held`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Held`], [`Error::Storage`].
     pub fn remove_snapshot(&self, name: &SnapshotName) -> Result<()> {
         snapshot::remove_snapshot(&self.core, name)
     }
@@ -80,7 +80,7 @@ impl Volume {
     /// Nobody may have the volume mounted: the kernel would go on with what it knows.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Exists`] when `safety` is taken, [`Error::NoSpace`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Exists`] when `safety` is taken, [`Error::NoSpace`], [`Error::Storage`].
     pub fn rollback(&self, to: &SnapshotName, safety: &SnapshotName) -> Result<Snapshot> {
         rollback::rollback(&self.core, to, safety)
     }
@@ -88,7 +88,7 @@ impl Volume {
     /// The differences between snapshot `from` and snapshot `to`, or the head, sorted by path.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when `to` is older than `from`, I/O errors.
+    /// [`Error::Invalid`] when `to` is older than `from`, [`Error::Storage`].
     pub fn diff(&self, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
         diff::diff(&self.core, from, to)
     }
@@ -100,7 +100,7 @@ impl Volume {
     /// appended to, and what the clone refers to is in them already.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::NoSpace`], I/O errors; what was begun in `dir` is left there.
+    /// [`Error::Exists`], [`Error::NoSpace`], [`Error::Storage`]; what was begun in `dir` is left there.
     pub fn clone_into(&self, from: Option<&Snapshot>, dir: &Path, config: &Config) -> Result<()> {
         clone::clone_into(&self.core, from, dir, config)
     }
@@ -110,7 +110,7 @@ impl Volume {
     /// durable when this returns.
     ///
     /// # Errors
-    /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], I/O errors; those of `await_word`.
+    /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], [`Error::Storage`]; those of `await_word`.
     pub fn prepare_in_group<E: From<Error>>(
         &self,
         name: &SnapshotName,
@@ -124,7 +124,7 @@ impl Volume {
     /// Acts on the outcome of a cut; gives it up if it is not decided.
     ///
     /// # Errors
-    /// I/O errors: what is pending stays so.
+    /// [`Error::Storage`]: what is pending stays so.
     pub fn conclude_in_group(&self, id: GroupId) -> Result<()> {
         group_snapshot::conclude_in_group(&self.core, id)
     }
@@ -138,7 +138,7 @@ impl Volume {
     /// Keeps the volume as it is now, at the cost of a snapshot that need not be durable.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] where nothing changes any more, [`Error::NoSpace`], [`Error::OverLimit`], I/O errors.
+    /// [`Error::ReadOnly`] where nothing changes any more, [`Error::NoSpace`], [`Error::OverLimit`], [`Error::Storage`].
     pub fn moment(&self) -> Result<Moment<'_>> {
         reading::moment(&self.core)
     }

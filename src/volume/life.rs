@@ -34,7 +34,7 @@ use crate::types::{Attr, ChunkBytes, FileKind, Ino, Limits, MODE_BITS, Timestamp
 /// `volume.json` is written last: what has none is no volume. On an error nothing is left.
 ///
 /// # Errors
-/// [`Error::Exists`] when `dir` is there already; I/O errors.
+/// [`Error::Exists`] when `dir` is there already; [`Error::Storage`].
 pub fn create(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {}
@@ -91,7 +91,7 @@ impl Volume {
     /// Opens the volume in `dir` and takes its lock.
     ///
     /// # Errors
-    /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], I/O errors.
+    /// [`Error::InUse`], [`Error::NotAVolume`], [`Error::NewerFormat`], [`Error::Corrupt`], [`Error::Storage`].
     pub fn open(dir: &Path) -> Result<Self> {
         Self::open_with(dir, Tuning::default())
     }
@@ -167,7 +167,7 @@ impl Volume {
     /// the lock.
     ///
     /// # Errors
-    /// I/O errors: the volume was then not closed cleanly, and will be recovered at the next open.
+    /// [`Error::Storage`]: the volume was then not closed cleanly, and will be recovered at the next open.
     pub fn close(self) -> Result<()> {
         let Self {
             core,

@@ -33,7 +33,7 @@ impl DirLock {
     /// Takes the lock of the volume in `dir`.
     ///
     /// # Errors
-    /// [`Error::InUse`] when another process has it; I/O errors.
+    /// [`Error::InUse`] when another process has it; [`Error::Storage`].
     pub fn take(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let mut options = File::options();

@@ -33,7 +33,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NameTooLong`] for a
-    /// link's target, [`Error::NoSpace`], I/O errors.
+    /// link's target, [`Error::NoSpace`], [`Error::Storage`].
     pub fn create(
         &self,
         caller: &Caller,
@@ -48,7 +48,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::NotFound`], [`Error::NotPermitted`] for a directory,
-    /// [`Error::TooManyLinks`], [`Error::NoSpace`], I/O errors.
+    /// [`Error::TooManyLinks`], [`Error::NoSpace`], [`Error::Storage`].
     pub fn link(&self, caller: &Caller, ino: Ino, parent: Ino, name: &Name) -> Result<Attr> {
         link::link(&self.core, caller, ino, parent, name)
     }
@@ -59,7 +59,7 @@ impl Volume {
     /// start to end.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::Storage`].
     pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
         list::list(&self.core, dir, after, limit)
     }
@@ -67,7 +67,7 @@ impl Volume {
     /// The inode that `name` in `parent` leads to.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also when `parent` is no directory; I/O errors.
+    /// [`Error::NotFound`], also when `parent` is no directory; [`Error::Storage`].
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
         lookup::lookup(&self.core, parent, name)
     }
@@ -75,7 +75,7 @@ impl Volume {
     /// The attributes of an inode.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn getattr(&self, ino: Ino) -> Result<Attr> {
         lookup::getattr(&self.core, ino)
     }
@@ -84,7 +84,7 @@ impl Volume {
     /// for it by this number before, could lead to it.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also when the inode has no name any more; I/O errors.
+    /// [`Error::NotFound`], also when the inode has no name any more; [`Error::Storage`].
     pub fn named(&self, ino: Ino) -> Result<Attr> {
         lookup::named(&self.core, ino)
     }
@@ -92,7 +92,7 @@ impl Volume {
     /// The directory that holds the directory `ino`; the root holds itself.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::Storage`].
     pub fn parent(&self, ino: Ino) -> Result<Ino> {
         lookup::parent(&self.core, ino)
     }
@@ -100,7 +100,7 @@ impl Volume {
     /// The target of a symbolic link.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`] when it is no symbolic link, I/O errors.
+    /// [`Error::NotFound`], [`Error::Invalid`] when it is no symbolic link, [`Error::Storage`].
     pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
         lookup::readlink(&self.core, ino)
     }
@@ -109,7 +109,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`] when stored bytes are not those
-    /// that were written, I/O errors.
+    /// that were written, [`Error::Storage`].
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
         read::read(&self.core, ino, offset, len)
     }
@@ -117,7 +117,7 @@ impl Volume {
     /// Removes the name of something that is no directory.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::IsDirectory`], I/O errors.
+    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Storage`].
     pub fn unlink(&self, caller: &Caller, parent: Ino, name: &Name) -> Result<()> {
         remove::unlink(&self.core, caller, parent, name)
     }
@@ -125,7 +125,7 @@ impl Volume {
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NotEmpty`], I/O errors.
+    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::NotEmpty`], [`Error::Storage`].
     pub fn rmdir(&self, caller: &Caller, parent: Ino, name: &Name) -> Result<()> {
         remove::rmdir(&self.core, caller, parent, name)
     }
@@ -135,7 +135,7 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Exists`], [`Error::NotEmpty`], [`Error::IsDirectory`],
     /// [`Error::NotDirectory`], [`Error::Invalid`] for a directory moved below itself,
-    /// [`Error::NoSpace`], I/O errors.
+    /// [`Error::NoSpace`], [`Error::Storage`].
     pub fn rename(
         &self,
         caller: &Caller,
@@ -155,7 +155,7 @@ impl Volume {
     /// Whether `request`, which changes the entries or the attributes of `ino`, has been done.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn is_done(&self, ino: Ino, request: RequestId) -> Result<bool> {
         resend::is_done(&self.core, ino, request)
     }
@@ -170,7 +170,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`] or [`Error::Invalid`] for the size of what is no file,
-    /// [`Error::FileTooLarge`], [`Error::NoSpace`], I/O errors.
+    /// [`Error::FileTooLarge`], [`Error::NoSpace`], [`Error::Storage`].
     pub fn setattr(&self, caller: &Caller, ino: Ino, change: &SetAttr) -> Result<Attr> {
         setattr::setattr(&self.core, caller, ino, change)
     }
@@ -179,7 +179,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Invalid`] for an empty range,
-    /// [`Error::FileTooLarge`], [`Error::NoSpace`], I/O errors.
+    /// [`Error::FileTooLarge`], [`Error::NoSpace`], [`Error::Storage`].
     pub fn fallocate(
         &self,
         caller: &Caller,
@@ -194,8 +194,7 @@ impl Volume {
     /// Writes `data` at `offset`, extending the file if needed.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::FileTooLarge`], [`Error::NoSpace`], I/O
-    /// errors. Nothing of the write is seen then.
+    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::FileTooLarge`], [`Error::NoSpace`], [`Error::Storage`]. Nothing of the write is seen then.
     pub fn write(
         &self,
         ino: Ino,
@@ -219,7 +218,7 @@ impl Volume {
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Invalid`] when the ranges overlap,
-    /// [`Error::FileTooLarge`], [`Error::NoSpace`], I/O errors.
+    /// [`Error::FileTooLarge`], [`Error::NoSpace`], [`Error::Storage`].
     pub fn copy_range(
         &self,
         caller: &Caller,
@@ -235,7 +234,7 @@ impl Volume {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Unsupported`] for an unknown namespace, [`Error::Exists`],
     /// [`Error::NoAttribute`], [`Error::OutOfRange`] for a name too long, [`Error::AttributeTooLarge`],
-    /// [`Error::AttributesFull`] when the inode has too many, I/O errors.
+    /// [`Error::AttributesFull`] when the inode has too many, [`Error::Storage`].
     pub fn set_xattr(
         &self,
         caller: &Caller,
@@ -250,7 +249,7 @@ impl Volume {
     /// The value of an attribute.
     ///
     /// # Errors
-    /// [`Error::NoAttribute`], [`Error::Unsupported`] for an unknown namespace, I/O errors.
+    /// [`Error::NoAttribute`], [`Error::Unsupported`] for an unknown namespace, [`Error::Storage`].
     pub fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
         xattr::xattr(&self.core, ino, name)
     }
@@ -258,7 +257,7 @@ impl Volume {
     /// The names of an inode's attributes, each followed by a NUL (listxattr(2)).
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn xattr_names(&self, ino: Ino) -> Result<Vec<u8>> {
         xattr::xattr_names(&self.core, ino)
     }
@@ -266,7 +265,7 @@ impl Volume {
     /// Removes an attribute. The permission bits stay.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NoAttribute`], [`Error::Unsupported`], I/O errors.
+    /// [`Error::NotFound`], [`Error::NoAttribute`], [`Error::Unsupported`], [`Error::Storage`].
     pub fn remove_xattr(&self, caller: &Caller, ino: Ino, name: &[u8]) -> Result<()> {
         xattr::remove_xattr(&self.core, caller, ino, name)
     }

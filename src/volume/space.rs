@@ -30,7 +30,7 @@ impl Volume {
     /// a twentieth of a segment is dead, but for segments that clones share.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`] for a sealed volume, [`Error::NoSpace`], I/O errors; what was collected so far stays
+    /// [`Error::ReadOnly`] for a sealed volume, [`Error::NoSpace`], [`Error::Storage`]; what was collected so far stays
     /// so.
     pub fn collect(&self) -> Result<Collected> {
         gc_move::collect(&self.core)
@@ -39,7 +39,7 @@ impl Volume {
     /// Puts every file together that is in small extents.
     ///
     /// # Errors
-    /// I/O errors; what was put together stays so.
+    /// [`Error::Storage`]; what was put together stays so.
     pub fn defragment(&self) -> Result<Defragmented> {
         defragment::defragment_all(&self.core)
     }
@@ -53,7 +53,7 @@ impl Volume {
     /// Has chunks compressed otherwise from now on; what is stored stays as it is until the collector moves it.
     ///
     /// # Errors
-    /// I/O errors; nothing has changed then.
+    /// [`Error::Storage`]; nothing has changed then.
     pub fn set_compression(&self, compression: Compression) -> Result<()> {
         settings::set_compression(&self.core, compression)
     }
@@ -67,7 +67,7 @@ impl Volume {
     /// Sets what the head may hold, from now on.
     ///
     /// # Errors
-    /// [`Error::Exceeded`] when it holds more; I/O errors. Nothing has changed then.
+    /// [`Error::Exceeded`] when it holds more; [`Error::Storage`]. Nothing has changed then.
     pub fn set_limits(&self, limits: Limits) -> Result<()> {
         settings::set_limits(&self.core, limits)
     }
@@ -81,7 +81,7 @@ impl Volume {
     /// What the kernel may hold now; `before` is what holds so far.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn headroom(&self, before: Headroom) -> Result<Headroom> {
         statfs::headroom(&self.core, before)
     }
@@ -89,7 +89,7 @@ impl Volume {
     /// A new connection begins: whatever had no name when the last one ended is freed.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn begin_connection(&self) -> Result<()> {
         connection::begin_connection(&self.core)
     }
@@ -98,7 +98,7 @@ impl Volume {
     /// [`Self::forgotten`] says so.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn inherit_connection(&self) -> Result<()> {
         connection::inherit_connection(&self.core)
     }
@@ -133,7 +133,7 @@ impl Volume {
     /// Counts what the volume holds; looks at its segments, at no inode.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn usage(&self) -> Result<Usage> {
         statfs::usage(&self.core)
     }
@@ -141,7 +141,7 @@ impl Volume {
     /// What there is room for: what the host has, and no more than the limits leave.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn room(&self) -> Result<Room> {
         statfs::room(&self.core)
     }
@@ -150,7 +150,7 @@ impl Volume {
     /// saw, rather than leaving it to the background.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn reap(&self) -> Result<()> {
         reaper::free_ended(&self.core)
     }

@@ -92,7 +92,7 @@ impl Store {
     /// Makes a new, empty volume.
     ///
     /// # Errors
-    /// [`Error::Exists`]; I/O errors. Nothing is left of it then.
+    /// [`Error::Exists`]; [`Error::Storage`]. Nothing is left of it then.
     pub fn create(&self, name: &VolumeName, config: &Config, root: RootOwner) -> Result<()> {
         self.build(name, |fresh| create(fresh, config, root))
     }
@@ -101,7 +101,7 @@ impl Store {
     /// has succeeded. Other volumes are made, named and removed meanwhile.
     ///
     /// # Errors
-    /// [`Error::Exists`], also when somebody else was faster; those of `build`; I/O errors. Nothing is left of
+    /// [`Error::Exists`], also when somebody else was faster; those of `build`; [`Error::Storage`]. Nothing is left of
     /// it then.
     pub fn build<E: From<Error>>(
         &self,
@@ -128,7 +128,7 @@ impl Store {
     /// Gives a volume that nobody has open another name.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Exists`]; I/O errors.
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Exists`]; [`Error::Storage`].
     pub fn rename(&self, old: &VolumeName, new: &VolumeName) -> Result<()> {
         let _lock = self.lock()?;
         let (old, new) = (self.dir_of(old), self.dir_of(new));
@@ -143,7 +143,7 @@ impl Store {
     /// Removes a volume that nobody has open.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; [`Error::Storage`].
     pub fn remove(&self, name: &VolumeName) -> Result<()> {
         self.take_apart(&self.dir_of(name), |_| Ok(()))
     }
@@ -162,7 +162,7 @@ impl Store {
     /// The directories that killed commands left half made or half removed, which nobody works on any more.
     ///
     /// # Errors
-    /// I/O errors; a store that does not exist has none.
+    /// [`Error::Storage`]; a store that does not exist has none.
     pub fn unfinished(&self) -> Result<Vec<PathBuf>> {
         if !self.volumes.exists() {
             return Ok(Vec::new());
@@ -234,7 +234,7 @@ impl Store {
 /// Makes a new, empty volume in `dir`, which must not exist, or be an empty directory.
 ///
 /// # Errors
-/// [`Error::Exists`]; I/O errors. Nothing is left of it then.
+/// [`Error::Exists`]; [`Error::Storage`]. Nothing is left of it then.
 pub fn create_at(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
     build_at(dir, |fresh| create(fresh, config, root))
 }
@@ -242,7 +242,7 @@ pub fn create_at(dir: &Path, config: &Config, root: RootOwner) -> Result<()> {
 /// As [`Store::build`], for a volume that is named by its directory, which must not exist, or be empty.
 ///
 /// # Errors
-/// [`Error::Exists`]; those of `build`; I/O errors. Nothing is left of it then.
+/// [`Error::Exists`]; those of `build`; [`Error::Storage`]. Nothing is left of it then.
 pub fn build_at<E: From<Error>>(
     dir: &Path,
     build: impl FnOnce(&Path) -> std::result::Result<(), E>,
@@ -288,7 +288,7 @@ fn place(fresh: &Path, dir: &Path) -> Result<()> {
 /// Removes the volume in `dir`, which nobody has open.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
+/// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; [`Error::Storage`].
 pub fn remove_at(dir: &Path) -> Result<()> {
     delete(&discard(dir, beside(dir, TRASH))?)
 }
@@ -296,7 +296,7 @@ pub fn remove_at(dir: &Path) -> Result<()> {
 /// Removes one of [`Store::unfinished`]. Nobody makes a directory of that name again.
 ///
 /// # Errors
-/// I/O errors.
+/// [`Error::Storage`] where the host fails.
 pub fn remove_unfinished(dir: &Path) -> Result<()> {
     delete(dir)
 }

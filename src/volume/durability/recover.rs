@@ -24,7 +24,7 @@ const ROWS: usize = 8192;
 /// Makes the volume in `dir` one whose chunks from `mark` on are whole; those before it were synced.
 ///
 /// # Errors
-/// I/O errors; the log is then as it was.
+/// [`Error::Storage`]; the log is then as it was.
 pub(in crate::volume) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<()> {
     let log = UncleanLog::read(&dir.join(DATABASE))?;
     let scratch = dir.join(SCRATCH);

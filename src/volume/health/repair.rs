@@ -34,7 +34,7 @@ const FRESH: &str = "fresh.db";
 /// changed.
 ///
 /// # Errors
-/// [`Error::InUse`]; [`Error::Corrupt`] when nothing can be salvaged, and nothing was changed; I/O errors.
+/// [`Error::InUse`]; [`Error::Corrupt`] when nothing can be salvaged, and nothing was changed; [`Error::Storage`].
 pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
     let cannot = |e| Error::storage(format!("cannot repair {}", dir.display()), e);
     let dir = dir.canonicalize().map_err(cannot)?;

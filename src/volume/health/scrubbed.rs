@@ -32,7 +32,7 @@ impl Scrubbed {
     /// What the scrub of the volume in `dir` has done; nothing if there was none, or that is not known any more.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn load(dir: &Path) -> Result<Self> {
         match fs::read(dir.join(FILE)) {
             // The next round finds what it said again.

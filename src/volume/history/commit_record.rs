@@ -63,7 +63,7 @@ impl CommitRecords {
     /// Notes a cut of `parts` that is not decided.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn begin(&self, id: GroupId, parts: &[VolumeId]) -> Result<()> {
         let record = self.path(id, OPEN);
         let made = DirBuilder::new().mode(0o700).create(&record);
@@ -81,7 +81,7 @@ impl CommitRecords {
     /// Takes a cut, durably, unless it was given up meanwhile.
     ///
     /// # Errors
-    /// I/O errors: the outcome is what [`Self::conclude`] says.
+    /// [`Error::Storage`]: the outcome is what [`Self::conclude`] says.
     pub fn take(&self, id: GroupId) -> Result<Outcome> {
         match durable::rename(&self.path(id, OPEN), &self.path(id, "")) {
             Ok(()) => Ok(Outcome::Taken),
@@ -93,7 +93,7 @@ impl CommitRecords {
     /// The outcome of a cut; one that is not decided is given up, for whoever asks waits no longer.
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn conclude(&self, id: GroupId) -> Result<Outcome> {
         let void = self.path(id, VOID);
         match durable::rename(&self.path(id, OPEN), &void) {

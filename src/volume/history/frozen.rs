@@ -35,7 +35,7 @@ impl Frozen<'_> {
     /// The inode that `name` in `parent` leads to.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn lookup(&self, parent: Ino, name: &Name) -> Result<Attr> {
         self.with(|view| Ok(view.lookup(parent, name)?.ok_or(Error::NotFound)?.attr))
     }
@@ -43,7 +43,7 @@ impl Frozen<'_> {
     /// The attributes of an inode.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn getattr(&self, ino: Ino) -> Result<Attr> {
         self.with(|view| Ok(inode(&view, ino)?.attr))
     }
@@ -51,7 +51,7 @@ impl Frozen<'_> {
     /// The directory that holds the directory `ino`; the root holds itself.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn parent(&self, ino: Ino) -> Result<Ino> {
         self.with(|view| Ok(inode(&view, ino)?.home.parent))
     }
@@ -59,7 +59,7 @@ impl Frozen<'_> {
     /// The target of a symbolic link.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Invalid`] when it is no symbolic link, I/O errors.
+    /// [`Error::NotFound`], [`Error::Invalid`] when it is no symbolic link, [`Error::Storage`].
     pub fn readlink(&self, ino: Ino) -> Result<Vec<u8>> {
         self.with(|view| match inode(&view, ino)?.attr.kind {
             FileKind::Symlink => view.link_target(ino)?.ok_or(Error::NotFound),
@@ -70,7 +70,7 @@ impl Frozen<'_> {
     /// As [`Volume::list`].
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NotDirectory`], I/O errors.
+    /// [`Error::NotFound`], [`Error::NotDirectory`], [`Error::Storage`].
     pub fn list(&self, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
         self.with(|view| match inode(&view, dir)?.attr.kind {
             FileKind::Directory => Ok(view
@@ -85,7 +85,7 @@ impl Frozen<'_> {
     /// As [`Volume::read`].
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`], I/O errors.
+    /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`], [`Error::Storage`].
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
         read_with(self.core, ino, offset, || {
             self.find_extents(ino, offset, len)
@@ -95,7 +95,7 @@ impl Frozen<'_> {
     /// As [`super::Reading::next_run`].
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
         self.with(|view| {
             let size = inode(&view, file)?.attr.size;
@@ -119,7 +119,7 @@ impl Frozen<'_> {
     /// The value of an attribute.
     ///
     /// # Errors
-    /// [`Error::NoAttribute`], I/O errors.
+    /// [`Error::NoAttribute`], [`Error::Storage`].
     pub fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
         self.with(|view| view.xattr(ino, name)?.ok_or(Error::NoAttribute))
     }
@@ -127,7 +127,7 @@ impl Frozen<'_> {
     /// As [`Volume::xattr_names`].
     ///
     /// # Errors
-    /// I/O errors.
+    /// [`Error::Storage`] where the host fails.
     pub fn xattr_names(&self, ino: Ino) -> Result<Vec<u8>> {
         let names = self.with(|view| Ok(view.xattr_names(ino)?))?;
         Ok(names

@@ -148,7 +148,7 @@ impl Reading<'_> {
     /// (lseek(2)); none when the rest is one.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
         match self {
             Self::Head(volume) => {
@@ -163,7 +163,7 @@ impl Reading<'_> {
     /// Where the next data or the next hole of a file is, from `from` on; a hole is at its end, too (lseek(2)).
     ///
     /// # Errors
-    /// [`Error::PastEnd`] when `from` is there, or no data follows; [`Error::NotFound`], I/O errors.
+    /// [`Error::PastEnd`] when `from` is there, or no data follows; [`Error::NotFound`], [`Error::Storage`].
     pub fn seek(&self, file: Ino, from: u64, seek: Seek) -> Result<u64> {
         let size = self.getattr(file)?.size;
         if from >= size {
@@ -200,7 +200,7 @@ impl Reading<'_> {
     /// All extended attributes, by name.
     ///
     /// # Errors
-    /// [`Error::NotFound`], I/O errors.
+    /// [`Error::NotFound`], [`Error::Storage`].
     pub fn xattrs(&self, ino: Ino) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let names = match self {
             Self::Head(volume) => volume.xattr_names(ino)?,

@@ -52,7 +52,7 @@ impl Store {
     /// Moves a volume that nobody has open to the trash: its name is free then.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors. The volume is in one of the two
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; [`Error::Storage`]. The volume is in one of the two
     /// places, after a crash, too.
     pub fn trash(&self, name: &VolumeName, keep: Duration) -> Result<Trashed> {
         let _lock = self.lock()?;
@@ -87,7 +87,7 @@ impl Store {
     /// Brings a volume back out of the trash, under this name.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Exists`]; I/O errors.
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Exists`]; [`Error::Storage`].
     pub fn restore(&self, trashed: &Trashed, name: &VolumeName) -> Result<()> {
         let _lock = self.lock()?;
         let _closed = lock_closed(&trashed.dir)?;
@@ -102,7 +102,7 @@ impl Store {
     /// Removes a volume that is in the trash.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; I/O errors.
+    /// [`Error::NotFound`], [`Error::InUse`], [`Error::Protected`]; [`Error::Storage`].
     pub fn remove_trashed(&self, trashed: &Trashed) -> Result<()> {
         self.take_apart(&trashed.dir, |_| Ok(()))
     }

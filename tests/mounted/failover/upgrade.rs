@@ -1,12 +1,13 @@
 //! `cask upgrade`: another program serves the volume, and whoever uses it goes on.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cask::control::{Client, SOCKET};
+use cask::control::{Client, SOCKET, VERSIONS, bind, connect};
 use cask::volume::Config;
 use rustix::process::Pid;
 
@@ -188,4 +189,83 @@ fn an_upgrade_after_which_no_program_serves_says_so() {
     }
     mount.umount();
     mount.mount();
+}
+
+/// Says one line to the server, and returns what it answers.
+fn said_to_server(mount: &Mount, line: &str) -> serde_json::Value {
+    let mut stream = connect(&mount.volume_dir()).unwrap().unwrap();
+    writeln!(stream, "{line}").unwrap();
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).unwrap();
+    serde_json::from_str(&answer).unwrap()
+}
+
+#[test]
+fn programs_of_other_versions_are_understood_or_told_both_ranges() {
+    let Some(mount) = Mount::new() else { return };
+    let (oldest, newest) = (VERSIONS.oldest(), VERSIONS.newest());
+    let knows_no_ranges = format!(r#"{{"version":{newest},"request":"status"}}"#);
+    assert_eq!(said_to_server(&mount, &knows_no_ranges)["answer"], "status");
+    let newer = format!(
+        r#"{{"version":{newest},"speaks":[{newest},{}],"request":"status"}}"#,
+        newest + 7
+    );
+    let answer = said_to_server(&mount, &newer);
+    assert_eq!(answer["answer"], "status");
+    assert_eq!(answer["version"], newest);
+    assert_eq!(answer["speaks"], serde_json::json!([oldest, newest]));
+    // As the asker would tell it, in a version that it reads.
+    for (line, asker, version) in [
+        (
+            r#"{"version":70,"request":"status"}"#,
+            "this cask version 70:",
+            70,
+        ),
+        (
+            r#"{"version":70,"speaks":[70,90],"request":"status"}"#,
+            "this cask versions 70 to 90:",
+            90,
+        ),
+    ] {
+        let refused = said_to_server(&mount, line);
+        assert_eq!(
+            (&refused["answer"], &refused["kind"]),
+            (&"fault".into(), &"refused".into())
+        );
+        assert_eq!(refused["version"], version);
+        let message = refused["message"].as_str().unwrap();
+        let ours = format!("the other side speaks {VERSIONS} of");
+        for part in [&ours, asker, "mount it again"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
+
+/// A server that answers whatever is asked with `answer`, until it is asked no more.
+fn answering(listener: &UnixListener, answer: &str) {
+    let Ok((stream, _)) = listener.accept() else {
+        return;
+    };
+    let mut lines = BufReader::new(&stream).lines();
+    while let Some(Ok(_)) = lines.next() {
+        writeln!(&stream, "{answer}").unwrap();
+    }
+}
+
+#[test]
+fn a_server_of_later_versions_only_is_named_with_both_ranges() {
+    let Some(mount) = Mount::new() else { return };
+    mount.umount();
+    let listener = bind(&mount.volume_dir()).unwrap();
+    let serving = std::thread::spawn(move || {
+        let later = r#"{"version":70,"speaks":[70,90],"answer":"unheard_of"}"#;
+        answering(&listener, later);
+    });
+    let asked = mount.try_cask(&["upgrade", VOLUME]);
+    serving.join().unwrap();
+    assert!(!asked.status.success());
+    let ours = format!("this cask {VERSIONS}:");
+    for part in ["versions 70 to 90", &ours, "use the newer cask"] {
+        assert!(asked.stderr.contains(part), "{}", asked.output());
+    }
 }
