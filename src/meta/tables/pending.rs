@@ -13,7 +13,7 @@ use crate::meta::{Error, Result, Session, WriteTx};
 use crate::types::{Epoch, Group, SnapshotName};
 
 const LIST: &str = "
-    SELECT p.epoch, s.name, p.cut, p.coordinator, p.ledger_dir, p.taken
+    SELECT p.epoch, s.name, p.cut, p.ledger, p.ledger_dir, p.taken
     FROM pending p JOIN snapshot s ON s.epoch = p.epoch ORDER BY p.epoch";
 const INSERT: &str =
     sql!("INSERT INTO pending ({pending -taken}) VALUES ({pending -taken params 1})");
