@@ -1,6 +1,6 @@
 //! One volume's server: its process, its socket, its mounts, its life and death.
 //!
-//! A server has one volume open and serves one FUSE connection. It starts when a volume is first
+//! A server has one volume open and serves its FUSE connections. It starts when a volume is first
 //! mounted and ends when the kernel says that the last mount is gone, in whichever mount namespace
 //! that was. It never touches its own mount: what needs the mount is done by the process that asks,
 //! with the functions of [`mounts`]. Knows neither command lines nor how anything is shown.

@@ -15,6 +15,7 @@ pub(super) mod state;
 
 use super::error::Result;
 use super::handle::Volume;
+use super::ops::fsync;
 use crate::types::Ino;
 
 impl Volume {
@@ -57,7 +58,7 @@ impl Volume {
     /// Those of [`Self::sync`]; [`Error::NoSpace`] or [`Error::Storage`] for as long as something is missing that the
     /// kernel sent and that could not be stored.
     pub fn fsync(&self, ino: Ino) -> Result<()> {
-        retry::fsync(&self.core, ino)
+        fsync::fsync(&self.core, ino)
     }
 
     /// Waits, a moment at most, until the writes that are on their way have been handled. For what is to hold

@@ -5,6 +5,7 @@ mod acl;
 mod copy_range;
 mod create;
 mod fallocate;
+pub(super) mod fsync;
 mod link;
 pub(super) mod list;
 pub(super) mod lookup;

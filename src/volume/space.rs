@@ -26,7 +26,7 @@ use super::handle::Volume;
 use crate::types::{Collected, Compression, Ino, Limits, Usage};
 
 impl Volume {
-    /// Settles files that are in small extents, and gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most
+    /// Defragments files that are in small extents, and gives back the space of all that nothing names any more, as far as that is worth it: afterwards at most
     /// a twentieth of a segment is dead, but for segments that clones share.
     ///
     /// # Errors

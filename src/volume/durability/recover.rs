@@ -41,12 +41,12 @@ pub(in crate::volume) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<(
     };
     let cut = states.find_cut()?;
     match cut {
-        Group::Nothing => log::debug!("{}: every chunk is there", dir.display()),
-        Group::Unhelpful => log::error!(
+        CutBack::Nothing => log::debug!("{}: every chunk is there", dir.display()),
+        CutBack::Unhelpful => log::error!(
             "{}: chunks are damaged that were safe before the power cut; the log stays as it is",
             dir.display()
         ),
-        Group::To(commit, dropped) => {
+        CutBack::To(commit, dropped) => {
             log::warn!(
                 "{}: {dropped} commits that nobody had synced are given up, for their data did not reach the disk",
                 dir.display()
@@ -65,7 +65,7 @@ fn clear(scratch: &Path) -> io::Result<()> {
 }
 
 /// What is to be done with the log.
-enum Group {
+enum CutBack {
     Nothing,
     /// Back to this commit, or to the database without it, which gives up so many.
     To(Option<Commit>, usize),
@@ -86,10 +86,10 @@ struct States<'a> {
 impl States<'_> {
     /// Every state up to the last fsync names whole chunks only, and some state behind it does not: between the two a
     /// state is found that does, followed by one that does not.
-    fn find_cut(&mut self) -> Result<Group> {
+    fn find_cut(&mut self) -> Result<CutBack> {
         let all = self.log.commits().len();
         if self.is_whole(all)? {
-            return Ok(Group::Nothing);
+            return Ok(CutBack::Nothing);
         }
         let (mut whole, mut torn) = (0, all);
         while torn - whole > 1 {
@@ -101,12 +101,12 @@ impl States<'_> {
             }
         }
         if whole == 0 && !matches!(self.is_whole(0), Ok(true)) {
-            return Ok(Group::Unhelpful);
+            return Ok(CutBack::Unhelpful);
         }
         let commit = whole
             .checked_sub(1)
             .and_then(|at| self.log.commits().get(at));
-        Ok(Group::To(commit.copied(), all - whole))
+        Ok(CutBack::To(commit.copied(), all - whole))
     }
 
     /// A checkpoint that the power cut interrupted has copied pages of later commits into the database: with an earlier

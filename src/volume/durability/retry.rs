@@ -64,13 +64,6 @@ fn retry_refused_of(core: &Core, ino: Ino) {
     }
 }
 
-/// As [`crate::volume::Volume::fsync`].
-pub(in crate::volume) fn fsync(core: &Core, ino: Ino) -> Result<()> {
-    let whole = check_whole(core, ino, &(0..u64::MAX));
-    core.disk().sync()?;
-    whole
-}
-
 /// Refuses to share, or to call durable, a range of which something is missing.
 pub(in crate::volume) fn check_whole(core: &Core, ino: Ino, range: &Range<u64>) -> Result<()> {
     let until = Instant::now() + FREEING_MAX;

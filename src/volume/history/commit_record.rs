@@ -1,4 +1,4 @@
-//! What becomes of a cut across volumes: records in the directory of one of them, its records.
+//! What becomes of a group snapshot: commit records in the directory of the volume that coordinates it.
 //!
 //! Name | what is true
 //! --- | ---

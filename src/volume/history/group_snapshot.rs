@@ -1,8 +1,8 @@
-//! This volume's part in one cut across several volumes.
+//! This volume's part in a snapshot of several volumes at once, by a two-phase commit.
 //!
-//! Whoever takes the cut first has every volume hold its changes, then lets each commit a snapshot that is
-//! *pending*, then decides in the [`CommitRecords`], then has each volume settle: keep the snapshot, or remove it. A
-//! volume that finds a pending snapshot when it is opened settles it (docs/decisions/0009-one-cut.md).
+//! The coordinator first has every volume hold its changes, then lets each commit a snapshot that is
+//! *pending*, then decides in the [`CommitRecords`], then has each volume conclude: keep the snapshot, or remove it. A
+//! volume that finds a pending snapshot when it is opened concludes it (docs/decisions/0009-one-cut.md).
 
 use crate::meta::{Copies, Pending, Snapshot};
 use crate::types::{Group, GroupId, SnapshotName};

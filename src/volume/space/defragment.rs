@@ -1,4 +1,4 @@
-//! Settling: the data of a file that has been quiet for a while is put together again.
+//! Defragmenting: the data of a file that has been quiet for a while is put together again.
 //!
 //! Random writes and small appends leave a file in many small extents. Here each run of them within one chunk's
 //! length becomes one chunk, that is found by its hash: reads are sequential again, the table is small, and equal
