@@ -101,7 +101,7 @@ impl Volume {
     /// # Errors
     /// Those of [`Self::open`].
     pub fn open_with(dir: &Path, tuning: Tuning) -> Result<Self> {
-        // What is no volume gets no lock either.
+        // What is no volume gets no lock file either.
         drop(Config::load(dir)?);
         let dir = resolve(dir)?;
         let lock = DirLock::take(&dir)?;
@@ -175,6 +175,7 @@ impl Volume {
             lock,
             ..
         } = self;
+        // The checkpointer stays: what is freed below may be much, and who writes much waits for it.
         workers.leave_checkpointer();
         if let Err(error) = free_ended(&core) {
             log::warn!("removed files are left for the next open: {error}");
@@ -190,6 +191,7 @@ impl Volume {
         let core = Arc::into_inner(core).ok_or_else(|| Error::bug("the volume is still in use"))?;
         let (disk, reserve) = core.into_metadata().into_parts();
         disk.close(&reserve)?;
+        // Last of all: nobody opens the volume before it says that it is clean (invariant 11).
         drop(lock);
         Ok(())
     }

@@ -110,6 +110,7 @@ impl Metadata {
 
     /// Makes room for removals: the reserve goes, and the log begins anew, which needs no space.
     fn give_up_reserve(&self) {
+        // The log first: it is what the reserve's space would go to.
         self.disk.database().keep_log(LogLength::Short);
         self.reserve.release();
         if let Err(error) = self.disk.checkpoint() {

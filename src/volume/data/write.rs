@@ -56,8 +56,10 @@ pub(in crate::volume) fn store_data(core: &Core, write: &Write<'_>) -> Result<()
     if data.is_empty() {
         return Ok(());
     }
+    // What a copy still reads does not change under it, and what it still writes is not older than this (invariant 13).
     let in_the_way = [Copies::From(ino), Copies::Into(ino)];
     finish_copies(core, &in_the_way)?;
+    // Before anything is appended: what is refused shall leave no dead bytes on a disk that is full.
     core.metadata().check_space()?;
     let prepared = prepare(core, offset, data)?;
     let caller = match bits {
@@ -93,6 +95,7 @@ fn prepare<'a>(core: &Core, offset: u64, data: &'a [u8]) -> Result<Prepared<'a>>
             content: content_of(piece.data),
         })
         .collect();
+    // Only a guess: a chunk that is found here may be gone when its row is named, which `map` sees.
     let known = find_known(core, &ready)?;
     for (ready, _) in ready.iter_mut().zip(&known).filter(|(_, known)| !**known) {
         ready.pack(core.compression());

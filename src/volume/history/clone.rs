@@ -27,6 +27,7 @@ pub(in crate::volume) fn clone_into(
         .create(&segments)
         .map_err(cannot)?;
     let path = dir.join(DATABASE);
+    // Before the database is copied: no segment that the copy names may go before it is linked (invariant 10).
     let _kept = core.gc().keep_segments();
     core.database().copy_to(&path)?;
     restrict(&path)?;

@@ -28,6 +28,7 @@ pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
     }
     let taken = tx.insert_snapshot(name, label).map_err(Error::from)?;
     tx.insert_pending(taken.epoch, cut).map_err(Error::from)?;
+    // With the transaction open: every change of this volume waits until all volumes wait (invariant 14).
     await_word()?;
     tx.commit().map_err(Error::from)?;
     core.disk().sync()?;

@@ -15,6 +15,7 @@ pub(in crate::volume) fn take_snapshot(
     name: &SnapshotName,
     label: &str,
 ) -> Result<Snapshot> {
+    // A target that is read through its source would be another once that changes, and a snapshot must not be.
     finish_copies(core, &[Copies::All])?;
     let taken = change(core, Space::Needs, |tx| {
         if tx.is_taken(name)? {

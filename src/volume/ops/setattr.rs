@@ -25,6 +25,7 @@ pub(in crate::volume) fn setattr(
     if let Some(size) = change.size {
         shorten(core, ino, size)?;
     }
+    // A file must be cut short on a full disk as well; the rows of a longer one are no more.
     let space = if change.size.is_some() {
         Space::Frees
     } else {

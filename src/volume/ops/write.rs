@@ -8,8 +8,10 @@ use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::write`].
 pub(in crate::volume) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
+    // First: whoever drains before a snapshot waits for what the kernel has sent, and this is part of that.
     let _under_way = core.arrivals().begin();
     core.metadata().headroom().spend(write.data.len() as u64);
+    // Else bytes that were kept from an earlier refusal could be stored over these, which are newer.
     let _order = core.refused().order(write.ino);
     let done = store_data(core, write);
     match write.origin {

@@ -17,6 +17,7 @@ pub(in crate::volume) const WHOLE_FILE: Range<u64> = 0..crate::types::MAX_FILE_B
 
 /// Frees the files that nobody holds any more; on an error those that are left are tried again later.
 pub(in crate::volume) fn free_ended(core: &Core) -> Result<()> {
+    // Whoever comes second, an fsync or a write at its limit, finds freed what the first took.
     let _alone = core.lookups().begin_freeing();
     free(core, core.lookups().take_ended()).map_err(|(left, error)| {
         core.lookups().put_back(left);
