@@ -21,10 +21,9 @@ PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates dbus debootstrap d
 SCRATCH=$(mktemp -d)
 DOCKERD=
 
-# Every volume that a test mounts has a background that works all the time: what tests/common/tuning.rs says.
-export CASK_TUNING='{"gc": {"dead_percent": 0, "dead_bytes": 0, "dead_bytes_idle": 0, "look_bytes": 1048576,
-    "idle_ms": 20, "seal_bytes": 0}, "defragment": {"quiet_secs": 0, "interval_secs": 0},
-    "copies": {"at_once_extents": 1, "later_bytes": 1, "step_extents": 8}}'
+# Every volume that a test mounts has a background that works all the time.
+CASK_TUNING=$(<tests/common/tuning.json)
+export CASK_TUNING
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
 case ":$PATH:" in *":${CARGO_HOME:-$HOME/.cargo}/bin:"*) ;; *) PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH" ;; esac
 

@@ -3,6 +3,7 @@
 //! Owns every newtype that more than one layer speaks. Knows no file, no SQL, no FUSE.
 
 mod attr;
+mod causes;
 mod chunk;
 mod clock;
 mod compression;
@@ -21,6 +22,7 @@ mod volume_id;
 mod volume_name;
 
 pub use attr::{Attr, Caller, FileKind, NewNode, SetAttr, SetTime};
+pub use causes::with_causes;
 pub use chunk::{ChunkBytes, ChunkHash, ChunkId, Epoch, SegmentId};
 pub use compression::{Compression, CompressionError};
 pub use group::{Group, GroupId};

@@ -3,6 +3,7 @@
 use fuser::Errno;
 
 use super::request::Label;
+use crate::types::with_causes;
 use crate::volume::Error;
 
 #[deny(
@@ -61,13 +62,10 @@ fn line(label: &Label<'_>, error: &Error) -> String {
     let name = name.map_or_else(String::new, |name| {
         format!(", name \"{}\"", name.escape_ascii())
     });
-    format!("{op} of {at}{name}, for process {pid}: {}", chain(error))
-}
-
-/// The error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+    format!(
+        "{op} of {at}{name}, for process {pid}: {}",
+        with_causes(error)
+    )
 }
 
 #[cfg(test)]

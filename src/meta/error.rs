@@ -66,13 +66,6 @@ impl Error {
         }
     }
 
-    /// The error and its causes, on one line.
-    pub(in crate::meta) fn with_causes(&self) -> String {
-        let first = std::error::Error::source(self);
-        let causes = std::iter::successors(first, |cause| cause.source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
-
     /// Whether the state of what was written is unknown, so that writing must stop.
     pub(in crate::meta) fn is_fatal_to_writing(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! What a server says when it cannot do what it was asked.
 
-use super::handle::with_causes;
 use crate::control::{Fault, FaultKind};
+use crate::types::with_causes;
 
 pub(super) fn failed(what: &str, e: &dyn std::error::Error) -> Fault {
     said(FaultKind::Failed, &format!("{what}: {}", with_causes(e)))

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::content::{change, snapshot_info, with_bytes};
 use crate::control::{Answer, Bytes, Fault, FaultKind, Op};
-use crate::types::{ChunkBytes, SnapshotName};
+use crate::types::{ChunkBytes, SnapshotName, with_causes};
 use crate::volume::{Config, Depth, Error, Hold, Volume};
 
 /// Does `op` with `volume`.
@@ -116,16 +116,4 @@ fn kind(error: &Error) -> FaultKind {
         | Error::Bug(_)
         | Error::Storage { .. } => FaultKind::Failed,
     }
-}
-
-/// An error and its causes in one line: causes don't travel.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -24,13 +24,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::close_notice::CloseNotice;
-use super::handle::with_causes;
 use super::pressure::{self, Beginning};
 use super::shared::{Event, Shared, State};
 use super::supervisor::{Inheritance, Link};
 use super::{Error, Result, requests, tuning};
 use crate::control::{self, Device, Fault, FaultKind, Phase, Tree};
 use crate::fuse::SessionStart;
+use crate::types::with_causes;
 use crate::volume::{self, Volume};
 
 /// A volume's server, before it serves.

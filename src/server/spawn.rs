@@ -14,11 +14,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 
-use super::handle::{fault, with_causes};
+use super::handle::fault;
 use super::supervisor::{self, Inheritance, Link};
 use super::surroundings::{self, with_own_variables};
 use super::{Error, Result, Server, log_file};
 use crate::control::{Answer, Client, Fault, FaultKind, Request, Wire};
+use crate::types::with_causes;
 
 /// Starts a server for the volume in `dir`, an absolute path; returns when it has opened the volume.
 ///

@@ -132,13 +132,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error and its causes, on one line.
-    pub(super) fn with_causes(&self) -> String {
-        let first = std::error::Error::source(self);
-        let causes = std::iter::successors(first, |cause| cause.source());
-        causes.fold(self.to_string(), |text, cause| format!("{text}: {cause}"))
-    }
-
     /// An I/O error with what was being done; a full disk becomes [`Error::NoSpace`], and so does what is one for whoever
     /// writes: a quota (EDQUOT), or a limit on the length of a file (EFBIG; setrlimit(2)).
     pub fn storage(what: impl Into<String>, source: io::Error) -> Self {

@@ -107,12 +107,12 @@ impl Volume {
     /// connection has ended.
     #[must_use]
     pub fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
-        connection::wait_for_doubts(&self.core)
+        self.core.lookups().wait_for_doubts()
     }
 
     /// The kernel does not know `ino` any more.
     pub fn forgotten(&self, ino: Ino) {
-        connection::forgotten(&self.core, ino);
+        self.core.lookups().resolve(ino);
     }
 
     /// The connection ended: nobody holds a file any more.
@@ -122,12 +122,12 @@ impl Volume {
 
     /// Whoever uses the volume was told of `ino` once more, and will [`Self::forget`] it.
     pub fn remember(&self, ino: Ino) {
-        connection::remember(&self.core, ino);
+        self.core.lookups().remember(ino);
     }
 
     /// Gives back `count` of the times that [`Self::remember`] was called for `ino`.
     pub fn forget(&self, ino: Ino, count: u64) {
-        connection::forget(&self.core, ino, count);
+        self.core.lookups().forget(ino, count);
     }
 
     /// Counts what the volume holds; looks at its segments, at no inode.

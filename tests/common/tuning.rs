@@ -26,12 +26,7 @@ pub(crate) const EAGER: Tuning = Tuning {
 
 /// The same for a server: `CASK_TUNING`.
 #[allow(dead_code, reason = "suites without servers have it too")]
-pub(crate) const EAGER_VARIABLE: (&str, &str) = (
-    "CASK_TUNING",
-    r#"{"gc": {"dead_percent": 0, "dead_bytes": 0, "dead_bytes_idle": 0, "look_bytes": 1048576, "idle_ms": 20,
-        "seal_bytes": 0}, "defragment": {"quiet_secs": 0, "interval_secs": 0},
-        "copies": {"at_once_extents": 1, "later_bytes": 1, "step_extents": 8}}"#,
-);
+pub(crate) const EAGER_VARIABLE: (&str, &str) = ("CASK_TUNING", include_str!("tuning.json"));
 
 #[test]
 fn both_say_the_same() {

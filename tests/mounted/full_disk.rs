@@ -1,10 +1,10 @@
 //! A full backing disk: ENOSPC, nothing acknowledged is lost, and it goes on once there is space.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self};
+use std::path::PathBuf;
 
-use crate::harness::{Mount, Random, Sandbox, drop_caches, no_loop_device, sh};
+use crate::harness::{Mount, Random, Sandbox, drop_caches, no_loop_device, sh, write_durably};
 
 const MIB: usize = 1 << 20;
 
@@ -56,14 +56,6 @@ impl Small {
         }
         panic!("400 MiB fit on a disk of 192");
     }
-}
-
-/// `write`, `fsync`, `close`: each may say that the disk is full.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    let result = file.write_all(bytes).and_then(|()| file.sync_all());
-    let closed = crate::harness::close(file);
-    result.and(closed)
 }
 
 #[track_caller]

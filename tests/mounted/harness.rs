@@ -23,7 +23,7 @@ pub(crate) use cleanup::kill_contained;
 pub(crate) use mount::{Mount, VOLUME, binary};
 pub(crate) use program::{Guard, run, run_ok, sh};
 pub(crate) use random::{Random, seed};
-pub(crate) use raw::{SharedMap, close, truncate};
+pub(crate) use raw::{SharedMap, close, truncate, write_durably};
 pub(crate) use sandbox::{
     Sandbox, docker_missing, drop_caches, lacks_program, mounts_below, no_loop_device,
 };

@@ -2,19 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Guard, Mount, Random, Sandbox, VOLUME, no_loop_device, sh};
+use crate::harness::{Guard, Mount, Random, Sandbox, VOLUME, no_loop_device, sh, write_durably};
 
 const MIB: usize = 1 << 20;
-
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
 
 /// ext4 with `errors=remount-ro` turns read-only below open files, as a host does that met a bad disk
 /// (Linux, Documentation/ABI/testing/sysfs-fs-ext4, `trigger_fs_error`).

@@ -1,21 +1,14 @@
 //! Limits of a mounted volume, as programs meet them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
-use crate::harness::{Mount, Random, VOLUME, close};
+use crate::harness::{Mount, Random, VOLUME, write_durably};
 
 const MIB: usize = 1 << 20;
-
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    let result = file.write_all(bytes).and_then(|()| file.sync_all());
-    result.and(close(file))
-}
 
 #[test]
 fn a_full_volume_is_enospc_keeps_what_was_acknowledged_and_can_be_made_larger_in_use() {

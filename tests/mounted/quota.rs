@@ -1,10 +1,10 @@
 //! A quota of the host: what it refuses is as on a full disk, though the system says EDQUOT.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Mount, Random, Sandbox, VOLUME, no_loop_device, sh};
+use crate::harness::{Mount, Random, Sandbox, VOLUME, no_loop_device, sh, write_durably};
 
 const MIB: usize = 1 << 20;
 
@@ -23,12 +23,6 @@ fn limited() -> Option<(Mount, PathBuf)> {
     let mount = Mount::prepare(sandbox, disk.join("sub/root"));
     mount.mount();
     Some((mount, disk))
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// What Btrfs says of a quota lags behind what was removed.

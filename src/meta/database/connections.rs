@@ -16,7 +16,7 @@ use crate::meta::tally::counting::Counting;
 use crate::meta::wal::file::WalFile;
 use crate::meta::wal::gate::Gate;
 use crate::meta::wal::progress::Progress;
-use crate::types::Epoch;
+use crate::types::{Epoch, with_causes};
 
 /// The database of one open volume.
 ///
@@ -160,7 +160,7 @@ impl Database {
     pub(in crate::meta) fn noted(&self, error: Error) -> Error {
         if error.is_fatal_to_writing() {
             log::error!("stopped writing: {error:?}");
-            self.stop(error.with_causes());
+            self.stop(with_causes(&error));
         }
         error
     }

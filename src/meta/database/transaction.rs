@@ -13,7 +13,7 @@ use crate::meta::schema::connect;
 use crate::meta::tables::setting::Setting;
 use crate::meta::tally::counting::OnDisk;
 use crate::meta::tally::counts::Tally;
-use crate::types::Epoch;
+use crate::types::{Epoch, with_causes};
 
 impl Database {
     /// Makes the database at `path`, which must not exist, and lets `fill` write its first rows.
@@ -186,7 +186,7 @@ impl Drop for WriteTx<'_> {
             && let Err(error) = self.writer.session.run("ROLLBACK")
         {
             let error = self.database.noted(error);
-            self.database.stop(error.with_causes());
+            self.database.stop(with_causes(&error));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::chunks::{ChunkStore, Stream, SyncMark};
 use crate::meta::Database;
+use crate::types::with_causes;
 use crate::volume::durability::reserve::Reserve;
 use crate::volume::durability::state::StateFile;
 use crate::volume::error::{Error, Result};
@@ -104,7 +105,7 @@ impl Disk {
             outcome.map_err(|e| {
                 let error = Error::from(e);
                 log::error!("stopped writing: {error:?}");
-                self.database.stop(error.with_causes());
+                self.database.stop(with_causes(&error));
                 error
             })
         })

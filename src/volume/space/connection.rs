@@ -1,6 +1,5 @@
 //! What begins, goes on and ends with a connection to the kernel: which inodes it knows, and which writes it believes in.
 
-use crate::types::Ino;
 use crate::volume::core::Core;
 use crate::volume::durability::refusal_record::{forget_refused, inherit_refused};
 use crate::volume::durability::retry::give_up_refused;
@@ -28,28 +27,8 @@ fn find_orphans(core: &Core) -> Result<()> {
     Ok(())
 }
 
-/// As [`crate::volume::Volume::wait_for_doubts`].
-pub(in crate::volume) fn wait_for_doubts(core: &Core) -> Option<Vec<Ino>> {
-    core.lookups().wait_for_doubts()
-}
-
-/// As [`crate::volume::Volume::forgotten`].
-pub(in crate::volume) fn forgotten(core: &Core, ino: Ino) {
-    core.lookups().resolve(ino);
-}
-
 /// As [`crate::volume::Volume::end_connection`].
 pub(in crate::volume) fn end_connection(core: &Core) {
     give_up_refused(core);
     core.lookups().forget_all();
-}
-
-/// As [`crate::volume::Volume::remember`].
-pub(in crate::volume) fn remember(core: &Core, ino: Ino) {
-    core.lookups().remember(ino);
-}
-
-/// As [`crate::volume::Volume::forget`].
-pub(in crate::volume) fn forget(core: &Core, ino: Ino, count: u64) {
-    core.lookups().forget(ino, count);
 }

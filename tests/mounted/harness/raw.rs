@@ -7,8 +7,9 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, IntoRawFd as _};
+use std::path::Path;
 use std::sync::atomic::AtomicU8;
 
 use rustix::mm::{MapFlags, MsyncFlags, ProtFlags, mmap, msync, munmap};
@@ -89,4 +90,11 @@ pub(crate) fn truncate(path: &CStr, len: u64) -> io::Result<()> {
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Writes a file and has it on the disk; `write`, `fsync`, `close`: each may say that it cannot be.
+pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let result = file.write_all(bytes).and_then(|()| file.sync_all());
+    result.and(close(file))
 }
