@@ -71,20 +71,36 @@ impl Metadata {
     /// Runs `change` in one transaction and commits it.
     ///
     /// On a full disk a change that frees space gets the reserve, and one that needs space is refused
-    /// until the reserve is whole again. `change` may run twice: it must not act outside the transaction.
+    /// until the reserve is whole again. `change` may run three times: it must not act outside the transaction.
     pub(super) fn change<T>(
         &self,
         space: Space,
         change: impl Fn(&mut WriteTx<'_>) -> Result<T>,
     ) -> Result<T> {
         self.check_open(space)?;
-        match self.attempt(space, &change) {
+        match self.attempt_with_room(space, &change) {
             Err(Error::NoSpace) => {
                 self.give_up_reserve();
                 match space {
                     Space::Needs => Err(Error::NoSpace),
                     Space::Frees => self.attempt(space, &change),
                 }
+            }
+            result => result,
+        }
+    }
+
+    /// A disk that is full of the log is not full: what is in the log has its space set aside in the database.
+    fn attempt_with_room<T>(
+        &self,
+        space: Space,
+        change: &impl Fn(&mut WriteTx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        match self.attempt(space, change) {
+            Err(Error::NoSpace) if self.disk.database().has_long_log() => {
+                self.disk.database().keep_log(LogLength::Short);
+                self.disk.checkpoint()?;
+                self.attempt(space, change)
             }
             result => result,
         }

@@ -45,6 +45,7 @@ impl Database {
             .unwrap_or_else(PoisonError::into_inner);
         let (worker, pin) = &*sessions;
         let synced = self.copy_pinned(worker, pin, &sync_chunks)?;
+        self.make_room_anew(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))?;
         let synced = self.begin_anew(worker, &sync_chunks)?.unwrap_or(synced);
         drop(
             self.progress
@@ -69,12 +70,19 @@ impl Database {
         if self.gate.has_long() {
             return Ok(None);
         }
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(_shut) = self.gate.shut(WAIT_MAX) else {
             return Ok(None);
         };
         let synced = Durable(sync_chunks()?);
         self.copy_all(worker, &synced)?;
+        self.make_room_anew(&mut writer)?;
+        let kept = self.kept_log_bytes();
+        writer
+            .session
+            .conn()
+            .pragma_update(None, "journal_size_limit", kept)
+            .map_err(Error::from)?;
         let count = writer.session.setting(Setting::Checkpoints)?;
         // The log's first new commit: SQLite restarts the log here, with nobody reading, and syncs its
         // header.

@@ -14,6 +14,13 @@ use crate::meta::{Database, Error, Result, Session};
 
 /// Frames (of one page each) at which a checkpoint is due: about 16 MiB.
 pub(in crate::meta) const CHECKPOINT_FRAMES: u32 = 4000;
+/// Frames beyond which a checkpoint gives a full disk room again: 1 MiB.
+const WORTH_FRAMES: u32 = 256;
+/// Bytes of the log that stay on the disk when it begins anew: what it grows to before a checkpoint is due. To sync what
+/// is overwritten takes the host no journal commit, and what is appended does.
+const KEPT_BYTES: i64 = 16 * 1024 * 1024;
+/// The same on a full disk: the database may have to grow into it.
+const SHORT_KEPT_BYTES: i64 = 1024 * 1024;
 /// Frames beyond which writers wait for the checkpointer: about 64 MiB.
 const CAP_FRAMES: u32 = 16_000;
 /// The same while a long read keeps the log from beginning anew: about 1 GiB.
@@ -84,6 +91,17 @@ impl Database {
         Ok(())
     }
 
+    /// After a checkpoint that copied all of the log SQLite truncates the database to its pages, and the host takes back
+    /// what was set aside beyond them (walCheckpoint in wal.c; ext4 and tmpfs free blocks behind the end of a file).
+    pub(in crate::meta) fn make_room_anew(&self, writer: &mut Writer) -> Result<()> {
+        writer.allocated = 0;
+        match self.make_room(writer) {
+            // The next commit that makes the database larger is refused.
+            Err(Error::Full) => Ok(()),
+            result => result,
+        }
+    }
+
     /// Wakes the checkpointer when a commit made the log long enough.
     pub(in crate::meta) fn note_growth(&self) {
         if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
@@ -149,6 +167,15 @@ impl Database {
             .store(length == LogLength::Short, Ordering::Relaxed);
     }
 
+    /// How many bytes of the log are kept on the disk when it begins anew.
+    pub(in crate::meta) fn kept_log_bytes(&self) -> i64 {
+        if self.progress.short.load(Ordering::Relaxed) {
+            SHORT_KEPT_BYTES
+        } else {
+            KEPT_BYTES
+        }
+    }
+
     /// Ends a [`Self::wait_for_growth`].
     pub fn wake_checkpointer(&self) {
         let _guard = self
@@ -157,6 +184,12 @@ impl Database {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.progress.grown.notify_all();
+    }
+
+    /// Whether a checkpoint would give back space that is worth it, where the host has no more.
+    #[must_use]
+    pub fn has_long_log(&self) -> bool {
+        self.progress.frames.load(Ordering::Relaxed) > WORTH_FRAMES
     }
 
     /// Whether the log is long enough for a checkpoint.
