@@ -8,6 +8,7 @@ mod codec;
 mod cut;
 mod error;
 mod pages;
+mod pread;
 mod readers;
 mod record;
 mod rescue;

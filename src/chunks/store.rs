@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
@@ -13,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
+use super::pread::read_exact;
 use super::readers::Readers;
 use super::segment::{self, OpenSegment};
 use super::stream::{Appending, Placed, Stream, StreamState, SyncMark};
@@ -239,7 +239,7 @@ impl ChunkStore {
     /// Reads stored bytes of the chunk at `at`, from its byte `start` on.
     pub(super) fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
         let file = self.reader(at.segment)?;
-        match file.read_exact_at(out, at.offset + start as u64) {
+        match read_exact(&file, out, at.offset + start as u64) {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(corrupt(at, "the file ends too early"))
@@ -421,6 +421,7 @@ fn too_short(at: &Location) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::FileExt;
 
     fn store() -> (tempfile::TempDir, ChunkStore) {
         let dir = tempfile::tempdir().unwrap();

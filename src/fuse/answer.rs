@@ -35,7 +35,18 @@ pub(super) enum Answer {
     /// Nothing, and the kernel asks no more of this kind, but does as if it had been done, or without (ENOSYS).
     Unserved,
     /// There will be one, from somebody who may wait: no thread that serves requests does.
-    Later(Seeking),
+    Later(PutOff),
+}
+
+/// What is answered later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PutOff {
+    /// Where data and holes are.
+    Seek(Seeking),
+    /// That what was written to the file is durable.
+    Fsync(Ino),
+    /// That all is durable which was acknowledged.
+    Sync,
 }
 
 /// An inode that the kernel is told of.

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use fuser::{Config, Session, SessionACL};
 
+use super::crew::Crew;
 use super::edge::Edge;
 use super::handshake::{InitRequest, SessionStart, meet};
 use super::head::Head;
+use super::later::Later;
 use super::node::Snapshots;
 use super::seeking::{Flush, Seeks};
 use super::snapshot_view::SnapshotView;
@@ -62,7 +64,9 @@ impl Connection {
         read_buffer::map_buffers();
         let seeks = Seeks::start(&volume, flush)?;
         let head = Head::new(Arc::clone(&volume));
-        let edge = Edge::new(head, request.salt, Watched::new(watch), Some(seeks));
+        let later = Later::new(Arc::clone(&volume), seeks);
+        let crew = Crew::new(device.try_clone()?);
+        let edge = Edge::new(head, request.salt, Watched::new(watch), Some(later), crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(THREADS), request, start)?;
         Ok(Self {
@@ -86,7 +90,8 @@ impl Connection {
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
         let view = SnapshotView::new(volume, which);
-        let edge = Edge::new(view, request.salt, Watched::new(watch), None);
+        let crew = Crew::new(device.try_clone()?);
+        let edge = Edge::new(view, request.salt, Watched::new(watch), None, crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(SNAPSHOT_THREADS), request, start)?;
         Ok(Self {

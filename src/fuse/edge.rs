@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuser::{
@@ -17,10 +18,11 @@ use fuser::{
 use super::answer::Answer;
 use super::capabilities;
 use super::convert::{ino, set_time, timestamp};
+use super::crew::Crew;
+use super::later::Later;
 use super::parse::{self, Parsed};
 use super::replies::{Directory, Pending, Reply};
 use super::request::{Detail, Listing, Operation};
-use super::seeking::Seeks;
 use super::serve::Serve;
 use super::watched::{Watched, hang_if_endless};
 use crate::types::SetAttr;
@@ -32,7 +34,8 @@ pub(super) struct Edge<S> {
     salt: u64,
     watched: Watched,
     /// Who answers what [`Answer::Later`] puts off; nobody where nothing is.
-    seeks: Option<Seeks>,
+    later: Option<Later>,
+    crew: Arc<Crew>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for Edge<S> {
@@ -42,12 +45,19 @@ impl<S: fmt::Debug> fmt::Debug for Edge<S> {
 }
 
 impl<S: Serve> Edge<S> {
-    pub(super) const fn new(serve: S, salt: u64, watched: Watched, seeks: Option<Seeks>) -> Self {
+    pub(super) const fn new(
+        serve: S,
+        salt: u64,
+        watched: Watched,
+        later: Option<Later>,
+        crew: Arc<Crew>,
+    ) -> Self {
         Self {
             serve,
             salt,
             watched,
-            seeks,
+            later,
+            crew,
         }
     }
 
@@ -59,14 +69,15 @@ impl<S: Serve> Edge<S> {
         operation: Operation<'_>,
         reply: impl Into<Reply>,
     ) {
+        let _turn = self.crew.begin();
         let _under_way = self.watched.begin(from);
         hang_if_endless(&operation);
         let request = parse::request(from, self.salt, at, operation);
         match self.serve.answer(&request) {
-            Ok(Answer::Later(seeking)) => {
+            Ok(Answer::Later(put_off)) => {
                 let pending = Pending::new(&request.label(), reply.into());
-                match &self.seeks {
-                    Some(seeks) => seeks.answer(seeking, pending),
+                match &self.later {
+                    Some(later) => later.answer(put_off, pending),
                     None => pending.error(Errno::EIO),
                 }
             }
@@ -85,6 +96,7 @@ impl<S: Serve> Edge<S> {
         match parsed {
             Ok(operation) => self.answer(from, at, operation, reply),
             Err(malformed) => {
+                let _turn = self.crew.begin();
                 let _under_way = self.watched.begin(from);
                 let label = malformed.label(from, at);
                 reply.into().send(&label, Err(malformed.error));
@@ -93,6 +105,7 @@ impl<S: Serve> Edge<S> {
     }
 
     fn list(&self, from: &Request, listing: &Listing, mut page: impl Directory) {
+        let _turn = self.crew.begin();
         let _under_way = self.watched.begin(from);
         let listed = self.serve.list(listing, &mut page);
         page.send(&listing.label(from.pid()), listed);
@@ -100,6 +113,7 @@ impl<S: Serve> Edge<S> {
 
     /// Answers what nothing behind here is asked for.
     fn refuse(&self, from: &Request, errno: Errno, reply: impl Into<Reply>) {
+        let _turn = self.crew.begin();
         let _under_way = self.watched.begin(from);
         reply.into().error(errno);
     }

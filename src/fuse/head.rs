@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::answer::{Answer, Page, Seeking, What};
+use super::answer::{Answer, Page, PutOff, Seeking, What};
 use super::capabilities::Terms;
 use super::request::{Detail, Listing, Operation, Request, Sent, Wanted};
 use super::serve::Serve;
@@ -63,8 +63,8 @@ impl Serve for Head {
                 volume.write(at, offset, data, origin, bits)?;
                 Ok(Answer::Written(data.len() as u64))
             }
-            Operation::Fsync => done(volume.fsync(at)),
-            Operation::Fsyncdir => done(volume.sync()),
+            Operation::Fsync => Ok(Answer::Later(PutOff::Fsync(at))),
+            Operation::Fsyncdir => Ok(Answer::Later(PutOff::Sync)),
             Operation::Fallocate { offset, len, mode } => {
                 done(volume.fallocate(caller, at, offset, len, mode))
             }
@@ -81,11 +81,11 @@ impl Serve for Head {
                     len.min(COPY_BYTES_MAX),
                 )
                 .map(Answer::Written),
-            Operation::Lseek { offset, seek } => Ok(Answer::Later(Seeking {
+            Operation::Lseek { offset, seek } => Ok(Answer::Later(PutOff::Seek(Seeking {
                 ino: at,
                 offset,
                 seek,
-            })),
+            }))),
             Operation::Statfs => volume.room().map(Answer::Statfs),
             Operation::Setxattr { key, value, mode } => self.set_xattr(request, key, value, mode),
             Operation::Getxattr { key, size } => xattr(volume, volume, at, key, size),

@@ -61,6 +61,16 @@ impl Volume {
         fsync::fsync(&self.core, ino)
     }
 
+    /// As [`Self::fsync`], with the outcome told to `then`: by this thread, or by one that syncs for many.
+    pub fn fsync_then(&self, ino: Ino, then: impl FnOnce(Result<()>) + Send + 'static) {
+        fsync::fsync_then(&self.core, ino, then);
+    }
+
+    /// As [`Self::sync`], with the outcome told to `then` as [`Self::fsync_then`] does.
+    pub fn sync_then(&self, then: impl FnOnce(Result<()>) + Send + 'static) {
+        self.core.disk().sync_then(Box::new(then));
+    }
+
     /// Waits, a moment at most, until the writes that are on their way have been handled. For what is to hold
     /// them although nobody was promised that.
     pub fn drain(&self) {

@@ -175,7 +175,7 @@ fn where_data_is_is_told_once_the_kernel_has_sent_it() {
     let ino = Ino::ROOT;
     let expected = Seeking { ino, offset, seek };
     let answer = ask(&head, ino, Lseek { offset, seek });
-    assert!(matches!(answer, Ok(Answer::Later(seeking)) if seeking == expected));
+    assert!(matches!(answer, Ok(Answer::Later(seeking)) if seeking == PutOff::Seek(expected)));
 }
 
 #[test]

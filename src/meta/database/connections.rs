@@ -16,7 +16,7 @@ use crate::meta::tally::counting::Counting;
 use crate::meta::wal::file::WalFile;
 use crate::meta::wal::gate::Gate;
 use crate::meta::wal::progress::Progress;
-use crate::types::{Epoch, with_causes};
+use crate::types::{Epoch, about_to_wait, with_causes};
 
 /// The database of one open volume.
 ///
@@ -105,6 +105,11 @@ impl Database {
     /// The first lock to take, for a thread that has no read under way that this could wait for.
     pub(in crate::meta) fn locked_writer(&self) -> MutexGuard<'_, Writer> {
         held::check_none(self);
+        // Whoever has it may be at the disk, as a checkpoint is.
+        if let Ok(writer) = self.writer.try_lock() {
+            return writer;
+        }
+        about_to_wait();
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

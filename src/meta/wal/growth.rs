@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::meta::database::writer::Writer;
 use crate::meta::error::is_full;
 use crate::meta::{Database, Error, Result, Session};
+use crate::types::about_to_wait;
 
 /// Frames (of one page each) at which a checkpoint is due: about 16 MiB.
 pub(in crate::meta) const CHECKPOINT_FRAMES: u32 = 4000;
@@ -130,6 +131,7 @@ impl Database {
         let Some(wait) = self.wait_due() else {
             return;
         };
+        about_to_wait();
         let guard = self
             .progress
             .lock

@@ -1,12 +1,17 @@
 //! fsync(2): chunk bytes and commits reach the disk, once for all who wait at the same time.
 
+use std::{fmt, mem};
+
 use crate::chunks::{ChunkStore, Stream, SyncMark};
 use crate::meta::Database;
-use crate::types::with_causes;
+use crate::types::{about_to_wait, with_causes};
 use crate::volume::durability::reserve::Reserve;
 use crate::volume::durability::state::StateFile;
 use crate::volume::error::{Error, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// Whoever is told how a sync ended.
+pub(in crate::volume) type Then = Box<dyn FnOnce(Result<()>) + Send>;
 
 /// Lets concurrent callers share one sync: whoever comes while one runs takes part in the next.
 #[derive(Debug, Default)]
@@ -15,13 +20,25 @@ pub(in crate::volume) struct SyncGroup {
     ended: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Rounds {
     begun: u64,
     ended: u64,
     /// The last round that failed: who took part in it, or in an earlier one, must not hear of success.
     failed: u64,
-    running: bool,
+    running: Running,
+    /// Who takes part in the next round without waiting for it.
+    waiting: Vec<Then>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Running {
+    #[default]
+    No,
+    /// One round, by somebody who has other things to do then.
+    Once,
+    /// As many as there are waiting for.
+    Serving,
 }
 
 impl SyncGroup {
@@ -30,25 +47,78 @@ impl SyncGroup {
     fn run(&self, sync: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
         let mut rounds = self.rounds.lock();
         let mine = rounds.begun + 1;
-        while rounds.running {
+        while rounds.running != Running::No {
             self.ended.wait(&mut rounds);
             if rounds.ended >= mine {
                 return (rounds.failed < mine).then_some(Ok(()));
             }
         }
+        rounds.running = Running::Once;
+        let (mut rounds, result) = self.round(rounds, sync);
+        rounds.running = Running::No;
+        Some(result)
+    }
+
+    /// Has `then` told how a sync ended that began after this call did. This thread runs that one, and those of whoever
+    /// comes meanwhile, unless another does so already: then it goes at once, and the other tells.
+    fn join(&self, then: Then, sync: impl Fn() -> Result<()>) {
+        let mut rounds = self.rounds.lock();
+        rounds.waiting.push(then);
+        if rounds.running != Running::Serving {
+            about_to_wait();
+        }
+        while rounds.running == Running::Once {
+            self.ended.wait(&mut rounds);
+        }
+        if rounds.running == Running::Serving {
+            return;
+        }
+        rounds.running = Running::Serving;
+        while !rounds.waiting.is_empty() {
+            let told = mem::take(&mut rounds.waiting);
+            let (guard, result) = self.round(rounds, &sync);
+            drop(guard);
+            tell_all(told, result);
+            rounds = self.rounds.lock();
+        }
+        rounds.running = Running::No;
+        self.ended.notify_all();
+    }
+
+    /// One round, which whoever waits hears of.
+    fn round<'a>(
+        &'a self,
+        mut rounds: MutexGuard<'a, Rounds>,
+        sync: impl FnOnce() -> Result<()>,
+    ) -> (MutexGuard<'a, Rounds>, Result<()>) {
         rounds.begun += 1;
-        rounds.running = true;
         let round = rounds.begun;
         drop(rounds);
         let result = sync();
         let mut rounds = self.rounds.lock();
-        rounds.running = false;
         rounds.ended = round;
         if result.is_err() {
             rounds.failed = round;
         }
         self.ended.notify_all();
-        Some(result)
+        (rounds, result)
+    }
+}
+
+/// The cause is the first one's: an error is told once.
+fn tell_all(told: Vec<Then>, result: Result<()>) {
+    let rest = result.is_ok();
+    let mut first = Some(result);
+    for then in told {
+        let others = || if rest { Ok(()) } else { Err(Error::ReadOnly) };
+        then(first.take().unwrap_or_else(others));
+    }
+}
+
+impl fmt::Debug for Rounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (begun, ended) = (self.begun, self.ended);
+        write!(f, "Rounds({ended} of {begun}, {:?})", self.running)
     }
 }
 
@@ -83,6 +153,11 @@ impl Disk {
     pub(in crate::volume) fn sync(&self) -> Result<()> {
         let result = self.syncs.run(|| self.sync_alone());
         result.unwrap_or(Err(Error::ReadOnly))
+    }
+
+    /// As [`Self::sync`], with the outcome told to `then`: by this thread, or by one that syncs for many.
+    pub(in crate::volume) fn sync_then(&self, then: Then) {
+        self.syncs.join(then, || self.sync_alone());
     }
 
     /// Chunks before the log: a commit must not be on the disk without the bytes that it names (invariant 1).
@@ -147,6 +222,7 @@ impl Disk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
@@ -170,6 +246,53 @@ mod tests {
             }
         });
         assert!(runs.load(Ordering::SeqCst) < 16 * 20);
+    }
+
+    #[test]
+    fn who_does_not_wait_is_told_by_whoever_syncs() {
+        let group = SyncGroup::default();
+        let (began, runs) = (AtomicU32::new(0), AtomicU32::new(0));
+        let told = Arc::new(AtomicU32::new(0));
+        let sync = || {
+            began.fetch_add(1, Ordering::SeqCst);
+            while began.load(Ordering::SeqCst) < 100 {
+                std::thread::yield_now();
+            }
+            runs.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let join = || {
+            let told = Arc::clone(&told);
+            let then = move |done: Result<()>| {
+                done.unwrap();
+                told.fetch_add(1, Ordering::SeqCst);
+            };
+            group.join(Box::new(then), sync);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(join);
+            while began.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            // None of these waits for the first, which runs.
+            (0..20).for_each(|_| join());
+            assert_eq!(told.load(Ordering::SeqCst), 0);
+            began.store(100, Ordering::SeqCst);
+        });
+        assert_eq!(told.load(Ordering::SeqCst), 21);
+        assert_eq!(runs.load(Ordering::SeqCst), 2, "one round for twenty");
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_to_those_who_do_not_wait() {
+        let group = SyncGroup::default();
+        let told = Arc::new(AtomicU32::new(0));
+        let hears = Arc::clone(&told);
+        let then = move |done: Result<()>| {
+            hears.store(u32::from(done.is_err()), Ordering::SeqCst);
+        };
+        group.join(Box::new(then), || Err(Error::ReadOnly));
+        assert_eq!(told.load(Ordering::SeqCst), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::chunks::{SealedSegment, Survey};
 use crate::meta::InSegment;
-use crate::types::SegmentId;
+use crate::types::{SegmentId, about_to_wait};
 use crate::volume::tuning::GcTuning;
 
 const MIB: u64 = 1024 * 1024;
@@ -228,6 +228,7 @@ impl GcPolicy {
             return;
         }
         self.call();
+        about_to_wait();
         let mut guard = self.locked();
         self.moved_on.wait_while_for(
             &mut guard,

@@ -1,0 +1,44 @@
+//! Reading a segment's bytes: what the host has in memory at once, and for the rest the disk is waited for.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
+
+use rustix::io::{ReadWriteFlags, preadv2};
+
+use crate::types::about_to_wait;
+
+/// Fills `out` with what stands in `file` from `offset` on.
+///
+/// # Errors
+/// As [`FileExt::read_exact_at`].
+pub(super) fn read_exact(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    let known = read_cached(file, out, offset);
+    if known == out.len() {
+        return Ok(());
+    }
+    about_to_wait();
+    file.read_exact_at(&mut out[known..], offset + known as u64)
+}
+
+/// How many bytes the host gave without its disk (preadv2(2), `RWF_NOWAIT`). None where it does not know how.
+fn read_cached(file: &File, out: &mut [u8], offset: u64) -> usize {
+    let mut slices = [IoSliceMut::new(out)];
+    preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_reads_as_it_is_and_not_beyond() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(b"0123456789", 0).unwrap();
+        let mut out = [0; 4];
+        read_exact(&file, &mut out, 3).unwrap();
+        assert_eq!(&out, b"3456");
+        let beyond = read_exact(&file, &mut out, 8).unwrap_err();
+        assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

@@ -1,0 +1,207 @@
+//! Which of the threads that serve a connection reads the next request: leader and followers (D. C. Schmidt et al.,
+//! "Leader/Followers", 2000).
+//!
+//! The kernel wakes the longest waiter of those that read(2) the device, so threads that all read take turns, each with
+//! cold caches. Here one leads: it reads, and answers what is quick by itself. Before it may wait it hands the lead to
+//! another, the last that parked. A thread that has answered while another leads parks inside of its callback, when its
+//! reply is sent already: fuser's loop knows nothing of this. Where requests queue, more than one leads.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::{self, Thread};
+
+use super::wakeful::Wakeful;
+use parking_lot::Mutex;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::types::on_waiting;
+
+const AT_ONCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// The threads of one connection.
+#[derive(Debug)]
+pub(super) struct Crew {
+    device: OwnedFd,
+    /// How many may lead at a time.
+    leaders_max: usize,
+    wakeful: Wakeful,
+    roster: Mutex<Roster>,
+}
+
+#[derive(Debug, Default)]
+struct Roster {
+    /// Threads that read, or answer something quick. Those that have not read a first request are not counted.
+    leading: usize,
+    /// The last that parked is woken first: its caches are the warmest.
+    parked: Vec<Arc<Seat>>,
+    /// A thread has left: the connection is over, and all go to see that.
+    is_over: bool,
+}
+
+/// A thread of the crew.
+#[derive(Debug)]
+struct Seat {
+    crew: Arc<Crew>,
+    thread: Thread,
+    role: Mutex<Role>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Leading,
+    /// Handed the lead on, and is at work.
+    Following,
+    Parked,
+}
+
+/// A request that this thread answers, until this is dropped: after its reply was sent.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<Seat>);
+
+/// The seat of a thread of fuser's, which is given up when the thread ends.
+struct Seated(Arc<Seat>);
+
+thread_local! {
+    static SEAT: RefCell<Option<Seated>> = const { RefCell::new(None) };
+}
+
+impl Crew {
+    /// A crew that reads `device`.
+    pub(super) fn new(device: OwnedFd) -> Arc<Self> {
+        let leaders_max = thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Self {
+            device,
+            leaders_max,
+            wakeful: Wakeful::start(),
+            roster: Mutex::default(),
+        })
+    }
+
+    /// This thread has read a request, which it answers now.
+    pub(super) fn begin(self: &Arc<Self>) -> Turn {
+        let seat = SEAT.with(|cell| {
+            let mut seat = cell.borrow_mut();
+            let seated = seat.get_or_insert_with(|| Seated(Seat::take(self)));
+            Arc::clone(&seated.0)
+        });
+        self.wakeful.note_request();
+        self.call_more();
+        Turn(seat)
+    }
+
+    /// Wakes another leader while requests queue behind the one that was read.
+    fn call_more(&self) {
+        let may_call = |roster: &Roster| {
+            !roster.parked.is_empty() && roster.leading < self.leaders_max && !roster.is_over
+        };
+        if !may_call(&self.roster.lock()) || !self.is_queued() {
+            return;
+        }
+        let mut roster = self.roster.lock();
+        if may_call(&roster) {
+            roster.promote();
+        }
+    }
+
+    /// Whether a read(2) of the device would return at once.
+    fn is_queued(&self) -> bool {
+        let mut device = [PollFd::new(&self.device, PollFlags::IN)];
+        matches!(poll(&mut device, Some(&AT_ONCE)), Ok(ready) if ready > 0)
+    }
+}
+
+impl Roster {
+    /// Makes a leader of the thread that parked last.
+    fn promote(&mut self) {
+        if let Some(seat) = self.parked.pop() {
+            self.leading += 1;
+            seat.wake_as(Role::Leading);
+        }
+    }
+}
+
+impl Seat {
+    /// The seat of this thread, which leads: it has just read.
+    fn take(crew: &Arc<Crew>) -> Arc<Self> {
+        crew.roster.lock().leading += 1;
+        let seat = Arc::new(Self {
+            crew: Arc::clone(crew),
+            thread: thread::current(),
+            role: Mutex::new(Role::Leading),
+        });
+        let waits = Arc::downgrade(&seat);
+        on_waiting(move || {
+            if let Some(seat) = waits.upgrade() {
+                seat.hand_on();
+            }
+        });
+        seat
+    }
+
+    fn wake_as(&self, role: Role) {
+        *self.role.lock() = role;
+        self.thread.unpark();
+    }
+
+    /// Has another lead, before this thread waits. If all wait, whoever is through first leads.
+    fn hand_on(&self) {
+        let mut role = self.role.lock();
+        if *role != Role::Leading {
+            return;
+        }
+        *role = Role::Following;
+        drop(role);
+        let mut roster = self.crew.roster.lock();
+        roster.leading -= 1;
+        if roster.leading == 0 {
+            roster.promote();
+        }
+    }
+
+    /// The reply is sent: reads on as a leader, or parks.
+    fn end_turn(self: &Arc<Self>) {
+        let are_many = self.crew.roster.lock().leading > 1;
+        let is_needed = are_many && self.crew.is_queued();
+        let mut roster = self.crew.roster.lock();
+        let mut role = self.role.lock();
+        let others = match *role {
+            Role::Following => roster.leading,
+            Role::Leading | Role::Parked => roster.leading.saturating_sub(1),
+        };
+        let is_needed = is_needed && others < self.crew.leaders_max;
+        if others == 0 || is_needed || roster.is_over {
+            roster.leading = others + 1;
+            *role = Role::Leading;
+            return;
+        }
+        roster.leading = others;
+        *role = Role::Parked;
+        roster.parked.push(Arc::clone(self));
+        drop(role);
+        drop(roster);
+        while *self.role.lock() == Role::Parked {
+            thread::park();
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.end_turn();
+    }
+}
+
+impl Drop for Seated {
+    /// A thread ends when the device says so: the others are woken to find that out, too.
+    fn drop(&mut self) {
+        let mut roster = self.0.crew.roster.lock();
+        roster.is_over = true;
+        while !roster.parked.is_empty() {
+            roster.promote();
+        }
+    }
+}
