@@ -143,6 +143,7 @@ impl ChunkStore {
         if let Some(full) = line.open.replace(Arc::clone(&fresh)) {
             line.full.push(full);
         }
+        // Only where a file may have less than a request takes (RLIMIT_FSIZE).
         let at = fresh.reserve(bytes).ok_or_else(|| Error::Io {
             op: "append to",
             path: self.dir.clone(),
@@ -213,6 +214,7 @@ impl ChunkStore {
         if pages.end < wanted.end {
             return Err(too_short(at));
         }
+        // Nearly always: the kernel reads whole pages. The caller's buffer is then read into directly.
         if pages == wanted {
             return self.read_pages(at, sums, &pages, out);
         }
@@ -279,6 +281,8 @@ impl ChunkStore {
             Stream::Moved => moved,
         };
         let _alone = syncing.lock();
+        // Lock order: `syncing` of the stream, `concluding`, `appending`. The files are synced before the second is
+        // taken, so that nobody's fsync(2) waits for a gigabyte that the collector moved.
         let made = self.sync_segments(stream);
         let _settling = self.concluding.lock();
         conclude(made.and_then(|made| self.sync_alone(stream, made)))
@@ -287,6 +291,8 @@ impl ChunkStore {
     /// Returns how many segments had been made before.
     fn sync_segments(&self, stream: Stream) -> Result<u32> {
         let segments: Vec<_> = self.appending().state_of(stream).all().cloned().collect();
+        // After the list, before the directory is synced: a segment that is made later has its name synced by a later
+        // call.
         let made = self.made.load(Ordering::Acquire);
         for segment in &segments {
             segment.sync()?;
@@ -308,12 +314,16 @@ impl ChunkStore {
         let mut appending = self.appending();
         appending
             .let_go
+            // Nobody holds these any more, and nobody can again.
             .retain(|segment| segment.strong_count() > 0);
         let full = std::mem::take(&mut appending.state_of(stream).full);
+        // One that was appended to after the list was taken, or became full since, waits for the next sync.
         let (dirty, clean): (Vec<_>, Vec<_>) = full.into_iter().partition(|s| s.is_dirty());
         appending.state_of(stream).full = dirty;
         for segment in clean {
             segment.trim();
+            // A writer that has not committed yet holds it still (`Placed`): only then is it no candidate of the
+            // collector.
             appending.let_go.push(Arc::downgrade(&segment));
         }
         Ok(appending.mark())

@@ -65,6 +65,7 @@ impl Server {
             }
             None => Volume::open_with(dir, tuning),
         })?;
+        // Before a connection goes on: no write may be taken where an earlier server has lost some (invariant 6).
         server.pass_on_stops(given.is_stopped);
         let goes_on = !given.connections.is_empty();
         for (kept, fuse) in given.connections {
@@ -101,6 +102,7 @@ impl Server {
         link: Option<Arc<Link>>,
         open: impl FnOnce(&Path) -> volume::Result<Volume>,
     ) -> Result<Self> {
+        // Before anything is opened: SQLite makes its files by it.
         rustix::process::umask(Mode::from_raw_mode(0o077));
         let volume = open(dir)?;
         let listener = control::bind(dir)
@@ -178,6 +180,7 @@ impl Server {
             kind: FaultKind::Failed,
             message: with_causes(error),
         });
+        // Last: who unmounted calls the data safe once it hears this.
         self.shared.close_notice.announce(failure);
         closed
     }

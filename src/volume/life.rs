@@ -188,6 +188,7 @@ impl Volume {
             });
         }
         core.disk().sync()?;
+        // The threads behind had the only other shares, and have ended.
         let core = Arc::into_inner(core).ok_or_else(|| Error::bug("the volume is still in use"))?;
         let (disk, reserve) = core.into_metadata().into_parts();
         disk.close(&reserve)?;
@@ -220,6 +221,7 @@ fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Resul
         state, mark, next, ..
     } = past;
     let (segments, path) = (dir.join(SEGMENTS), dir.join(DATABASE));
+    // Before the database, which may need the space to be opened at all.
     let reserve = Reserve::open(&dir)?;
     // First the log: one that is missing, or short, counts as damage once the volume is noted as open.
     let database = match Database::open(&path) {
@@ -232,6 +234,7 @@ fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Resul
     let identity = Identity {
         dir,
         uuid: config.uuid,
+        // Others were refused when the configuration was read.
         chunk_bytes: ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT),
     };
     let metadata = Metadata::new(disk, reserve, Bounds::new(config.limits), config.seal);

@@ -54,6 +54,7 @@ fn ask(mountpoint: &Path) -> rustix::io::Result<Statx> {
 /// When a mount cannot be detached.
 pub fn detach_dead(devices: &[Device], silence: Silence) -> Result<Vec<Mount>, UnmountError> {
     let mut mounts = dead_mounts(devices, silence).map_err(UnmountError::Io)?;
+    // The last first: one that another covers cannot be detached.
     mounts.reverse();
     for mount in &mounts {
         abort(mount.device);

@@ -35,10 +35,12 @@ pub(in crate::volume) fn clone_into(
     core.disk().sync_chunks()?;
     let database = Database::open(&path)?;
     detach(&database, from)?;
+    // Now that its history is gone: only what its own head names.
     let needed = database.read_once()?.segments()?;
     database.close(|| Ok::<_, Error>(()))?;
     core.chunks().link_into(&segments, &needed)?;
     durable::sync_file(&path).map_err(cannot)?;
+    // Last: what has no configuration is no volume.
     config.store(dir)
 }
 

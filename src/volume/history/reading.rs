@@ -54,6 +54,7 @@ pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
         coordinator_dir: core.dir().to_owned(),
     };
     finish_copies(core, &[Copies::All])?;
+    // Not synced: a power cut ends whoever reads it as well.
     let taken = change(core, Space::Needs, |tx| {
         let taken = tx.insert_snapshot(&name, "")?;
         tx.insert_pending(taken.epoch, &cut)?;

@@ -48,6 +48,7 @@ pub(in crate::volume) fn make(
     let attr = new_attr(tx, caller, &dir, new, inherited.mode)?;
     let is_dir = new.kind == FileKind::Directory;
     let target = (new.kind == FileKind::Symlink).then_some(new.target);
+    // The name first: the inode's row says where it is.
     let home = tx.insert_dentry(parent, name, attr.ino)?;
     tx.insert_inode(&attr, home, target)?;
     for (acl_name, acl) in [(ACCESS, inherited.access), (DEFAULT, inherited.default)] {
@@ -66,6 +67,7 @@ pub(in crate::volume) fn directory(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> 
     let dir = inode(tx, ino)?;
     match dir.attr.kind {
         FileKind::Directory if dir.attr.nlink > 0 => Ok(dir),
+        // One that was removed while somebody is in it takes no more entries (ENOENT, as on any Linux filesystem).
         FileKind::Directory => Err(Error::NotFound),
         _ => Err(Error::NotDirectory),
     }
@@ -91,6 +93,7 @@ fn inherit(tx: &WriteTx<'_>, dir: &Inode, new: &NewNode<'_>) -> Result<Inheritan
     };
     if new.kind == FileKind::Symlink {
         return Ok(Inheritance {
+            // A symbolic link's mode counts for nothing, and is always this (symlink(7)).
             mode: 0o777,
             ..plain
         });
@@ -118,6 +121,7 @@ fn new_attr(
 ) -> Result<Attr> {
     let now = Timestamp::now();
     let is_dir = new.kind == FileKind::Directory;
+    // Set-group-ID of a directory gives its group to all that is made in it, and the bit to directories (inode(7)).
     let setgid = dir.attr.mode & SETGID;
     Ok(Attr {
         ino: Ino::from_raw(tx.fresh_number()?),

@@ -23,6 +23,7 @@ pub(in crate::volume) fn link(
         let mut target = inode(tx, ino)?;
         match (target.attr.kind, target.attr.nlink) {
             (FileKind::Directory, _) => return Err(Error::NotPermitted),
+            // As `vfs_link` of Linux says of a file whose last name is gone.
             (_, 0) => return Err(Error::NotFound),
             (_, LINKS_MAX..) => return Err(Error::TooManyLinks),
             _ => {}

@@ -59,6 +59,7 @@ fn remove(
         Ok(orphaned)
     })?;
     if let Some(ino) = orphaned {
+        // After the commit: by then the tables say that it may be freed, whoever dies before it is.
         core.lookups().orphan(ino);
     }
     Ok(())

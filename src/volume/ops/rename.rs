@@ -72,6 +72,7 @@ fn transfer(
         return Err(Error::Exists);
     }
     if target.is_some_and(|target| target.ino == entry.ino) {
+        // Two names of one file: rename(2) then does nothing, and succeeds.
         return Ok(None);
     }
     if let Some(target) = target {
@@ -133,6 +134,7 @@ fn depart(
     now: Timestamp,
 ) -> Result<()> {
     let mut dir = directory(tx, from.parent)?;
+    // Read anew above: it may be the directory that `arrive` has stored a moment ago.
     dir.request = caller.request;
     let is_dir = moved.attr.kind == FileKind::Directory;
     dir.attr.nlink = dir.attr.nlink.saturating_sub(u32::from(is_dir));

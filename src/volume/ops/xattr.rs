@@ -85,6 +85,7 @@ pub(in crate::volume) fn remove_xattr(
     change(core, Space::Frees, |tx| {
         let mut inode = inode(tx, ino)?;
         let found = tx.delete_xattr(ino, name)?;
+        // Linux removes an ACL by setting none, which succeeds also where there was none.
         if !found && !matches!(name, ACCESS | DEFAULT) {
             return Err(Error::NoAttribute);
         }
@@ -98,6 +99,7 @@ pub(in crate::volume) fn remove_xattr(
 fn check_name(name: &[u8]) -> Result<()> {
     let known = [&b"user."[..], b"trusted.", b"security."];
     match name {
+        // A namespace without a name in it (EINVAL, as Linux says).
         _ if known.contains(&name) => Err(Error::Invalid),
         _ if name.len() > NAME_BYTES_MAX => Err(Error::OutOfRange),
         ACCESS | DEFAULT => Ok(()),
@@ -130,6 +132,7 @@ fn set_acl(
         return Err(Error::Unsupported);
     }
     if name == DEFAULT && inode.attr.kind != FileKind::Directory {
+        // EACCES, as `set_posix_acl` of Linux says.
         return Err(Error::AccessDenied);
     }
     let Some(acl) = acl else {
@@ -141,6 +144,7 @@ fn set_acl(
     }
     inode.attr.mode = (inode.attr.mode & !ALL_BITS) | acl.mode_bits();
     if !privileges.is_member(inode.attr.gid)? {
+        // As `posix_acl_update_mode` of Linux does.
         inode.attr.mode &= !SETGID;
     }
     if acl.is_mode() {

@@ -68,6 +68,7 @@ fn defragment_files(core: &Core, disturb: Disturb, done: &mut Defragmented) -> R
     loop {
         let tx = core.database().read_long()?;
         let found = tx.fragmented(after, FILES, core.chunk_bytes(), EXTENTS_MIN)?;
+        // Before anything is written (invariant 5).
         drop(tx);
         let Some((files, last)) = found else {
             return Ok(());
