@@ -103,7 +103,7 @@ impl StateFile {
             synced_offset: mark.offset,
             next_segment: next.raw(),
         };
-        let text = serde_json::to_vec(&state).map_err(|e| Error::Corrupt(e.to_string()))?;
+        let text = serde_json::to_vec(&state).map_err(|e| Error::bug(&e.to_string()))?;
         let _alone = self.writing.lock();
         durable::replace_file(&self.path, &text)
             .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))

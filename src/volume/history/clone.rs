@@ -50,7 +50,7 @@ fn detach(database: &Database, from: Option<&Snapshot>) -> Result<()> {
     if let Some(from) = from {
         // Going back needs a snapshot of what is left behind; it goes with all the others.
         let passing: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
-        let passing = passing.map_err(|e| Error::Corrupt(e.to_string()))?;
+        let passing = passing.map_err(|e| Error::bug(&e.to_string()))?;
         tx.insert_snapshot(&passing, "")?;
         tx.restore(from)?;
     }
