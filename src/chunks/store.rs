@@ -1,13 +1,12 @@
 //! All segments of a volume: appends go to the open one, reads to any, syncs to those that need it.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -186,6 +185,13 @@ impl ChunkStore {
         Ok(())
     }
 
+    /// Whether all that was placed lies within its segment: only then may rows name it.
+    #[must_use]
+    pub fn has_whole(&self, placed: &Placed) -> bool {
+        let lacks = |at| matches!(self.reach(at), Err(e) if !matches!(e, Error::Io { .. }));
+        !placed.places.iter().any(lacks)
+    }
+
     /// A packed chunk can only be read whole: those that were read last are kept, for who reads on.
     fn unpacked(&self, at: &Location, sums: &PageSums) -> Result<Arc<[u8]>> {
         let key = (at.segment, at.offset);
@@ -358,9 +364,7 @@ impl ChunkStore {
             source,
         })?;
         let appending = self.appending();
-        let named = appending.let_go.iter().filter_map(Weak::upgrade);
-        let taking = appending.fresh.all().chain(appending.moved.all());
-        let busy: HashSet<_> = taking.cloned().chain(named).map(|s| s.id()).collect();
+        let busy = appending.busy();
         let bytes = found.iter().map(|segment| segment.bytes).sum();
         let shared = found.iter().filter(|segment| segment.links > 1);
         let shared_bytes = shared.map(|segment| segment.bytes).sum();
@@ -399,6 +403,11 @@ impl ChunkStore {
     /// # Errors
     /// [`Error::Io`]; a segment that is gone already is none.
     pub fn remove(&self, id: SegmentId) -> Result<()> {
+        // Here going on would lose data for good.
+        assert!(
+            !self.appending().busy().contains(&id),
+            "invariant 10: a writer may still name a record of {id}"
+        );
         self.readers.forget(id);
         let path = segment::path_of(&self.dir, id);
         match fs::remove_file(&path) {
@@ -472,6 +481,8 @@ mod tests {
         let chunk = NewChunk::of(b"still here");
         let at = store.append(Stream::Fresh, &[&chunk]).unwrap().places[0];
         let held = store.reader(at.segment).unwrap();
+        store.seal();
+        store.sync(Stream::Fresh, std::convert::identity).unwrap();
         store.remove(at.segment).unwrap();
         let mut out = [0; 10];
         held.read_exact_at(&mut out, at.offset).unwrap();

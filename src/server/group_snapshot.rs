@@ -150,6 +150,10 @@ fn prepare_all(
     let Some(coordinator) = parts.first().map(|first| first.member) else {
         return Ok(());
     };
+    debug_assert!(
+        parts.is_sorted_by(|a, b| a.member.uuid < b.member.uuid),
+        "invariant 14: two groups could wait for each other"
+    );
     let part_of = |member: &Member| GroupPart {
         group: id,
         coordinator: coordinator.uuid,

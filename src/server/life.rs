@@ -24,6 +24,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::close_notice::CloseNotice;
+use super::own_mount::Serving;
 use super::pressure::{self, Beginning};
 use super::shared::{Event, Shared, State};
 use super::supervisor::{Inheritance, Link};
@@ -165,6 +166,7 @@ impl Server {
     /// # Errors
     /// When the volume could not be closed in order.
     pub fn run(self) -> Result<()> {
+        let _serving = Serving::begin();
         pressure::watch(Arc::clone(&self.shared), self.beginning);
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);

@@ -148,6 +148,10 @@ impl Supervisor {
         if let Some(starter) = starter {
             wire.send(&Handover::Starter, Some(starter.as_fd()))?;
         }
+        debug_assert!(
+            self.kept.is_empty() || self.lock.is_some(),
+            "invariant 11: mounts are kept, and the volume is not locked"
+        );
         if let Some(lock) = &self.lock {
             wire.send(&Handover::Lock, Some(lock.as_fd()))?;
         }

@@ -132,6 +132,10 @@ impl Volume {
         tuning: Tuning,
         before_step: impl FnOnce(u32) -> io::Result<()>,
     ) -> Result<Self> {
+        debug_assert!(
+            lock.is_held(),
+            "invariant 11: another process has the volume"
+        );
         let log = match repair::finish(&dir)? {
             Some(_) => Log::Gone,
             None => Log::Expected,

@@ -59,4 +59,9 @@ impl DirLock {
             )),
         }
     }
+
+    /// Whether nobody else has it: flock(2) of the same open file once more changes nothing.
+    pub(in crate::volume) fn is_held(&self) -> bool {
+        flock(&self.0, FlockOperation::NonBlockingLockExclusive).is_ok()
+    }
 }

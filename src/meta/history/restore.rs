@@ -105,6 +105,10 @@ impl WriteTx<'_> {
     /// A snapshot of the present state must have been taken in this transaction, and nothing been changed
     /// since: it keeps what is taken out of the head.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<u64> {
+        debug_assert!(
+            !self.is_copying()?,
+            "invariant 13: a copy would go on reading what is taken out of the head"
+        );
         let (at, now) = (snapshot.epoch.0, self.epochs().current.0);
         let conn = self.conn();
         conn.execute(BEGIN, [])?;

@@ -7,6 +7,7 @@ use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{Space, inode};
 use crate::volume::ops::acl::{ACCESS, Acl, DEFAULT};
+use crate::volume::ops::resend::is_noted;
 
 /// The longest target of a symbolic link, in bytes (`PATH_MAX` without the NUL).
 const TARGET_BYTES_MAX: usize = 4095;
@@ -59,6 +60,11 @@ pub(in crate::volume) fn make(
     dir.attr.nlink += u32::from(is_dir);
     dir.request = caller.request;
     touch_directory(tx, &mut dir, attr.ctime)?;
+    debug_assert!(
+        is_noted(tx, parent, caller),
+        "invariant 12: the request is not noted with what it did"
+    );
+
     Ok(attr)
 }
 

@@ -8,6 +8,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::ops::create::{directory, make, touch_directory};
 use crate::volume::ops::remove::{drop_name, named_entry};
+use crate::volume::ops::resend::is_noted;
 
 /// What becomes of the names (rename(2), "renameat2").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,11 @@ fn transfer(
     if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
         make(tx, caller, from.parent, from.name, &WHITEOUT)?;
     }
+    debug_assert!(
+        is_noted(tx, from.parent, caller),
+        "invariant 12: the request is not noted with what it did"
+    );
+
     Ok(orphaned)
 }
 
@@ -203,5 +209,10 @@ fn exchange(tx: &mut WriteTx<'_>, caller: &Caller, from: Place<'_>, to: Place<'_
             now,
         )?;
     }
+    debug_assert!(
+        is_noted(tx, from.parent, caller),
+        "invariant 12: the request is not noted with what it did"
+    );
+
     Ok(())
 }

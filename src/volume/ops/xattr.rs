@@ -8,6 +8,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{Space, inode};
 use crate::volume::ops::acl::{ACCESS, Acl, DEFAULT};
 use crate::volume::ops::privilege::Privileges;
+use crate::volume::ops::resend::is_noted;
 
 /// The longest name of an attribute, in bytes (`XATTR_NAME_MAX`).
 const NAME_BYTES_MAX: usize = 255;
@@ -52,7 +53,13 @@ pub(in crate::volume) fn set_xattr(
         }
         inode.request = caller.request;
         inode.attr.ctime = Timestamp::now();
-        Ok(tx.update_inode(&mut inode)?)
+        tx.update_inode(&mut inode)?;
+        debug_assert!(
+            is_noted(tx, ino, caller),
+            "invariant 12: the request is not noted with what it did"
+        );
+
+        Ok(())
     })
 }
 
@@ -91,7 +98,13 @@ pub(in crate::volume) fn remove_xattr(
         }
         inode.request = caller.request;
         inode.attr.ctime = Timestamp::now();
-        Ok(tx.update_inode(&mut inode)?)
+        tx.update_inode(&mut inode)?;
+        debug_assert!(
+            is_noted(tx, ino, caller),
+            "invariant 12: the request is not noted with what it did"
+        );
+
+        Ok(())
     })
 }
 

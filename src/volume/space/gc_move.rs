@@ -224,6 +224,10 @@ fn move_step(core: &Core, step: &[StoredChunk]) -> Result<u64> {
         .chunks()
         .append(Stream::Moved, &fresh.iter().collect::<Vec<_>>())?;
     core.disk().sync_stream(Stream::Moved)?;
+    debug_assert!(
+        core.chunks().has_whole(&placed),
+        "invariant 1: a row would name bytes that are not in their segment"
+    );
     let moved: Vec<_> = plain.iter().map(|(chunk, _)| *chunk).collect();
     name_copies(core, &moved, &placed)?;
     Ok(placed
