@@ -18,10 +18,12 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options
         .write(true)
         .create(true)
+        // One that a crash left behind is begun anew.
         .truncate(true)
         .mode(0o600)
         .open(&fresh)?;
     file.write_all(bytes)?;
+    // Before the rename: a power cut could otherwise leave the new name with an empty file.
     file.sync_all()?;
     rename(&fresh, path)
 }
@@ -44,6 +46,7 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// Any I/O error.
 pub fn sync_file(path: &Path) -> io::Result<()> {
+    // A descriptor for reading will do: fsync(2) writes all dirty pages of the file, whoever made them dirty.
     File::open(path)?.sync_all()
 }
 
@@ -62,6 +65,7 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
+        // The parent of a bare file name is the empty path, which open(2) refuses.
         _ => sync_dir(Path::new(".")),
     }
 }

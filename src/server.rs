@@ -18,6 +18,7 @@ mod handle;
 mod life;
 mod log_file;
 mod mounting;
+mod own_mount;
 mod perform;
 mod poke;
 mod pressure;

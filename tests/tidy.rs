@@ -94,6 +94,14 @@ const TABLES: &[&str] = &[
     "tally", "segment", "refused", "setting", "orphan", "revived",
 ];
 
+/// Who begins a transaction that writes (invariant 4).
+const WRITERS: &[&str] = &[
+    "src/meta/",
+    "src/volume/metadata.rs",
+    "src/volume/history/group_snapshot.rs",
+    "src/volume/history/clone.rs",
+];
+
 /// What is wrong with a file, by its path below the crate's root.
 fn complaints(path: &str, text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -120,6 +128,12 @@ fn complaints(path: &str, text: &str) -> Vec<String> {
     for fault in sql_complaints(path, &code) {
         rule(true, fault.to_owned());
     }
+    let writes = ["database.write()", "database().write()"];
+    rule(
+        !WRITERS.iter().any(|writer| path.starts_with(writer))
+            && writes.iter().any(|call| code.contains(call)),
+        "changes go through `volume/change.rs` or `Metadata::change` (invariant 4)".to_owned(),
+    );
     let lines = text.lines().count();
     rule(
         lines > LINES_MAX,
@@ -322,6 +336,11 @@ fn the_checker_finds_each_kind_of_fault() {
     ] {
         find("src/meta/a.rs", sql, "listed in src/meta/schema only");
     }
+    find(
+        "src/volume/ops.rs",
+        "fn f(core: &Core) { core.database().write(); }",
+        "(invariant 4)",
+    );
     find("src/types.rs", "struct Ledger;", "another word for it");
     find("src/types.rs", &"\n".repeat(700), "lines, at most 600");
     find("src/chunks/mod.rs", "", "not mod.rs");

@@ -16,6 +16,7 @@ pub(super) fn segment_bytes(usual: u64) -> u64 {
 pub(super) fn open_segments(usual: NonZeroUsize) -> NonZeroUsize {
     static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
     let limit = LIMIT.get_or_init(|| getrlimit(Resource::Nofile).current);
+    // A quarter: the database's connections, sockets and mounts need descriptors as well.
     let quarter = limit.and_then(|limit| usize::try_from(limit / 4).ok());
     let quarter = quarter.map(|quarter| NonZeroUsize::new(quarter).unwrap_or(NonZeroUsize::MIN));
     quarter.map_or(usual, |quarter| quarter.min(usual))

@@ -13,11 +13,14 @@ pub(super) fn pack(compression: Compression, plain: &[u8]) -> Option<(Codec, Vec
             (Codec::Zstd, packed.ok()?)
         }
     };
+    // A packed chunk can only be read whole: less than a tenth is not worth that.
     (packed.len() <= plain.len() / 10 * 9).then_some((codec, packed))
 }
 
 /// The `len` bytes that these were packed from; nothing when they are not such.
 pub(super) fn unpack(codec: Codec, stored: Vec<u8>, len: usize) -> Option<Vec<u8>> {
+    // `len` comes from the disk, and the decoders set that much aside at once: who calls has seen that a chunk may have
+    // it.
     let plain = match codec {
         Codec::Plain => stored,
         Codec::Lz4 => lz4_flex::block::decompress(&stored, len).ok()?,

@@ -22,6 +22,7 @@ pub(super) fn sums_of(data: &[u8]) -> PageSums {
 pub(super) fn first_bad_page(sums: &PageSums, first: usize, data: &[u8]) -> Option<usize> {
     let bad = |(i, page): (usize, &[u8])| {
         let at = (first + i) * 4;
+        // A page without a sum is bad as well: a damaged row may have fewer than its length tells of.
         sums.as_bytes().get(at..at + 4) != Some(&crc32c::crc32c(page).to_le_bytes())
     };
     data.chunks(PAGE_BYTES)

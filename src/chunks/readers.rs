@@ -44,6 +44,7 @@ impl Readers {
         if let Some(file) = open.get(&id) {
             return Ok(Arc::clone(file));
         }
+        // Opened under the lock: several that miss a segment at once open it once.
         let file = Arc::new(self.open(id)?);
         open.put(id, Arc::clone(&file));
         Ok(file)

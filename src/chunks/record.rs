@@ -91,6 +91,7 @@ impl RecordHeader {
     /// The header in these bytes; `None` when there is none, a damaged one, or one of a chunk that cannot be: who
     /// reads on sets its lengths aside.
     pub(super) fn decode(bytes: &[u8; HEADER_LEN]) -> Option<Self> {
+        // The magic before the sum: a scan asks this of every eighth byte of a segment.
         if &bytes[..RECORD_MAGIC.len()] != RECORD_MAGIC
             || get_u32(bytes, HEADER_SUM_AT) != crc32c::crc32c(&bytes[..HEADER_SUM_AT])
         {

@@ -80,6 +80,7 @@ impl ChunkStore {
         let mut stored = vec![0; at.stored_bytes()];
         self.read_stored(at, 0, &mut stored)?;
         let plain = unpack(at.codec, stored, at.plain_bytes());
+        // Both: reads go by the sums, and those are of a row that can be damaged, too.
         let is_whole = |plain: &Vec<u8>| ChunkHash::of(plain) == *hash && sums_of(plain) == *sums;
         if plain.as_ref().is_some_and(is_whole) {
             return Ok(());
@@ -101,6 +102,7 @@ impl ChunkStore {
             return Ok(found);
         }
         let len = at.plain_bytes();
+        // One by one: a read of several fails with the first that is damaged.
         for start in (0..len).step_by(PAGE_BYTES) {
             let mut page = vec![0; PAGE_BYTES.min(len - start)];
             match self.read(at, sums, start, &mut page) {

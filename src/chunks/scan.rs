@@ -90,6 +90,7 @@ fn records(file: &File, id: SegmentId, mut found: impl FnMut(ScannedChunk)) -> i
                 at = place + len.next_multiple_of(RECORD_ALIGN);
                 found(chunk);
             }
+            // Not as far as its header says: what a damaged length would step over may hold whole records.
             None => at = place + RECORD_ALIGN,
         }
     }
@@ -115,6 +116,7 @@ fn next_header(file: &File, mut at: u64, end: u64) -> io::Result<Option<(u64, Re
             }
             inside += record::ALIGN;
         }
+        // A header that the window's end cuts is found by the next window, which begins with it.
         at += inside as u64;
     }
     Ok(None)
@@ -128,6 +130,7 @@ fn read_record(
     end: u64,
 ) -> io::Result<Option<ScannedChunk>> {
     let offset = place + RECORD_HEADER_BYTES;
+    // A write that a power cut left half: the header is there, and the file ends before the bytes do.
     if offset + u64::from(header.stored_len) > end {
         return Ok(None);
     }
@@ -137,6 +140,7 @@ fn read_record(
     let Some(plain) = unpack(header.codec, stored, len) else {
         return Ok(None);
     };
+    // A file's content can look like a record; it cannot have the hash of other bytes.
     let same = ChunkHash::of(&plain) == header.hash && plain.len() as u64 == u64::from(header.len);
     Ok(same.then(|| ScannedChunk {
         hash: header.hash,

@@ -102,6 +102,7 @@ impl OpenSegment {
         let made = options
             .read(true)
             .write(true)
+            // Never into a file that is there (invariant 3), however its number came to be given again.
             .create_new(true)
             .mode(0o600)
             .open(&path);
@@ -112,6 +113,7 @@ impl OpenSegment {
         };
         let file = made.map_err(io)?;
         if let Err(error) = file.write_all_at(&record::encode_segment_header(id), 0) {
+            // A segment without its header would be damage to whoever checks the volume next.
             if let Err(error) = std::fs::remove_file(&path) {
                 log::warn!("cannot remove {}: {error}", path.display());
             }
@@ -155,6 +157,7 @@ impl OpenSegment {
     /// steps over.
     pub(super) fn write(&self, at: u64, chunks: &[&NewChunk<'_>]) -> Result<Vec<Location>> {
         let written = self.write_records(at, chunks);
+        // After a failed write, too: a place that stayed under way would hold the sync mark back for ever.
         let was_given = self.ends().under_way.remove(&at);
         debug_assert!(was_given, "invariant 3: nobody was given {at}");
         written
@@ -190,6 +193,7 @@ impl OpenSegment {
         }
         self.write_all(&mut slices, at)
             .map_err(|e| self.io("append to", e))?;
+        // A sum, not an end: of two appends the one that began later may end first.
         self.appended.fetch_add(end - at, Ordering::Release);
         Ok(locations)
     }
@@ -198,6 +202,7 @@ impl OpenSegment {
         // ext4 takes the inode's lock for each write: threads that wait here wait asleep, those that wait there spin
         // (docs/decisions/0007-appends-in-turn.md).
         let _turn = self.turn.lock();
+        // Drops what is empty in front: were there nothing else, `Ok(0)` would be taken for a failure below.
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
             match rustix::io::pwritev(&self.file, slices, at) {
@@ -228,16 +233,20 @@ impl OpenSegment {
     /// Makes the records that were whole before this call durable, though not the file's directory
     /// entry. One caller at a time.
     pub(super) fn sync(&self) -> Result<()> {
+        // In this order: an append that ended before the first line is counted by the second, so the sync covers it.
         let written = self.ends().written();
         let appended = self.appended.load(Ordering::Acquire);
         let before = self.synced.load(Ordering::Acquire);
         if appended > before {
+            // Before the sync, which so makes the new length durable with the records, by one commit of the host's
+            // journal.
             if appended - before <= SMALL_SYNC_BYTES {
                 self.write_ahead();
             }
             rustix::fs::fdatasync(&self.file).map_err(|e| self.io("sync", e.into()))?;
             self.synced.fetch_max(appended, Ordering::Release);
         }
+        // Also without a sync: places whose write failed hold nothing that could be lost.
         self.durable_to.fetch_max(written, Ordering::Release);
         Ok(())
     }
@@ -248,6 +257,7 @@ impl OpenSegment {
         if ends.zeroed <= ends.next {
             return;
         }
+        // Under the lock, so that nobody is given a place past `next` meanwhile; appends under way are before it.
         match self.file.set_len(ends.next) {
             Ok(()) => ends.zeroed = 0,
             Err(error) => log::debug!("cannot trim {}: {error}", self.path.display()),
@@ -259,6 +269,7 @@ impl OpenSegment {
         static ZEROS: [u8; 1024 * 1024] = [0; 1024 * 1024];
         // Held over the write: no append may be given a place that zeros are being written to.
         let mut ends = self.ends();
+        // Renewed when little is left, not at each sync.
         if ends.zeroed >= ends.next + WRITE_AHEAD_BYTES / 16 {
             return;
         }
@@ -266,6 +277,8 @@ impl OpenSegment {
         let zeros = &ZEROS[..usize::try_from(SEGMENT_BYTES_MAX - start)
             .unwrap_or(0)
             .min(ZEROS.len())];
+        // Written, not set aside by fallocate(2): ext4 changes its journal again when an unwritten extent becomes a
+        // written one.
         match self.file.write_all_at(zeros, start) {
             Ok(()) => ends.zeroed = start + zeros.len() as u64,
             Err(error) => log::debug!("cannot write ahead in {}: {error}", self.path.display()),

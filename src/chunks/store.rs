@@ -1,12 +1,11 @@
 //! All segments of a volume: appends go to the open one, reads to any, syncs to those that need it.
 
-use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -143,6 +142,7 @@ impl ChunkStore {
         if let Some(full) = line.open.replace(Arc::clone(&fresh)) {
             line.full.push(full);
         }
+        // Only where a file may have less than a request takes (RLIMIT_FSIZE).
         let at = fresh.reserve(bytes).ok_or_else(|| Error::Io {
             op: "append to",
             path: self.dir.clone(),
@@ -185,6 +185,13 @@ impl ChunkStore {
         Ok(())
     }
 
+    /// Whether all that was placed lies within its segment: only then may rows name it.
+    #[must_use]
+    pub fn has_whole(&self, placed: &Placed) -> bool {
+        let lacks = |at| matches!(self.reach(at), Err(e) if !matches!(e, Error::Io { .. }));
+        !placed.places.iter().any(lacks)
+    }
+
     /// A packed chunk can only be read whole: those that were read last are kept, for who reads on.
     fn unpacked(&self, at: &Location, sums: &PageSums) -> Result<Arc<[u8]>> {
         let key = (at.segment, at.offset);
@@ -213,6 +220,7 @@ impl ChunkStore {
         if pages.end < wanted.end {
             return Err(too_short(at));
         }
+        // Nearly always: the kernel reads whole pages. The caller's buffer is then read into directly.
         if pages == wanted {
             return self.read_pages(at, sums, &pages, out);
         }
@@ -279,6 +287,8 @@ impl ChunkStore {
             Stream::Moved => moved,
         };
         let _alone = syncing.lock();
+        // Lock order: `syncing` of the stream, `concluding`, `appending`. The files are synced before the second is
+        // taken, so that nobody's fsync(2) waits for a gigabyte that the collector moved.
         let made = self.sync_segments(stream);
         let _settling = self.concluding.lock();
         conclude(made.and_then(|made| self.sync_alone(stream, made)))
@@ -287,6 +297,8 @@ impl ChunkStore {
     /// Returns how many segments had been made before.
     fn sync_segments(&self, stream: Stream) -> Result<u32> {
         let segments: Vec<_> = self.appending().state_of(stream).all().cloned().collect();
+        // After the list, before the directory is synced: a segment that is made later has its name synced by a later
+        // call.
         let made = self.made.load(Ordering::Acquire);
         for segment in &segments {
             segment.sync()?;
@@ -308,12 +320,16 @@ impl ChunkStore {
         let mut appending = self.appending();
         appending
             .let_go
+            // Nobody holds these any more, and nobody can again.
             .retain(|segment| segment.strong_count() > 0);
         let full = std::mem::take(&mut appending.state_of(stream).full);
+        // One that was appended to after the list was taken, or became full since, waits for the next sync.
         let (dirty, clean): (Vec<_>, Vec<_>) = full.into_iter().partition(|s| s.is_dirty());
         appending.state_of(stream).full = dirty;
         for segment in clean {
             segment.trim();
+            // A writer that has not committed yet holds it still (`Placed`): only then is it no candidate of the
+            // collector.
             appending.let_go.push(Arc::downgrade(&segment));
         }
         Ok(appending.mark())
@@ -348,9 +364,7 @@ impl ChunkStore {
             source,
         })?;
         let appending = self.appending();
-        let named = appending.let_go.iter().filter_map(Weak::upgrade);
-        let taking = appending.fresh.all().chain(appending.moved.all());
-        let busy: HashSet<_> = taking.cloned().chain(named).map(|s| s.id()).collect();
+        let busy = appending.busy();
         let bytes = found.iter().map(|segment| segment.bytes).sum();
         let shared = found.iter().filter(|segment| segment.links > 1);
         let shared_bytes = shared.map(|segment| segment.bytes).sum();
@@ -389,9 +403,16 @@ impl ChunkStore {
     /// # Errors
     /// [`Error::Io`]; a segment that is gone already is none.
     pub fn remove(&self, id: SegmentId) -> Result<()> {
-        self.readers.forget(id);
+        // Here going on would lose data for good.
+        assert!(
+            !self.appending().busy().contains(&id),
+            "invariant 10: a writer may still name a record of {id}"
+        );
         let path = segment::path_of(&self.dir, id);
-        match fs::remove_file(&path) {
+        let removed = fs::remove_file(&path);
+        // After its name is gone: a read in between would open it again, and keep its space.
+        self.readers.forget(id);
+        match removed {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::Io {
                 op: "remove",
                 path,
@@ -463,6 +484,8 @@ mod tests {
         let chunk = NewChunk::of(b"still here");
         let at = store.append(Stream::Fresh, &[&chunk]).unwrap().places[0];
         let held = store.reader(at.segment).unwrap();
+        store.seal();
+        store.sync(Stream::Fresh, std::convert::identity).unwrap();
         store.remove(at.segment).unwrap();
         let mut out = [0; 10];
         held.read_exact_at(&mut out, at.offset).unwrap();

@@ -1,5 +1,6 @@
 //! What is being appended to: for each stream of chunks one segment, and those before it that are not synced yet.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use super::segment::OpenSegment;
@@ -63,6 +64,13 @@ impl Appending {
             Stream::Fresh => &mut self.fresh,
             Stream::Moved => &mut self.moved,
         }
+    }
+
+    /// The segments that take records, that no sync has covered, or a record of which a writer may be about to name.
+    pub(super) fn busy(&self) -> HashSet<SegmentId> {
+        let named = self.let_go.iter().filter_map(Weak::upgrade);
+        let taking = self.fresh.all().chain(self.moved.all());
+        taking.cloned().chain(named).map(|s| s.id()).collect()
     }
 
     /// Every record before this is durable.

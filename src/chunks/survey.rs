@@ -45,6 +45,7 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<SealedSegment>> {
                 bytes: file.len(),
                 links: file.nlink(),
             }),
+            // The collector removed it after the directory was read.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
@@ -60,6 +61,8 @@ pub(super) fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
                 e.kind(),
                 io::ErrorKind::CrossesDevices
                     | io::ErrorKind::TooManyLinks
+                    // EPERM of link(2): a filesystem without hard links, or a file of somebody else
+                    // (fs.protected_hardlinks).
                     | io::ErrorKind::PermissionDenied
                     | io::ErrorKind::Unsupported
             ) =>

@@ -31,6 +31,7 @@ impl Unpacked {
     /// Keeps a chunk in place of the one that was used longest ago.
     pub(super) fn put(&self, key: Key, plain: Arc<[u8]>) -> Arc<[u8]> {
         let mut kept = self.0.lock();
+        // Two that unpack one chunk at once keep it twice for a while: the bytes are the same.
         kept.push_front((key, Arc::clone(&plain)));
         kept.truncate(KEPT);
         plain

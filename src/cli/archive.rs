@@ -21,6 +21,7 @@ const XATTR: &[u8] = b"SCHILY.xattr.";
 fn write_time(time: Timestamp) -> String {
     match (time.secs(), time.nanos()) {
         (secs, 0) => secs.to_string(),
+        // Second -1 and 750 000 000 ns are -0.25: nanoseconds count upwards here, and digits away from zero there.
         (secs, nanos) if secs < 0 => format!("-{}.{:09}", -(secs + 1), 1_000_000_000 - nanos),
         (secs, nanos) => format!("{secs}.{nanos:09}"),
     }
@@ -45,6 +46,7 @@ fn read_time(text: &str) -> Option<Timestamp> {
     if !is_negative {
         return Some(Timestamp::new(secs, nanos));
     }
+    // Down is away from zero, for a number below it.
     if fraction.chars().skip(9).any(|digit| digit != '0') {
         nanos += 1;
     }

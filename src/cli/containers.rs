@@ -51,6 +51,7 @@ impl Containers {
     fn mount_of(&self, source: &Path) -> Option<&Path> {
         let places = self.table.iter().map(|mount| mount.mountpoint.as_path());
         let above = places.filter(|place| source.starts_with(place));
+        // Of mounts below each other the longest path is the one that is seen there.
         above.max_by_key(|place| place.as_os_str().len())
     }
 }

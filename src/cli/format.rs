@@ -178,6 +178,7 @@ pub(super) fn human_bytes(bytes: u64) -> String {
         unit += 1;
     }
     let whole = bytes / scale;
+    // In 128 bits: ten times an exbibyte does not fit in 64.
     let tenth = u128::from(bytes % scale) * 10 / u128::from(scale);
     if unit == 0 || whole >= 100 {
         return format!("{whole}{}", UNITS[unit]);

@@ -29,6 +29,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<()> {
         Unknown::Refuse
     };
     let options = Options::parse(&call.options, unknown)?;
+    // After the options were parsed: mount(8)'s -f does all but the system call.
     if call.is_fake {
         return Ok(());
     }
@@ -85,6 +86,7 @@ impl Call {
             match flag {
                 's' => self.is_sloppy = true,
                 'f' => self.is_fake = true,
+                // /etc/mtab is the kernel's own table by now (-n), and there is nothing more to tell (-v).
                 'n' | 'v' => {}
                 _ => return Err(usage(&format!("unknown flag -{flag}"))),
             }

@@ -50,6 +50,7 @@ impl HostDir {
             return Ok(self.here.take());
         }
         let outer = openat(self.as_fd(), "..", DIRECTORY, Mode::empty())?;
+        // The `..` of a directory that was moved meanwhile would lead out of the tree.
         if Some(identity(&fstat(&outer)?)) != expected {
             return Err(io::Error::other("its directory was moved meanwhile"));
         }
@@ -137,6 +138,7 @@ fn remove_unless_directory(dir: &HostDir, name: &OsStr) -> io::Result<bool> {
         return Ok(true);
     }
     match unlinkat(dir, name, AtFlags::empty()) {
+        // It went by itself.
         Err(Errno::NOENT) | Ok(()) => Ok(false),
         Err(e) => Err(e.into()),
     }

@@ -33,6 +33,7 @@ pub(super) fn flush() -> Result<()> {
     if !is_file(&stdout) {
         return Ok(());
     }
+    // A copy is closed: NFS and FUSE say at each close(2) of a file what they could not store.
     let closed = rustix::io::fcntl_dupfd_cloexec(&stdout, 0);
     let closed = closed.map_err(io::Error::from).and_then(host::close);
     closed.map_err(cannot_write)

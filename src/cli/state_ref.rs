@@ -46,6 +46,7 @@ impl StateRef {
     /// Parses an argument: what is behind the last `@` is a snapshot, unless it holds a `/`.
     pub(super) fn parse(text: &OsStr) -> Result<Self, StateRefError> {
         let bytes = text.as_bytes();
+        // The last one: a directory's path may have an `@`, names of volumes and snapshots have none.
         let at = bytes.iter().rposition(|&byte| byte == b'@');
         let parts = at.map(|at| (&bytes[..at], &bytes[at + 1..]));
         match parts.filter(|(_, name)| !name.contains(&b'/')) {

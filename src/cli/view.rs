@@ -185,6 +185,7 @@ impl View {
         let server_state = server::server_state(&located.dir);
         match (config, server_state) {
             (Ok(config), Ok(server_state)) => Self::assemble(located, &server_state, &config),
+            // A damaged configuration does not hide where the volume is mounted.
             (Err(error), server_state) => Self::broken(
                 located,
                 &server_state.unwrap_or(ServerState::Unmounted),

@@ -23,6 +23,8 @@ pub fn connect(dir: &Path) -> io::Result<Option<UnixStream>> {
         Err(e)
             if matches!(
                 e.kind(),
+                // The second is of a socket that a server left that was killed: its file is there, and nobody behind
+                // it.
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
             ) =>
         {
@@ -45,6 +47,7 @@ pub fn bind(dir: &Path) -> io::Result<UnixListener> {
     }
     let opened = File::open(dir)?;
     let listener = UnixListener::bind(short_path(&opened))?;
+    // Nobody else comes by before: the directory is its owner's alone.
     std::fs::set_permissions(
         dir.join(SOCKET),
         std::os::unix::fs::PermissionsExt::from_mode(0o600),

@@ -57,6 +57,7 @@ impl From<WireError> for Error {
 fn is_silence(error: &io::Error) -> bool {
     matches!(
         error.kind(),
+        // A read that has waited as long as it may says EAGAIN (socket(7), SO_RCVTIMEO).
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
     )
 }
@@ -264,6 +265,7 @@ impl Client {
     /// See [`Error`]: the server lives on.
     pub fn replace(&mut self, program: BorrowedFd<'_>) -> Result<(), Error> {
         match self.call(&Request::Replace, Some(program)) {
+            // A server that gives way to the program ends, without a word.
             Err(Error::Ended) => Ok(()),
             Ok(answer) => Err(unexpected(answer.body)),
             Err(error) => Err(error),

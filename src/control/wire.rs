@@ -163,6 +163,7 @@ impl Wire {
                 &self.stream,
                 &[IoSlice::new(bytes)],
                 &mut control,
+                // The other side may be gone: that is an error of this call, and no SIGPIPE for the process.
                 SendFlags::NOSIGNAL,
             )
         })
@@ -177,6 +178,7 @@ impl Wire {
         let Some(line) = self.receive_line()? else {
             return Ok(None);
         };
+        // Taken before the line is understood, or not: it must never pass for that of the next message.
         let descriptor = self.descriptor.take();
         self.agree(&serde_json::from_slice(&line)?)?;
         let body = serde_json::from_slice(&line)?;
@@ -212,6 +214,7 @@ impl Wire {
     /// # Errors
     /// When the connection fails.
     pub fn receive_bytes(&mut self, len: usize) -> io::Result<Option<Vec<u8>>> {
+        // Reading a line may have brought some of what is behind it.
         let early = self.pending.len().min(len);
         let mut bytes: Vec<u8> = self.pending.drain(..early).collect();
         bytes.resize(len, 0);

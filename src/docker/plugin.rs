@@ -176,6 +176,7 @@ impl Plugin {
         if !self.exists(&target)? {
             return Err(Error::NoVolume(name.to_owned()));
         }
+        // With the name locked: who unmounts what is idle looks for holders again under the same lock.
         self.idle.keep(name);
         let mounted = self.make_mount(&target);
         let counted = mounted.and_then(|place| {

@@ -56,6 +56,7 @@ impl Connection {
         watch: Watch,
         flush: Flush,
     ) -> io::Result<Self> {
+        // Before the handshake: the first request must find it settled whether all lookups were counted.
         match start {
             SessionStart::First => volume.begin_connection(),
             SessionStart::Again => volume.inherit_connection(),
@@ -65,6 +66,7 @@ impl Connection {
         let seeks = Seeks::start(&volume, flush)?;
         let head = Head::new(Arc::clone(&volume));
         let later = Later::new(Arc::clone(&volume), seeks);
+        // A second descriptor of the same open device, not a cloned one: those have queues of their own.
         let crew = Crew::new(device.try_clone()?);
         let edge = Edge::new(head, request.salt, Watched::new(watch), Some(later), crew);
         let kept = device.try_clone()?;
@@ -115,6 +117,7 @@ impl Connection {
             Kind::Head(session, volume) => thread::scope(|scope| {
                 let asking = scope.spawn(|| ask_for_orphans(&self.device, &volume));
                 let result = session.run();
+                // In this order: the thread that is woken looks whether the connection is over.
                 volume.end_connection();
                 asking.thread().unpark();
                 result

@@ -55,6 +55,7 @@ pub(super) fn buffer() -> Vec<u8> {
 pub(super) fn refuse_next(device: impl AsFd, buffer: &mut [u8]) -> io::Result<Refused> {
     let len = loop {
         match rustix::io::read(&device, &mut *buffer) {
+            // ENOENT: the request was given up while it was being read (Linux, fs/fuse/dev.c, `fuse_dev_do_read`).
             Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => {}
             read => break read?,
         }
@@ -84,6 +85,7 @@ pub(super) fn refuse(device: impl AsFd, unique: u64) -> io::Result<()> {
     answer[4..8].copy_from_slice(&(-Errno::IO.raw_os_error()).to_ne_bytes());
     answer[8..].copy_from_slice(&unique.to_ne_bytes());
     match rustix::io::write(device, &answer) {
+        // Nobody waits for an answer of this number, or any more.
         Ok(_) | Err(Errno::NOENT) => Ok(()),
         Err(e) => Err(e.into()),
     }

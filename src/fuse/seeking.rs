@@ -34,6 +34,7 @@ impl Seeks {
     /// When no thread can be started.
     pub(super) fn start(volume: &Arc<Volume>, flush: Flush) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel();
+        // Requests that wait here must not keep the volume from being closed.
         let volume = Arc::downgrade(volume);
         let thread = thread::Builder::new().name("seeks".to_owned());
         Ok(Self {

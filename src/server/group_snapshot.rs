@@ -91,6 +91,7 @@ fn decide(parts: &mut [Part<'_>], label: &str) -> std::result::Result<(), NotTak
     let failed = |error| NotTaken { place, error };
     let records = CommitRecords::of(&first.member.dir);
     let uuids: Vec<_> = parts.iter().map(|part| part.member.uuid).collect();
+    // Before anybody prepares: a volume that finds no record of its pending snapshot takes it for given up.
     let begun = records.begin(id, &uuids).map_err(|e| failed(e.into()));
     let prepared = begun.and_then(|()| prepare_all(parts, id, label));
     let outcome = prepared.and_then(|()| match records.take(id) {
@@ -149,6 +150,10 @@ fn prepare_all(
     let Some(coordinator) = parts.first().map(|first| first.member) else {
         return Ok(());
     };
+    debug_assert!(
+        parts.is_sorted_by(|a, b| a.member.uuid < b.member.uuid),
+        "invariant 14: two groups could wait for each other"
+    );
     let part_of = |member: &Member| GroupPart {
         group: id,
         coordinator: coordinator.uuid,
@@ -191,6 +196,7 @@ fn said(error: crate::control::Error) -> Error {
 fn conclude_all(parts: Vec<Part<'_>>) -> std::result::Result<(), NotTaken> {
     let mut told = Vec::new();
     for mut part in parts {
+        // All are told before one is waited for: they act side by side.
         let sent = part.client.conclude_in_group();
         told.push((part, sent));
     }
@@ -199,6 +205,7 @@ fn conclude_all(parts: Vec<Part<'_>>) -> std::result::Result<(), NotTaken> {
         if let Err(e) = sent.and_then(|()| part.client.concluded_within(PREPARING)) {
             log::debug!("{} will settle later: {e}", part.member.dir.display());
         }
+        // The thread that serves the volume here ends with its connection.
         drop(part.client);
         let ended = part.local.map_or(Ok(()), end);
         let place = part.place;

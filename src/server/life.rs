@@ -24,6 +24,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::close_notice::CloseNotice;
+use super::own_mount::Serving;
 use super::pressure::{self, Beginning};
 use super::shared::{Event, Shared, State};
 use super::supervisor::{Inheritance, Link};
@@ -65,6 +66,7 @@ impl Server {
             }
             None => Volume::open_with(dir, tuning),
         })?;
+        // Before a connection goes on: no write may be taken where an earlier server has lost some (invariant 6).
         server.pass_on_stops(given.is_stopped);
         let goes_on = !given.connections.is_empty();
         for (kept, fuse) in given.connections {
@@ -101,6 +103,7 @@ impl Server {
         link: Option<Arc<Link>>,
         open: impl FnOnce(&Path) -> volume::Result<Volume>,
     ) -> Result<Self> {
+        // Before anything is opened: SQLite makes its files by it.
         rustix::process::umask(Mode::from_raw_mode(0o077));
         let volume = open(dir)?;
         let listener = control::bind(dir)
@@ -163,6 +166,7 @@ impl Server {
     /// # Errors
     /// When the volume could not be closed in order.
     pub fn run(self) -> Result<()> {
+        let _serving = Serving::begin();
         pressure::watch(Arc::clone(&self.shared), self.beginning);
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);
@@ -178,6 +182,7 @@ impl Server {
             kind: FaultKind::Failed,
             message: with_causes(error),
         });
+        // Last: who unmounted calls the data safe once it hears this.
         self.shared.close_notice.announce(failure);
         closed
     }

@@ -104,6 +104,7 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
 fn mount_first(dir: &Path, spec: &Spec, target: &Path) -> Result<()> {
     clear_dead(dir)?;
     let place = free_place(dir, target, spec, None)?;
+    // Before a server is started: what cannot be mounted leaves none behind.
     let first = First::prepare(spec)?;
     let client = spawn::start(dir)?;
     first.attach_to(client, spec, &place)
@@ -330,6 +331,7 @@ impl Made {
                 take_back(self.device);
                 Err(error)
             }
+            // A staged mount that nobody serves goes with its descriptor.
             (_, attached) => attached,
         }
     }

@@ -79,6 +79,7 @@ pub fn with_closed<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -
 fn open_for<T>(dir: &Path, work: impl Fn(&Volume) -> volume::Result<T>) -> Result<T> {
     let volume = tuning::open(dir)?;
     let outcome = work(&volume);
+    // Closed in order also after an error, and what that says weighs more: data may be lost.
     volume.close()?;
     Ok(outcome?)
 }

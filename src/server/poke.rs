@@ -15,6 +15,7 @@ pub(super) fn poke(device: Device) -> io::Result<()> {
         .arg(device.to_string())
         .stdin(Stdio::null())
         .spawn()?;
+    // Else its end would leave a zombie for as long as the server lives.
     thread::spawn(move || poking.wait());
     Ok(())
 }

@@ -33,6 +33,7 @@ pub fn read_served(dir: &Path, from: Option<&SnapshotName>) -> Result<Option<Ser
         Err(Error::SecondMount) => None,
         Err(error) => return Err(error),
     };
+    // The mount is there by now: the server cannot end between the two steps.
     let begun = with_retry(dir, || {
         let Some(mut client) = connect(dir)? else {
             return Ok(None);

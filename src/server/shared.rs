@@ -151,6 +151,7 @@ impl Shared {
         let request = heard.map_err(|e| failed("the kernel says nothing", &e))?;
         let mut devices = state.devices();
         devices.push(device);
+        // Before it is served: of a server that is killed from here on, whoever mounts next knows what it left.
         Record::store(&self.dir, devices).map_err(|e| failed("cannot note the mount", &e))?;
         let kept = kept(what, device, &request);
         self.show(&mut state, &kept, fuse, SessionStart::First)
@@ -199,6 +200,7 @@ impl Shared {
             }
         };
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
+        // Not before: a connection whose handshake failed is nothing to go on with.
         if start == SessionStart::First {
             self.report(|link| self.have_kept(link, kept, own.as_fd()));
         }
@@ -219,6 +221,7 @@ impl Shared {
 
     fn have_kept(&self, link: &Link, kept: &Kept, fuse: BorrowedFd<'_>) -> io::Result<()> {
         if let Some(volume) = self.volume() {
+            // In this order: no connection is kept without the lock (invariant 11).
             link.locked(volume.lock())?;
         }
         link.connected(kept.clone(), fuse)
@@ -296,6 +299,7 @@ impl Shared {
         }
         let what = self.showing(tree)?;
         let state = self.state();
+        // Looked at again: a snapshot is looked up with the state free, and the last mount may have gone meanwhile.
         match (state.phase, state.find(&what)) {
             (Phase::Closing, _) => Err(closing()),
             (_, None) => Err(said(FaultKind::NotShown, "no mount shows this")),
@@ -336,6 +340,7 @@ impl Shared {
     }
 
     pub(super) fn close(&self) -> Result<()> {
+        // First: whoever asks from now on is told to wait for the end.
         self.state().phase = Phase::Closing;
         self.with(|volume| volume.spending().close());
         let volume = {

@@ -105,7 +105,9 @@ fn begin() -> io::Result<(Arc<Link>, Inheritance)> {
 fn part_from_starter() -> io::Result<UnixStream> {
     close_inherited();
     let starter = take_starter()?;
+    // What the terminal sends to the starter's session is not for a server.
     rustix::process::setsid()?;
+    // Nor must it keep the starter's directory from being unmounted.
     rustix::process::chdir("/")?;
     Ok(starter)
 }

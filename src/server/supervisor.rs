@@ -65,6 +65,7 @@ pub(super) fn keep(dir: &Path, starter: UnixStream) -> Result<()> {
 /// A service manager ends processes before it unmounts: the server flushes then, and both go on.
 fn stay() -> Result<()> {
     for signal in [SIGTERM, SIGINT, SIGHUP] {
+        // A handler that does nothing, for execve(2) resets it: a signal that is ignored would stay so in the servers.
         let ignored = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal, ignored)
             .map_err(|e| Error::io("cannot watch for signals", e))?;
@@ -147,6 +148,10 @@ impl Supervisor {
         if let Some(starter) = starter {
             wire.send(&Handover::Starter, Some(starter.as_fd()))?;
         }
+        debug_assert!(
+            self.kept.is_empty() || self.lock.is_some(),
+            "invariant 11: mounts are kept, and the volume is not locked"
+        );
         if let Some(lock) = &self.lock {
             wire.send(&Handover::Lock, Some(lock.as_fd()))?;
         }
@@ -172,6 +177,7 @@ impl Supervisor {
                 }
             };
             self.heed(server, report.body, report.descriptor);
+            // Once it is done: the server goes on when what it said is kept.
             if server.wire.send(&Handover::Heard, None).is_err() {
                 return;
             }

@@ -38,6 +38,7 @@ pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
         Some(watch) => watch?,
         None => None,
     };
+    // The last first: it may hang below one before it.
     for mount in mounts.iter().rev() {
         take(mount, how)?;
     }

@@ -26,6 +26,7 @@ pub(super) fn now() -> Moment {
 
 /// Has the kernel stamp `file`. Another thread may do so, too, before the time is read: that is later, and still now.
 fn stamp(file: &OwnedFd) -> Option<Moment> {
+    // The mode that it has already: chmod(2) stamps the change time all the same.
     fchmod(file, Mode::RUSR | Mode::WUSR).ok()?;
     let stat = fstat(file).ok()?;
     let nanos = u32::try_from(stat.st_ctime_nsec).ok()?;

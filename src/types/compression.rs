@@ -19,6 +19,7 @@ pub enum Compression {
 }
 
 const LEVEL_DEFAULT: i32 = 1;
+// Zstandard's levels above are its "ultra" ones, which take far more memory for each chunk.
 const LEVEL_MAX: i32 = 19;
 
 /// Why a text names no compression.

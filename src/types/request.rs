@@ -9,6 +9,7 @@ impl RequestId {
     /// The request that the kernel numbers `unique` (`fuse_in_header`), on a connection that began at `salt`.
     #[must_use]
     pub const fn new(salt: u64, unique: u64) -> Self {
+        // Wraps: the random beginning can be anywhere.
         Self(salt.wrapping_add(unique))
     }
 

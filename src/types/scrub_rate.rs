@@ -37,6 +37,7 @@ impl ScrubRate {
     /// How long so many bytes take.
     #[must_use]
     pub fn time_for(self, bytes: u64) -> Duration {
+        // At rate 0 nobody reads, and nobody waits: only the division is guarded.
         let micros = u128::from(bytes) * 1_000_000 / u128::from(self.0.max(1));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }

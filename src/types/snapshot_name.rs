@@ -41,6 +41,7 @@ impl FromStr for SnapshotName {
     type Err = SnapshotNameError;
 
     fn from_str(text: &str) -> Result<Self, SnapshotNameError> {
+        // `@` ends the volume's name in `db@snap`, and `/` the snapshot's in `db@snap/path`.
         let legal = |c: char| !c.is_control() && !matches!(c, '/' | '@');
         match text {
             "" => Err(SnapshotNameError::Empty),

@@ -69,6 +69,8 @@ impl Timestamp {
             0 => Self { secs, nanos: 0 },
             nanos => Self {
                 secs: secs.saturating_sub(1),
+                // A `timespec` counts its nanoseconds upwards, also before 1970: -0.25 s is second -1 and 750 000 000
+                // ns.
                 nanos: 1_000_000_000 - nanos,
             },
         }

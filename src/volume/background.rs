@@ -76,6 +76,7 @@ impl Workers {
     /// Ends the threads and waits for them.
     fn stop(&mut self) {
         self.leave_checkpointer();
+        // Before it is woken: one that looked earlier would go on waiting.
         self.closing.store(true, Ordering::Release);
         self.core.database().wake_checkpointer();
         self.checkpointer.take().into_iter().for_each(join);
@@ -103,6 +104,7 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
             return;
         }
         retry_refused(core);
+        // Before the sync: what is committed beside it may not be covered, and has the next look find a difference.
         let (due, changes) = (
             core.database().is_checkpoint_due(),
             core.database().changes(),
@@ -143,6 +145,7 @@ fn free(core: &Core) {
         if let Err(error) = done {
             log::warn!("cannot free what was removed, or write what was copied: {error}");
             if backlog == Backlog::Due {
+                // It is still due, and nobody else would say so again.
                 core.lookups().call_backlog();
             }
             if core.database().is_stopped() {
@@ -165,6 +168,7 @@ fn collect(core: &Core) {
     let (mut seen, mut defragmented) = (None, Instant::now());
     while let Some(haste) = core.gc().wait() {
         if core.database().is_stopped() {
+            // Writers who found the segments too large wait for a round that will not come.
             return core.gc().let_writers_go();
         }
         // What was looked at and has not changed needs no second look.

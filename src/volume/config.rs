@@ -157,6 +157,7 @@ impl Config {
         };
         let value: serde_json::Value = serde_json::from_slice(&bytes)
             .map_err(|e| not_a_volume(format!("{FILE} cannot be understood: {e}")))?;
+        // The format before all else: a newer one may have values that cannot be understood here.
         let found = value
             .get("format")
             .and_then(serde_json::Value::as_u64)
@@ -261,6 +262,7 @@ pub fn edit(dir: &Path, change: impl FnOnce(&mut Config)) -> Result<()> {
 
 pub(super) fn lock_edits(dir: &Path) -> Result<File> {
     let cannot = |e| Error::storage(format!("cannot lock {}", dir.display()), e);
+    // Not on `volume.json`, which each edit replaces, nor on `lock`, which a server holds for as long as it runs.
     let opened = File::open(dir).map_err(cannot)?;
     flock(&opened, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
     Ok(opened)

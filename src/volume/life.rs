@@ -132,6 +132,10 @@ impl Volume {
         tuning: Tuning,
         before_step: impl FnOnce(u32) -> io::Result<()>,
     ) -> Result<Self> {
+        debug_assert!(
+            lock.is_held(),
+            "invariant 11: another process has the volume"
+        );
         let log = match repair::finish(&dir)? {
             Some(_) => Log::Gone,
             None => Log::Expected,
@@ -188,6 +192,7 @@ impl Volume {
             });
         }
         core.disk().sync()?;
+        // The threads behind had the only other shares, and have ended.
         let core = Arc::into_inner(core).ok_or_else(|| Error::bug("the volume is still in use"))?;
         let (disk, reserve) = core.into_metadata().into_parts();
         disk.close(&reserve)?;
@@ -220,6 +225,7 @@ fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Resul
         state, mark, next, ..
     } = past;
     let (segments, path) = (dir.join(SEGMENTS), dir.join(DATABASE));
+    // Before the database, which may need the space to be opened at all.
     let reserve = Reserve::open(&dir)?;
     // First the log: one that is missing, or short, counts as damage once the volume is noted as open.
     let database = match Database::open(&path) {
@@ -232,6 +238,7 @@ fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Resul
     let identity = Identity {
         dir,
         uuid: config.uuid,
+        // Others were refused when the configuration was read.
         chunk_bytes: ChunkBytes::new(config.chunk_bytes).unwrap_or(ChunkBytes::DEFAULT),
     };
     let metadata = Metadata::new(disk, reserve, Bounds::new(config.limits), config.seal);

@@ -46,6 +46,8 @@ impl DirLock {
             .open(&path);
         let file =
             file.map_err(|e| Error::storage(format!("cannot open {}", path.display()), e))?;
+        // flock(2), not fcntl(2): it belongs to the open file, so it goes along with the descriptor to another process,
+        // and stays when this one closes a second descriptor of the file.
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self(file.into())),
             Err(Errno::WOULDBLOCK) => Err(Error::InUse {
@@ -56,5 +58,10 @@ impl DirLock {
                 e.into(),
             )),
         }
+    }
+
+    /// Whether nobody else has it: flock(2) of the same open file once more changes nothing.
+    pub(in crate::volume) fn is_held(&self) -> bool {
+        flock(&self.0, FlockOperation::NonBlockingLockExclusive).is_ok()
     }
 }

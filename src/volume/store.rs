@@ -177,6 +177,7 @@ impl Store {
         check(dir)?;
         let trash = discard(dir, self.volumes.join(unique(TRASH)))?;
         self.clear_away_but(&trash);
+        // Deleting takes as long as there is much to delete: others go on meanwhile.
         drop(lock);
         delete(&trash)
     }
@@ -271,6 +272,7 @@ fn give_up(fresh: &Path) {
 }
 
 fn place(fresh: &Path, dir: &Path) -> Result<()> {
+    // rename(2) puts a directory in the place of one that is empty, and of nothing else.
     durable::rename(fresh, dir).map_err(|e| {
         let is_taken = matches!(
             e.kind(),
@@ -308,6 +310,7 @@ pub fn host_bytes(dir: &Path) -> u64 {
 }
 
 fn lock_closed(dir: &Path) -> Result<DirLock> {
+    // Else a volume that is not there would be an error of the host, which has no place for the lock's file.
     match dir.symlink_metadata() {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
         Ok(_) | Err(_) => DirLock::take(dir),

@@ -25,6 +25,7 @@ pub(super) fn attribute(text: &[u8]) -> io::Result<Vec<u8>> {
     });
     let entries = lines.filter(|line| !line.is_empty()).map(entry);
     let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
+    // By the numbers of their tags, which is the order that the kernel wants.
     entries.sort_unstable();
     let mut bytes = VERSION.to_le_bytes().to_vec();
     for (tag, id, permissions) in entries {

@@ -122,6 +122,7 @@ impl Header {
 
     pub(super) fn device(&self) -> io::Result<(u32, u32)> {
         if self.form() == Form::V7 {
+            // The fields are none of that form's: whatever stands there is left over.
             return Ok((0, 0));
         }
         let part = |range| {

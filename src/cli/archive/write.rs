@@ -172,6 +172,7 @@ impl<W: Write> Writer<'_, W> {
         for (key, value) in records {
             let rest = key.len() + value.len() + 3;
             let mut len = rest + 1;
+            // A record's length counts its own digits.
             while rest + len.to_string().len() != len {
                 len = rest + len.to_string().len();
             }
@@ -233,6 +234,7 @@ fn header(attr: &Attr, kind: EntryType) -> Header {
     header.set_uid(octal(attr.uid));
     header.set_gid(octal(attr.gid));
     header.set_size(0);
+    // As far as octal digits go: the record has all of it.
     header.set_mtime(
         u64::try_from(attr.mtime.secs())
             .unwrap_or(0)

@@ -155,6 +155,7 @@ pub(in crate::cli) fn runs(
         let Some(run) = found.filter(|run| run.start < file.size) else {
             break;
         };
+        // Forwards in any case: an empty run would be told for ever.
         from = run.end.max(from + 1);
         runs.push(run.start..run.end.min(file.size));
     }

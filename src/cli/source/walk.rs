@@ -91,6 +91,7 @@ impl Walk<'_> {
             let visited = self.visitor.visit(&place);
             return self.unless_gone(visited).map(drop);
         }
+        // Before it is entered: a directory that went meanwhile then leaves nothing half made.
         let children = self.children(attr.ino);
         let Some(children) = self.unless_gone(children)? else {
             return Ok(());

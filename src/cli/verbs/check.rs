@@ -87,6 +87,7 @@ fn tell_sound(arguments: &Arguments, checked: &Checked, took: Duration) -> Resul
         output::line(lost)?;
     }
     let read = if arguments.read_data {
+        // A small volume is read in less than a millisecond.
         let rate = u128::from(checked.bytes) * 1000 / took.as_millis().max(1);
         let rate = human_bytes(u64::try_from(rate).unwrap_or(u64::MAX));
         format!(", {} read at {rate} a second", human_bytes(checked.bytes))

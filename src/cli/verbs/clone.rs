@@ -44,6 +44,7 @@ impl From<crate::volume::Error> for Failure {
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let (located, _) = root.open(&arguments.from.volume)?;
     if arguments.from.snapshot.is_none() {
+        // A snapshot is what it is; the head lacks what the kernel still holds.
         sync::flush(&located)?;
     }
     let wanted = Located {
@@ -55,6 +56,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let copy = |fresh: &Path| {
         copy(&located, &arguments.from, fresh)?;
         if arguments.ephemeral {
+            // While nobody can see it by its name: a volume is ephemeral from the first, or never.
             store::edit(fresh, |config| config.life = Life::Ephemeral)?;
         }
         Ok(())

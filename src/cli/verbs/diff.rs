@@ -50,6 +50,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let to = match &arguments.to {
         Some(to) => Some(same_volume(to, &arguments.from.volume, &located, root)?),
         None => {
+            // Else what programs have just written would not be among the changes.
             sync::flush(&located)?;
             None
         }

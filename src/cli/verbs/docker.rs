@@ -131,6 +131,7 @@ fn remove_at_end(sockets: Vec<PathBuf>) -> Result<()> {
                 log::debug!("cannot remove {}: {e}", socket.display());
             }
         }
+        // It ends as the signal would have ended it: whoever started it sees by what.
         if let Err(e) = signal_hook::low_level::emulate_default_handler(signal) {
             log::warn!("cannot end: {e}");
         }

@@ -61,6 +61,7 @@ fn write_file(located: &Located, source: &dyn Source, path: &Path) -> Result<()>
     match unnamed_beside(path) {
         Ok(file) => {
             write_whole(located, source, &file, path)?;
+            // By way of /proc, as open(2) has it for O_TMPFILE: AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH.
             let fd = format!("/proc/self/fd/{}", file.as_raw_fd());
             let named = linkat(CWD, fd, CWD, path, AtFlags::SYMLINK_FOLLOW);
             let named = named.map_err(io::Error::from);
@@ -68,6 +69,7 @@ fn write_file(located: &Located, source: &dyn Source, path: &Path) -> Result<()>
                 .and_then(|()| durable::sync_parent(path))
                 .map_err(|e| cannot_create(path, e))
         }
+        // EISDIR is the answer of a kernel that does not know O_TMPFILE (open(2)).
         Err(e) if e == Errno::OPNOTSUPP || e == Errno::ISDIR => write_named(located, source, path),
         Err(e) => Err(cannot_create(path, e.into())),
     }

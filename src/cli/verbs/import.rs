@@ -51,6 +51,7 @@ impl From<volume::Error> for Trouble {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    // Before a volume is begun: what cannot be read leaves none.
     let origin = Origin::open(&arguments.from)?;
     let tuning = server::tuning_of_environment().map_err(|e| {
         CliError::new(Kind::Usage, e.to_string())
@@ -123,6 +124,7 @@ fn make(origin: Origin, fresh: &Path, tuning: Tuning) -> std::result::Result<(),
             from_tar::fill(&volume, Reader::new(input))
         }
     };
+    // Not closed after an error: the directory is removed with all that is in it.
     filled.map_err(Trouble::From)?;
     Ok(volume.close()?)
 }

@@ -39,6 +39,7 @@ fn note_containers(found: &mut [Inspection]) {
     if !found.iter().any(|one| one.view.is_mounted()) {
         return;
     }
+    // Once for all of them: it asks the engine.
     let containers = Containers::ask();
     for one in found {
         one.view.note_containers(&containers);

@@ -86,6 +86,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     } else {
         Fresh::default()
     };
+    // From here on what was created is taken back on any error, but not once it is mounted.
     let outcome = if arguments.foreground {
         serve(&request, root)
     } else {
@@ -198,6 +199,8 @@ impl Fresh {
     fn make(request: &MountRequest<'_>, root: &Root) -> Result<Self> {
         let mut fresh = Self::default();
         let directories = missing_directories(request)?;
+        // Before anything is made: without the device there will be no mount. Others ask fusermount3, which opens it
+        // itself.
         if mounts::is_privileged() {
             mounts::open_fuse().map_err(explain_no_fuse)?;
         }
@@ -209,6 +212,7 @@ impl Fresh {
             }
             Err(e) => return Err(e),
         }
+        // One by one, the outermost first: what somebody else made meanwhile is an error.
         let made = directories.iter().rev().try_for_each(fs::create_dir);
         fresh.directories = directories;
         if let Err(e) = made {

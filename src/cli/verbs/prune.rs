@@ -55,6 +55,7 @@ fn sweep(garbage: Vec<Garbage>, root: &Root) -> Result<()> {
     for one in garbage {
         match one.remove(root) {
             Ok(()) => gone.push(one),
+            // Somebody mounted it, protected it or took it away since it was found: that is no failure.
             Err(error) if matches!(error.kind(), Kind::InUse | Kind::NotFound) => {
                 output::warn(&format!("{} stays: {error}", one.name()));
             }

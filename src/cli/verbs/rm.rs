@@ -117,6 +117,7 @@ fn removable(volume: &VolumeRef, root: &Root) -> Result<Located> {
     if let VolumeRef::Dir(_) = volume {
         refuse_other_directories(&located)?;
     }
+    // Asked here for a better message and before the user is: it is looked at again with the lock held.
     if Config::is_protected(&located.dir) {
         return Err(located.explain_volume(Error::Protected));
     }
@@ -139,6 +140,7 @@ pub(in crate::cli) fn remove_fresh(volume: &VolumeRef, root: &Root) {
 fn refuse_other_directories(located: &Located) -> Result<()> {
     match Config::load(&located.dir) {
         Err(error @ Error::NotAVolume { .. }) => Err(located.explain_volume(error)),
+        // One whose configuration is damaged is a volume nevertheless, and can be removed.
         Ok(_) | Err(_) => Ok(()),
     }
 }

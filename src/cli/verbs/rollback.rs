@@ -24,6 +24,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let (located, _) = root.open(&arguments.snapshot.volume)?;
     refuse_used(&located)?;
     let (name, safety) = (&arguments.snapshot.name, name_by_time("before-rollback-"));
+    // Looked at above for the message only: the volume's lock keeps everybody out while it is changed.
     let done = with_closed(&located.dir, |volume| volume.rollback(name, &safety));
     done.map_err(|error| explain(error, &located, name))?;
     output::line(&typed(&arguments.snapshot.volume, &safety))

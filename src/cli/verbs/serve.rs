@@ -62,6 +62,7 @@ pub(in crate::cli) fn buffer(arguments: &Buffer) -> Result<()> {
         How::Back => Buffering::Back,
         How::Through => Buffering::Through,
     };
+    // Taken, not borrowed: it must be the last descriptor of the device in this process, see `set_buffering`.
     let fuse = server::take_stdin();
     let set = fuse.and_then(|fuse| server::mounts::set_buffering(fuse, buffering));
     set.map_err(|e| {

@@ -76,6 +76,7 @@ fn take(request: &Take, root: &Root) -> Result<()> {
         return together::take(&request.states, &request.label, root);
     };
     let (located, _) = root.open(&state.volume)?;
+    // Before the name is made: it shall be the time of the snapshot, and not of the wait before it.
     sync::flush(&located)?;
     let taken = match &state.snapshot {
         Some(name) => take_named(&located, name, &request.label).map_err(|e| (e, name.clone())),

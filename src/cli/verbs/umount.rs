@@ -56,6 +56,7 @@ fn resolve(target: &OsStr, root: &Root) -> Result<Target> {
         snapshot: Some(name),
     }) = StateRef::parse(target)
     {
+        // What is mounted there goes first: a path may have an `@`, too.
         return match mount_at(Path::new(target))? {
             Some(mount) => Ok(by_mount(mount, root)),
             None => by_snapshot(&SnapshotRef { volume, name }, root),
@@ -115,6 +116,7 @@ fn by_mount(mount: Mount, root: &Root) -> Target {
     let is_alive = mounts::answers(&mount.mountpoint);
     Target {
         shown: mount.mountpoint.display().to_string(),
+        // A mount without a server leaves nobody to be waited for.
         dir: is_alive
             .then(|| server::volume_of(&mount, root.dirs()))
             .flatten(),
@@ -135,6 +137,7 @@ fn by_volume(located: &Located) -> Result<Target> {
             Ok(Target { shown, mounts, dir })
         }
         ServerState::Dead(mounts) => {
+            // There is no server whose end could be waited for.
             let dir = None;
             Ok(Target { shown, mounts, dir })
         }

@@ -33,6 +33,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "an inode's allocated bytes are those of its extents",
+        // Not of orphans: the reaper frees them in steps, between which the sums do not fit.
         "SELECT 'inode ' || i.ino FROM inode i WHERE i.nlink > 0 AND i.allocated <>
             (SELECT coalesce(sum(len), 0) FROM extent WHERE ino = i.ino) +
             (SELECT coalesce(sum(bytes), 0) FROM copying WHERE target = i.ino)",
@@ -160,6 +161,7 @@ const INVARIANTS: &[(&str, &str)] = &[
 impl Database {
     /// Checks every invariant of one state; returns a line for each row that breaks one.
     pub fn audit(&self) -> Result<Vec<String>> {
+        // Counted anew where nothing is counted yet, so that there is something to compare with.
         self.tally()?;
         let (reader, tally) = self.read_with_tally()?;
         let mut broken = reader.audit()?;

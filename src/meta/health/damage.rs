@@ -6,6 +6,7 @@ use crate::meta::tables::copying::still_to_write;
 use crate::meta::{Result, Session};
 use crate::types::{ChunkId, Epoch, Ino};
 
+// A hundred lines: one damaged page can be the cause of thousands.
 const INTEGRITY: &str = "PRAGMA integrity_check(100)";
 // What copies have still to write is in the head only.
 const EXTENTS: &str = concat!(
@@ -48,6 +49,7 @@ impl Session {
 
     /// The bytes of files that these chunks hold; looks at every extent.
     pub fn bytes_in(&self, chunks: &BTreeSet<ChunkId>) -> Result<Vec<NamedBytes>> {
+        // There is no index by chunk: each overwrite would pay for it, and this is asked after damage only.
         let mut stmt = self.conn().prepare(EXTENTS)?;
         let mut rows = stmt.query([])?;
         let mut found = Vec::new();

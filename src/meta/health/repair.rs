@@ -55,6 +55,8 @@ const COUNTERS: [&str; 2] = ["checkpoints", "counted"];
 impl Workpiece {
     /// Makes all rows fit each other, but for what only the segments know.
     pub fn mend(&mut self) -> Result<()> {
+        // In this order. Nonsense goes first: a number out of range would become the counter. Then the counters, which
+        // the rest gives numbers and epochs from; then inodes, which extents are measured by.
         self.mend_rows()?;
         self.mend_counters()?;
         self.finish_copies()?;
@@ -69,10 +71,13 @@ impl Workpiece {
     /// # Errors
     /// [`Error::Corrupt`] when rows still do not fit each other.
     pub fn finish(&mut self) -> Result<()> {
+        // Again: what the segments said of a chunk may be shorter than what its extents say.
         self.mend_mapping()?;
         self.count_refs()?;
         let left = self.session.audit()?;
         match left.first() {
+            // Nothing was committed before: a repair that does not come out whole leaves nothing to take the database's
+            // place.
             None => self.session.run("COMMIT"),
             Some(first) => Err(Error::Corrupt(format!(
                 "{} things could not be mended, the first: {first}",

@@ -132,6 +132,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
         carve(from, &TABLES, &target, &missed.tables)?;
         source = connect::open_damaged(from)?;
     }
+    // Only of tables that miss rows: what a whole table does not have was removed.
     if missed.tables.contains(&CHUNK) {
         walk(&source, &NAMES, |row| put_named(&target, row))?;
     }
@@ -161,6 +162,8 @@ fn open(from: &Path, fresh: &Path) -> Result<(Connection, FirstPages)> {
     if let Ok(source) = connect::open_damaged(from) {
         return Ok(match source.pragma_update(None, "journal_mode", "DELETE") {
             Ok(()) => (source, FirstPages::Own),
+            // The log cannot be moved into the file, which then does not know all free pages either: nothing is carved
+            // from it.
             Err(_) => (source, FirstPages::Grafted),
         });
     }

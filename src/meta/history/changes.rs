@@ -92,6 +92,7 @@ impl Session {
 
     fn named(&self, query: &str, values: &[i64]) -> Result<Vec<NamedInode>> {
         let mut stmt = self.conn().prepare_cached(query)?;
+        // SQLite counts up to the highest number in the text, also where some below it do not occur.
         let used = stmt.parameter_count();
         for (i, value) in values.iter().take(used).enumerate() {
             stmt.raw_bind_parameter(i + 1, value)?;

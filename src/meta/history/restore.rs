@@ -5,6 +5,7 @@ use rusqlite::params;
 use crate::meta::schema::text::sql;
 use crate::meta::{Result, Snapshot, WriteTx};
 
+// If it is not there: the writer's connection, and so the table, outlives the transaction.
 const BEGIN: &str = "CREATE TEMP TABLE IF NOT EXISTS changed (ino INTEGER PRIMARY KEY)";
 const CLEAR: &str = "DELETE FROM temp.changed";
 // What was there at `?1` and has changed; what has been made since, which has numbers from `?2` on; and what
@@ -104,11 +105,17 @@ impl WriteTx<'_> {
     /// A snapshot of the present state must have been taken in this transaction, and nothing been changed
     /// since: it keeps what is taken out of the head.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<u64> {
+        debug_assert!(
+            !self.is_copying()?,
+            "invariant 13: a copy would go on reading what is taken out of the head"
+        );
         let (at, now) = (snapshot.epoch.0, self.epochs().current.0);
         let conn = self.conn();
         conn.execute(BEGIN, [])?;
         conn.execute(CLEAR, [])?;
         conn.execute(COLLECT, params![at, snapshot.numbers.cast_signed()])?;
+        // Counted by the extents that are about to go, so before they do; those that come are counted once they are
+        // there.
         conn.execute(KEEP_REFS, [at])?;
         for [keep, delete, revive] in RESTORE {
             conn.execute(keep, params![at, now])?;
@@ -121,6 +128,7 @@ impl WriteTx<'_> {
         conn.execute(ADD_ORPHANS, [])?;
         let changed: i64 = conn.query_row(COUNT, [], |row| row.get(0))?;
         conn.execute(CLEAR, [])?;
+        // Statements over whole tables pass the tally by: it is counted anew afterwards.
         self.uncounted = true;
         Ok(changed.cast_unsigned())
     }

@@ -54,6 +54,7 @@ impl Session {
             };
             measured.push((snapshot, bytes));
         }
+        // Only now: rows are kept for one that is not decided, too, so it counts as a neighbour of the others.
         measured.retain(|(one, _)| !hidden.contains(&one.epoch));
         Ok(measured)
     }

@@ -41,6 +41,7 @@ pub(in crate::meta) fn create(path: &Path) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    // First of all: the length of a page cannot be changed once the log is in use (sqlite.org/pragma.html).
     conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
@@ -126,8 +127,10 @@ fn set_up(conn: &Connection, role: Role) -> Result<()> {
     // Commits are not synced one by one: fsync(2) and the checkpointer do that (`wal::growth`, `wal::checkpoint`).
     conn.pragma_update(None, "synchronous", "NORMAL")?;
     conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    // Else temporary tables are files in a directory that is not the volume's, and may be full.
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", role.cache_size())?;
+    // More statements take turns on the way of one request than the 16 that rusqlite keeps.
     conn.set_prepared_statement_cache_capacity(64);
     Ok(())
 }

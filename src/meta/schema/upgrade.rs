@@ -73,6 +73,7 @@ pub(super) fn upgrade(version: i64, conn: &Connection) -> Result<()> {
         .filter(|step| step.leads_to > version)
         .flat_map(|step| [step.converts, step.adds])
         .collect();
+    // The version is on the database's first page: the same transaction changes it.
     let set_version = format!("PRAGMA user_version = {VERSION};");
     conn.execute_batch(&format!("BEGIN IMMEDIATE; {steps} {set_version} COMMIT;"))?;
     Ok(())

@@ -238,6 +238,8 @@ impl WriteTx<'_> {
         missing: Missing,
     ) -> Result<()> {
         let values = [ino.raw(), range.start, range.end].map(u64::cast_signed);
+        // The statement touches a chunk once: fewer rows than extents means that some name the same one, or that one is
+        // missing.
         let touched = self.conn().prepare_cached(ADD_REFS)?.execute(values)?;
         if i64::try_from(touched).is_ok_and(|touched| touched == rows) {
             return Ok(());
@@ -260,6 +262,7 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`Error::Corrupt`] when there is no such chunk.
     pub(in crate::meta) fn drop_ref(&mut self, chunk: ChunkId) -> Result<()> {
+        // First: a count of 0 is none that the table takes (CHECK refs > 0).
         if self.drop_last_ref(chunk)? {
             return Ok(());
         }
@@ -326,13 +329,14 @@ impl WriteTx<'_> {
             return Ok(None);
         };
         let touched = (read_location(row, 0)?, row.get(5)?);
-        // To the end: an unfinished statement has changed nothing yet.
+        // To the end: SQLite refuses a COMMIT while a statement that writes is under way.
         while rows.next()?.is_some() {}
         Ok(Some(touched))
     }
 
     /// Notes that the chunk's bytes are at `to` now; whether it was still at `from`.
     pub fn move_chunk(&mut self, chunk: ChunkId, from: &Location, to: &Location) -> Result<bool> {
+        // By its place as well: the id may be another chunk's by now, whose bytes are elsewhere.
         let moved = self.conn().prepare_cached(MOVE)?.execute(params![
             chunk.0,
             from.segment.raw(),

@@ -144,6 +144,7 @@ impl Session {
     }
 
     fn first_copy(&self, which: Copies) -> Result<Option<Copying>> {
+        // One flag in memory: where nothing is being copied nobody pays for a query.
         if !self.may_be_copying() {
             return Ok(None);
         }
@@ -289,6 +290,7 @@ impl WriteTx<'_> {
                 self.forget_copy(copy)?;
                 return Ok(copy.bytes);
             }
+            // A row is one range: the copy would have to go on as two, of which nobody counts `bytes`.
             (true, true) => {
                 self.carry_on(copy, usize::MAX)?;
                 return Ok(0);

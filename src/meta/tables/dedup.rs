@@ -116,6 +116,7 @@ impl WriteTx<'_> {
     /// # Errors
     /// [`crate::meta::Error::Corrupt`] when a chunk is not there.
     pub fn rename_chunk(&mut self, ino: Ino, extent: &ExtentRow, equal: ChunkId) -> Result<()> {
+        // Before the other is dropped, whose last reference takes its row along: an error here changes nothing.
         self.add_ref(equal)?;
         let key = (ino.raw().cast_signed(), extent.off.cast_signed());
         self.conn()

@@ -317,6 +317,7 @@ impl WriteTx<'_> {
         Ok(Cleared {
             bytes,
             rows: extents.len() + usize::from(given_up > 0),
+            // The limit counted one more, if the extent before the range ends before it.
             unfinished: extents.len() + 1 >= limit,
         })
     }

@@ -27,6 +27,7 @@ impl Session {
             let ino = Ino::from_raw(row.get::<_, i64>(0)?.cast_unsigned());
             let (extents, bytes) = (row.get::<_, i64>(1)?, row.get::<_, i64>(2)?);
             let whole = bytes.cast_unsigned().div_ceil(u64::from(chunk.get()));
+            // A few extents over are not worth reading and writing the whole file again.
             let enough = whole + whole / 32 + 1;
             if extents.cast_unsigned() >= extents_min.max(enough) {
                 found.push(ino);

@@ -179,6 +179,7 @@ impl WriteTx<'_> {
     /// Stores `inode`, an inode that was read in this transaction and changed since; its `born` becomes
     /// what is stored.
     pub fn update_inode(&mut self, inode: &mut Inode) -> Result<()> {
+        // An inode that no snapshot sees keeps its `born`: it is what it was made in that counts.
         if self.keep_inode(inode)? {
             inode.born = self.epochs().current;
         }

@@ -78,6 +78,7 @@ impl WriteTx<'_> {
         refusal: Option<Refusal>,
     ) -> Result<()> {
         if !self.has_refused()? {
+            // SQLite makes tables within transactions as well: it goes with the row if that is not committed.
             self.run(schema::tables::REFUSED)?;
         }
         let ino = ino.raw().cast_signed();

@@ -173,6 +173,7 @@ impl WriteTx<'_> {
             .prepare_cached(AFTER)?
             .query_row([epoch.0], |row| row.get(0))?;
         let last = after.unwrap_or(self.epochs().current.0);
+        // What was born after the snapshot before it and died by the one behind it, no other sees.
         conn.prepare_cached(INSERT_PURGE)?
             .execute(params![before, epoch.0 + 1, last])?;
         conn.prepare_cached(DELETE)?.execute([epoch.0])?;
@@ -204,6 +205,8 @@ impl WriteTx<'_> {
     }
 
     fn purge_extents(&mut self, range: &[&dyn rusqlite::ToSql]) -> Result<usize> {
+        // All rows first: what a query sees of rows that are deleted while it runs is not defined
+        // (sqlite.org/isolation.html).
         let mut dead: Vec<(i64, i64, i64, ChunkId)> = Vec::new();
         {
             let mut stmt = self.conn().prepare_cached(DEAD_EXTENTS)?;

@@ -60,12 +60,14 @@ impl Tally {
     }
 
     pub(super) fn add_to_segment(&mut self, id: SegmentId, more: InSegment) {
+        // What is lost takes no space anywhere.
         if id == SegmentId::LOST {
             return;
         }
         let segment = self.segments.entry(id).or_default();
         segment.chunks += more.chunks;
         segment.bytes += more.bytes;
+        // As in a count of all rows, which the audit compares this with: an empty segment has none there.
         if *segment == InSegment::default() {
             self.segments.remove(&id);
         }

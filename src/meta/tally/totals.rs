@@ -16,6 +16,7 @@ impl Database {
 
     /// As [`Self::tally`], for `look` to take what it needs.
     pub fn with_tally<T>(&self, look: impl Fn(&Tally) -> T) -> Result<T> {
+        // Around again: a change that was not counted may have come between the count and the look.
         loop {
             {
                 let writer = self.locked_writer();
@@ -30,6 +31,7 @@ impl Database {
     /// A read, and what the tables hold in the state that it sees, if that is known.
     pub(in crate::meta) fn read_with_tally(&self) -> Result<(ReadTx<'_>, Option<Tally>)> {
         let writer = self.locked_writer();
+        // With the writer held: the state that is read then ends with the commit that the counts end with.
         let reader = self.read_long_now()?;
         let known = writer.counting.known == Known::Yes;
         Ok((reader, known.then(|| writer.counting.total.clone())))

@@ -9,6 +9,7 @@ use rustix::mount::{FsPickFlags, fsconfig_reconfigure, fsconfig_set_flag, fspick
 use super::kernel::DIRTY_PERCENT;
 use super::{Spec, stage};
 use crate::control::Device;
+use crate::server::own_mount::check_no_server;
 use crate::volume::Buffering;
 
 /// Has the kernel hold no more unwritten bytes than these, or what every mount of a volume may hold (Linux,
@@ -34,6 +35,7 @@ pub(in crate::server) fn bound_unwritten(device: Device, bytes: Option<u64>) -> 
 /// # Errors
 /// `EPERM` without privilege; I/O errors of what was held.
 pub fn set_buffering(fuse: OwnedFd, buffering: Buffering) -> io::Result<()> {
+    check_no_server();
     let mount: OwnedFd = stage(fuse.as_fd(), &Spec::unseen())?.into();
     drop(fuse);
     let flags = FsPickFlags::FSPICK_EMPTY_PATH | FsPickFlags::FSPICK_CLOEXEC;

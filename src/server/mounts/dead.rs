@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::{How, Mount, UnmountError, read_table, taking};
 use crate::control::Device;
+use crate::server::own_mount::check_no_server;
 
 /// How the mounts answer that a server left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub fn dead_mounts(devices: &[Device], silence: Silence) -> io::Result<Vec<Mount
 /// Whether there is somebody behind the mount at `mountpoint`.
 #[must_use]
 pub fn answers(mountpoint: &Path) -> bool {
+    check_no_server();
     !matches!(ask(mountpoint), Err(Errno::NOTCONN | Errno::CONNABORTED))
 }
 
@@ -54,6 +56,7 @@ fn ask(mountpoint: &Path) -> rustix::io::Result<Statx> {
 /// When a mount cannot be detached.
 pub fn detach_dead(devices: &[Device], silence: Silence) -> Result<Vec<Mount>, UnmountError> {
     let mut mounts = dead_mounts(devices, silence).map_err(UnmountError::Io)?;
+    // The last first: one that another covers cannot be detached.
     mounts.reverse();
     for mount in &mounts {
         abort(mount.device);

@@ -27,6 +27,7 @@ pub(in crate::server) fn mount(spec: &Spec, target: &Path) -> io::Result<OwnedFd
     fcntl_setfd(&theirs, FdFlags::empty())?;
     let output = Command::new(PROGRAM)
         .env("_FUSE_COMMFD", theirs.as_raw_fd().to_string())
+        // What it complains of is looked through for English words.
         .env("LC_ALL", "C")
         .arg("-o")
         .arg(options(spec))
@@ -34,6 +35,7 @@ pub(in crate::server) fn mount(spec: &Spec, target: &Path) -> io::Result<OwnedFd
         .arg(target)
         .output()
         .map_err(explain_missing)?;
+    // Else the wait for a descriptor that is never sent would not end.
     drop(theirs);
     if !output.status.success() {
         return Err(io::Error::other(complaint(&output)));

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, openat};
 
 use super::{Spec, stage};
+use crate::server::own_mount::check_no_server;
 use crate::types::Ino;
 
 /// `FILEID_INO64_GEN`, as FUSE makes its handles: the two halves of the number, the higher first, and a generation
@@ -38,6 +39,7 @@ impl FileOfMount {
     /// Opens a file for reading. `ESTALE` when it is gone; `EPERM` without CAP_DAC_READ_SEARCH.
     #[expect(unsafe_code, reason = "no library offers open_by_handle_at")]
     pub(in crate::server) fn open(&self, ino: Ino) -> io::Result<OwnedFd> {
+        check_no_server();
         let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
         let mut handle = Handle {
             bytes: 12,

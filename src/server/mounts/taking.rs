@@ -7,9 +7,11 @@ use rustix::mount::UnmountFlags;
 
 use super::removal::{How, UnmountError};
 use super::{Mount, fusermount, is_privileged, topmost_at};
+use crate::server::own_mount::check_no_server;
 
 /// Has the kernel start to write back what the mount's files still hold in memory.
 pub fn flush(mount: &Mount) {
+    check_no_server();
     let flushed = File::open(&mount.mountpoint).and_then(|root| Ok(rustix::fs::syncfs(&root)?));
     if let Err(e) = flushed {
         // The last unmount writes everything back anyway, whoever may open the directory.

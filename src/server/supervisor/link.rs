@@ -157,6 +157,7 @@ impl Link {
 
     fn report(&self, report: &Report, descriptor: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let mut wire = self.wire.lock();
+        // With the line locked until the answer: another thread's report would take it for its own.
         wire.send(report, descriptor)?;
         match receive(&mut wire)? {
             Some((Handover::Heard, _)) => Ok(()),

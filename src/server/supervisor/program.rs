@@ -44,6 +44,7 @@ impl Program {
     /// Starts a server of the volume in `dir`, with its supervisor at its standard input.
     pub(super) fn start(&self, dir: &Path, supervisor: UnixStream) -> io::Result<Child> {
         let program = self.next.as_ref().unwrap_or(&self.decided);
+        // The descriptor is closed by execve(2), which has found the file by then.
         Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
             .arg0("cask")
             .arg("serve")

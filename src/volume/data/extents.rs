@@ -25,6 +25,7 @@ pub(in crate::volume) fn clear(
     range: &Range<u64>,
 ) -> Result<()> {
     let cleared = tx.clear_range(inode.attr.ino, range, usize::MAX)?;
+    // A count that is damaged is for a repair, and keeps nobody from removing.
     inode.attr.allocated = inode.attr.allocated.saturating_sub(cleared.bytes);
     Ok(())
 }
@@ -36,6 +37,7 @@ pub(in crate::volume) fn chunk_row(
     place: impl FnOnce() -> Result<Location>,
     sharing: Sharing,
 ) -> Result<ChunkId> {
+    // Looked up with the writer held: up to here an equal chunk could come, and go, at any time.
     if sharing == Sharing::Indexed
         && let Some(id) = tx.find_chunk(&chunk.hash)?
     {

@@ -19,6 +19,7 @@ pub(in crate::volume) fn clip(attr: &Attr, offset: u64, len: usize) -> Result<Ra
         FileKind::Directory => return Err(Error::IsDirectory),
         _ => return Err(Error::Invalid),
     }
+    // A file that ends before `offset` has an empty range there, and no reversed one.
     Ok(offset..offset.saturating_add(len as u64).min(attr.size).max(offset))
 }
 
@@ -65,6 +66,7 @@ fn find_extents(
 ) -> Result<(Range<u64>, Vec<StoredExtent>)> {
     let tx = core.database().read()?;
     let range = clip(&inode(&tx, ino)?.attr, offset, len)?;
+    // The transaction ends with this: bytes are read without one, so that a slow disk holds no state of the database.
     let extents = tx.stored_extents(ino, &range)?;
     Ok((range, extents))
 }
@@ -81,6 +83,8 @@ fn fill(
         let end = (extent.off + extent.len).min(range.end);
         let skip = extent.chunk_off + (start - extent.off);
         let at = |offset: u64| usize::try_from(offset - range.start).unwrap_or(usize::MAX);
+        // Rows may be damaged: what does not fit the buffer is read into nothing, and fails by its checksum or its
+        // length.
         let out = bytes.get_mut(at(start)..at(end)).unwrap_or_default();
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         core.chunks().read(&extent.at, &extent.sums, skip, out)?;

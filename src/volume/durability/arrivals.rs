@@ -62,6 +62,7 @@ impl Arrivals {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
+        // Nobody is woken: who waits looks again after a millisecond.
         self.0.lock().ended += 1;
     }
 }

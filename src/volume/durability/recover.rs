@@ -31,6 +31,7 @@ pub(in crate::volume) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<(
     let cannot = |e| Error::storage(format!("cannot use {}", scratch.display()), e);
     clear(&scratch).map_err(cannot)?;
     fs::create_dir(&scratch).map_err(cannot)?;
+    // Only to read: the number of the next segment does not matter.
     let store = ChunkStore::open(&dir.join(SEGMENTS), SegmentId::from_raw(0))?;
     let mut states = States {
         log: &log,

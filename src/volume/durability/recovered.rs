@@ -65,6 +65,7 @@ pub(in crate::volume) fn recovered(
         log::error!("{}: {damage}", dir.display());
     }
     if before.is_none_or(|before| !before.clean) {
+        // From the mark on: what is before it, a checkpoint made durable.
         ChunkStore::sync_leftovers(&dir.join(SEGMENTS), mark.segment)?;
     }
     Ok(Past {

@@ -25,6 +25,7 @@ pub(in crate::volume) fn note_outcome(core: &Core, write: &Write<'_>, done: &Res
         _ => Refusal::Failed,
     };
     let is_first = !core.refused().has(ino);
+    // In memory before it is in the tables: an fsync(2) that comes meanwhile fails.
     let range = core.refused().note(ino, offset, data, refusal);
     if is_first {
         log::warn!(
@@ -36,6 +37,8 @@ pub(in crate::volume) fn note_outcome(core: &Core, write: &Write<'_>, done: &Res
 
 /// `range` of the file was written again, or is gone.
 pub(in crate::volume) fn clear_refused(core: &Core, ino: Ino, range: &Range<u64>) {
+    // The other way round: a server that dies in between is followed by one that fails an fsync(2) too many, not too
+    // few.
     if core.refused().clear(ino, range) {
         store_refused(core, ino, range, None);
     }
@@ -50,6 +53,7 @@ fn store_refused(core: &Core, ino: Ino, range: &Range<u64>, refusal: Option<Refu
     let stored = core
         .metadata()
         .change(Space::Frees, |tx| Ok(tx.note_refused(ino, range, refusal)?));
+    // This server knows it all the same: only one that takes over would not.
     if let Err(error) = stored {
         log::warn!("cannot note what of {ino} was refused: {error}");
     }

@@ -72,6 +72,7 @@ impl Reserve {
     fn take_back(&self, held: &mut Held) {
         let least =
             matches!(held, Held::GivenUp) && has_free(&self.path, LEAST_BYTES + SPARE_BYTES);
+        // With as much again beside it: else taking the reserve would be what fills the disk.
         let all = has_free(&self.path, 2 * RESERVE_BYTES);
         if !least && !all {
             return;
@@ -114,6 +115,7 @@ impl Reserve {
         else {
             return;
         };
+        // Asked while there is no space: after the next line the host would not say any more why.
         let cause = cause_of(&file);
         self.give_back(file);
         // Now that there is space: the log is on the same disk.
@@ -125,6 +127,7 @@ impl Reserve {
         let path = self.path.with_extension(PROBE);
         let had = open(&path).map(|file| {
             let had = fallocate(&file, FallocateFlags::empty(), 0, bytes);
+            // Where nothing can be set aside the question has no answer: the write itself will find out.
             matches!(had, Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS))
         });
         if let Err(error) = fs::remove_file(&path) {
@@ -156,6 +159,7 @@ fn holds_least(file: &File) -> bool {
 
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
+    // Not truncated: its length is the space that is kept aside.
     options.write(true).create(true).truncate(false).mode(0o600);
     options.open(path)
 }

@@ -36,6 +36,8 @@ fn may_fit(core: &Core, bytes: u64) -> bool {
 fn retry_refused_of(core: &Core, ino: Ino) {
     let mut from = 0;
     loop {
+        // Held until the range is cleared: a newer write of it comes after both, and is not overwritten by what is
+        // older.
         let Some(_order) = core.refused().order(ino) else {
             return;
         };
@@ -43,6 +45,7 @@ fn retry_refused_of(core: &Core, ino: Ino) {
             return;
         };
         from = offset + data.len() as u64;
+        // The next piece may be shorter.
         if !may_fit(core, data.len() as u64) {
             continue;
         }
@@ -58,6 +61,7 @@ fn retry_refused_of(core: &Core, ino: Ino) {
             log::debug!("a refused write of {ino} is refused again: {error}");
         }
         match done {
+            // A file that is gone misses nothing.
             Ok(()) | Err(Error::NotFound) => clear_refused(core, ino, &write.range()),
             Err(_) => {}
         }

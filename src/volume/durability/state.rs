@@ -79,6 +79,7 @@ impl StateFile {
     /// Whether what the host had in memory for the volume may be gone: it lost power while the volume was open, or the
     /// filesystem was mounted anew since, as that of a disk is which went and came back.
     pub(in crate::volume) fn lost_power(&self, state: &State) -> bool {
+        // Without a number that is never used again it may be another mount: a needless recovery only takes time.
         let is_same_mount = self.mount_id.is_some() && state.mount_id == self.mount_id;
         !state.clean && (state.boot_id != self.boot_id || !is_same_mount)
     }
@@ -102,7 +103,7 @@ impl StateFile {
             synced_offset: mark.offset,
             next_segment: next.raw(),
         };
-        let text = serde_json::to_vec(&state).map_err(|e| Error::Corrupt(e.to_string()))?;
+        let text = serde_json::to_vec(&state).map_err(|e| Error::bug(&e.to_string()))?;
         let _alone = self.writing.lock();
         durable::replace_file(&self.path, &text)
             .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))
@@ -111,6 +112,7 @@ impl StateFile {
 
 /// The unique number of the mount that `dir` is on (statx(2)); `None` before Linux 6.8, where numbers are used again.
 fn mount_id(dir: &Path) -> Option<u64> {
+    // `STATX_MNT_ID_UNIQUE` of linux/stat.h, for which rustix has no name.
     const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
     let flags = AtFlags::STATX_DONT_SYNC;
     let stat = statx(CWD, dir, flags, MNT_ID_UNIQUE).ok()?;
@@ -120,6 +122,7 @@ fn mount_id(dir: &Path) -> Option<u64> {
 impl State {
     /// The number that the next segment gets, at least.
     pub(in crate::volume) fn next(&self) -> SegmentId {
+        // A file that does not say `next_segment` has the mark: its segment was made if anything in it is durable.
         let past_mark = self.synced_segment + u32::from(self.synced_offset > 0);
         SegmentId::from_raw(self.next_segment.max(past_mark))
     }

@@ -94,6 +94,7 @@ fn look_at(core: &Core, chunk: &StoredChunk, depth: Depth, all: &mut Found) -> R
     let seen = read.and_then(|()| all.headers.look(store, chunk, depth));
     match seen {
         Ok(()) => Ok(true),
+        // The collector moved it, or it was freed, since its row was read: that is no damage.
         Err(_) if has_moved(core, chunk)? => Ok(false),
         Err(error) => {
             log::debug!("chunk {} is damaged: {error}", chunk.hash);

@@ -46,6 +46,8 @@ pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
     let _lock = DirLock::take(&dir)?;
     let mut changes = Vec::new();
     let config = config(&dir, &mut changes)?;
+    // An earlier repair that was interrupted is finished first: the log beside it belongs to a database that is none
+    // any more.
     let log = match finish(&dir)? {
         Some(_) => Log::Gone,
         None => Log::Expected,
@@ -71,12 +73,14 @@ fn attempt(
     drop(piece);
     let mut kept = None;
     if !changes.is_empty() {
+        // In this order: bytes before the rows that name them (invariant 1), and the swap when all else is in place.
         let mark = store.sync(Stream::Moved, std::convert::identity)?;
         store.trim();
         restrict(&path)?;
         config.store(dir)?;
         swap::offer(&path, dir)?;
         kept = finish(dir)?;
+        // Last: an end before it makes the next open recover what needs no recovery, and nothing worse.
         past.state.store_clean(mark, store.next_segment())?;
     }
     Ok(Repaired {
@@ -221,6 +225,7 @@ impl<'d> Copied<'d> {
             Err(error) => return Err(error.into()),
         };
         self.again()?;
+        // From a copy that is as the original was: the attempt to open the other may have changed it.
         let missed = salvage(&copy, &fresh).map_err(|error| match error {
             meta::Error::Corrupt(what) => Error::Corrupt(format!(
                 "the database cannot be salvaged: {what}; nothing was changed"

@@ -80,6 +80,7 @@ fn scrub_some(core: &Core, rate: ScrubRate, done: &mut Scrubbed) -> Result<()> {
         done.note(chunk.id, damage);
         done.bytes += u64::from(chunk.at.stored_len);
         let time = rate.time_for(chunk.at.stored_len.into());
+        // A rate is an upper bound: a disk that is slower than it gets no rest.
         core.scrubber().pause(time.saturating_sub(began.elapsed()));
     }
     Ok(())

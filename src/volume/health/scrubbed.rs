@@ -48,7 +48,7 @@ impl Scrubbed {
     }
 
     pub(super) fn store(&self, dir: &Path) -> Result<()> {
-        let text = serde_json::to_vec(self).map_err(|e| Error::Corrupt(e.to_string()))?;
+        let text = serde_json::to_vec(self).map_err(|e| Error::bug(&e.to_string()))?;
         durable::replace_file(&dir.join(FILE), &text)
             .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
     }

@@ -35,10 +35,12 @@ pub(in crate::volume) fn clone_into(
     core.disk().sync_chunks()?;
     let database = Database::open(&path)?;
     detach(&database, from)?;
+    // Now that its history is gone: only what its own head names.
     let needed = database.read_once()?.segments()?;
     database.close(|| Ok::<_, Error>(()))?;
     core.chunks().link_into(&segments, &needed)?;
     durable::sync_file(&path).map_err(cannot)?;
+    // Last: what has no configuration is no volume.
     config.store(dir)
 }
 
@@ -48,7 +50,7 @@ fn detach(database: &Database, from: Option<&Snapshot>) -> Result<()> {
     if let Some(from) = from {
         // Going back needs a snapshot of what is left behind; it goes with all the others.
         let passing: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
-        let passing = passing.map_err(|e| Error::Corrupt(e.to_string()))?;
+        let passing = passing.map_err(|e| Error::bug(&e.to_string()))?;
         tx.insert_snapshot(&passing, "")?;
         tx.restore(from)?;
     }

@@ -73,6 +73,7 @@ impl CommitRecords {
             for part in parts {
                 options.open(record.join(part.to_string()))?;
             }
+            // The files, not yet the record: one that a power cut takes was not decided, and counts as given up.
             durable::sync_dir(&record)
         });
         made.map_err(|e| self.cannot("note", id, e))
@@ -165,6 +166,7 @@ fn siblings(dir: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// Removes a record that nobody needs any more.
 fn remove_if_done_with(record: &Path) {
+    // Only the last one succeeds: rmdir(2) leaves what is not empty.
     if let Err(e) = fs::remove_dir(record)
         && !matches!(
             e.kind(),

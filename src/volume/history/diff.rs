@@ -173,6 +173,7 @@ impl States<'_> {
             return Ok(Some(ChangeKind::Modified));
         }
         let own = |i: &Inode| (i.attr.mode, i.attr.uid, i.attr.gid, i.attr.rdev);
+        // A directory's times change with its entries, which are told of by themselves.
         let times_differ = is_file && before.attr.mtime != after.attr.mtime;
         let differs = own(before) != own(after) || times_differ || !self.same_xattrs(ino)?;
         Ok(differs.then_some(ChangeKind::Attributes))

@@ -21,6 +21,7 @@ pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
     await_word: impl FnOnce() -> std::result::Result<(), E>,
 ) -> std::result::Result<Snapshot, E> {
     core.metadata().check_open(Space::Needs)?;
+    // In steps, before the transaction: within it all who write here, and in the other volumes, would wait.
     finish_copies(core, &[Copies::All])?;
     let mut tx = core.database().write().map_err(Error::from)?;
     if tx.is_taken(name).map_err(Error::from)? {
@@ -31,6 +32,7 @@ pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
     // With the transaction open: every change of this volume waits until all volumes wait (invariant 14).
     await_word()?;
     tx.commit().map_err(Error::from)?;
+    // Before the coordinator hears of it: what it decides must find the snapshot here after a power cut.
     core.disk().sync()?;
     Ok(taken)
 }
@@ -67,6 +69,7 @@ fn conclude(core: &Core, pending: &Pending) -> Result<()> {
     act(core, pending, outcome)?;
     if outcome == Outcome::Taken {
         if let Some(records) = records {
+            // What `act` did is durable by now: without its file the record may go, and nobody could ask again.
             records.note_concluded(pending.group.id, core.uuid());
         }
         core.metadata()

@@ -46,7 +46,7 @@ pub struct Moment<'v> {
 /// As [`crate::volume::Volume::moment`].
 pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
     let name: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
-    let name = name.map_err(|e| Error::Corrupt(e.to_string()))?;
+    let name = name.map_err(|e| Error::bug(&e.to_string()))?;
     // A part in a cut that nobody takes: whoever opens the volume next gives it up.
     let cut = Group {
         id: GroupId::random(),
@@ -54,6 +54,7 @@ pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
         coordinator_dir: core.dir().to_owned(),
     };
     finish_copies(core, &[Copies::All])?;
+    // Not synced: a power cut ends whoever reads it as well.
     let taken = change(core, Space::Needs, |tx| {
         let taken = tx.insert_snapshot(&name, "")?;
         tx.insert_pending(taken.epoch, &cut)?;

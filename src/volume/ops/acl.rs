@@ -69,6 +69,7 @@ impl Acl {
     pub(in crate::volume) fn parse(value: &[u8]) -> Result<Option<Self>> {
         let (header, entries) = value.split_at_checked(HEADER_BYTES).ok_or(Error::Invalid)?;
         if header != VERSION.to_le_bytes() {
+            // EOPNOTSUPP, as `posix_acl_from_xattr` of Linux says.
             return Err(Error::Unsupported);
         }
         if entries.len() % ENTRY_BYTES != 0 {

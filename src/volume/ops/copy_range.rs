@@ -54,6 +54,7 @@ pub(in crate::volume) fn copy_range(
     if is_scattered(core, source, from, len)? {
         return copy_bytes(core, caller, (source, from), (target, to), len);
     }
+    // Else bytes of the target that were refused before could be stored over these, which are newer.
     let _order = core.refused().order(target);
     let in_the_way = [Copies::Into(source), Copies::From(target)];
     finish_copies(core, &in_the_way)?;
@@ -169,6 +170,7 @@ fn place(
     let end = to + (range.end - range.start);
     inode.attr.allocated += match how {
         How::AtOnce => {
+            // Before anything is mapped there: the tables take no two extents for one byte.
             clear(tx, &mut inode, &(to..end))?;
             tx.share_range((source, range), (target, to), Missing::Refused)?
         }

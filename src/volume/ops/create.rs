@@ -7,6 +7,7 @@ use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{Space, inode};
 use crate::volume::ops::acl::{ACCESS, Acl, DEFAULT};
+use crate::volume::ops::resend::is_noted;
 
 /// The longest target of a symbolic link, in bytes (`PATH_MAX` without the NUL).
 const TARGET_BYTES_MAX: usize = 4095;
@@ -48,6 +49,7 @@ pub(in crate::volume) fn make(
     let attr = new_attr(tx, caller, &dir, new, inherited.mode)?;
     let is_dir = new.kind == FileKind::Directory;
     let target = (new.kind == FileKind::Symlink).then_some(new.target);
+    // The name first: the inode's row says where it is.
     let home = tx.insert_dentry(parent, name, attr.ino)?;
     tx.insert_inode(&attr, home, target)?;
     for (acl_name, acl) in [(ACCESS, inherited.access), (DEFAULT, inherited.default)] {
@@ -58,6 +60,11 @@ pub(in crate::volume) fn make(
     dir.attr.nlink += u32::from(is_dir);
     dir.request = caller.request;
     touch_directory(tx, &mut dir, attr.ctime)?;
+    debug_assert!(
+        is_noted(tx, parent, caller),
+        "invariant 12: the request is not noted with what it did"
+    );
+
     Ok(attr)
 }
 
@@ -66,6 +73,7 @@ pub(in crate::volume) fn directory(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> 
     let dir = inode(tx, ino)?;
     match dir.attr.kind {
         FileKind::Directory if dir.attr.nlink > 0 => Ok(dir),
+        // One that was removed while somebody is in it takes no more entries (ENOENT, as on any Linux filesystem).
         FileKind::Directory => Err(Error::NotFound),
         _ => Err(Error::NotDirectory),
     }
@@ -91,6 +99,7 @@ fn inherit(tx: &WriteTx<'_>, dir: &Inode, new: &NewNode<'_>) -> Result<Inheritan
     };
     if new.kind == FileKind::Symlink {
         return Ok(Inheritance {
+            // A symbolic link's mode counts for nothing, and is always this (symlink(7)).
             mode: 0o777,
             ..plain
         });
@@ -118,6 +127,7 @@ fn new_attr(
 ) -> Result<Attr> {
     let now = Timestamp::now();
     let is_dir = new.kind == FileKind::Directory;
+    // Set-group-ID of a directory gives its group to all that is made in it, and the bit to directories (inode(7)).
     let setgid = dir.attr.mode & SETGID;
     Ok(Attr {
         ino: Ino::from_raw(tx.fresh_number()?),

@@ -50,6 +50,7 @@ pub(in crate::volume) fn fallocate(
         }
         FallocateMode::Reserve => {
             check_room(core, ino, &range)?;
+            // Its times change, and its set-id bits go, as by a write.
             extend(core, caller, ino, 0)
         }
         FallocateMode::PunchHole | FallocateMode::ZeroRangeKeepSize => {
@@ -66,6 +67,7 @@ pub(in crate::volume) fn fallocate(
 /// Refuses a range for whose holes neither the host nor the volume's limit has room. Nothing is set aside: others
 /// may use it first.
 fn check_room(core: &Core, ino: Ino, range: &Range<u64>) -> Result<()> {
+    // What is still to be written there has no extents yet that could be counted.
     finish_copies(core, &[Copies::Into(ino)])?;
     let extents = core
         .database()

@@ -6,6 +6,7 @@ use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{Space, inode};
 use crate::volume::ops::create::{directory, touch_directory};
+use crate::volume::ops::resend::is_noted;
 
 /// Names that an inode may have, as on ext4.
 pub const LINKS_MAX: u32 = 65_000;
@@ -23,6 +24,7 @@ pub(in crate::volume) fn link(
         let mut target = inode(tx, ino)?;
         match (target.attr.kind, target.attr.nlink) {
             (FileKind::Directory, _) => return Err(Error::NotPermitted),
+            // As `vfs_link` of Linux says of a file whose last name is gone.
             (_, 0) => return Err(Error::NotFound),
             (_, LINKS_MAX..) => return Err(Error::TooManyLinks),
             _ => {}
@@ -37,6 +39,11 @@ pub(in crate::volume) fn link(
         tx.update_inode(&mut target)?;
         dir.request = caller.request;
         touch_directory(tx, &mut dir, now)?;
+        debug_assert!(
+            is_noted(tx, parent, caller),
+            "invariant 12: the request is not noted with what it did"
+        );
+
         Ok(target.attr)
     })
 }

@@ -7,6 +7,7 @@ use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::ops::create::{directory, touch_directory};
+use crate::volume::ops::resend::is_noted;
 
 /// As [`crate::volume::Volume::unlink`].
 pub(in crate::volume) fn unlink(
@@ -56,9 +57,15 @@ fn remove(
         let orphaned = drop_name(tx, &mut dir, victim, now)?;
         dir.request = caller.request;
         touch_directory(tx, &mut dir, now)?;
+        debug_assert!(
+            is_noted(tx, parent, caller),
+            "invariant 12: the request is not noted with what it did"
+        );
+
         Ok(orphaned)
     })?;
     if let Some(ino) = orphaned {
+        // After the commit: by then the tables say that it may be freed, whoever dies before it is.
         core.lookups().orphan(ino);
     }
     Ok(())

@@ -8,6 +8,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::ops::create::{directory, make, touch_directory};
 use crate::volume::ops::remove::{drop_name, named_entry};
+use crate::volume::ops::resend::is_noted;
 
 /// What becomes of the names (rename(2), "renameat2").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,7 @@ fn transfer(
         return Err(Error::Exists);
     }
     if target.is_some_and(|target| target.ino == entry.ino) {
+        // Two names of one file: rename(2) then does nothing, and succeeds.
         return Ok(None);
     }
     if let Some(target) = target {
@@ -86,6 +88,11 @@ fn transfer(
     if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
         make(tx, caller, from.parent, from.name, &WHITEOUT)?;
     }
+    debug_assert!(
+        is_noted(tx, from.parent, caller),
+        "invariant 12: the request is not noted with what it did"
+    );
+
     Ok(orphaned)
 }
 
@@ -133,6 +140,7 @@ fn depart(
     now: Timestamp,
 ) -> Result<()> {
     let mut dir = directory(tx, from.parent)?;
+    // Read anew above: it may be the directory that `arrive` has stored a moment ago.
     dir.request = caller.request;
     let is_dir = moved.attr.kind == FileKind::Directory;
     dir.attr.nlink = dir.attr.nlink.saturating_sub(u32::from(is_dir));
@@ -201,5 +209,10 @@ fn exchange(tx: &mut WriteTx<'_>, caller: &Caller, from: Place<'_>, to: Place<'_
             now,
         )?;
     }
+    debug_assert!(
+        is_noted(tx, from.parent, caller),
+        "invariant 12: the request is not noted with what it did"
+    );
+
     Ok(())
 }

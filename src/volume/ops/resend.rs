@@ -5,11 +5,19 @@
 //! answer: Linux, Documentation/filesystems/directory-locking.rst), or of the inode whose attributes change. All
 //! other requests may be done twice.
 
-use crate::types::{Ino, RequestId};
+use crate::meta::WriteTx;
+use crate::types::{Caller, Ino, RequestId};
 use crate::volume::core::Core;
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::is_done`].
 pub(in crate::volume) fn is_done(core: &Core, ino: Ino, request: RequestId) -> Result<bool> {
     Ok(core.database().read_once()?.is_noted(ino, request)?)
+}
+
+/// Whether the request of this caller, if it has a number, is noted with `ino`: what checks invariant 12.
+pub(in crate::volume) fn is_noted(tx: &WriteTx<'_>, ino: Ino, caller: &Caller) -> bool {
+    // What cannot be read is an error of the request, and not of this check.
+    let noted = |request| tx.is_noted(ino, request).unwrap_or(true);
+    caller.request.is_none_or(noted)
 }

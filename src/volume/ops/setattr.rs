@@ -34,6 +34,7 @@ pub(in crate::volume) fn setattr(
     let changed = change_for(core, caller, space, |tx, privileges| {
         let mut inode = inode(tx, ino)?;
         let now = Timestamp::now();
+        // In this order: a new owner takes the set-id bits, and a mode that comes with it may set them again.
         apply_owner(tx, privileges, &mut inode, change)?;
         apply_mode(tx, &mut inode, change)?;
         apply_size(tx, privileges, &mut inode, change, now)?;
@@ -43,6 +44,7 @@ pub(in crate::volume) fn setattr(
     });
     let attr = changed?;
     if let Some(size) = change.size {
+        // Cut off: nobody misses it any more.
         clear_refused(core, ino, &(size..u64::MAX));
     }
     Ok(as_seen(core, attr))

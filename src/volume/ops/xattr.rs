@@ -8,6 +8,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{Space, inode};
 use crate::volume::ops::acl::{ACCESS, Acl, DEFAULT};
 use crate::volume::ops::privilege::Privileges;
+use crate::volume::ops::resend::is_noted;
 
 /// The longest name of an attribute, in bytes (`XATTR_NAME_MAX`).
 const NAME_BYTES_MAX: usize = 255;
@@ -52,7 +53,13 @@ pub(in crate::volume) fn set_xattr(
         }
         inode.request = caller.request;
         inode.attr.ctime = Timestamp::now();
-        Ok(tx.update_inode(&mut inode)?)
+        tx.update_inode(&mut inode)?;
+        debug_assert!(
+            is_noted(tx, ino, caller),
+            "invariant 12: the request is not noted with what it did"
+        );
+
+        Ok(())
     })
 }
 
@@ -85,12 +92,19 @@ pub(in crate::volume) fn remove_xattr(
     change(core, Space::Frees, |tx| {
         let mut inode = inode(tx, ino)?;
         let found = tx.delete_xattr(ino, name)?;
+        // Linux removes an ACL by setting none, which succeeds also where there was none.
         if !found && !matches!(name, ACCESS | DEFAULT) {
             return Err(Error::NoAttribute);
         }
         inode.request = caller.request;
         inode.attr.ctime = Timestamp::now();
-        Ok(tx.update_inode(&mut inode)?)
+        tx.update_inode(&mut inode)?;
+        debug_assert!(
+            is_noted(tx, ino, caller),
+            "invariant 12: the request is not noted with what it did"
+        );
+
+        Ok(())
     })
 }
 
@@ -98,6 +112,7 @@ pub(in crate::volume) fn remove_xattr(
 fn check_name(name: &[u8]) -> Result<()> {
     let known = [&b"user."[..], b"trusted.", b"security."];
     match name {
+        // A namespace without a name in it (EINVAL, as Linux says).
         _ if known.contains(&name) => Err(Error::Invalid),
         _ if name.len() > NAME_BYTES_MAX => Err(Error::OutOfRange),
         ACCESS | DEFAULT => Ok(()),
@@ -130,6 +145,7 @@ fn set_acl(
         return Err(Error::Unsupported);
     }
     if name == DEFAULT && inode.attr.kind != FileKind::Directory {
+        // EACCES, as `set_posix_acl` of Linux says.
         return Err(Error::AccessDenied);
     }
     let Some(acl) = acl else {
@@ -141,6 +157,7 @@ fn set_acl(
     }
     inode.attr.mode = (inode.attr.mode & !ALL_BITS) | acl.mode_bits();
     if !privileges.is_member(inode.attr.gid)? {
+        // As `posix_acl_update_mode` of Linux does.
         inode.attr.mode &= !SETGID;
     }
     if acl.is_mode() {

@@ -14,6 +14,7 @@ pub(in crate::volume) fn begin_connection(core: &Core) -> Result<()> {
 
 /// As [`crate::volume::Volume::inherit_connection`].
 pub(in crate::volume) fn inherit_connection(core: &Core) -> Result<()> {
+    // Before it hears of the orphans: with the counts lost each is in doubt, and none is freed at once.
     core.lookups().inherit();
     inherit_refused(core)?;
     find_orphans(core)
@@ -29,6 +30,7 @@ fn find_orphans(core: &Core) -> Result<()> {
 
 /// As [`crate::volume::Volume::end_connection`].
 pub(in crate::volume) fn end_connection(core: &Core) {
+    // First: it stores into files that the next line may have freed.
     give_up_refused(core);
     core.lookups().forget_all();
 }

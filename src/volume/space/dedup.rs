@@ -41,6 +41,7 @@ pub(in crate::volume) fn share_equal(
     loop {
         let tx = core.database().read_long()?;
         let found = tx.unindexed_extents(after, SCAN_EXTENTS, SHARED_BYTES_MIN, lone)?;
+        // Before anything is written (invariant 5).
         drop(tx);
         let Some((found, last)) = found else {
             return Ok(());

@@ -68,6 +68,7 @@ fn defragment_files(core: &Core, disturb: Disturb, done: &mut Defragmented) -> R
     loop {
         let tx = core.database().read_long()?;
         let found = tx.fragmented(after, FILES, core.chunk_bytes(), EXTENTS_MIN)?;
+        // Before anything is written (invariant 5).
         drop(tx);
         let Some((files, last)) = found else {
             return Ok(());
@@ -131,6 +132,10 @@ fn put_together(core: &Core, ino: Ino, runs: &[Run]) -> Result<u64> {
         .chunks()
         .append(Stream::Moved, &chunks.iter().collect::<Vec<_>>())?;
     core.disk().sync_stream(Stream::Moved)?;
+    debug_assert!(
+        core.chunks().has_whole(&placed),
+        "invariant 1: a row would name bytes that are not in their segment"
+    );
     core.metadata().change(Space::Frees, |tx| {
         let mut fewer = 0;
         for ((run, chunk), at) in read.iter().zip(&chunks).zip(&placed.places) {

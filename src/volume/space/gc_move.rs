@@ -48,6 +48,7 @@ pub(in crate::volume) fn collect(core: &Core) -> Result<Collected> {
         Err(error) => return Err(error),
     }
     core.chunks().seal();
+    // What was sealed becomes a candidate with this: a segment with bytes that no sync has covered is none.
     core.disk().sync()?;
     collect_rounds(core, Haste::Asked)
 }
@@ -223,6 +224,10 @@ fn move_step(core: &Core, step: &[StoredChunk]) -> Result<u64> {
         .chunks()
         .append(Stream::Moved, &fresh.iter().collect::<Vec<_>>())?;
     core.disk().sync_stream(Stream::Moved)?;
+    debug_assert!(
+        core.chunks().has_whole(&placed),
+        "invariant 1: a row would name bytes that are not in their segment"
+    );
     let moved: Vec<_> = plain.iter().map(|(chunk, _)| *chunk).collect();
     name_copies(core, &moved, &placed)?;
     Ok(placed
@@ -271,6 +276,7 @@ fn remove(core: &Core, candidates: &[Candidate]) -> Result<(u64, u64)> {
     if core.gc().is_closing() {
         return Ok((0, 0));
     }
+    // For good: a row could only be pointed at a sealed segment by a chunk that is found in one by its hash.
     let named = named_of(core, &ids(candidates))?;
     // What is in the log only could be lost with the host's power, and name them again (invariant 10).
     core.disk().checkpoint()?;
@@ -285,6 +291,7 @@ fn remove(core: &Core, candidates: &[Candidate]) -> Result<(u64, u64)> {
                     segments += 1;
                     bytes += candidate.segment.bytes;
                 }
+                // The others go all the same.
                 Err(error) => failed = Err(error.into()),
             }
         }

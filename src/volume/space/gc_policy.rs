@@ -217,6 +217,7 @@ impl GcPolicy {
 
     /// A writer is about to append `bytes`: waits while there is too much that is dead.
     pub(in crate::volume) fn admit(&self, bytes: u64) {
+        // Relaxed: these are counts, by whose order nothing else is read.
         let appended = self.appended.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if appended >= self.looked_at.load(Ordering::Relaxed) + self.tuning.look_bytes {
             self.call();
@@ -334,6 +335,8 @@ impl GcPolicy {
     /// Runs `unlink` with nobody who needs segments to stay; whether it did: not when the volume closes.
     pub(in crate::volume) fn unlink(&self, unlink: impl FnOnce()) -> bool {
         loop {
+            // Tried, not waited for: a writer that waits keeps further readers out, and a closing volume would wait for
+            // a clone.
             if let Some(_alone) = self.unlinking.try_write() {
                 unlink();
                 return true;

@@ -73,6 +73,8 @@ impl LookupCounts {
     /// The kernel gives back `count` of the times that it was told of `ino`.
     pub(in crate::volume) fn forget(&self, ino: Ino, count: u64) {
         let mut inner = self.lock();
+        // Of what another server told it of there is no count here: whether the kernel still knows it, only that can
+        // say.
         let Some(known) = inner.known.get_mut(&ino) else {
             return;
         };

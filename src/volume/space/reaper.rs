@@ -80,6 +80,7 @@ fn free_some(tx: &mut WriteTx<'_>, inos: &[Ino]) -> Result<usize> {
         };
         let mut rows = 1;
         if inode.attr.allocated > 0 {
+            // The row of the inode goes last: until then it is an orphan, which the next open goes on with.
             let cleared = tx.clear_range(ino, &WHOLE_FILE, budget)?;
             if cleared.unfinished {
                 return Ok(done);

@@ -16,6 +16,7 @@ pub(in crate::volume) fn set_limits(core: &Core, limits: Limits) -> Result<()> {
             inodes: used(tally.inodes),
         });
     }
+    // Stored before it is followed: after an error nothing has changed.
     edit(core.dir(), |config| config.limits = limits)?;
     core.bounds().set(limits);
     core.metadata().headroom().look_again();

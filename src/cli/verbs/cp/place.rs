@@ -169,6 +169,7 @@ impl Placer<'_> {
                 offset += bytes.len() as u64;
             }
         }
+        // A hole at the end is in no run.
         file.set_len(attr.size)?;
         self.attributes(attr, &Object::Open(file.as_fd()))?;
         Ok(host::close(file)?)
@@ -181,6 +182,7 @@ impl Placer<'_> {
 
     /// Owner, mode, attributes and times, in the order in which none undoes another.
     fn attributes(&self, attr: &Attr, object: &Object<'_>) -> Result<()> {
+        // First: chown(2) takes set-id bits and capabilities away.
         self.tolerate(object.chown(attr.uid, attr.gid))?;
         let xattrs = self.source.xattrs(attr.ino)?;
         if attr.kind != FileKind::Symlink {

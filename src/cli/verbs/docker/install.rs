@@ -67,6 +67,7 @@ fn install_units(arguments: &Arguments, program: &Path) -> Result<()> {
         let text = text.replace(PROGRAM, &program.display().to_string());
         write(&Path::new(UNITS).join(name), &text)?;
     }
+    // systemd goes by the units as it read them last.
     systemctl(&["daemon-reload"])?;
     let mut enable = vec!["enable"];
     if arguments.now {
@@ -157,6 +158,7 @@ fn systemctl(words: &[&str]) -> Result<()> {
 
 fn link(path: &Path, program: &Path) -> Result<()> {
     make_parent(path)?;
+    // symlink(2) replaces nothing.
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             return Err(failed(&format!("replace {}", path.display()), e));

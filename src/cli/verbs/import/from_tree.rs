@@ -151,6 +151,7 @@ impl Copier<'_> {
         // A FIFO that took its place meanwhile would keep us waiting.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(openat(&self.here, raw, flags, Mode::empty())?);
+        // Of the open file: its name may stand for another by now.
         let stat = fstat(&file)?;
         if FileKind::from_mode(stat.st_mode) != Some(FileKind::File) {
             return Err(std::io::Error::other("it was replaced while it was read").into());

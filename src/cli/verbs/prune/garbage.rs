@@ -55,6 +55,7 @@ fn ephemeral(root: &Root) -> Result<Vec<What>> {
     let names = store.names().map_err(cannot_list)?;
     let left = names.into_iter().filter_map(|name| {
         let dir = store.dir_of(&name);
+        // What cannot be read may be a volume that is to last: it stays.
         let config = Config::load(&dir).ok()?;
         let is_left = config.life == Life::Ephemeral && Record::is_left_in(&dir);
         (is_left && is_unused(&dir)).then_some(What::Ephemeral(name, config.uuid))
@@ -66,6 +67,7 @@ fn ephemeral(root: &Root) -> Result<Vec<What>> {
 fn is_unused(dir: &Path) -> bool {
     matches!(server::server_state(dir), Ok(ServerState::Unmounted))
         && !Config::is_protected(dir)
+        // Given back at once: this only says what to show. `remove` takes the lock itself.
         && DirLock::take(dir).is_ok()
 }
 

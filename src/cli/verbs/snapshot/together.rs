@@ -14,12 +14,14 @@ use crate::cli::{CliError, Kind, Result, output};
 
 pub(super) fn take(states: &[StateRef], label: &str, root: &Root) -> Result<()> {
     let (located, mut members) = members(states, root)?;
+    // Before any volume is held: what the kernel sends could not be stored while one is.
     located.iter().try_for_each(sync::flush)?;
     let mut attempt = 1;
     while let Err(NotTaken { place, error }) = take_group_snapshot(&members, label) {
         if !is_taken(&error) || states[place].snapshot.is_some() || attempt == ATTEMPTS {
             return Err(explain(error, &located[place], &members[place].name));
         }
+        // The time of this millisecond is taken, perhaps in one volume only: all get the next.
         attempt += 1;
         thread::sleep(Duration::from_millis(1));
         name_unnamed(states, &mut members);

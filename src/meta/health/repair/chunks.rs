@@ -16,6 +16,7 @@ const INSERT: &str = sql!(
     "INSERT INTO chunk ({chunk hash..sums}, refs, shared, live)
      VALUES ({chunk hash..sums params 1}, 1, 0, 0)"
 );
+// For the time of a repair: a volume in use never looks up extents by chunk, and would pay for these at each write.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS extent_chunk ON extent (chunk)";
 const INDEX_PAST: &str = "CREATE INDEX IF NOT EXISTS extent_past_chunk ON extent_past (chunk)";
 const DROP_INDEXES: [&str; 2] = [
@@ -172,6 +173,7 @@ impl Workpiece {
         };
         for (start, end, chunk, chunk_off) in pieces {
             let (off, len) = (one.off + (start - from), end - start);
+            // A part can be empty: where the saved pages begin or end with the extent, or lie outside it.
             match (len, one.died) {
                 (0, _) => 0,
                 (_, 0) => self.run(ADD, &[&one.ino, &off, &one.born, &len, &chunk, &chunk_off])?,

@@ -65,6 +65,8 @@ impl Workpiece {
     }
 
     fn insert_lost(&mut self, id: i64, len: i64) -> Result<()> {
+        // Its name went with its row, so that no segment can be searched for it; `len` is cut later to what is named of
+        // it.
         self.run(INSERT_LOST, &[&id, &len])?;
         self.lost.insert(ChunkId(id));
         Ok(())
@@ -114,6 +116,7 @@ impl Workpiece {
         let (certain, lost) = sort_out(&found, size, holes);
         for one in found.iter().filter(|one| !certain.contains(one)) {
             if one.born <= self.newest {
+                // A snapshot sees it: how it is wrong there is decided by what that snapshot knows of the file.
                 self.run(KEEP, &[&ino, &one.off, &self.now])?;
             }
             self.run(DELETE, &[&ino, &one.off])?;

@@ -44,6 +44,8 @@ pub(super) fn disputed(extents: &[Extent]) -> Vec<bool> {
             }
             _ => {}
         }
+        // The next is compared with the one that reaches furthest, not with its neighbour: a long one can lie over
+        // many.
         if last.is_none_or(|last| one.end() > extents[last].end()) {
             last = Some(i);
         }

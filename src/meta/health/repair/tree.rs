@@ -19,6 +19,7 @@ const INSERT: &str =
     sql!("INSERT OR REPLACE INTO inode ({inode -target}) VALUES ({inode -target params 1})");
 const LOST_DIRECTORIES: &str = "
     SELECT DISTINCT parent FROM dentry WHERE parent > 0 AND parent NOT IN (SELECT ino FROM inode)";
+// Of damaged numbers the sum can be past 2^63, of which SQLite makes a real.
 const LOST_FILES: &str = "
     SELECT ino, max(off + len) FROM extent WHERE ino > 1 AND ino NOT IN (SELECT ino FROM inode)
     GROUP BY ino HAVING typeof(max(off + len)) = 'integer'";
@@ -78,6 +79,7 @@ const ADD_ORPHANS: &str = sql!(
 const NAMELESS: &str = "
     SELECT ino FROM inode WHERE ino > 1 AND ino NOT IN (SELECT ino FROM dentry)
         AND ino NOT IN (SELECT ino FROM orphan)";
+// UNION keeps each number once: with UNION ALL a circle of directories would never end.
 const UNREACHABLE: &str = "
     WITH RECURSIVE reached (ino) AS (
         SELECT 1 UNION SELECT d.ino FROM reached r JOIN dentry d ON d.parent = r.ino
@@ -100,6 +102,7 @@ type Named = (i64, Vec<u8>, i64);
 /// An inode in place of one whose attributes are lost. It has no home yet, and no data.
 pub(super) fn found_inode(ino: i64, kind: FileKind, (uid, gid): (u32, u32), size: i64) -> Inode {
     let (mode, nlink) = match kind {
+        // For its owner only: who else could use it is lost, and must not be guessed.
         FileKind::Directory => (0o700, 2),
         _ => (0o600, 1),
     };
@@ -127,6 +130,8 @@ pub(super) fn found_inode(ino: i64, kind: FileKind, (uid, gid): (u32, u32), size
 
 impl Workpiece {
     pub(super) fn mend_tree(&mut self) -> Result<()> {
+        // In this order: a name is judged by the inodes at both its ends, a home by the names, and links are counted
+        // when all else is right.
         self.make_root()?;
         self.make_lost_inodes()?;
         self.drop_broken_names()?;
@@ -316,6 +321,7 @@ impl Workpiece {
             };
             let parents: BTreeMap<i64, i64> = found.into_iter().collect();
             let (mut at, mut seen) = (first, BTreeSet::new());
+            // Upwards until one comes twice: that one is in the circle, and not only below it.
             while seen.insert(at) {
                 at = parents.get(&at).copied().unwrap_or(at);
             }

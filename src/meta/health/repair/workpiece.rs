@@ -52,6 +52,8 @@ impl Workpiece {
         if let Some(first) = damage.first() {
             return Err(Error::Corrupt(first.clone()));
         }
+        // One transaction, which `finish` commits: without syncs and with its journal in memory, steps of their own
+        // would gain nothing.
         session.run("BEGIN")?;
         Ok(Self {
             session,

@@ -135,7 +135,9 @@ impl Bench {
     }
 
     fn rows(&self, table: &Table) -> Result<Vec<Vec<Value>>> {
+        // A connection for each look: one that stays open would answer from its cache.
         let source = connect::open_damaged(&self.path)?;
+        // An index would lead to pages of its own, not to the one that is tried.
         let query = format!("SELECT {} FROM {} NOT INDEXED", table.columns, table.name);
         let mut stmt = source.prepare(&query)?;
         let count = stmt.column_count();
@@ -158,6 +160,7 @@ fn fits(
     rows: &[Vec<Value>],
     missed: &[&'static str],
 ) -> Result<bool> {
+    // All rows of a page or none: if one breaks the table's rules, the page is of another table.
     target.execute_batch("SAVEPOINT page")?;
     let mut stmt = target.prepare_cached(&table.insert())?;
     for row in rows {

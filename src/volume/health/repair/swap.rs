@@ -34,6 +34,7 @@ pub(in crate::volume) fn finish(dir: &Path) -> Result<Option<PathBuf>> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(cannot(e)),
     };
+    // By the new database's time: whoever goes on with a swap that was interrupted comes to the same name.
     let kept = dir.join(format!("{KEPT}{made}"));
     keep(&database, &kept).map_err(cannot)?;
     match durable::rename(&log_path(&database), &log_path(&kept)) {
@@ -51,6 +52,7 @@ fn keep(database: &Path, kept: &Path) -> io::Result<()> {
         Err(e)
             if matches!(
                 e.kind(),
+                // A swap before this one came so far; or the database itself was lost, and there is nothing to keep.
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotFound
             ) =>
         {

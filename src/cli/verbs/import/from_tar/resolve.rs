@@ -108,6 +108,7 @@ impl Way {
         if target.starts_with(b"/") {
             self.trail.clear();
         }
+        // The last first: steps are taken from the end of `left`.
         let steps = target.split(|&byte| byte == b'/').rev();
         self.left.extend(steps.map(|step| (step.to_vec(), true)));
         Ok(())
