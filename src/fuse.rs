@@ -10,6 +10,7 @@ mod convert;
 mod crew;
 mod edge;
 mod errno;
+mod gather;
 mod handshake;
 mod head;
 mod in_flight;

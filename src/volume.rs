@@ -24,7 +24,7 @@ mod tuning;
 
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
 pub use config::{Config, Life, Protection, RootOwner, Seal};
-pub use data::{SetIdBits, WriteOrigin};
+pub use data::{SetIdBits, WriteBack, WriteOrigin};
 pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, Watch, repair};

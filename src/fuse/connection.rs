@@ -10,12 +10,14 @@ use fuser::{Config, Session, SessionACL};
 
 use super::crew::Crew;
 use super::edge::Edge;
+use super::gather::Gather;
 use super::handshake::{InitRequest, SessionStart, meet};
 use super::head::Head;
 use super::later::Later;
 use super::node::Snapshots;
 use super::seeking::{Flush, Seeks};
 use super::snapshot_view::SnapshotView;
+use super::wakeful::Wakeful;
 use super::watched::{Watch, Watched};
 use super::{in_flight, notify, read_buffer};
 use crate::volume::Volume;
@@ -65,9 +67,11 @@ impl Connection {
         read_buffer::map_buffers();
         let seeks = Seeks::start(&volume, flush)?;
         let head = Head::new(Arc::clone(&volume));
-        let later = Later::new(Arc::clone(&volume), seeks);
+        let gather = Arc::new(Gather::new(Arc::clone(&volume)));
+        let later = Later::new(Arc::clone(&volume), seeks, Arc::clone(&gather));
+        let wakeful = Wakeful::start(move || gather.look())?;
         // A second descriptor of the same open device, not a cloned one: those have queues of their own.
-        let crew = Crew::new(device.try_clone()?);
+        let crew = Crew::new(device.try_clone()?, wakeful);
         let edge = Edge::new(head, request.salt, Watched::new(watch), Some(later), crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(THREADS), request, start)?;
@@ -92,7 +96,7 @@ impl Connection {
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
         let view = SnapshotView::new(volume, which);
-        let crew = Crew::new(device.try_clone()?);
+        let crew = Crew::new(device.try_clone()?, Wakeful::start(|| ())?);
         let edge = Edge::new(view, request.salt, Watched::new(watch), None, crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(SNAPSHOT_THREADS), request, start)?;

@@ -6,7 +6,7 @@
 //! another, the last that parked. A thread that has answered while another leads parks inside of its callback, when its
 //! reply is sent already: fuser's loop knows nothing of this. Where requests queue, more than one leads.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, Thread};
@@ -60,7 +60,11 @@ enum Role {
 
 /// A request that this thread answers, until this is dropped: after its reply was sent.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Seat>);
+pub(super) struct Turn {
+    seat: Arc<Seat>,
+    /// Whether it reads the next of those that queue, also beside another leader.
+    reads_on: Cell<bool>,
+}
 
 /// The seat of a thread of fuser's, which is given up when the thread ends.
 struct Seated(Arc<Seat>);
@@ -71,12 +75,12 @@ thread_local! {
 
 impl Crew {
     /// A crew that reads `device`.
-    pub(super) fn new(device: OwnedFd) -> Arc<Self> {
+    pub(super) fn new(device: OwnedFd, wakeful: Wakeful) -> Arc<Self> {
         let leaders_max = thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             device,
             leaders_max,
-            wakeful: Wakeful::start(),
+            wakeful,
             roster: Mutex::default(),
         })
     }
@@ -89,12 +93,24 @@ impl Crew {
             Arc::clone(&seated.0)
         });
         self.wakeful.note_request();
-        self.call_more();
-        Turn(seat)
+        Turn {
+            seat,
+            reads_on: Cell::new(true),
+        }
+    }
+
+    /// Whether another request is there already, for this thread and no other: so it will be read next.
+    pub(super) fn has_next(&self) -> bool {
+        self.wakeful.is_fast() && self.roster.lock().leading == 1 && self.is_queued()
+    }
+
+    /// Whether requests come fast, as [`Wakeful::is_fast`].
+    pub(super) fn is_fast(&self) -> bool {
+        self.wakeful.is_fast()
     }
 
     /// Wakes another leader while requests queue behind the one that was read.
-    fn call_more(&self) {
+    pub(super) fn call_more(&self) {
         let may_call = |roster: &Roster| {
             !roster.parked.is_empty() && roster.leading < self.leaders_max && !roster.is_over
         };
@@ -163,9 +179,9 @@ impl Seat {
     }
 
     /// The reply is sent: reads on as a leader, or parks.
-    fn end_turn(self: &Arc<Self>) {
+    fn end_turn(self: &Arc<Self>, reads_on: bool) {
         let are_many = self.crew.roster.lock().leading > 1;
-        let is_needed = are_many && self.crew.is_queued();
+        let is_needed = reads_on && are_many && self.crew.is_queued();
         let mut roster = self.crew.roster.lock();
         let mut role = self.role.lock();
         let others = match *role {
@@ -189,9 +205,16 @@ impl Seat {
     }
 }
 
+impl Turn {
+    /// Leaves what queues to the one that leads, if another does: it can do more with all of it.
+    pub(super) fn leave_queue(&self) {
+        self.reads_on.set(false);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.end_turn();
+        self.seat.end_turn(self.reads_on.get());
     }
 }
 

@@ -18,14 +18,16 @@ use fuser::{
 use super::answer::Answer;
 use super::capabilities;
 use super::convert::{ino, set_time, timestamp};
-use super::crew::Crew;
+use super::crew::{Crew, Turn};
+use super::gather::{self, Gather, Kept};
 use super::later::Later;
 use super::parse::{self, Parsed};
 use super::replies::{Directory, Pending, Reply};
-use super::request::{Detail, Listing, Operation};
+use super::request::{Detail, Listing, Operation, Sent};
 use super::serve::Serve;
 use super::watched::{Watched, hang_if_endless};
 use crate::types::SetAttr;
+use crate::volume::{SetIdBits, WriteBack, WriteOrigin};
 
 /// What `serve` answers, as fuser calls it.
 pub(super) struct Edge<S> {
@@ -61,6 +63,54 @@ impl<S: Serve> Edge<S> {
         }
     }
 
+    /// This thread has read a request. What was put aside before it is written first: this may be the last for long.
+    fn begin(&self) -> Turn {
+        let turn = self.crew.begin();
+        self.crew.call_more();
+        if let Some(later) = &self.later {
+            later.gather().write_all();
+        }
+        turn
+    }
+
+    /// Answers a small write of the page cache with those that follow it, or at once where none does.
+    fn write_back(
+        &self,
+        from: &Request,
+        gather: &Gather,
+        (at, operation): (INodeNo, Operation<'_>),
+        reply: ReplyWrite,
+    ) {
+        let turn = self.crew.begin();
+        turn.leave_queue();
+        let request = parse::request(from, self.salt, at, operation);
+        let has_next = self.crew.has_next();
+        if !has_next && gather.is_empty() {
+            return Reply::from(reply).send(&request.label(), self.serve.answer(&request));
+        }
+        let Operation::Write { offset, data, .. } = request.operation else {
+            return reply.error(Errno::EIO);
+        };
+        let write = WriteBack {
+            ino: request.at,
+            offset,
+            data: data.to_vec(),
+        };
+        let kept = gather.keep(write, Pending::new(&request.label(), reply.into()));
+        if kept == Kept::Full || !has_next || !self.crew.is_fast() {
+            gather.write_all();
+        }
+    }
+
+    /// Where `operation` may be put aside. What was sent before is answered alone: a server may have died of it.
+    fn gather_of(&self, from: &Request, operation: &Operation<'_>) -> Option<&Gather> {
+        let later = self.later.as_ref()?;
+        let is_small = matches!(operation, Operation::Write {
+            data, origin: WriteOrigin::PageCache, bits: SetIdBits::Keep, ..
+        } if data.len() <= gather::BYTES_MAX);
+        (is_small && parse::sent(from) == Sent::Once).then(|| later.gather())
+    }
+
     /// Has a request answered, and sends the answer.
     fn answer(
         &self,
@@ -69,7 +119,7 @@ impl<S: Serve> Edge<S> {
         operation: Operation<'_>,
         reply: impl Into<Reply>,
     ) {
-        let _turn = self.crew.begin();
+        let _turn = self.begin();
         let _under_way = self.watched.begin(from);
         hang_if_endless(&operation);
         let request = parse::request(from, self.salt, at, operation);
@@ -96,7 +146,7 @@ impl<S: Serve> Edge<S> {
         match parsed {
             Ok(operation) => self.answer(from, at, operation, reply),
             Err(malformed) => {
-                let _turn = self.crew.begin();
+                let _turn = self.begin();
                 let _under_way = self.watched.begin(from);
                 let label = malformed.label(from, at);
                 reply.into().send(&label, Err(malformed.error));
@@ -105,7 +155,7 @@ impl<S: Serve> Edge<S> {
     }
 
     fn list(&self, from: &Request, listing: &Listing, mut page: impl Directory) {
-        let _turn = self.crew.begin();
+        let _turn = self.begin();
         let _under_way = self.watched.begin(from);
         let listed = self.serve.list(listing, &mut page);
         page.send(&listing.label(from.pid()), listed);
@@ -113,7 +163,7 @@ impl<S: Serve> Edge<S> {
 
     /// Answers what nothing behind here is asked for.
     fn refuse(&self, from: &Request, errno: Errno, reply: impl Into<Reply>) {
-        let _turn = self.crew.begin();
+        let _turn = self.begin();
         let _under_way = self.watched.begin(from);
         reply.into().error(errno);
     }
@@ -129,6 +179,9 @@ impl<S: Serve> Filesystem for Edge<S> {
     }
 
     fn forget(&self, _: &Request, at: INodeNo, count: u64) {
+        if let Some(later) = &self.later {
+            later.gather().write_all();
+        }
         self.serve.forget(ino(at), count);
     }
 
@@ -266,7 +319,11 @@ impl<S: Serve> Filesystem for Edge<S> {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        self.answer(from, at, parse::write(from, offset, data, flags), reply);
+        let write = parse::write(from, offset, data, flags);
+        match self.gather_of(from, &write) {
+            Some(gather) => self.write_back(from, gather, (at, write), reply),
+            None => self.answer(from, at, write, reply),
+        }
     }
 
     fn fsync(&self, from: &Request, at: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {

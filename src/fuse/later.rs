@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::answer::{Answer, PutOff};
+use super::gather::Gather;
 use super::replies::Pending;
 use super::seeking::Seeks;
 use crate::volume::Volume;
@@ -12,11 +13,21 @@ use crate::volume::Volume;
 pub(super) struct Later {
     volume: Arc<Volume>,
     seeks: Seeks,
+    gather: Arc<Gather>,
 }
 
 impl Later {
-    pub(super) const fn new(volume: Arc<Volume>, seeks: Seeks) -> Self {
-        Self { volume, seeks }
+    pub(super) const fn new(volume: Arc<Volume>, seeks: Seeks, gather: Arc<Gather>) -> Self {
+        Self {
+            volume,
+            seeks,
+            gather,
+        }
+    }
+
+    /// Where small writes are put aside.
+    pub(super) fn gather(&self) -> &Gather {
+        &self.gather
     }
 
     /// Has `pending` answered, now or later.

@@ -5,6 +5,8 @@
 //! kernel for processors that are there at once: `/dev/cpu_dma_latency` (Linux, Documentation/power/
 //! pm_qos_interface.rst), for as long as it is held open. That costs energy, and only then; who is not root, or has no
 //! such device, does without.
+//!
+//! Knows nothing of what requests are. Whoever relies on more of them to come is called to look, now and then.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -45,17 +47,24 @@ struct Pace {
 }
 
 impl Wakeful {
-    /// Starts to watch the rate, where the kernel lets processors be kept awake.
-    pub(super) fn start() -> Self {
+    /// Starts to watch the rate. `look` is called every now and then while it is fast, and once afterwards.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn start(look: impl Fn() + Send + 'static) -> io::Result<Self> {
         let pace = Arc::new(Pace::new());
         let watched = Arc::clone(&pace);
-        let may_hold = std::env::var_os(SETTING).is_none_or(|value| value != "off")
-            && hold().inspect_err(|e| log::debug!("{DEVICE}: {e}")).is_ok();
         let thread = thread::Builder::new().name("wakeful".to_owned());
-        let thread = may_hold
-            .then(|| thread.spawn(move || watch(&watched)).ok())
-            .flatten();
-        Self { pace, thread }
+        let thread = thread.spawn(move || watch(&watched, &look))?;
+        Ok(Self {
+            pace,
+            thread: Some(thread),
+        })
+    }
+
+    /// Whether requests come fast. What was done before this said so is seen by the next look.
+    pub(super) fn is_fast(&self) -> bool {
+        self.pace.is_fast.load(Ordering::SeqCst)
     }
 
     /// A request was read.
@@ -98,7 +107,7 @@ impl Pace {
         }
         let now = Instant::now();
         let since = std::mem::replace(&mut *self.since.lock(), now);
-        now.duration_since(since) < FAST && !self.is_fast.swap(true, Ordering::AcqRel)
+        now.duration_since(since) < FAST && !self.is_fast.swap(true, Ordering::SeqCst)
     }
 
     /// Returns once requests come fast; `false` when the connection is over.
@@ -112,34 +121,30 @@ impl Pace {
         false
     }
 
-    /// Returns once they do no longer.
-    fn wait_for_lull(&self) {
+    /// Returns once they do no longer, with a `look` at each check and after the last.
+    fn wait_for_lull(&self, look: &impl Fn()) {
         let mut before = self.requests.load(Ordering::Relaxed);
         while !self.is_over.load(Ordering::Acquire) {
             thread::sleep(LOOK);
+            look();
             let now = self.requests.load(Ordering::Relaxed);
             if now - before < STEADY {
                 break;
             }
             before = now;
         }
-        self.is_fast.store(false, Ordering::Release);
+        self.is_fast.store(false, Ordering::SeqCst);
+        look();
     }
 }
 
-fn watch(pace: &Pace) {
+fn watch(pace: &Pace, look: &impl Fn()) {
+    let is_wanted = std::env::var_os(SETTING).is_none_or(|value| value != "off");
     while pace.wait_for_burst() {
-        match hold() {
-            Ok(held) => {
-                pace.wait_for_lull();
-                drop(held);
-            }
-            // It may be taken from us, and is not worth more than that.
-            Err(error) => {
-                log::debug!("{DEVICE}: {error}");
-                pace.wait_for_lull();
-            }
-        }
+        // Who is not root does without.
+        let held = is_wanted.then(hold).and_then(Result::ok);
+        pace.wait_for_lull(look);
+        drop(held);
     }
 }
 
@@ -163,7 +168,7 @@ mod tests {
         let fast: Vec<_> = (0..BURST).map(|_| pace.becomes_fast()).collect();
         assert!(fast.last() == Some(&true) && fast.first() == Some(&false));
         assert!((0..100).all(|_| !pace.becomes_fast()), "told once");
-        pace.wait_for_lull();
+        pace.wait_for_lull(&|| ());
         let again = (0..2 * BURST).filter(|_| pace.becomes_fast()).count();
         assert_eq!(again, 1, "and again after a lull");
     }

@@ -6,4 +6,4 @@ pub(super) mod incoming;
 pub(super) mod read;
 pub(super) mod write;
 
-pub use incoming::{SetIdBits, WriteOrigin};
+pub use incoming::{SetIdBits, WriteBack, WriteOrigin};

@@ -24,7 +24,7 @@ pub use list::{DirEntry, FIRST_COOKIE};
 pub use rename::RenameMode;
 pub use xattr::SetXattrMode;
 
-use super::data::incoming::{SetIdBits, Write, WriteOrigin};
+use super::data::incoming::{SetIdBits, Write, WriteBack, WriteOrigin};
 use super::error::Result;
 use super::handle::Volume;
 use crate::types::{Attr, Caller, Ino, Name, NewNode, RequestId, SetAttr};
@@ -212,6 +212,13 @@ impl Volume {
             bits,
         };
         write::write(&self.core, &write)
+    }
+
+    /// Writes back what the page cache had of any files, in one transaction where all can be stored; what became of each,
+    /// as of a [`Self::write`].
+    pub fn write_back(&self, writes: &[WriteBack]) -> Vec<Result<()>> {
+        let writes: Vec<_> = writes.iter().map(WriteBack::as_write).collect();
+        write::write_back(&self.core, &writes)
     }
 
     /// Copies at most `len` bytes from one place to another and returns how many; fewer at the end of

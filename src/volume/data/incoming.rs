@@ -33,8 +33,36 @@ pub(in crate::volume) struct Write<'d> {
 }
 
 impl Write<'_> {
+    /// Whether it changes nothing but bytes, and the size that they reach to.
+    pub(in crate::volume) fn is_plain(&self) -> bool {
+        self.origin == WriteOrigin::PageCache && self.bits == SetIdBits::Keep
+    }
+
     /// The bytes of the file that it writes.
     pub(in crate::volume) const fn range(&self) -> Range<u64> {
         self.offset..self.offset.saturating_add(self.data.len() as u64)
+    }
+}
+
+/// Bytes of a file that the page cache writes back.
+#[derive(Debug)]
+pub struct WriteBack {
+    /// The file.
+    pub ino: Ino,
+    /// Where they begin in the file, in bytes.
+    pub offset: u64,
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+impl WriteBack {
+    pub(in crate::volume) fn as_write(&self) -> Write<'_> {
+        Write {
+            ino: self.ino,
+            offset: self.offset,
+            data: &self.data,
+            origin: WriteOrigin::PageCache,
+            bits: SetIdBits::Keep,
+        }
     }
 }

@@ -12,18 +12,24 @@ use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::durability::copying::finish_copies;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
-use crate::volume::ops::privilege::clear_for_anyone;
+use crate::volume::ops::privilege::{Privileges, clear_for_anyone};
 use crate::volume::space::compression::Packing;
 
 /// Chunks below this are not looked up by their hash: most of them are overwritten soon, and the index
 /// costs a random page each (design: 61 us against 39 us a random 4 KiB overwrite).
 pub(in crate::volume) const SHARED_BYTES_MIN: usize = 16 * 1024;
 
-/// A write that is ready to be mapped.
+/// Writes that are ready to be mapped.
 struct Prepared<'a> {
-    pieces: Vec<Ready<'a>>,
+    writes: Vec<Cut<'a>>,
     /// The segments of what was appended stay until the rows that name it are committed.
     appended: RefCell<Vec<Placed>>,
+}
+
+/// A write, in the pieces that are chunks of their own.
+struct Cut<'a> {
+    write: &'a Write<'a>,
+    pieces: Vec<Ready<'a>>,
 }
 
 /// A piece of a write that is ready to be mapped.
@@ -39,62 +45,78 @@ enum Content<'a> {
     Chunk(NewChunk<'a>, Option<Location>),
 }
 
-/// Stores what is written: chunks first, then the one transaction that maps them (invariant 1). Who is to be told of a
-/// refusal is not the matter here.
-pub(in crate::volume) fn store_data(core: &Core, write: &Write<'_>) -> Result<()> {
-    let Write {
-        ino,
-        offset,
-        data,
-        origin,
-        bits,
-    } = *write;
-    let end = offset
-        .checked_add(data.len() as u64)
-        .filter(|&end| end <= MAX_FILE_BYTES);
-    let end = end.ok_or(Error::FileTooLarge)?;
-    if data.is_empty() {
+/// Stores what is written: chunks first, then the one transaction that maps them (invariant 1). Several writes are stored
+/// all or none: they come from the page cache, and leave set-id bits. Who is to be told of a refusal is not the matter
+/// here.
+pub(in crate::volume) fn store_data(core: &Core, writes: &[Write<'_>]) -> Result<()> {
+    debug_assert!(
+        writes.len() < 2 || writes.iter().all(Write::is_plain),
+        "what differs by caller is stored alone"
+    );
+    for write in writes {
+        if write.range().end > MAX_FILE_BYTES {
+            return Err(Error::FileTooLarge);
+        }
+        // What a copy still reads does not change under it, and what it still writes is not older than this (invariant
+        // 13).
+        finish_copies(core, &[Copies::From(write.ino), Copies::Into(write.ino)])?;
+    }
+    if writes.iter().all(|write| write.data.is_empty()) {
         return Ok(());
     }
-    // What a copy still reads does not change under it, and what it still writes is not older than this (invariant 13).
-    let in_the_way = [Copies::From(ino), Copies::Into(ino)];
-    finish_copies(core, &in_the_way)?;
     // Before anything is appended: what is refused shall leave no dead bytes on a disk that is full.
     core.metadata().check_space()?;
-    let prepared = prepare(core, offset, data)?;
-    let caller = match bits {
-        SetIdBits::Clear(caller) => caller,
-        SetIdBits::Keep => Caller::root(),
+    let prepared = prepare(core, writes)?;
+    let caller = match writes.first().map(|write| write.bits) {
+        Some(SetIdBits::Clear(caller)) => caller,
+        Some(SetIdBits::Keep) | None => Caller::root(),
     };
     change_for(core, &caller, Space::Needs, |tx, privileges| {
-        let mut inode = file(tx, ino)?;
-        let before = inode;
-        for ready in &prepared.pieces {
-            map(core, tx, &mut inode, ready, &prepared)?;
-        }
-        inode.attr.size = inode.attr.size.max(end);
-        if origin == WriteOrigin::Caller {
-            inode.attr.mtime = Timestamp::now();
-            inode.attr.ctime = inode.attr.mtime;
-        }
-        if let SetIdBits::Clear(_) = bits {
-            clear_for_anyone(tx, privileges, &mut inode)?;
-        }
-        if inode != before || tx.is_kept(&inode) {
-            tx.update_inode(&mut inode)?;
-        }
-        Ok(())
+        let files = prepared.writes.chunk_by(|a, b| a.write.ino == b.write.ino);
+        files
+            .into_iter()
+            .try_for_each(|writes| map_file(core, tx, privileges, writes, &prepared))
     })
 }
 
-/// Hashes the pieces of a write and appends those that are not stored yet, outside any transaction.
-fn prepare<'a>(core: &Core, offset: u64, data: &'a [u8]) -> Result<Prepared<'a>> {
-    let mut ready: Vec<_> = cut(offset, data, core.chunk_bytes())
-        .map(|piece| Ready {
-            piece,
-            content: content_of(piece.data),
-        })
-        .collect();
+/// Maps what was written to one file.
+fn map_file(
+    core: &Core,
+    tx: &mut WriteTx<'_>,
+    privileges: &Privileges<'_>,
+    writes: &[Cut<'_>],
+    prepared: &Prepared<'_>,
+) -> Result<()> {
+    let Some(first) = writes.first() else {
+        return Ok(());
+    };
+    let mut inode = file(tx, first.write.ino)?;
+    let before = inode;
+    for Cut { write, pieces } in writes {
+        for ready in pieces {
+            map(core, tx, &mut inode, ready, prepared)?;
+        }
+        inode.attr.size = inode.attr.size.max(write.range().end);
+        if write.origin == WriteOrigin::Caller {
+            inode.attr.mtime = Timestamp::now();
+            inode.attr.ctime = inode.attr.mtime;
+        }
+        if let SetIdBits::Clear(_) = write.bits {
+            clear_for_anyone(tx, privileges, &mut inode)?;
+        }
+    }
+    if inode != before || tx.is_kept(&inode) {
+        tx.update_inode(&mut inode)?;
+    }
+    Ok(())
+}
+
+/// Hashes the pieces of writes and appends those that are not stored yet, outside any transaction. Writes of one file
+/// stand together then.
+fn prepare<'a>(core: &Core, writes: &'a [Write<'a>]) -> Result<Prepared<'a>> {
+    let mut cuts: Vec<_> = writes.iter().map(|write| cut_up(core, write)).collect();
+    cuts.sort_by_key(|cut| cut.write.ino);
+    let mut ready: Vec<_> = cuts.iter_mut().flat_map(|cut| &mut cut.pieces).collect();
     // Only a guess: a chunk that is found here may be gone when its row is named, which `map` sees.
     let known = find_known(core, &ready)?;
     for (ready, _) in ready.iter_mut().zip(&known).filter(|(_, known)| !**known) {
@@ -106,8 +128,12 @@ fn prepare<'a>(core: &Core, offset: u64, data: &'a [u8]) -> Result<Prepared<'a>>
     core.gc()
         .admit(fresh.iter().map(|chunk| chunk.data.len() as u64).sum());
     let appended = core.chunks().append(Stream::Fresh, &fresh)?;
+    debug_assert!(
+        core.chunks().has_whole(&appended),
+        "invariant 1: what is mapped was appended"
+    );
     let mut placed = hashes.into_iter().zip(&appended.places).peekable();
-    for ready in &mut ready {
+    for ready in ready {
         if let Content::Chunk(chunk, at) = &mut ready.content {
             *at = placed
                 .next_if(|(hash, _)| *hash == chunk.hash)
@@ -116,13 +142,23 @@ fn prepare<'a>(core: &Core, offset: u64, data: &'a [u8]) -> Result<Prepared<'a>>
     }
     drop(placed);
     Ok(Prepared {
-        pieces: ready,
+        writes: cuts,
         appended: RefCell::new(vec![appended]),
     })
 }
 
+fn cut_up<'a>(core: &Core, write: &'a Write<'a>) -> Cut<'a> {
+    let pieces = cut(write.offset, write.data, core.chunk_bytes())
+        .map(|piece| Ready {
+            piece,
+            content: content_of(piece.data),
+        })
+        .collect();
+    Cut { write, pieces }
+}
+
 /// For each piece whether a chunk with its content is stored already.
-fn find_known(core: &Core, ready: &[Ready<'_>]) -> Result<Vec<bool>> {
+fn find_known(core: &Core, ready: &[&mut Ready<'_>]) -> Result<Vec<bool>> {
     if !ready
         .iter()
         .any(|ready| sharing_of(ready) == Sharing::Indexed)
@@ -136,7 +172,7 @@ fn find_known(core: &Core, ready: &[Ready<'_>]) -> Result<Vec<bool>> {
         }
         _ => Ok(false),
     };
-    ready.iter().map(known).collect()
+    ready.iter().map(|ready| known(ready)).collect()
 }
 
 fn append_one(core: &Core, chunk: &NewChunk<'_>, prepared: &Prepared<'_>) -> Result<Location> {

@@ -56,7 +56,7 @@ fn retry_refused_of(core: &Core, ino: Ino) {
             origin: WriteOrigin::PageCache,
             bits: SetIdBits::Keep,
         };
-        let done = store_data(core, &write);
+        let done = store_data(core, std::slice::from_ref(&write));
         if let Err(error) = &done {
             log::debug!("a refused write of {ino} is refused again: {error}");
         }

@@ -13,7 +13,7 @@ pub(in crate::volume) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
     core.metadata().headroom().spend(write.data.len() as u64);
     // Else bytes that were kept from an earlier refusal could be stored over these, which are newer.
     let _order = core.refused().order(write.ino);
-    let done = store_data(core, write);
+    let done = store_data(core, std::slice::from_ref(write));
     match write.origin {
         WriteOrigin::PageCache => note_outcome(core, write, &done),
         WriteOrigin::Caller if done.is_ok() => clear_refused(core, write.ino, &write.range()),
@@ -21,4 +21,23 @@ pub(in crate::volume) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
         WriteOrigin::Caller => {}
     }
     done
+}
+
+/// As [`crate::volume::Volume::write_back`].
+pub(in crate::volume) fn write_back(core: &Core, writes: &[Write<'_>]) -> Vec<Result<()>> {
+    // Those are stored in an order, each by itself.
+    let is_plain = |write: &Write<'_>| write.is_plain() && !core.refused().has(write.ino);
+    if writes.len() > 1 && writes.iter().all(is_plain) && store_together(core, writes).is_ok() {
+        return writes.iter().map(|_| Ok(())).collect();
+    }
+    // One of them cannot be stored: what is wrong with which is found out one by one.
+    writes.iter().map(|one| write(core, one)).collect()
+}
+
+fn store_together(core: &Core, writes: &[Write<'_>]) -> Result<()> {
+    let _under_way = core.arrivals().begin();
+    store_data(core, writes)?;
+    let bytes = writes.iter().map(|write| write.data.len() as u64).sum();
+    core.metadata().headroom().spend(bytes);
+    Ok(())
 }
