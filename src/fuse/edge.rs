@@ -22,7 +22,7 @@ use super::replies::{Directory, Pending, Reply};
 use super::request::{Detail, Listing, Operation};
 use super::seeking::Seeks;
 use super::serve::Serve;
-use super::watched::{Watched, hang_if_endless};
+use super::watched::Watched;
 use crate::types::SetAttr;
 
 /// What `serve` answers, as fuser calls it.
@@ -60,7 +60,6 @@ impl<S: Serve> Edge<S> {
         reply: impl Into<Reply>,
     ) {
         let _under_way = self.watched.begin(from);
-        hang_if_endless(&operation);
         let request = parse::request(from, self.salt, at, operation);
         match self.serve.answer(&request) {
             Ok(Answer::Later(seeking)) => {
