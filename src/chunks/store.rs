@@ -280,7 +280,7 @@ impl ChunkStore {
         };
         let _alone = syncing.lock();
         let made = self.sync_segments(stream);
-        let _settling = self.concluding.lock();
+        let _concluding = self.concluding.lock();
         conclude(made.and_then(|made| self.sync_alone(stream, made)))
     }
 

@@ -302,11 +302,11 @@ impl WriteTx<'_> {
     }
 
     /// Unmaps `range` of a file, `limit` extents at most, from its start on; what reaches over the
-    /// ends of the range is cut there. Copies that the range matters to are settled first.
+    /// ends of the range is cut there. Copies that the range matters to are finished or give it up first.
     pub fn clear_range(&mut self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Cleared> {
-        let given_up = self.settle_copies(ino, range)?;
+        let given_up = self.finish_or_give_up_copies(ino, range)?;
         debug_assert!(
-            self.is_settled(ino, range)?,
+            self.is_free_of_copies(ino, range)?,
             "no copy reads or writes what is cleared (invariant 13)"
         );
         let extents = self.extents(ino, range, limit)?;

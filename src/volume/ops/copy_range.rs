@@ -14,7 +14,7 @@ use crate::volume::data::extents::{clear, file};
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::durability::copying::finish_copies;
 use crate::volume::durability::refusal_record::clear_refused;
-use crate::volume::durability::retry::check_whole;
+use crate::volume::durability::refused_retry::check_whole;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::ops::privilege::{Privileges, clear_unless_superuser};

@@ -2,7 +2,7 @@
 
 use crate::volume::core::Core;
 use crate::volume::durability::refusal_record::{forget_refused, inherit_refused};
-use crate::volume::durability::retry::give_up_refused;
+use crate::volume::durability::refused_retry::give_up_refused;
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::begin_connection`].

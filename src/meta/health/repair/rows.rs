@@ -48,7 +48,7 @@ impl Workpiece {
         for epoch in self.inos(PENDING)? {
             self.note(
                 None,
-                format!("a cut waited for a snapshot that is lost, of epoch {epoch}"),
+                format!("a group snapshot waited for a snapshot that is lost, of epoch {epoch}"),
             );
         }
         Ok(())
