@@ -228,6 +228,7 @@ fn a_request_that_server_after_server_dies_of_is_given_up() {
         assert!(!reading.is_finished());
     }
     kill_process(mount.server_pid(), Signal::KILL).unwrap();
+    wait_until("it is answered", || reading.is_finished());
     let error = reading.join().unwrap().unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EIO));
     let reason = "its server died 5 times in one and the same request";
