@@ -163,7 +163,7 @@ impl Session {
     }
 
     /// Adds to the `extents` of a range those that copies have still to write there.
-    pub(in crate::meta) fn add_copied(
+    pub(super) fn add_copied(
         &self,
         ino: Ino,
         range: &Range<u64>,
@@ -258,11 +258,7 @@ impl WriteTx<'_> {
 
     /// The extents in `range` are about to go: a copy that reads them is written first, and one that writes there
     /// gives that part up. Returns how many bytes such ones would have written.
-    pub(in crate::meta) fn finish_or_give_up_copies(
-        &mut self,
-        ino: Ino,
-        range: &Range<u64>,
-    ) -> Result<u64> {
+    pub(super) fn finish_or_give_up_copies(&mut self, ino: Ino, range: &Range<u64>) -> Result<u64> {
         let mut given_up = 0;
         for copy in self.copies_of(ino)? {
             if copy.target == ino && overlap(&copy.written(), range) {
@@ -275,7 +271,7 @@ impl WriteTx<'_> {
     }
 
     /// Whether no copy reads or writes in `range`.
-    pub(in crate::meta) fn is_free_of_copies(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
+    pub(super) fn is_free_of_copies(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
         let copies = self.copies_of(ino)?;
         let touches = |copy: &Copying| {
             copy.target == ino && overlap(&copy.written(), range)

@@ -50,7 +50,7 @@ impl CommitRecords {
     }
 
     /// The records of the volume that decides `group`: where it was, or beside there, or beside `near`.
-    pub(in crate::volume) fn find(group: &Group, near: &Path) -> Option<Self> {
+    pub(super) fn find(group: &Group, near: &Path) -> Option<Self> {
         let is_it =
             |dir: &PathBuf| Config::load(dir).is_ok_and(|found| found.uuid == group.coordinator);
         let beside = [&group.coordinator_dir, near]
@@ -116,12 +116,12 @@ impl CommitRecords {
     }
 
     /// Whether a group snapshot is not decided.
-    pub(in crate::volume) fn is_open(&self, id: GroupId) -> bool {
+    pub(super) fn is_open(&self, id: GroupId) -> bool {
         self.path(id, OPEN).exists()
     }
 
     /// Volume `part` has acted on the outcome, durably.
-    pub(in crate::volume) fn note_concluded(&self, id: GroupId, part: VolumeId) {
+    pub(super) fn note_concluded(&self, id: GroupId, part: VolumeId) {
         let record = self.path(id, "");
         match fs::remove_file(record.join(part.to_string())) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -133,7 +133,7 @@ impl CommitRecords {
 
     /// Gives up what is not decided and clears leftovers away. Nobody can be at a group snapshot of a volume that is only
     /// being opened.
-    pub(in crate::volume) fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         for entry in entries {
             let name = entry.file_name();

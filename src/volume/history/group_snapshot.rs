@@ -13,7 +13,7 @@ use crate::volume::history::commit_record::{CommitRecords, Outcome};
 use crate::volume::metadata::Space;
 
 /// As [`crate::volume::Volume::prepare_in_group`].
-pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
+pub(super) fn prepare_in_group<E: From<Error>>(
     core: &Core,
     name: &SnapshotName,
     label: &str,
@@ -36,7 +36,7 @@ pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
 }
 
 /// As [`crate::volume::Volume::conclude_in_group`].
-pub(in crate::volume) fn conclude_in_group(core: &Core, id: GroupId) -> Result<()> {
+pub(super) fn conclude_in_group(core: &Core, id: GroupId) -> Result<()> {
     let pending = core.database().read_once()?.pending()?;
     let mut mine = pending.iter().filter(|pending| pending.group.id == id);
     mine.try_for_each(|pending| conclude(core, pending))
@@ -100,7 +100,7 @@ fn warn_of(core: &Core, pending: &Pending) {
 
 /// Removes a pending snapshot if nobody can tell the outcome of its group any more, so that its name and its
 /// space come back; whether there was one.
-pub(in crate::volume) fn remove_stuck(core: &Core, name: &SnapshotName) -> Result<bool> {
+pub(super) fn remove_stuck(core: &Core, name: &SnapshotName) -> Result<bool> {
     let pending = core.database().read_once()?.pending()?;
     let is_it = |pending: &&Pending| pending.name == *name && !pending.is_taken;
     let Some(stuck) = pending.iter().find(is_it) else {

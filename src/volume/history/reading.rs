@@ -44,7 +44,7 @@ pub struct Moment<'v> {
 }
 
 /// As [`crate::volume::Volume::moment`].
-pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
+pub(super) fn moment(core: &Core) -> Result<Moment<'_>> {
     let name: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
     let name = name.map_err(|e| Error::Corrupt(e.to_string()))?;
     // A part in a group snapshot that nobody takes: whoever opens the volume next gives it up.

@@ -43,7 +43,7 @@ enum How {
 }
 
 /// As [`crate::volume::Volume::copy_range`].
-pub(in crate::volume) fn copy_range(
+pub(super) fn copy_range(
     core: &Core,
     caller: &Caller,
     (source, from): (Ino, u64),

@@ -11,7 +11,7 @@ use crate::volume::ops::create::{directory, touch_directory};
 pub const LINKS_MAX: u32 = 65_000;
 
 /// As [`crate::volume::Volume::link`].
-pub(in crate::volume) fn link(
+pub(super) fn link(
     core: &Core,
     caller: &Caller,
     ino: Ino,

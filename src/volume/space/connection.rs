@@ -6,14 +6,14 @@ use crate::volume::durability::refused_retry::give_up_refused;
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::begin_connection`].
-pub(in crate::volume) fn begin_connection(core: &Core) -> Result<()> {
+pub(super) fn begin_connection(core: &Core) -> Result<()> {
     core.lookups().connect();
     forget_refused(core)?;
     find_orphans(core)
 }
 
 /// As [`crate::volume::Volume::inherit_connection`].
-pub(in crate::volume) fn inherit_connection(core: &Core) -> Result<()> {
+pub(super) fn inherit_connection(core: &Core) -> Result<()> {
     core.lookups().inherit();
     inherit_refused(core)?;
     find_orphans(core)
@@ -28,7 +28,7 @@ fn find_orphans(core: &Core) -> Result<()> {
 }
 
 /// As [`crate::volume::Volume::end_connection`].
-pub(in crate::volume) fn end_connection(core: &Core) {
+pub(super) fn end_connection(core: &Core) {
     give_up_refused(core);
     core.lookups().forget_all();
 }
