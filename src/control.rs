@@ -4,20 +4,20 @@
 //! Knows `types` only: neither what a volume does with a request nor who asks.
 
 mod address;
+mod ask;
 mod client;
 mod content;
 mod message;
-mod reading;
 mod versions;
 mod wire;
 
 pub use address::{SOCKET, bind, connect};
+pub use ask::{Ask, Listed, Node, Told};
 pub use client::{Client, Error};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
     Answer, Device, Fault, FaultKind, GroupPart, Op, Phase, Program, Request, ShownSnapshot,
     Status, Tree, VERSIONS,
 };
-pub use reading::{Ask, Listed, Node, Told};
 pub use versions::{NoCommon, Versions};
 pub use wire::{Received, Wire, WireError};

@@ -290,7 +290,7 @@ impl ChunkStore {
         // Lock order: `syncing` of the stream, `concluding`, `appending`. The files are synced before the second is
         // taken, so that nobody's fsync(2) waits for a gigabyte that the collector moved.
         let made = self.sync_segments(stream);
-        let _settling = self.concluding.lock();
+        let _concluding = self.concluding.lock();
         conclude(made.and_then(|made| self.sync_alone(stream, made)))
     }
 

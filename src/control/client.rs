@@ -13,7 +13,7 @@ use super::{
 use crate::types::SnapshotName;
 
 /// How long a server may take to say who it is, which needs nothing but its attention.
-const STATUS_PATIENCE: Duration = Duration::from_secs(15);
+const STATUS_WAIT_MAX: Duration = Duration::from_secs(15);
 
 /// A connection to a volume's server.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Client {
     /// [`Error::Silent`] after a while; see [`Error`].
     pub fn status(&mut self) -> Result<Status, Error> {
         self.send(&Request::Status, None)?;
-        self.receive_within(STATUS_PATIENCE).and_then(expect_status)
+        self.receive_within(STATUS_WAIT_MAX).and_then(expect_status)
     }
 
     /// Waits until a server that was just started has opened its volume, which may take a recovery.
@@ -186,7 +186,7 @@ impl Client {
         bytes.ok_or(Error::Ended)
     }
 
-    /// Has every change of the volume wait for a cut; [`Error::Silent`] if that is not so within `wait_max`.
+    /// Has every change of the volume wait for a group snapshot; [`Error::Silent`] if that is not so within `wait_max`.
     ///
     /// # Errors
     /// See [`Error`].
@@ -203,7 +203,7 @@ impl Client {
         self.send(&Request::PrepareInGroup, None)
     }
 
-    /// Waits until the snapshot of a cut is durable.
+    /// Waits until the snapshot of a group is durable.
     ///
     /// # Errors
     /// See [`Error`].
@@ -211,7 +211,7 @@ impl Client {
         self.expect_within(&Answer::Prepared, wait_max)
     }
 
-    /// Has the volume act on what became of the cut. [`Self::concluded_within`] tells when it has.
+    /// Has the volume act on what became of the group snapshot. [`Self::concluded_within`] tells when it has.
     ///
     /// # Errors
     /// See [`Error`].
@@ -219,7 +219,7 @@ impl Client {
         self.send(&Request::ConcludeInGroup, None)
     }
 
-    /// Waits until the volume has acted on what became of the cut.
+    /// Waits until the volume has acted on what became of the group snapshot.
     ///
     /// # Errors
     /// See [`Error`].

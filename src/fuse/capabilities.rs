@@ -51,7 +51,7 @@ pub(super) enum Terms {
     ReadOnly,
 }
 
-/// Settles the terms of a connection.
+/// Agrees on the terms of a connection.
 ///
 /// # Errors
 /// `EPROTO` when the kernel lacks something without which cask would lose data or permissions.

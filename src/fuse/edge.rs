@@ -25,7 +25,7 @@ use super::parse::{self, Parsed};
 use super::replies::{Directory, Pending, Reply};
 use super::request::{Detail, Listing, Operation, Sent};
 use super::serve::Serve;
-use super::watched::{Watched, hang_if_endless};
+use super::watched::Watched;
 use crate::types::SetAttr;
 use crate::volume::{SetIdBits, WriteBack, WriteOrigin};
 
@@ -121,7 +121,6 @@ impl<S: Serve> Edge<S> {
     ) {
         let _turn = self.begin();
         let _under_way = self.watched.begin(from);
-        hang_if_endless(&operation);
         let request = parse::request(from, self.salt, at, operation);
         match self.serve.answer(&request) {
             Ok(Answer::Later(put_off)) => {

@@ -1,19 +1,12 @@
 //! Requests that the kernel sends again, told of when they begin and when they are answered: one that is begun by
 //! server after server, and answered by none, is what they die of.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
-use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::sync::Arc;
 
 use fuser::Request;
 
 use super::parse::sent;
-use super::request::{Operation, Sent, Wanted};
-use crate::types::Name;
-
-/// A look-up of the name in this variable never ends, as one that takes all memory: for tests.
-const ENDLESS: &str = "CASK_ENDLESS";
+use super::request::Sent;
 
 /// What becomes of a request that the kernel sent again. The number is the connection's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,24 +46,4 @@ impl Watched {
         (self.0)(Resent::Begun(number));
         Some(UnderWay(&self.0, number))
     }
-}
-
-/// Does not return from an endless look-up.
-pub(super) fn hang_if_endless(operation: &Operation<'_>) {
-    if let Operation::Lookup {
-        wanted: Wanted::Named(name),
-    } = operation
-    {
-        while is_endless(name) {
-            thread::park();
-        }
-    }
-}
-
-fn is_endless(name: &Name) -> bool {
-    static NAME: OnceLock<Option<OsString>> = OnceLock::new();
-    let endless = NAME.get_or_init(|| std::env::var_os(ENDLESS));
-    endless
-        .as_ref()
-        .is_some_and(|endless| endless.as_bytes() == name.as_bytes())
 }

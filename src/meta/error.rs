@@ -53,13 +53,13 @@ pub enum Error {
 
 impl Error {
     /// A value that no cask ever writes.
-    pub(in crate::meta) fn row(what: impl std::fmt::Display) -> Self {
+    pub(super) fn row(what: impl std::fmt::Display) -> Self {
         Self::Corrupt(what.to_string())
     }
 
     /// What no damage can cause, found by the caller.
     #[track_caller]
-    pub(in crate::meta) fn bug(what: impl std::fmt::Display) -> Self {
+    pub(super) fn bug(what: impl std::fmt::Display) -> Self {
         Self::Bug {
             place: Location::caller(),
             what: what.to_string(),
@@ -67,7 +67,7 @@ impl Error {
     }
 
     /// Whether the state of what was written is unknown, so that writing must stop.
-    pub(in crate::meta) fn is_fatal_to_writing(&self) -> bool {
+    pub(super) fn is_fatal_to_writing(&self) -> bool {
         match self {
             Self::Full | Self::Stopped => false,
             Self::Corrupt(_) | Self::Wal { .. } | Self::Host { .. } | Self::Bug { .. } => true,
@@ -96,7 +96,7 @@ fn was_refused(error: &rusqlite::Error) -> bool {
 }
 
 /// Whether a write failed for want of room: of the disk, of a quota, or of what the process may write to one file.
-pub(in crate::meta) fn is_full(kind: io::ErrorKind) -> bool {
+pub(super) fn is_full(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }

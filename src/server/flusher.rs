@@ -15,7 +15,7 @@ use super::mounts::{FileOfMount, is_privileged, write_out};
 use crate::types::Ino;
 
 /// How long the flusher waits for another request. It has a mount, and while there is one, the volume is not closed.
-const LINGER: Duration = Duration::from_millis(20);
+const IDLE_MAX: Duration = Duration::from_millis(20);
 
 /// The server's end: it starts the process when there is something to flush.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ pub fn flush_files(fuse: OwnedFd, requests: OwnedFd) -> io::Result<()> {
     let mount = FileOfMount::stage(&fuse)?;
     drop(fuse);
     let mut requests = UnixStream::from(requests);
-    requests.set_read_timeout(Some(LINGER))?;
+    requests.set_read_timeout(Some(IDLE_MAX))?;
     loop {
         let mut ino = [0; 8];
         match requests.read_exact(&mut ino) {

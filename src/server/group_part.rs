@@ -1,4 +1,4 @@
-//! A volume's part in a cut across volumes, wherever the volume is open: what is said of it over one
+//! A volume's part in a group snapshot, wherever the volume is open: what is said of it over one
 //! connection, from the hold to the outcome.
 
 use std::ffi::OsStr;
@@ -33,7 +33,7 @@ enum Failure {
     Volume(volume::Error),
     /// The word did not come in time.
     Late,
-    /// The cut was given up before it came.
+    /// The group snapshot was given up before it came.
     GivenUp,
     /// Whoever asked is gone.
     Gone(io::Error),
@@ -45,18 +45,19 @@ impl From<volume::Error> for Failure {
     }
 }
 
-/// Serves one part in a cut, from the hold on.
+/// Serves one part in a group snapshot, from the hold on.
 ///
 /// # Errors
 /// When the connection fails.
 pub(super) fn take_part(wire: &mut Wire, opened: &impl Opened, part: &GroupPart) -> io::Result<()> {
-    let cut = Group {
+    let group = Group {
         id: part.group,
         coordinator: part.coordinator,
         coordinator_dir: PathBuf::from(OsStr::from_bytes(&part.coordinator_dir.0)),
     };
-    let prepared = opened
-        .with(|volume| volume.prepare_in_group(&part.name, &part.label, &cut, || await_word(wire)));
+    let prepared = opened.with(|volume| {
+        volume.prepare_in_group(&part.name, &part.label, &group, || await_word(wire))
+    });
     let answer = match prepared {
         Some(Ok(_)) => Answer::Prepared,
         Some(Err(Failure::GivenUp)) => return wire.send(&Answer::Done, None),
@@ -67,7 +68,7 @@ pub(super) fn take_part(wire: &mut Wire, opened: &impl Opened, part: &GroupPart)
     };
     // Also a snapshot whose taking failed at its end may be there.
     let was_told = wire.send(&answer, None).is_ok() && is_told(wire);
-    let concluded = opened.with(|volume| volume.conclude_in_group(cut.id));
+    let concluded = opened.with(|volume| volume.conclude_in_group(group.id));
     let answer = match concluded {
         Some(Ok(())) => Answer::Done,
         Some(Err(error)) => Answer::Fault(fault(&error)),
@@ -95,7 +96,7 @@ fn await_word(wire: &mut Wire) -> Result<(), Failure> {
     }
 }
 
-/// Waits for the request to settle; false when whoever asked is gone.
+/// Waits for the request to conclude; false when whoever asked is gone.
 fn is_told(wire: &mut Wire) -> bool {
     let mut received = || wire.receive::<Request>();
     loop {

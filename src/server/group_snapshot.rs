@@ -1,7 +1,7 @@
-//! Taking one cut across several volumes, each wherever it is open.
+//! Taking one group snapshot, each volume wherever it is open.
 //!
 //! Locks in this order: all volumes that have to be opened here, by identity; then the changes of all volumes,
-//! by identity. So cuts of the same volumes wait for each other and never for themselves.
+//! by identity. So group snapshots of the same volumes wait for each other and never for themselves.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -21,7 +21,7 @@ use crate::volume::{CommitRecords, Outcome, Volume};
 /// How long a volume may take to make its snapshot durable, which keeps nobody waiting but the asker.
 const PREPARING: Duration = Duration::from_secs(60);
 
-/// A volume of a cut, and what its snapshot shall be called.
+/// A volume of a group, and what its snapshot shall be called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// The volume's directory, absolute.
@@ -32,7 +32,7 @@ pub struct Member {
     pub name: SnapshotName,
 }
 
-/// Why there is no cut, and of which volume that is said.
+/// Why there is no group snapshot, and of which volume that is said.
 #[derive(Debug)]
 pub struct NotTaken {
     /// Its place among the members.
@@ -82,7 +82,7 @@ fn join_all<'m>(
     Ok(())
 }
 
-/// Has all volumes prepare their snapshots, and takes the cut if all could, or gives it up.
+/// Has all volumes prepare their snapshots, and takes the group snapshot if all could, or gives it up.
 fn decide(parts: &mut [Part<'_>], label: &str) -> std::result::Result<(), NotTaken> {
     let Some(first) = parts.first() else {
         return Ok(());
@@ -136,7 +136,7 @@ fn serve_here(stream: UnixStream, volume: Volume) -> Result<()> {
     })) = wire.receive()
         && let Err(e) = take_part(&mut wire, &volume, &part)
     {
-        log::debug!("the cut ended: {e}");
+        log::debug!("the group snapshot ended: {e}");
     }
     Ok(volume.close()?)
 }
@@ -180,7 +180,7 @@ fn each(
     })
 }
 
-/// A server that is too slow for a cut may serve well otherwise.
+/// A server that is too slow for a group snapshot may serve well otherwise.
 fn said(error: crate::control::Error) -> Error {
     match error {
         crate::control::Error::Silent => Error::Fault(Fault {
@@ -203,7 +203,7 @@ fn conclude_all(parts: Vec<Part<'_>>) -> std::result::Result<(), NotTaken> {
     let mut closed = Ok(());
     for (mut part, sent) in told {
         if let Err(e) = sent.and_then(|()| part.client.concluded_within(PREPARING)) {
-            log::debug!("{} will settle later: {e}", part.member.dir.display());
+            log::debug!("{} will conclude later: {e}", part.member.dir.display());
         }
         // The thread that serves the volume here ends with its connection.
         drop(part.client);
@@ -222,6 +222,6 @@ fn end(serving: JoinHandle<Result<()>>) -> Result<()> {
 fn interrupted() -> Fault {
     Fault {
         kind: FaultKind::NotTogether,
-        message: "a volume of the cut was closed or opened again in the middle of it".to_owned(),
+        message: "a volume of the group was closed or opened again in the middle of it".to_owned(),
     }
 }

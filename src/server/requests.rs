@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 
 use super::group_part::take_part;
-use super::reading::read_out;
+use super::read_out::read_out;
 use super::shared::Shared;
 use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
 
@@ -132,7 +132,7 @@ fn answer(
         Request::AwaitClose => Ok(Answer::Watching),
         // Served before.
         Request::Read { .. } => Ok(Answer::Done),
-        // Of a cut in which the volume has no part any more.
+        // Of a group snapshot in which the volume has no part any more.
         Request::ConcludeInGroup => Ok(Answer::Done),
         Request::HoldForGroup { .. } | Request::PrepareInGroup => Err(Fault {
             kind: FaultKind::NotTogether,

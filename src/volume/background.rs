@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::config::Seal;
 use super::core::Core;
 use super::durability::copying::copy_some;
-use super::durability::retry::retry_refused;
+use super::durability::refused_retry::retry_refused;
 use super::error::{Error, Result};
 use super::health::scrub::scrub;
 use super::history::snapshot::purge_some;

@@ -9,8 +9,8 @@ pub(super) mod recover;
 pub(super) mod recovered;
 pub(super) mod refusal_record;
 pub(super) mod refused;
+pub(super) mod refused_retry;
 pub(super) mod reserve;
-pub(super) mod retry;
 pub(super) mod state;
 
 use super::error::Result;

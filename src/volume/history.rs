@@ -105,8 +105,8 @@ impl Volume {
         clone::clone_into(&self.core, from, dir, config)
     }
 
-    /// Takes a snapshot that is pending, for `cut`. Every change of the volume waits while `await_word` does,
-    /// which returns when all volumes of the cut wait; on its error nothing has happened. The snapshot is
+    /// Takes a snapshot that is pending, for `group`. Every change of the volume waits while `await_word` does,
+    /// which returns when all volumes of the group wait; on its error nothing has happened. The snapshot is
     /// durable when this returns.
     ///
     /// # Errors
@@ -115,13 +115,13 @@ impl Volume {
         &self,
         name: &SnapshotName,
         label: &str,
-        cut: &Group,
+        group: &Group,
         await_word: impl FnOnce() -> std::result::Result<(), E>,
     ) -> std::result::Result<Snapshot, E> {
-        group_snapshot::prepare_in_group(&self.core, name, label, cut, await_word)
+        group_snapshot::prepare_in_group(&self.core, name, label, group, await_word)
     }
 
-    /// Acts on the outcome of a cut; gives it up if it is not decided.
+    /// Acts on the outcome of a group snapshot; gives it up if it is not decided.
     ///
     /// # Errors
     /// [`Error::Storage`]: what is pending stays so.

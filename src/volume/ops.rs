@@ -166,7 +166,7 @@ impl Volume {
     /// A change of nothing takes set-id bits and file capabilities: so the kernel asks for that before a
     /// write, and learns the mode (Linux fs/fuse/dir.c, `fuse_setattr` under `FUSE_HANDLE_KILLPRIV_V2`).
     ///
-    /// A cut of many extents is several transactions, each of which leaves the file at a length between
+    /// A truncation of many extents is several transactions, each of which leaves the file at a length between
     /// the old and the new one.
     ///
     /// # Errors

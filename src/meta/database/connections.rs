@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::meta::database::held;
-use crate::meta::database::session::{CopyMark, Session};
+use crate::meta::database::session::{CopyMark, PooledReader, Session};
 use crate::meta::database::stop::Stop;
 use crate::meta::database::writer::{CUT_OFF, Epochs, Numbers, Writer};
 use crate::meta::error::{Error, Result};
@@ -25,7 +25,7 @@ use crate::types::{Epoch, about_to_wait, with_causes};
 #[derive(Debug)]
 pub struct Database {
     pub(in crate::meta) writer: Mutex<Writer>,
-    pub(super) readers: Mutex<Vec<Session>>,
+    pub(super) readers: Mutex<Vec<PooledReader>>,
     /// Every read on a pooled connection passes it; the checkpointer shuts it for a moment.
     pub(in crate::meta) gate: Gate,
     /// The checkpointer's own two connections.

@@ -1,11 +1,14 @@
 //! Reads of one consistent state each, beside the writer or on its own connection.
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{ArcMutexGuard, RawMutex};
+
 use crate::meta::database::connections::Database;
 use crate::meta::database::held::Held;
-use crate::meta::database::session::Session;
+use crate::meta::database::session::{PooledReader, Session};
 use crate::meta::database::writer::Writer;
 use crate::meta::error::Result;
 use crate::meta::schema::connect::{self, Role};
@@ -68,15 +71,16 @@ impl Database {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let session = match idle {
-            Some(session) => session,
-            None => Session::marked(
+        let reader = match idle {
+            Some(reader) => reader,
+            None => PooledReader::new(parking_lot::Mutex::new(Session::marked(
                 connect::open(&self.path, Role::Reader)?,
                 Arc::clone(&self.copying),
-            ),
+            ))),
         };
         let source = Source::Pool {
-            session: Some(session),
+            // Free, or about to be: whoever gives it back puts it into the pool first.
+            session: reader.lock_arc(),
             home: &self.readers,
             _passage: passage,
         };
@@ -91,21 +95,25 @@ impl Database {
 }
 
 /// A read of one consistent state.
-#[derive(Debug)]
 pub struct ReadTx<'d> {
     source: Source<'d>,
     began: bool,
     _held: Option<Held>,
 }
 
-#[derive(Debug)]
 enum Source<'d> {
     Writer(MutexGuard<'d, Writer>),
     Pool {
-        session: Option<Session>,
-        home: &'d Mutex<Vec<Session>>,
+        session: ArcMutexGuard<RawMutex, Session>,
+        home: &'d Mutex<Vec<PooledReader>>,
         _passage: Passage<'d>,
     },
+}
+
+impl fmt::Debug for ReadTx<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadTx").field(&**self).finish()
+    }
 }
 
 impl Deref for ReadTx<'_> {
@@ -113,11 +121,7 @@ impl Deref for ReadTx<'_> {
     fn deref(&self) -> &Session {
         match &self.source {
             Source::Writer(writer) => &writer.session,
-            Source::Pool {
-                session: Some(session),
-                ..
-            } => session,
-            Source::Pool { session: None, .. } => unreachable!("taken only in drop"),
+            Source::Pool { session, .. } => session,
         }
     }
 }
@@ -125,13 +129,12 @@ impl Deref for ReadTx<'_> {
 impl Drop for ReadTx<'_> {
     fn drop(&mut self) {
         let ended = !self.began || self.run("COMMIT").is_ok();
-        if let Source::Pool { session, home, .. } = &mut self.source
-            && let Some(session) = session.take()
+        if let Source::Pool { session, home, .. } = &self.source
             && ended
         {
             home.lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(session);
+                .push(Arc::clone(ArcMutexGuard::mutex(session)));
         }
     }
 }

@@ -17,6 +17,10 @@ pub struct Session {
 /// Whether a copy may be under way. While this is false nobody sees a state that has one, so nobody needs to look.
 pub(in crate::meta) type CopyMark = Arc<AtomicBool>;
 
+/// A connection that reads one after another have. Its lock is for the guard, which has the session for as long as the
+/// read lasts and can be given back by a drop.
+pub(super) type PooledReader = Arc<parking_lot::Mutex<Session>>;
+
 impl Session {
     /// A connection that was opened by itself.
     pub(in crate::meta) fn of(conn: Connection) -> Self {

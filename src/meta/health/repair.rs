@@ -5,10 +5,10 @@
 
 pub(in crate::meta) mod chunks;
 mod extents;
-pub(in crate::meta) mod history;
-pub(in crate::meta) mod past;
+pub(super) mod history;
+pub(super) mod past;
 mod pieces;
-pub(in crate::meta) mod rows;
+pub(super) mod rows;
 mod tree;
 pub(in crate::meta) mod workpiece;
 

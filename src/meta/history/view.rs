@@ -62,11 +62,11 @@ impl Session {
 }
 
 impl<'s> View<'s> {
-    pub(in crate::meta) const fn session(&self) -> &'s Session {
+    pub(super) const fn session(&self) -> &'s Session {
         self.session
     }
 
-    pub(in crate::meta) const fn epoch(&self) -> Epoch {
+    pub(super) const fn epoch(&self) -> Epoch {
         self.at
     }
 }

@@ -4,7 +4,7 @@
 
 /// A column.
 #[derive(Clone, Copy)]
-pub(in crate::meta) struct Column {
+pub(super) struct Column {
     pub(super) name: &'static str,
     /// Its type and constraints in the head, or in a table that has no history.
     pub(super) head: &'static str,
@@ -124,7 +124,7 @@ const XATTR: Table = Table {
     lines: &[&[int("ino"), blob("name"), int("born"), blob("value")]],
 };
 
-pub(in crate::meta) const CHUNK: Table = Table {
+const CHUNK: Table = Table {
     name: "chunk",
     lines: &[
         &[key("id"), blob("hash").check("length(hash) = 32")],

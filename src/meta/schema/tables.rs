@@ -73,7 +73,7 @@ pub(super) const FIRST: &str = sql!(
 "
 );
 
-/// Counts that are kept from one open to the next, and cuts across volumes.
+/// Counts that are kept from one open to the next, and group snapshots that are not done with.
 pub(super) const COUNTS_AND_CUTS: &str = sql!(
     "
     CREATE TABLE tally (

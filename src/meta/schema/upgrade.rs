@@ -8,7 +8,7 @@ use crate::meta::error::Result;
 /// The version of the tables, which is the on-disk format of a volume.
 pub const FORMAT_VERSION: u32 = 4;
 /// The same as `PRAGMA user_version` has it.
-pub(in crate::meta) const VERSION: i64 = FORMAT_VERSION as i64;
+pub(super) const VERSION: i64 = FORMAT_VERSION as i64;
 /// The first version that has the table `copying`.
 pub(in crate::meta) const WITH_COPYING: i64 = 4;
 

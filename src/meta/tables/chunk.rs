@@ -87,7 +87,7 @@ pub enum Missing {
 }
 
 /// Reads a chunk's place and sums from the columns `{chunk segment..sums}`.
-pub(in crate::meta) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums)> {
+pub(super) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums)> {
     let place = read_location(row, at)?;
     let sums = row.get_ref(at + 5)?.as_blob().map_err(Error::row)?;
     Ok((place, PageSums::from_bytes(sums)))
@@ -219,7 +219,7 @@ impl WriteTx<'_> {
     }
 
     /// As [`Self::add_ref`], unless there is no such chunk and that is left as it is.
-    pub(in crate::meta) fn add_ref_if(&mut self, chunk: ChunkId, missing: Missing) -> Result<()> {
+    pub(super) fn add_ref_if(&mut self, chunk: ChunkId, missing: Missing) -> Result<()> {
         match self.add_ref(chunk) {
             Err(Error::Corrupt(_)) if missing == Missing::Left => Ok(()),
             added => added,
@@ -230,7 +230,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
-    pub(in crate::meta) fn add_refs(
+    pub(super) fn add_refs(
         &mut self,
         ino: Ino,
         range: &Range<u64>,
@@ -261,7 +261,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when there is no such chunk.
-    pub(in crate::meta) fn drop_ref(&mut self, chunk: ChunkId) -> Result<()> {
+    pub(super) fn drop_ref(&mut self, chunk: ChunkId) -> Result<()> {
         // First: a count of 0 is none that the table takes (CHECK refs > 0).
         if self.drop_last_ref(chunk)? {
             return Ok(());
@@ -280,7 +280,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when there is no such chunk.
-    pub(in crate::meta) fn drop_past_ref(&mut self, chunk: ChunkId) -> Result<()> {
+    pub(super) fn drop_past_ref(&mut self, chunk: ChunkId) -> Result<()> {
         if self.drop_last_ref(chunk)? {
             return Ok(());
         }
@@ -298,7 +298,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when there is no such chunk.
-    pub(in crate::meta) fn keep_ref(&mut self, chunk: ChunkId) -> Result<()> {
+    pub(super) fn keep_ref(&mut self, chunk: ChunkId) -> Result<()> {
         let (at, was_last) = self.touch(KEEP_REF, chunk)?.ok_or_else(|| missing(chunk))?;
         if was_last {
             self.tally.head.take(Stored::of(&at));

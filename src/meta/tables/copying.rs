@@ -25,7 +25,7 @@ const ADVANCE: &str = "
     WHERE id = ?1";
 const DELETE: &str = "DELETE FROM copying WHERE id = ?1";
 const COUNT: &str = "SELECT count(*) FROM copying";
-const CUT: &str =
+const SHORTEN: &str =
     "UPDATE copying SET off = ?2, source_off = ?3, len = ?4, bytes = ?5 WHERE id = ?1";
 
 /// What copies have still to write: `id` of the copy, and the columns of the extents.
@@ -164,7 +164,7 @@ impl Session {
     }
 
     /// Adds to the `extents` of a range those that copies have still to write there.
-    pub(in crate::meta) fn add_copied(
+    pub(super) fn add_copied(
         &self,
         ino: Ino,
         range: &Range<u64>,
@@ -259,7 +259,7 @@ impl WriteTx<'_> {
 
     /// The extents in `range` are about to go: a copy that reads them is written first, and one that writes there
     /// gives that part up. Returns how many bytes such ones would have written.
-    pub(in crate::meta) fn settle_copies(&mut self, ino: Ino, range: &Range<u64>) -> Result<u64> {
+    pub(super) fn finish_or_give_up_copies(&mut self, ino: Ino, range: &Range<u64>) -> Result<u64> {
         let mut given_up = 0;
         for copy in self.copies_of(ino)? {
             if copy.target == ino && overlap(&copy.written(), range) {
@@ -272,7 +272,7 @@ impl WriteTx<'_> {
     }
 
     /// Whether no copy reads or writes in `range`.
-    pub(in crate::meta) fn is_settled(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
+    pub(super) fn is_free_of_copies(&self, ino: Ino, range: &Range<u64>) -> Result<bool> {
         let copies = self.copies_of(ino)?;
         let touches = |copy: &Copying| {
             copy.target == ino && overlap(&copy.written(), range)
@@ -303,7 +303,7 @@ impl WriteTx<'_> {
         let values = [left.start, behind.start, left.end - left.start, bytes];
         let [off, source_off, len, bytes] = values.map(u64::cast_signed);
         self.conn()
-            .prepare_cached(CUT)?
+            .prepare_cached(SHORTEN)?
             .execute([copy.id, off, source_off, len, bytes])?;
         let given_up = copy.bytes.cast_signed() - bytes;
         self.tally.logical -= given_up;

@@ -175,11 +175,7 @@ impl Session {
     }
 
     /// The extents that have bytes in `range`, whole, by offset, with the places of their bytes.
-    pub(in crate::meta) fn own_extents(
-        &self,
-        ino: Ino,
-        range: &Range<u64>,
-    ) -> Result<Vec<StoredExtent>> {
+    pub(super) fn own_extents(&self, ino: Ino, range: &Range<u64>) -> Result<Vec<StoredExtent>> {
         let mut stmt = self.conn().prepare_cached(STORED)?;
         let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
         let rows = stmt.query(params![ino.raw().cast_signed(), start, end])?;
@@ -263,7 +259,7 @@ impl WriteTx<'_> {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when a chunk is not there, if that is to be refused.
-    pub(in crate::meta) fn copy_extents(
+    pub(super) fn copy_extents(
         &mut self,
         (source, range): (Ino, &Range<u64>),
         (target, to): (Ino, u64),
@@ -302,11 +298,11 @@ impl WriteTx<'_> {
     }
 
     /// Unmaps `range` of a file, `limit` extents at most, from its start on; what reaches over the
-    /// ends of the range is cut there. Copies that the range matters to are settled first.
+    /// ends of the range is cut there. Copies that the range matters to are finished or give it up first.
     pub fn clear_range(&mut self, ino: Ino, range: &Range<u64>, limit: usize) -> Result<Cleared> {
-        let given_up = self.settle_copies(ino, range)?;
+        let given_up = self.finish_or_give_up_copies(ino, range)?;
         debug_assert!(
-            self.is_settled(ino, range)?,
+            self.is_free_of_copies(ino, range)?,
             "no copy reads or writes what is cleared (invariant 13)"
         );
         let extents = self.extents(ino, range, limit)?;

@@ -1,6 +1,6 @@
-//! `pending`: snapshots that are part of a cut across volumes whose outcome is not known here yet. They keep
-//! what they saw, as any snapshot does, but nobody is told of them. One whose cut was taken stays here, seen by
-//! all, until that is noted where the cut was decided.
+//! `pending`: snapshots that are part of a group snapshot whose outcome is not known here yet. They keep
+//! what they saw, as any snapshot does, but nobody is told of them. One whose group snapshot was taken stays here, seen by
+//! all, until that is noted where that was decided.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ const INSERT: &str =
 const TAKE: &str = "UPDATE pending SET taken = 1 WHERE epoch = ?1";
 const DELETE: &str = "DELETE FROM pending WHERE epoch = ?1";
 
-/// A snapshot that waits for the outcome of its cut.
+/// A snapshot that waits for the outcome of its group snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
     /// What it names.
@@ -29,7 +29,7 @@ pub struct Pending {
     pub name: SnapshotName,
     /// What it waits for.
     pub group: Group,
-    /// Whether the cut was taken, so that the snapshot is one like any other.
+    /// Whether the group snapshot was taken, so that the snapshot is one like any other.
     pub is_taken: bool,
 }
 
@@ -49,7 +49,7 @@ fn read_pending(row: &Row<'_>) -> Result<Pending> {
 }
 
 impl Session {
-    /// All snapshots whose cut is not done with, the oldest first.
+    /// All snapshots whose group snapshot is not done with, the oldest first.
     pub fn pending(&self) -> Result<Vec<Pending>> {
         let mut stmt = self.conn().prepare_cached(LIST)?;
         let mut rows = stmt.query([])?;
@@ -62,26 +62,26 @@ impl Session {
 }
 
 impl WriteTx<'_> {
-    /// Hides a snapshot until the outcome of `cut` is known.
-    pub fn insert_pending(&mut self, epoch: Epoch, cut: &Group) -> Result<()> {
-        let dir = cut.coordinator_dir.as_os_str().as_bytes();
+    /// Hides a snapshot until the outcome of `group` is known.
+    pub fn insert_pending(&mut self, epoch: Epoch, group: &Group) -> Result<()> {
+        let dir = group.coordinator_dir.as_os_str().as_bytes();
         let values = params![
             epoch.0,
-            cut.id.to_string(),
-            cut.coordinator.to_string(),
+            group.id.to_string(),
+            group.coordinator.to_string(),
             dir
         ];
         self.conn().prepare_cached(INSERT)?.execute(values)?;
         Ok(())
     }
 
-    /// Makes a snapshot one like any other; its cut is still to be done with.
+    /// Makes a snapshot one like any other; its group snapshot is still to be done with.
     pub fn take_pending(&mut self, epoch: Epoch) -> Result<()> {
         self.conn().prepare_cached(TAKE)?.execute([epoch.0])?;
         Ok(())
     }
 
-    /// Is done with the cut of a snapshot.
+    /// Is done with the group of a snapshot.
     pub fn delete_pending(&mut self, epoch: Epoch) -> Result<()> {
         self.conn().prepare_cached(DELETE)?.execute([epoch.0])?;
         Ok(())

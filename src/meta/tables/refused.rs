@@ -117,7 +117,7 @@ mod tests {
     use crate::meta::Database;
 
     #[test]
-    fn rows_are_cut_where_a_range_is_noted_or_settled() {
+    fn rows_are_cut_where_a_range_is_noted_or_cleared() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("meta.db");
         Database::create(&path, |_| Ok(())).unwrap();

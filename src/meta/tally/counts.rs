@@ -48,7 +48,7 @@ impl Tally {
         self.segments.values().map(|segment| segment.bytes).sum()
     }
 
-    pub(in crate::meta) fn add(&mut self, more: &Self) {
+    pub(super) fn add(&mut self, more: &Self) {
         self.inodes += more.inodes;
         self.extents += more.extents;
         self.logical += more.logical;

@@ -21,13 +21,13 @@ pub(in crate::volume) const SHARED_BYTES_MIN: usize = 16 * 1024;
 
 /// Writes that are ready to be mapped.
 struct Prepared<'a> {
-    writes: Vec<Cut<'a>>,
+    writes: Vec<Chunked<'a>>,
     /// The segments of what was appended stay until the rows that name it are committed.
     appended: RefCell<Vec<Placed>>,
 }
 
 /// A write, in the pieces that are chunks of their own.
-struct Cut<'a> {
+struct Chunked<'a> {
     write: &'a Write<'a>,
     pieces: Vec<Ready<'a>>,
 }
@@ -84,7 +84,7 @@ fn map_file(
     core: &Core,
     tx: &mut WriteTx<'_>,
     privileges: &Privileges<'_>,
-    writes: &[Cut<'_>],
+    writes: &[Chunked<'_>],
     prepared: &Prepared<'_>,
 ) -> Result<()> {
     let Some(first) = writes.first() else {
@@ -92,7 +92,7 @@ fn map_file(
     };
     let mut inode = file(tx, first.write.ino)?;
     let before = inode;
-    for Cut { write, pieces } in writes {
+    for Chunked { write, pieces } in writes {
         for ready in pieces {
             map(core, tx, &mut inode, ready, prepared)?;
         }
@@ -114,9 +114,12 @@ fn map_file(
 /// Hashes the pieces of writes and appends those that are not stored yet, outside any transaction. Writes of one file
 /// stand together then.
 fn prepare<'a>(core: &Core, writes: &'a [Write<'a>]) -> Result<Prepared<'a>> {
-    let mut cuts: Vec<_> = writes.iter().map(|write| cut_up(core, write)).collect();
-    cuts.sort_by_key(|cut| cut.write.ino);
-    let mut ready: Vec<_> = cuts.iter_mut().flat_map(|cut| &mut cut.pieces).collect();
+    let mut chunked: Vec<_> = writes.iter().map(|write| in_pieces(core, write)).collect();
+    chunked.sort_by_key(|chunked| chunked.write.ino);
+    let mut ready: Vec<_> = chunked
+        .iter_mut()
+        .flat_map(|chunked| &mut chunked.pieces)
+        .collect();
     // Only a guess: a chunk that is found here may be gone when its row is named, which `map` sees.
     let known = find_known(core, &ready)?;
     for (ready, _) in ready.iter_mut().zip(&known).filter(|(_, known)| !**known) {
@@ -142,19 +145,19 @@ fn prepare<'a>(core: &Core, writes: &'a [Write<'a>]) -> Result<Prepared<'a>> {
     }
     drop(placed);
     Ok(Prepared {
-        writes: cuts,
+        writes: chunked,
         appended: RefCell::new(vec![appended]),
     })
 }
 
-fn cut_up<'a>(core: &Core, write: &'a Write<'a>) -> Cut<'a> {
+fn in_pieces<'a>(core: &Core, write: &'a Write<'a>) -> Chunked<'a> {
     let pieces = cut(write.offset, write.data, core.chunk_bytes())
         .map(|piece| Ready {
             piece,
             content: content_of(piece.data),
         })
         .collect();
-    Cut { write, pieces }
+    Chunked { write, pieces }
 }
 
 /// For each piece whether a chunk with its content is stored already.

@@ -36,7 +36,7 @@ impl Arrivals {
     }
 
     /// Waits, a moment at most, until the writes that are on their way have been handled.
-    pub(in crate::volume) fn wait_for_quiet(&self) {
+    pub(super) fn wait_for_quiet(&self) {
         self.wait_for_quiet_at_most(WAIT_MAX);
     }
 

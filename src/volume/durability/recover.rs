@@ -25,7 +25,7 @@ const ROWS: usize = 8192;
 ///
 /// # Errors
 /// [`Error::Storage`]; the log is then as it was.
-pub(in crate::volume) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<()> {
+pub(super) fn after_power_cut(dir: &Path, mark: SyncMark) -> Result<()> {
     let log = UncleanLog::read(&dir.join(DATABASE))?;
     let scratch = dir.join(SCRATCH);
     let cannot = |e| Error::storage(format!("cannot use {}", scratch.display()), e);

@@ -171,7 +171,7 @@ impl Files {
 }
 
 impl RefusedWrites {
-    pub(in crate::volume) fn any(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
     }
 

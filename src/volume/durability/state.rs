@@ -22,21 +22,21 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The content of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::volume) struct State {
+pub(super) struct State {
     /// The host's boot id while the volume was last open.
-    pub(in crate::volume) boot_id: String,
+    boot_id: String,
     /// The mount of the host's filesystem that it was on; no other had or will have that number in this boot.
     #[serde(default)]
-    pub(in crate::volume) mount_id: Option<u64>,
+    mount_id: Option<u64>,
     /// Whether it was closed, and all of it synced, since.
-    pub(in crate::volume) clean: bool,
+    pub(super) clean: bool,
     /// The segment that was open at the last checkpoint; all before it were durable.
-    pub(in crate::volume) synced_segment: u32,
+    synced_segment: u32,
     /// The offset in it that all durable records ended before.
-    pub(in crate::volume) synced_offset: u64,
+    synced_offset: u64,
     /// Segments from this number on were never made.
     #[serde(default)]
-    pub(in crate::volume) next_segment: u32,
+    next_segment: u32,
 }
 
 /// The file of one volume.
@@ -50,7 +50,7 @@ pub(in crate::volume) struct StateFile {
 }
 
 impl StateFile {
-    pub(in crate::volume) fn of(dir: &Path) -> Result<Self> {
+    pub(super) fn of(dir: &Path) -> Result<Self> {
         let boot_id = fs::read_to_string(BOOT_ID)
             .map_err(|e| Error::storage(format!("cannot read {BOOT_ID}"), e))?;
         Ok(Self {
@@ -63,7 +63,7 @@ impl StateFile {
 
     /// What was stored last; `None` in a volume that was never opened, or when it cannot be understood: it
     /// only saves work.
-    pub(in crate::volume) fn load(&self) -> Result<Option<State>> {
+    pub(super) fn load(&self) -> Result<Option<State>> {
         match fs::read(&self.path) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)
                 .inspect_err(|e| log::warn!("{} is ignored: {e}", self.path.display()))
@@ -78,7 +78,7 @@ impl StateFile {
 
     /// Whether what the host had in memory for the volume may be gone: it lost power while the volume was open, or the
     /// filesystem was mounted anew since, as that of a disk is which went and came back.
-    pub(in crate::volume) fn lost_power(&self, state: &State) -> bool {
+    pub(super) fn lost_power(&self, state: &State) -> bool {
         // Without a number that is never used again it may be another mount: a needless recovery only takes time.
         let is_same_mount = self.mount_id.is_some() && state.mount_id == self.mount_id;
         !state.clean && (state.boot_id != self.boot_id || !is_same_mount)
@@ -121,14 +121,14 @@ fn mount_id(dir: &Path) -> Option<u64> {
 
 impl State {
     /// The number that the next segment gets, at least.
-    pub(in crate::volume) fn next(&self) -> SegmentId {
+    pub(super) fn next(&self) -> SegmentId {
         // A file that does not say `next_segment` has the mark: its segment was made if anything in it is durable.
         let past_mark = self.synced_segment + u32::from(self.synced_offset > 0);
         SegmentId::from_raw(self.next_segment.max(past_mark))
     }
 
     /// The mark that it holds.
-    pub(in crate::volume) const fn mark(&self) -> SyncMark {
+    pub(super) const fn mark(&self) -> SyncMark {
         SyncMark {
             segment: SegmentId::from_raw(self.synced_segment),
             offset: self.synced_offset,

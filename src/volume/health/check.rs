@@ -25,7 +25,7 @@ pub enum Depth {
 }
 
 /// As [`crate::volume::Volume::check_watched`].
-pub(in crate::volume) fn check(
+pub(super) fn check(
     core: &Core,
     found_at_open: &[String],
     depth: Depth,

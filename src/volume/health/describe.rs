@@ -8,7 +8,7 @@ use crate::volume::error::Result;
 use crate::volume::history::paths;
 
 /// A sentence for each file that has bytes in these chunks, and what is the matter with them.
-pub(in crate::volume) fn describe(
+pub(super) fn describe(
     session: &Session,
     damaged: &BTreeSet<ChunkId>,
     matter: &str,

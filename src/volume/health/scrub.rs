@@ -22,7 +22,7 @@ const NOTE_INTERVAL: Duration = Duration::from_secs(30);
 const ROUND_MIN: Duration = Duration::from_secs(1);
 
 /// As [`crate::volume::Volume::set_scrub_rate`].
-pub(in crate::volume) fn set_scrub_rate(core: &Core, rate: ScrubRate) -> Result<()> {
+pub(super) fn set_scrub_rate(core: &Core, rate: ScrubRate) -> Result<()> {
     edit(core.dir(), |config| config.scrub_rate = rate)?;
     core.scrubber().set_rate(rate);
     Ok(())

@@ -7,17 +7,13 @@ use crate::volume::core::Core;
 use crate::volume::error::Result;
 
 /// At most `limit` chunks after `after`.
-pub(in crate::volume) fn chunks_after(
-    core: &Core,
-    after: ChunkId,
-    limit: usize,
-) -> Result<Vec<StoredChunk>> {
+pub(super) fn chunks_after(core: &Core, after: ChunkId, limit: usize) -> Result<Vec<StoredChunk>> {
     let tx = core.database().read_beside()?;
     Ok(tx.chunks_from(SegmentId::LOST, 0, after, limit)?)
 }
 
 /// Whether the chunk is elsewhere by now, or gone.
-pub(in crate::volume) fn has_moved(core: &Core, chunk: &StoredChunk) -> Result<bool> {
+pub(super) fn has_moved(core: &Core, chunk: &StoredChunk) -> Result<bool> {
     let before = ChunkId(chunk.id.0 - 1);
     let found = chunks_after(core, before, 1)?;
     let now = found.first().filter(|found| found.id == chunk.id);
@@ -25,7 +21,7 @@ pub(in crate::volume) fn has_moved(core: &Core, chunk: &StoredChunk) -> Result<b
 }
 
 /// Whether the chunk's bytes are those that it is named for.
-pub(in crate::volume) fn verify(store: &ChunkStore, chunk: &StoredChunk) -> chunks::Result<()> {
+pub(super) fn verify(store: &ChunkStore, chunk: &StoredChunk) -> chunks::Result<()> {
     let mut bytes = vec![0; chunk.at.plain_bytes()];
     store.read(&chunk.at, &chunk.sums, 0, &mut bytes)?;
     if ChunkHash::of(&bytes) == chunk.hash {

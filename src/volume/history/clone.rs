@@ -13,7 +13,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::layout::{DATABASE, SEGMENTS, restrict};
 
 /// As [`crate::volume::Volume::clone_into`].
-pub(in crate::volume) fn clone_into(
+pub(super) fn clone_into(
     core: &Core,
     from: Option<&Snapshot>,
     dir: &Path,

@@ -6,7 +6,7 @@
 //! `cut-<id>` | it is taken: each volume keeps its snapshot
 //! neither | it is given up: each volume removes its snapshot
 //!
-//! The one step that takes a cut, and the one that gives it up, are renames of the same name: of those that
+//! The one step that takes a group snapshot, and the one that gives it up, are renames of the same name: of those that
 //! try, one wins. A record is a directory with a file for each volume that has not heard of the outcome yet;
 //! the last one to remove its file removes the record.
 
@@ -31,7 +31,7 @@ pub struct CommitRecords {
     dir: PathBuf,
 }
 
-/// What became of a cut.
+/// What became of a group snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Every volume keeps its snapshot.
@@ -49,18 +49,20 @@ impl CommitRecords {
         }
     }
 
-    /// The records of the volume that decides `cut`: where it was, or beside there, or beside `near`.
-    pub(in crate::volume) fn find(cut: &Group, near: &Path) -> Option<Self> {
+    /// The records of the volume that decides `group`: where it was, or beside there, or beside `near`.
+    pub(super) fn find(group: &Group, near: &Path) -> Option<Self> {
         let is_it =
-            |dir: &PathBuf| Config::load(dir).is_ok_and(|found| found.uuid == cut.coordinator);
-        let beside = [&cut.coordinator_dir, near].into_iter().flat_map(siblings);
-        let dir = std::iter::once(cut.coordinator_dir.clone())
+            |dir: &PathBuf| Config::load(dir).is_ok_and(|found| found.uuid == group.coordinator);
+        let beside = [&group.coordinator_dir, near]
+            .into_iter()
+            .flat_map(siblings);
+        let dir = std::iter::once(group.coordinator_dir.clone())
             .chain(beside)
             .find(is_it);
         dir.map(|dir| Self { dir })
     }
 
-    /// Notes a cut of `parts` that is not decided.
+    /// Notes a group snapshot of `parts` that is not decided.
     ///
     /// # Errors
     /// [`Error::Storage`] where the host fails.
@@ -79,7 +81,7 @@ impl CommitRecords {
         made.map_err(|e| self.cannot("note", id, e))
     }
 
-    /// Takes a cut, durably, unless it was given up meanwhile.
+    /// Takes a group snapshot, durably, unless it was given up meanwhile.
     ///
     /// # Errors
     /// [`Error::Storage`]: the outcome is what [`Self::conclude`] says.
@@ -91,7 +93,7 @@ impl CommitRecords {
         }
     }
 
-    /// The outcome of a cut; one that is not decided is given up, for whoever asks waits no longer.
+    /// The outcome of a group snapshot; one that is not decided is given up, for whoever asks waits no longer.
     ///
     /// # Errors
     /// [`Error::Storage`] where the host fails.
@@ -114,25 +116,25 @@ impl CommitRecords {
         Ok(Outcome::Taken)
     }
 
-    /// Whether a cut is not decided.
-    pub(in crate::volume) fn is_open(&self, id: GroupId) -> bool {
+    /// Whether a group snapshot is not decided.
+    pub(super) fn is_open(&self, id: GroupId) -> bool {
         self.path(id, OPEN).exists()
     }
 
     /// Volume `part` has acted on the outcome, durably.
-    pub(in crate::volume) fn note_concluded(&self, id: GroupId, part: VolumeId) {
+    pub(super) fn note_concluded(&self, id: GroupId, part: VolumeId) {
         let record = self.path(id, "");
         match fs::remove_file(record.join(part.to_string())) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                log::warn!("cannot note that {part} has settled cut {id}: {e}");
+                log::warn!("cannot note that {part} has concluded group snapshot {id}: {e}");
             }
             Ok(()) | Err(_) => remove_if_done_with(&record),
         }
     }
 
-    /// Gives up what is not decided and clears leftovers away. Nobody can be at a cut of a volume that is only
+    /// Gives up what is not decided and clears leftovers away. Nobody can be at a group snapshot of a volume that is only
     /// being opened.
-    pub(in crate::volume) fn sweep(&self) {
+    pub(super) fn sweep(&self) {
         let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
         for entry in entries {
             let name = entry.file_name();

@@ -37,11 +37,7 @@ pub struct Change {
 }
 
 /// As [`crate::volume::Volume::diff`].
-pub(in crate::volume) fn diff(
-    core: &Core,
-    from: &Snapshot,
-    to: Option<&Snapshot>,
-) -> Result<Vec<Change>> {
+pub(super) fn diff(core: &Core, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
     let tx = core.database().read_long()?;
     let until = match to {
         Some(to) => to.epoch,

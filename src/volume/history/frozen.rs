@@ -18,7 +18,7 @@ pub struct Frozen<'v> {
 }
 
 /// As [`crate::volume::Volume::frozen`].
-pub(in crate::volume) const fn frozen(core: &Core, at: Epoch) -> Frozen<'_> {
+pub(super) const fn frozen(core: &Core, at: Epoch) -> Frozen<'_> {
     Frozen { core, at }
 }
 

@@ -13,11 +13,11 @@ use crate::volume::history::commit_record::{CommitRecords, Outcome};
 use crate::volume::metadata::Space;
 
 /// As [`crate::volume::Volume::prepare_in_group`].
-pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
+pub(super) fn prepare_in_group<E: From<Error>>(
     core: &Core,
     name: &SnapshotName,
     label: &str,
-    cut: &Group,
+    group: &Group,
     await_word: impl FnOnce() -> std::result::Result<(), E>,
 ) -> std::result::Result<Snapshot, E> {
     core.metadata().check_open(Space::Needs)?;
@@ -28,7 +28,7 @@ pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
         return Err(Error::Exists.into());
     }
     let taken = tx.insert_snapshot(name, label).map_err(Error::from)?;
-    tx.insert_pending(taken.epoch, cut).map_err(Error::from)?;
+    tx.insert_pending(taken.epoch, group).map_err(Error::from)?;
     // With the transaction open: every change of this volume waits until all volumes wait (invariant 14).
     await_word()?;
     tx.commit().map_err(Error::from)?;
@@ -38,13 +38,13 @@ pub(in crate::volume) fn prepare_in_group<E: From<Error>>(
 }
 
 /// As [`crate::volume::Volume::conclude_in_group`].
-pub(in crate::volume) fn conclude_in_group(core: &Core, id: GroupId) -> Result<()> {
+pub(super) fn conclude_in_group(core: &Core, id: GroupId) -> Result<()> {
     let pending = core.database().read_once()?.pending()?;
     let mut mine = pending.iter().filter(|pending| pending.group.id == id);
     mine.try_for_each(|pending| conclude(core, pending))
 }
 
-/// Settles what an unclean end left. What cannot be concluded stays out of sight.
+/// Concludes what an unclean end left. What cannot be concluded stays out of sight.
 pub(in crate::volume) fn conclude_groups(core: &Core) {
     CommitRecords::of(core.dir()).sweep();
     let pending = core.database().read_once().and_then(|tx| tx.pending());
@@ -91,19 +91,19 @@ fn act(core: &Core, pending: &Pending, outcome: Outcome) -> Result<()> {
 }
 
 fn warn_of(core: &Core, pending: &Pending) {
-    let (name, cut) = (&pending.name, &pending.group);
+    let (name, group) = (&pending.name, &pending.group);
     log::warn!(
         "snapshot \"{name}\" of {} waits for volume {}, which was in {} and decides whether it was taken: \
          bring that back, or remove the snapshot",
         core.dir().display(),
-        cut.coordinator,
-        cut.coordinator_dir.display()
+        group.coordinator,
+        group.coordinator_dir.display()
     );
 }
 
-/// Removes a pending snapshot if nobody can tell the outcome of its cut any more, so that its name and its
+/// Removes a pending snapshot if nobody can tell the outcome of its group any more, so that its name and its
 /// space come back; whether there was one.
-pub(in crate::volume) fn remove_stuck(core: &Core, name: &SnapshotName) -> Result<bool> {
+pub(super) fn remove_stuck(core: &Core, name: &SnapshotName) -> Result<bool> {
     let pending = core.database().read_once()?.pending()?;
     let is_it = |pending: &&Pending| pending.name == *name && !pending.is_taken;
     let Some(stuck) = pending.iter().find(is_it) else {

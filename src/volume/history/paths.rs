@@ -23,14 +23,14 @@ pub(in crate::volume) fn of_inode(view: View<'_>, inode: &Inode) -> Result<Vec<u
 }
 
 /// Paths in one state. Those of directories are remembered, for what is asked about next often lies there, too.
-pub(in crate::volume) struct Paths<'v> {
+pub(super) struct Paths<'v> {
     view: View<'v>,
     directories: HashMap<Ino, Vec<u8>>,
     kept: usize,
 }
 
 impl<'v> Paths<'v> {
-    pub(in crate::volume) fn of(view: View<'v>) -> Self {
+    pub(super) fn of(view: View<'v>) -> Self {
         Self {
             view,
             directories: HashMap::new(),
@@ -39,7 +39,7 @@ impl<'v> Paths<'v> {
     }
 
     /// The path by the name that the inode was made with, if it still has that.
-    pub(in crate::volume) fn at_home(&mut self, inode: &Inode) -> Result<Option<Vec<u8>>> {
+    pub(super) fn at_home(&mut self, inode: &Inode) -> Result<Option<Vec<u8>>> {
         if inode.attr.ino == Ino::ROOT {
             return Ok(Some(b".".to_vec()));
         }
@@ -53,10 +53,7 @@ impl<'v> Paths<'v> {
     }
 
     /// All paths of files with several names. Looks at every entry of the volume, once for all of them.
-    pub(in crate::volume) fn of_links(
-        &mut self,
-        inos: &BTreeSet<Ino>,
-    ) -> Result<BTreeMap<Ino, Vec<Vec<u8>>>> {
+    pub(super) fn of_links(&mut self, inos: &BTreeSet<Ino>) -> Result<BTreeMap<Ino, Vec<Vec<u8>>>> {
         let mut found: BTreeMap<Ino, Vec<Vec<u8>>> = BTreeMap::new();
         for (ino, place) in self.view.places_of(inos)? {
             found.entry(ino).or_default().push(self.of_name(&place)?);
@@ -65,7 +62,7 @@ impl<'v> Paths<'v> {
     }
 
     /// The path of a name, through the directories that hold it.
-    pub(in crate::volume) fn of_name(&mut self, (dir, name): &(Ino, NameBuf)) -> Result<Vec<u8>> {
+    pub(super) fn of_name(&mut self, (dir, name): &(Ino, NameBuf)) -> Result<Vec<u8>> {
         let mut path = self.of_directory(*dir)?;
         if !path.is_empty() {
             path.push(b'/');

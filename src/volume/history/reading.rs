@@ -40,15 +40,15 @@ pub enum Seek {
 pub struct Moment<'v> {
     core: &'v Core,
     epoch: Epoch,
-    cut: GroupId,
+    group: GroupId,
 }
 
 /// As [`crate::volume::Volume::moment`].
-pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
+pub(super) fn moment(core: &Core) -> Result<Moment<'_>> {
     let name: std::result::Result<SnapshotName, _> = VolumeId::random().to_string().parse();
     let name = name.map_err(|e| Error::bug(&e.to_string()))?;
-    // A part in a cut that nobody takes: whoever opens the volume next gives it up.
-    let cut = Group {
+    // A part in a group snapshot that nobody takes: whoever opens the volume next gives it up.
+    let group = Group {
         id: GroupId::random(),
         coordinator: core.uuid(),
         coordinator_dir: core.dir().to_owned(),
@@ -57,13 +57,13 @@ pub(in crate::volume) fn moment(core: &Core) -> Result<Moment<'_>> {
     // Not synced: a power cut ends whoever reads it as well.
     let taken = change(core, Space::Needs, |tx| {
         let taken = tx.insert_snapshot(&name, "")?;
-        tx.insert_pending(taken.epoch, &cut)?;
+        tx.insert_pending(taken.epoch, &group)?;
         Ok(taken)
     })?;
     Ok(Moment {
         core,
         epoch: taken.epoch,
-        cut: cut.id,
+        group: group.id,
     })
 }
 
@@ -77,7 +77,7 @@ impl Moment<'_> {
 
 impl Drop for Moment<'_> {
     fn drop(&mut self) {
-        if let Err(error) = conclude_in_group(self.core, self.cut) {
+        if let Err(error) = conclude_in_group(self.core, self.group) {
             log::warn!("what an export kept stays until the volume is opened again: {error}");
         }
     }

@@ -8,11 +8,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 
 /// As [`crate::volume::Volume::rollback`].
-pub(in crate::volume) fn rollback(
-    core: &Core,
-    to: &SnapshotName,
-    safety: &SnapshotName,
-) -> Result<Snapshot> {
+pub(super) fn rollback(core: &Core, to: &SnapshotName, safety: &SnapshotName) -> Result<Snapshot> {
     let taken = change(core, Space::Needs, |tx| {
         let target = tx.snapshot(to)?.ok_or(Error::NotFound)?;
         if tx.is_taken(safety)? {

@@ -10,11 +10,7 @@ use crate::volume::history::group_snapshot::remove_stuck;
 use crate::volume::metadata::{ROWS_MAX, Space};
 
 /// As [`crate::volume::Volume::take_snapshot`].
-pub(in crate::volume) fn take_snapshot(
-    core: &Core,
-    name: &SnapshotName,
-    label: &str,
-) -> Result<Snapshot> {
+pub(super) fn take_snapshot(core: &Core, name: &SnapshotName, label: &str) -> Result<Snapshot> {
     // A target that is read through its source would be another once that changes, and a snapshot must not be.
     finish_copies(core, &[Copies::All])?;
     let taken = change(core, Space::Needs, |tx| {
@@ -28,17 +24,17 @@ pub(in crate::volume) fn take_snapshot(
 }
 
 /// As [`crate::volume::Volume::snapshots`].
-pub(in crate::volume) fn snapshots(core: &Core) -> Result<Vec<Snapshot>> {
+pub(super) fn snapshots(core: &Core) -> Result<Vec<Snapshot>> {
     Ok(core.database().read_once()?.snapshots()?)
 }
 
 /// As [`crate::volume::Volume::measured_snapshots`].
-pub(in crate::volume) fn measured_snapshots(core: &Core) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
+pub(super) fn measured_snapshots(core: &Core) -> Result<Vec<(Snapshot, SnapshotBytes)>> {
     Ok(core.database().read_long()?.measured_snapshots()?)
 }
 
 /// As [`crate::volume::Volume::snapshot`].
-pub(in crate::volume) fn snapshot(core: &Core, name: &SnapshotName) -> Result<Snapshot> {
+pub(super) fn snapshot(core: &Core, name: &SnapshotName) -> Result<Snapshot> {
     core.database()
         .read_once()?
         .snapshot(name)?
@@ -46,7 +42,7 @@ pub(in crate::volume) fn snapshot(core: &Core, name: &SnapshotName) -> Result<Sn
 }
 
 /// As [`crate::volume::Volume::hold_snapshot`].
-pub(in crate::volume) fn hold_snapshot(core: &Core, name: &SnapshotName, hold: Hold) -> Result<()> {
+pub(super) fn hold_snapshot(core: &Core, name: &SnapshotName, hold: Hold) -> Result<()> {
     core.metadata().change(Space::Frees, |tx| {
         let snapshot = tx.snapshot(name)?.ok_or(Error::NotFound)?;
         Ok(tx.hold_snapshot(snapshot.epoch, hold)?)
@@ -54,7 +50,7 @@ pub(in crate::volume) fn hold_snapshot(core: &Core, name: &SnapshotName, hold: H
 }
 
 /// As [`crate::volume::Volume::remove_snapshot`].
-pub(in crate::volume) fn remove_snapshot(core: &Core, name: &SnapshotName) -> Result<()> {
+pub(super) fn remove_snapshot(core: &Core, name: &SnapshotName) -> Result<()> {
     if !remove_stuck(core, name)? {
         core.metadata().change(Space::Frees, |tx| {
             let snapshot = tx.snapshot(name)?.ok_or(Error::NotFound)?;

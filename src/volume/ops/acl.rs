@@ -5,9 +5,9 @@
 use crate::volume::error::{Error, Result};
 
 /// The attribute of the ACL that decides on access.
-pub(in crate::volume) const ACCESS: &[u8] = b"system.posix_acl_access";
+pub(super) const ACCESS: &[u8] = b"system.posix_acl_access";
 /// The attribute of the ACL that new entries of a directory inherit.
-pub(in crate::volume) const DEFAULT: &[u8] = b"system.posix_acl_default";
+pub(super) const DEFAULT: &[u8] = b"system.posix_acl_default";
 
 const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 4;
@@ -58,7 +58,7 @@ struct Entry {
 
 /// An ACL, valid as `posix_acl_valid` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::volume) struct Acl(Vec<Entry>);
+pub(super) struct Acl(Vec<Entry>);
 
 impl Acl {
     /// The ACL in an attribute's value (linux/posix_acl_xattr.h); `None` for one without entries, which
@@ -66,7 +66,7 @@ impl Acl {
     ///
     /// # Errors
     /// [`Error::Invalid`] when it is none, [`Error::Unsupported`] when of an unknown version.
-    pub(in crate::volume) fn parse(value: &[u8]) -> Result<Option<Self>> {
+    pub(super) fn parse(value: &[u8]) -> Result<Option<Self>> {
         let (header, entries) = value.split_at_checked(HEADER_BYTES).ok_or(Error::Invalid)?;
         if header != VERSION.to_le_bytes() {
             // EOPNOTSUPP, as `posix_acl_from_xattr` of Linux says.
@@ -85,7 +85,7 @@ impl Acl {
     }
 
     /// The attribute's value for it.
-    pub(in crate::volume) fn to_bytes(&self) -> Vec<u8> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = VERSION.to_le_bytes().to_vec();
         for entry in &self.0 {
             bytes.extend(entry.tag.to_raw().to_le_bytes());
@@ -96,7 +96,7 @@ impl Acl {
     }
 
     /// The nine permission bits that stat(2) shows for it: the mask stands for the group.
-    pub(in crate::volume) fn mode_bits(&self) -> u32 {
+    pub(super) fn mode_bits(&self) -> u32 {
         let perm = |tag| {
             self.0
                 .iter()
@@ -108,7 +108,7 @@ impl Acl {
     }
 
     /// Whether the permission bits say all that it says.
-    pub(in crate::volume) fn is_mode(&self) -> bool {
+    pub(super) fn is_mode(&self) -> bool {
         self.0
             .iter()
             .all(|e| matches!(e.tag, Tag::UserObj | Tag::GroupObj | Tag::Other))
@@ -116,13 +116,13 @@ impl Acl {
 
     /// After chmod(2) to `mode` (`__posix_acl_chmod_masq`).
     #[must_use]
-    pub(in crate::volume) fn with_mode(&self, mode: u32) -> Self {
+    pub(super) fn with_mode(&self, mode: u32) -> Self {
         self.map_classes(|class, _| class.of(mode))
     }
 
     /// The ACL that a new node gets from this default ACL (`posix_acl_create_masq`).
     #[must_use]
-    pub(in crate::volume) fn inherited(&self, mode: u32) -> Self {
+    pub(super) fn inherited(&self, mode: u32) -> Self {
         self.map_classes(|class, perm| perm & class.of(mode))
     }
 

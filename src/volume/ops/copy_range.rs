@@ -14,7 +14,7 @@ use crate::volume::data::extents::{clear, file};
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::durability::copying::finish_copies;
 use crate::volume::durability::refusal_record::clear_refused;
-use crate::volume::durability::retry::check_whole;
+use crate::volume::durability::refused_retry::check_whole;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::ops::privilege::{Privileges, clear_unless_superuser};
@@ -43,7 +43,7 @@ enum How {
 }
 
 /// As [`crate::volume::Volume::copy_range`].
-pub(in crate::volume) fn copy_range(
+pub(super) fn copy_range(
     core: &Core,
     caller: &Caller,
     (source, from): (Ino, u64),

@@ -20,7 +20,7 @@ struct Inheritance {
 }
 
 /// As [`crate::volume::Volume::create`].
-pub(in crate::volume) fn create(
+pub(super) fn create(
     core: &Core,
     caller: &Caller,
     parent: Ino,
@@ -34,7 +34,7 @@ pub(in crate::volume) fn create(
 }
 
 /// Makes the node within a transaction, which a rename with a whiteout does, too.
-pub(in crate::volume) fn make(
+pub(super) fn make(
     tx: &mut WriteTx<'_>,
     caller: &Caller,
     parent: Ino,
@@ -69,7 +69,7 @@ pub(in crate::volume) fn make(
 }
 
 /// The directory `ino`, if entries can be made in it.
-pub(in crate::volume) fn directory(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {
+pub(super) fn directory(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {
     let dir = inode(tx, ino)?;
     match dir.attr.kind {
         FileKind::Directory if dir.attr.nlink > 0 => Ok(dir),
@@ -80,11 +80,7 @@ pub(in crate::volume) fn directory(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> 
 }
 
 /// Stores a directory whose entries changed.
-pub(in crate::volume) fn touch_directory(
-    tx: &mut WriteTx<'_>,
-    dir: &mut Inode,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) fn touch_directory(tx: &mut WriteTx<'_>, dir: &mut Inode, now: Timestamp) -> Result<()> {
     dir.attr.mtime = now;
     dir.attr.ctime = now;
     Ok(tx.update_inode(dir)?)

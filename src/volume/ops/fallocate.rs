@@ -30,7 +30,7 @@ pub enum FallocateMode {
 }
 
 /// As [`crate::volume::Volume::fallocate`].
-pub(in crate::volume) fn fallocate(
+pub(super) fn fallocate(
     core: &Core,
     caller: &Caller,
     ino: Ino,

@@ -2,7 +2,7 @@
 
 use crate::types::Ino;
 use crate::volume::core::Core;
-use crate::volume::durability::retry::check_whole;
+use crate::volume::durability::refused_retry::check_whole;
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::fsync_then`].

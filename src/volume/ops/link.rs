@@ -12,7 +12,7 @@ use crate::volume::ops::resend::is_noted;
 pub const LINKS_MAX: u32 = 65_000;
 
 /// As [`crate::volume::Volume::link`].
-pub(in crate::volume) fn link(
+pub(super) fn link(
     core: &Core,
     caller: &Caller,
     ino: Ino,

@@ -25,12 +25,7 @@ pub struct DirEntry {
 }
 
 /// As [`crate::volume::Volume::list`].
-pub(in crate::volume) fn list(
-    core: &Core,
-    dir: Ino,
-    after: u64,
-    limit: usize,
-) -> Result<Vec<DirEntry>> {
+pub(super) fn list(core: &Core, dir: Ino, after: u64, limit: usize) -> Result<Vec<DirEntry>> {
     seen(core, || {
         let tx = core.database().read()?;
         if inode(&tx, dir)?.attr.kind != FileKind::Directory {

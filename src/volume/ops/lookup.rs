@@ -7,7 +7,7 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::inode;
 
 /// As [`crate::volume::Volume::lookup`].
-pub(in crate::volume) fn lookup(core: &Core, parent: Ino, name: &Name) -> Result<Attr> {
+pub(super) fn lookup(core: &Core, parent: Ino, name: &Name) -> Result<Attr> {
     seen(core, || {
         let found = core.database().read_once()?.lookup(parent, name)?;
         Ok(as_seen(core, found.ok_or(Error::NotFound)?.attr))
@@ -15,7 +15,7 @@ pub(in crate::volume) fn lookup(core: &Core, parent: Ino, name: &Name) -> Result
 }
 
 /// As [`crate::volume::Volume::getattr`].
-pub(in crate::volume) fn getattr(core: &Core, ino: Ino) -> Result<Attr> {
+pub(super) fn getattr(core: &Core, ino: Ino) -> Result<Attr> {
     seen(core, || {
         let found = inode(&*core.database().read_once()?, ino)?;
         Ok(as_seen(core, found.attr))
@@ -23,7 +23,7 @@ pub(in crate::volume) fn getattr(core: &Core, ino: Ino) -> Result<Attr> {
 }
 
 /// As [`crate::volume::Volume::named`].
-pub(in crate::volume) fn named(core: &Core, ino: Ino) -> Result<Attr> {
+pub(super) fn named(core: &Core, ino: Ino) -> Result<Attr> {
     let attr = getattr(core, ino)?;
     if attr.nlink == 0 {
         return Err(Error::NotFound);
@@ -32,7 +32,7 @@ pub(in crate::volume) fn named(core: &Core, ino: Ino) -> Result<Attr> {
 }
 
 /// As [`crate::volume::Volume::parent`].
-pub(in crate::volume) fn parent(core: &Core, ino: Ino) -> Result<Ino> {
+pub(super) fn parent(core: &Core, ino: Ino) -> Result<Ino> {
     let found = inode(&*core.database().read_once()?, ino)?;
     match found.attr.kind {
         FileKind::Directory => Ok(found.home.parent),
@@ -41,7 +41,7 @@ pub(in crate::volume) fn parent(core: &Core, ino: Ino) -> Result<Ino> {
 }
 
 /// As [`crate::volume::Volume::readlink`].
-pub(in crate::volume) fn readlink(core: &Core, ino: Ino) -> Result<Vec<u8>> {
+pub(super) fn readlink(core: &Core, ino: Ino) -> Result<Vec<u8>> {
     let tx = core.database().read()?;
     match inode(&tx, ino)?.attr.kind {
         FileKind::Symlink => tx

@@ -82,7 +82,7 @@ impl Privileges<'_> {
     }
 
     /// Whether the caller is the superuser or in group `gid`, as far as `/proc` tells.
-    pub(in crate::volume) fn is_member(&self, gid: u32) -> Result<bool> {
+    pub(super) fn is_member(&self, gid: u32) -> Result<bool> {
         if self.caller.uid == 0 || self.caller.gid == gid {
             return Ok(true);
         }
@@ -99,7 +99,7 @@ impl Privileges<'_> {
 }
 
 /// After a change of the data: the superuser leaves the set-id bits, and nobody the capabilities.
-pub(in crate::volume) fn clear_unless_superuser(
+pub(super) fn clear_unless_superuser(
     tx: &mut WriteTx<'_>,
     privileges: &Privileges<'_>,
     inode: &mut Inode,

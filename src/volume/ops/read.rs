@@ -7,7 +7,7 @@ use crate::volume::durability::refusal_record::{seen, with_kept};
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::read`].
-pub(in crate::volume) fn read(core: &Core, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+pub(super) fn read(core: &Core, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
     seen(core, || {
         let bytes = read_stored(core, ino, offset, len)?;
         Ok(with_kept(core, ino, offset, len, bytes))

@@ -10,12 +10,7 @@ use crate::volume::ops::create::{directory, touch_directory};
 use crate::volume::ops::resend::is_noted;
 
 /// As [`crate::volume::Volume::unlink`].
-pub(in crate::volume) fn unlink(
-    core: &Core,
-    caller: &Caller,
-    parent: Ino,
-    name: &Name,
-) -> Result<()> {
+pub(super) fn unlink(core: &Core, caller: &Caller, parent: Ino, name: &Name) -> Result<()> {
     remove(core, caller, parent, name, |_, victim| {
         match victim.attr.kind {
             FileKind::Directory => Err(Error::IsDirectory),
@@ -25,12 +20,7 @@ pub(in crate::volume) fn unlink(
 }
 
 /// As [`crate::volume::Volume::rmdir`].
-pub(in crate::volume) fn rmdir(
-    core: &Core,
-    caller: &Caller,
-    parent: Ino,
-    name: &Name,
-) -> Result<()> {
+pub(super) fn rmdir(core: &Core, caller: &Caller, parent: Ino, name: &Name) -> Result<()> {
     remove(core, caller, parent, name, |tx, victim| {
         match victim.attr.kind {
             FileKind::Directory if tx.has_entries(victim.attr.ino)? => Err(Error::NotEmpty),
@@ -72,13 +62,13 @@ fn remove(
 }
 
 /// The inode that an entry names: it must be there.
-pub(in crate::volume) fn named_entry(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {
+pub(super) fn named_entry(tx: &WriteTx<'_>, ino: Ino) -> Result<Inode> {
     tx.inode(ino)?
         .ok_or_else(|| Error::Corrupt(format!("an entry names {ino}, which is not there")))
 }
 
 /// Counts one name of `victim` less, which was in `dir`; returns it if that was the last.
-pub(in crate::volume) fn drop_name(
+pub(super) fn drop_name(
     tx: &mut WriteTx<'_>,
     dir: &mut Inode,
     mut victim: Inode,

@@ -33,7 +33,7 @@ struct Place<'a> {
 }
 
 /// As [`crate::volume::Volume::rename`].
-pub(in crate::volume) fn rename(
+pub(super) fn rename(
     core: &Core,
     caller: &Caller,
     (parent, name): (Ino, &Name),

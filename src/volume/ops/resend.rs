@@ -11,7 +11,7 @@ use crate::volume::core::Core;
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::is_done`].
-pub(in crate::volume) fn is_done(core: &Core, ino: Ino, request: RequestId) -> Result<bool> {
+pub(super) fn is_done(core: &Core, ino: Ino, request: RequestId) -> Result<bool> {
     Ok(core.database().read_once()?.is_noted(ino, request)?)
 }
 

@@ -15,12 +15,7 @@ use crate::volume::ops::acl::{ACCESS, Acl};
 use crate::volume::ops::privilege::{Privileges, clear_for_anyone, clear_unless_superuser};
 
 /// As [`crate::volume::Volume::setattr`].
-pub(in crate::volume) fn setattr(
-    core: &Core,
-    caller: &Caller,
-    ino: Ino,
-    change: &SetAttr,
-) -> Result<Attr> {
+pub(super) fn setattr(core: &Core, caller: &Caller, ino: Ino, change: &SetAttr) -> Result<Attr> {
     let _order = change.size.and_then(|_| core.refused().order(ino));
     if let Some(size) = change.size {
         shorten(core, ino, size)?;

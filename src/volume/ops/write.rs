@@ -7,7 +7,7 @@ use crate::volume::durability::refusal_record::{clear_refused, note_outcome};
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::write`].
-pub(in crate::volume) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
+pub(super) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
     // First: whoever drains before a snapshot waits for what the kernel has sent, and this is part of that.
     let _under_way = core.arrivals().begin();
     core.metadata().headroom().spend(write.data.len() as u64);

@@ -29,7 +29,7 @@ pub enum SetXattrMode {
 }
 
 /// As [`crate::volume::Volume::set_xattr`].
-pub(in crate::volume) fn set_xattr(
+pub(super) fn set_xattr(
     core: &Core,
     caller: &Caller,
     ino: Ino,
@@ -64,7 +64,7 @@ pub(in crate::volume) fn set_xattr(
 }
 
 /// As [`crate::volume::Volume::xattr`].
-pub(in crate::volume) fn xattr(core: &Core, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn xattr(core: &Core, ino: Ino, name: &[u8]) -> Result<Vec<u8>> {
     check_name(name)?;
     core.database()
         .read_once()?
@@ -73,7 +73,7 @@ pub(in crate::volume) fn xattr(core: &Core, ino: Ino, name: &[u8]) -> Result<Vec
 }
 
 /// As [`crate::volume::Volume::xattr_names`].
-pub(in crate::volume) fn xattr_names(core: &Core, ino: Ino) -> Result<Vec<u8>> {
+pub(super) fn xattr_names(core: &Core, ino: Ino) -> Result<Vec<u8>> {
     let names = core.database().read_once()?.xattr_names(ino)?;
     Ok(names
         .into_iter()
@@ -82,12 +82,7 @@ pub(in crate::volume) fn xattr_names(core: &Core, ino: Ino) -> Result<Vec<u8>> {
 }
 
 /// As [`crate::volume::Volume::remove_xattr`].
-pub(in crate::volume) fn remove_xattr(
-    core: &Core,
-    caller: &Caller,
-    ino: Ino,
-    name: &[u8],
-) -> Result<()> {
+pub(super) fn remove_xattr(core: &Core, caller: &Caller, ino: Ino, name: &[u8]) -> Result<()> {
     check_name(name)?;
     change(core, Space::Frees, |tx| {
         let mut inode = inode(tx, ino)?;

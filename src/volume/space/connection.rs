@@ -2,18 +2,18 @@
 
 use crate::volume::core::Core;
 use crate::volume::durability::refusal_record::{forget_refused, inherit_refused};
-use crate::volume::durability::retry::give_up_refused;
+use crate::volume::durability::refused_retry::give_up_refused;
 use crate::volume::error::Result;
 
 /// As [`crate::volume::Volume::begin_connection`].
-pub(in crate::volume) fn begin_connection(core: &Core) -> Result<()> {
+pub(super) fn begin_connection(core: &Core) -> Result<()> {
     core.lookups().connect();
     forget_refused(core)?;
     find_orphans(core)
 }
 
 /// As [`crate::volume::Volume::inherit_connection`].
-pub(in crate::volume) fn inherit_connection(core: &Core) -> Result<()> {
+pub(super) fn inherit_connection(core: &Core) -> Result<()> {
     // Before it hears of the orphans: with the counts lost each is in doubt, and none is freed at once.
     core.lookups().inherit();
     inherit_refused(core)?;
@@ -29,7 +29,7 @@ fn find_orphans(core: &Core) -> Result<()> {
 }
 
 /// As [`crate::volume::Volume::end_connection`].
-pub(in crate::volume) fn end_connection(core: &Core) {
+pub(super) fn end_connection(core: &Core) {
     // First: it stores into files that the next line may have freed.
     give_up_refused(core);
     core.lookups().forget_all();

@@ -28,11 +28,7 @@ enum Outcome {
 
 /// Looks at every small chunk that is not found by its hash; ends early when the volume closes or writers need
 /// the collector.
-pub(in crate::volume) fn share_equal(
-    core: &Core,
-    disturb: Disturb,
-    done: &mut Defragmented,
-) -> Result<()> {
+pub(super) fn share_equal(core: &Core, disturb: Disturb, done: &mut Defragmented) -> Result<()> {
     let lone = match disturb {
         Disturb::Quiet => Candidates::New,
         Disturb::All => Candidates::All,

@@ -48,7 +48,7 @@ impl Run {
 }
 
 /// As [`crate::volume::Volume::defragment`].
-pub(in crate::volume) fn defragment_all(core: &Core) -> Result<Defragmented> {
+pub(super) fn defragment_all(core: &Core) -> Result<Defragmented> {
     defragment(core, Disturb::All)
 }
 
@@ -157,7 +157,7 @@ fn read_run<'r>(core: &Core, ino: Ino, run: &'r Run) -> Result<Option<ReadRun<'r
 }
 
 /// The chunk of these bytes, as it is to be stored.
-pub(in crate::volume) fn packed<'a>(core: &Core, bytes: &'a [u8]) -> NewChunk<'a> {
+pub(super) fn packed<'a>(core: &Core, bytes: &'a [u8]) -> NewChunk<'a> {
     let mut chunk = NewChunk::of(bytes);
     core.compression().pack(&mut chunk);
     chunk

@@ -36,7 +36,7 @@ const FORGET_MAX: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_millis(50);
 
 /// As [`crate::volume::Volume::collect`].
-pub(in crate::volume) fn collect(core: &Core) -> Result<Collected> {
+pub(super) fn collect(core: &Core) -> Result<Collected> {
     if core.metadata().seal() == Seal::Sealed {
         return Err(Error::ReadOnly);
     }

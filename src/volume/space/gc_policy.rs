@@ -65,17 +65,17 @@ pub(in crate::volume) struct GcPolicy {
 
 /// A sealed segment and what it holds that is named.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::volume) struct Candidate {
-    pub(in crate::volume) segment: SealedSegment,
-    pub(in crate::volume) live: u64,
-    pub(in crate::volume) chunks: i64,
+pub(super) struct Candidate {
+    pub(super) segment: SealedSegment,
+    pub(super) live: u64,
+    chunks: i64,
 }
 
 /// All segments at one time.
 #[derive(Debug)]
-pub(in crate::volume) struct Look {
-    pub(in crate::volume) bytes: u64,
-    pub(in crate::volume) live: u64,
+pub(super) struct Look {
+    bytes: u64,
+    live: u64,
     sealed: Vec<Candidate>,
     tuning: GcTuning,
 }
@@ -104,12 +104,7 @@ impl Candidate {
 impl Look {
     /// `live` are the bytes of all records that are named, `held` is what is named in each sealed segment. `survey` must
     /// be older than both: nothing of a segment that was sealed and empty is named later.
-    pub(in crate::volume) fn new(
-        survey: Survey,
-        live: i64,
-        held: Vec<InSegment>,
-        gc: &GcPolicy,
-    ) -> Self {
+    pub(super) fn new(survey: Survey, live: i64, held: Vec<InSegment>, gc: &GcPolicy) -> Self {
         let damaged = gc.spared();
         let sealed = survey.sealed.into_iter().zip(held);
         let sealed = sealed.map(|(segment, held)| Candidate {
@@ -138,7 +133,7 @@ impl Look {
 
     /// Whether so much is dead, in segments that take records or are not synced as well, that something is to be
     /// collected.
-    pub(in crate::volume) fn has_dead(&self, haste: Haste) -> bool {
+    pub(super) fn has_dead(&self, haste: Haste) -> bool {
         self.is_much(self.bytes.saturating_sub(self.live), haste)
     }
 
@@ -157,13 +152,13 @@ impl Look {
     }
 
     /// Segments that nothing names.
-    pub(in crate::volume) fn empty(&self) -> Vec<Candidate> {
+    pub(super) fn empty(&self) -> Vec<Candidate> {
         let empty = self.sealed.iter().filter(|c| c.chunks == 0);
         empty.copied().collect()
     }
 
     /// The segments to collect in one round, the best first.
-    pub(in crate::volume) fn victims(&self, haste: Haste) -> Vec<Candidate> {
+    pub(super) fn victims(&self, haste: Haste) -> Vec<Candidate> {
         if !self.is_due(haste) {
             return Vec::new();
         }
@@ -211,7 +206,7 @@ impl GcPolicy {
     }
 
     /// Whether a segment is to be sealed at this look, though it is not full.
-    pub(in crate::volume) fn is_sealing_due(&self) -> bool {
+    pub(super) fn is_sealing_due(&self) -> bool {
         self.since_look() >= self.tuning.seal_bytes
     }
 
@@ -274,7 +269,7 @@ impl GcPolicy {
     }
 
     /// Whether writers have appended so much that a look is due, or wait for one.
-    pub(in crate::volume) fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         let waiting = self.paced.load(Ordering::Relaxed)
             && self.allowance.load(Ordering::Relaxed) < 0
             && self.since_look() > 0;
@@ -287,12 +282,12 @@ impl GcPolicy {
     }
 
     /// How much was appended so far: [`Self::looked`] is told that a look saw it.
-    pub(in crate::volume) fn appended(&self) -> u64 {
+    pub(super) fn appended(&self) -> u64 {
         self.appended.load(Ordering::Relaxed)
     }
 
     /// A look saw the segments as they were when `appended` bytes had been appended.
-    pub(in crate::volume) fn looked(&self, look: &Look, appended: u64) {
+    pub(super) fn looked(&self, look: &Look, appended: u64) {
         self.looked_at.store(appended, Ordering::Relaxed);
         let meanwhile = self.appended().saturating_sub(appended).cast_signed();
         let mut allowance = look.allowance() - meanwhile;
@@ -307,7 +302,7 @@ impl GcPolicy {
     }
 
     /// Whether writers wait, or soon will.
-    pub(in crate::volume) fn is_pressed(&self) -> bool {
+    pub(super) fn is_pressed(&self) -> bool {
         let near = (SLACK_BYTES / 2).cast_signed();
         self.paced.load(Ordering::Relaxed) && self.allowance.load(Ordering::Relaxed) < near
     }
@@ -333,7 +328,7 @@ impl GcPolicy {
     }
 
     /// Runs `unlink` with nobody who needs segments to stay; whether it did: not when the volume closes.
-    pub(in crate::volume) fn unlink(&self, unlink: impl FnOnce()) -> bool {
+    pub(super) fn unlink(&self, unlink: impl FnOnce()) -> bool {
         loop {
             // Tried, not waited for: a writer that waits keeps further readers out, and a closing volume would wait for
             // a clone.
@@ -349,17 +344,17 @@ impl GcPolicy {
     }
 
     /// One round at a time.
-    pub(in crate::volume) fn begin_round(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn begin_round(&self) -> MutexGuard<'_, ()> {
         self.round.lock()
     }
 
     /// One look for files to defragment at a time.
-    pub(in crate::volume) fn begin_defragmenting(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn begin_defragmenting(&self) -> MutexGuard<'_, ()> {
         self.defragmenting.lock()
     }
 
     /// A segment with a damaged chunk is left as it is.
-    pub(in crate::volume) fn spare(&self, segment: SegmentId) {
+    pub(super) fn spare(&self, segment: SegmentId) {
         self.damaged.lock().insert(segment);
     }
 
@@ -367,7 +362,7 @@ impl GcPolicy {
         self.damaged.lock().clone()
     }
 
-    pub(in crate::volume) fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
     }
 

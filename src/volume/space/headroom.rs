@@ -97,7 +97,7 @@ impl Spending {
     }
 
     /// There is another limit: time to look at once.
-    pub(in crate::volume) fn look_again(&self) {
+    pub(super) fn look_again(&self) {
         self.due.store(0, Ordering::Relaxed);
         self.call();
     }

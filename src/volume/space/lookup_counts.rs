@@ -66,12 +66,12 @@ impl Inner {
 
 impl LookupCounts {
     /// The kernel is told of `ino` once more.
-    pub(in crate::volume) fn remember(&self, ino: Ino) {
+    pub(super) fn remember(&self, ino: Ino) {
         *self.lock().known.entry(ino).or_default() += 1;
     }
 
     /// The kernel gives back `count` of the times that it was told of `ino`.
-    pub(in crate::volume) fn forget(&self, ino: Ino, count: u64) {
+    pub(super) fn forget(&self, ino: Ino, count: u64) {
         let mut inner = self.lock();
         // Of what another server told it of there is no count here: whether the kernel still knows it, only that can
         // say.
@@ -102,19 +102,19 @@ impl LookupCounts {
     }
 
     /// A connection begins, of which nothing is known yet.
-    pub(in crate::volume) fn connect(&self) {
+    pub(super) fn connect(&self) {
         let mut inner = self.lock();
         (inner.counts, inner.connected) = (Counts::Whole, true);
     }
 
     /// A connection goes on that another server had: what the kernel knows of, it must be asked.
-    pub(in crate::volume) fn inherit(&self) {
+    pub(super) fn inherit(&self) {
         let mut inner = self.lock();
         (inner.counts, inner.connected) = (Counts::Lost, true);
     }
 
     /// The connection is gone, and with it all that the kernel knew.
-    pub(in crate::volume) fn forget_all(&self) {
+    pub(super) fn forget_all(&self) {
         let mut inner = self.lock();
         inner.connected = false;
         inner.known.clear();
@@ -129,7 +129,7 @@ impl LookupCounts {
     }
 
     /// Waits for orphans of which the kernel must be asked, and returns them; `None` once the connection is gone.
-    pub(in crate::volume) fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
+    pub(super) fn wait_for_doubts(&self) -> Option<Vec<Ino>> {
         let idle = |inner: &mut Inner| inner.connected && inner.doubtful.is_empty();
         let mut inner = self.lock();
         self.doubts.wait_while(&mut inner, idle);
@@ -139,7 +139,7 @@ impl LookupCounts {
     }
 
     /// The kernel says that it does not know this one.
-    pub(in crate::volume) fn resolve(&self, ino: Ino) {
+    pub(super) fn resolve(&self, ino: Ino) {
         let mut inner = self.lock();
         if inner.doubtful.remove(&ino) {
             self.end(&mut inner, ino);
@@ -156,17 +156,17 @@ impl LookupCounts {
     }
 
     /// Orphans that failed to be freed, to be tried again.
-    pub(in crate::volume) fn put_back(&self, inos: Vec<Ino>) {
+    pub(super) fn put_back(&self, inos: Vec<Ino>) {
         self.lock().ended.extend(inos);
     }
 
     /// One at a time frees: whoever comes second finds freed what the first took.
-    pub(in crate::volume) fn begin_freeing(&self) -> MutexGuard<'_, ()> {
+    pub(super) fn begin_freeing(&self) -> MutexGuard<'_, ()> {
         self.freeing.lock()
     }
 
     /// What is to be freed, without waiting.
-    pub(in crate::volume) fn take_ended(&self) -> Vec<Ino> {
+    pub(super) fn take_ended(&self) -> Vec<Ino> {
         std::mem::take(&mut self.lock().ended)
     }
 

@@ -40,11 +40,11 @@ pub(in crate::volume) enum Disturb {
     All,
 }
 
-pub(in crate::volume) fn is_busy(core: &Core, disturb: Disturb) -> bool {
+pub(super) fn is_busy(core: &Core, disturb: Disturb) -> bool {
     disturb == Disturb::Quiet && core.gc().is_wanted() || !core.metadata().reserve().is_whole()
 }
 
-pub(in crate::volume) fn is_quiet(core: &Core, ino: Ino) -> Result<bool> {
+pub(super) fn is_quiet(core: &Core, ino: Ino) -> Result<bool> {
     let Some(inode) = core.database().read_once()?.inode(ino)? else {
         return Ok(false);
     };

@@ -12,8 +12,8 @@ use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 
 /// Rows that one transaction may remove: about 2 ms with the writer held.
-pub(in crate::volume) const ROWS_MAX: usize = 512;
-pub(in crate::volume) const WHOLE_FILE: Range<u64> = 0..crate::types::MAX_FILE_BYTES;
+const ROWS_MAX: usize = 512;
+const WHOLE_FILE: Range<u64> = 0..crate::types::MAX_FILE_BYTES;
 
 /// Frees the files that nobody holds any more; on an error those that are left are tried again later.
 pub(in crate::volume) fn free_ended(core: &Core) -> Result<()> {

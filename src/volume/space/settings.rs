@@ -6,7 +6,7 @@ use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 
 /// As [`crate::volume::Volume::set_limits`].
-pub(in crate::volume) fn set_limits(core: &Core, limits: Limits) -> Result<()> {
+pub(super) fn set_limits(core: &Core, limits: Limits) -> Result<()> {
     let tally = core.database().tally()?;
     let used = |count: i64| u64::try_from(count).unwrap_or(0);
     let fits = |used, limit: Option<u64>| limit.is_none_or(|limit| used <= limit);
@@ -24,7 +24,7 @@ pub(in crate::volume) fn set_limits(core: &Core, limits: Limits) -> Result<()> {
 }
 
 /// As [`crate::volume::Volume::set_compression`].
-pub(in crate::volume) fn set_compression(core: &Core, compression: Compression) -> Result<()> {
+pub(super) fn set_compression(core: &Core, compression: Compression) -> Result<()> {
     edit(core.dir(), |config| config.compression = compression)?;
     core.compression().set(compression);
     Ok(())

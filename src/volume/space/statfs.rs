@@ -28,7 +28,7 @@ pub struct Room {
 }
 
 /// As [`crate::volume::Volume::usage`].
-pub(in crate::volume) fn usage(core: &Core) -> Result<Usage> {
+pub(super) fn usage(core: &Core) -> Result<Usage> {
     let survey = core.chunks().survey()?;
     let tally = core.database().tally()?;
     let named = count(tally.record_bytes());
@@ -43,7 +43,7 @@ pub(in crate::volume) fn usage(core: &Core) -> Result<Usage> {
 }
 
 /// As [`crate::volume::Volume::room`].
-pub(in crate::volume) fn room(core: &Core) -> Result<Room> {
+pub(super) fn room(core: &Core) -> Result<Room> {
     let mut room = room_on_host(core)?;
     let limits = core.bounds().get();
     if limits == Limits::default() {
@@ -105,12 +105,12 @@ fn count(counted: i64) -> u64 {
 }
 
 /// As [`crate::volume::Volume::spending`].
-pub(in crate::volume) fn spending(core: &Core) -> Arc<Spending> {
+pub(super) fn spending(core: &Core) -> Arc<Spending> {
     Arc::clone(core.metadata().headroom())
 }
 
 /// As [`crate::volume::Volume::headroom`].
-pub(in crate::volume) fn headroom(core: &Core, before: Headroom) -> Result<Headroom> {
+pub(super) fn headroom(core: &Core, before: Headroom) -> Result<Headroom> {
     let host = available_on_host(core)?.saturating_sub(HOST_BYTES);
     let limit = core.bounds().get().bytes;
     let left = match limit {

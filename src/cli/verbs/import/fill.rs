@@ -23,7 +23,7 @@ pub(super) struct NodeAttributes {
 /// A volume that is being filled.
 pub(super) struct Filler<'v> {
     pub(super) volume: &'v Volume,
-    /// Dressed at the end: what is made in them changes their times, and would inherit their default ACLs.
+    /// Given their attributes at the end: what is made in them changes their times, and would inherit their default ACLs.
     directories: BTreeMap<Ino, NodeAttributes>,
     progress: Progress,
 }

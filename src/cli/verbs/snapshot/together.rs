@@ -1,4 +1,4 @@
-//! `cask snapshot` of several volumes: one cut.
+//! `cask snapshot` of several volumes: one group snapshot.
 
 use std::thread;
 use std::time::Duration;

@@ -45,7 +45,7 @@ macro_rules! dangling {
                 AND s.epoch >= max(d.born, i.born) AND s.epoch < min(d.died, i.died)), 0)"
     };
 }
-pub(in crate::meta) use dangling;
+pub(in crate::meta::health) use dangling;
 
 const SEEING: &str = "
     SELECT s.epoch, EXISTS (SELECT 1 FROM inode i WHERE i.ino = ?3 AND i.born <= s.epoch)

@@ -29,7 +29,7 @@ macro_rules! missing_data {
                 FROM extent_past e WHERE e.ino = said.ino), 0)"
     };
 }
-pub(in crate::meta) use missing_data;
+pub(in crate::meta::health) use missing_data;
 
 // Files that the head had mended have past extents that were kept as they were.
 const OVERLAPPING: &str = "

@@ -10,7 +10,7 @@ macro_rules! nonsense_name {
         "instr(name, x'2f') > 0 OR instr(name, x'00') > 0 OR name IN (x'2e', x'2e2e')"
     };
 }
-pub(in crate::meta) use nonsense_name;
+pub(in crate::meta::health) use nonsense_name;
 
 const INODES: &str = sql!("DELETE FROM inode WHERE {inode nonsense} RETURNING ino");
 const PAST_INODES: &str = sql!("DELETE FROM inode_past WHERE {inode nonsense} RETURNING ino");
@@ -48,7 +48,7 @@ impl Workpiece {
         for epoch in self.inos(PENDING)? {
             self.note(
                 None,
-                format!("a cut waited for a snapshot that is lost, of epoch {epoch}"),
+                format!("a group snapshot waited for a snapshot that is lost, of epoch {epoch}"),
             );
         }
         Ok(())
