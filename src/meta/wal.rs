@@ -6,3 +6,4 @@ pub(super) mod gate;
 pub(super) mod growth;
 pub(super) mod progress;
 pub(super) mod recovery;
+pub(super) mod vfs;

@@ -4,18 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::upgrade::{self, VERSION};
 use crate::meta::error::{Error, Result};
+use crate::meta::wal::vfs;
 
 /// `PRAGMA application_id`: "Cask".
 const APPLICATION_ID: i64 = 0x4361_736b;
-
-/// SQLite's VFS that keeps the lock on the database for as long as it is open, and the index of the log in
-/// memory that the connections of this process share: no lock is taken by a system call, and there is no
-/// `-shm` file (sqlite.org/vfs.html, "unix-excl"). A volume has one server, so nobody is kept out.
-const VFS: &str = "unix-excl";
 
 /// What a connection is for, which decides how much it may cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,12 +31,19 @@ impl Role {
     }
 }
 
+fn open_file(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let vfs = vfs::name().map_err(|code| {
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("no VFS for the log".to_owned()))
+    })?;
+    Ok(Connection::open_with_flags_and_vfs(path, flags, vfs)?)
+}
+
 /// Makes a new database at `path`, which must not exist.
 pub(in crate::meta) fn create(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    let conn = open_file(path, flags)?;
     // First of all: the length of a page cannot be changed once the log is in use (sqlite.org/pragma.html).
     conn.pragma_update(None, "page_size", 4096)?;
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -55,7 +58,7 @@ pub(in crate::meta) fn open_empty(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    let conn = open_file(path, flags)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
     Ok(conn)
 }
@@ -76,7 +79,7 @@ pub(in crate::meta) fn open_copy(path: &Path) -> Result<Connection> {
 /// Opens what may be damaged, but is ours.
 pub(in crate::meta) fn open_damaged(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    let conn = open_file(path, flags)?;
     keep_log_on_close(&conn)?;
     check_ours(&conn)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
@@ -100,7 +103,7 @@ fn check_ours(conn: &Connection) -> Result<()> {
 /// Opens a connection to the database at `path`, which must exist and be ours.
 pub(in crate::meta) fn open(path: &Path, role: Role) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags_and_vfs(path, flags, VFS)?;
+    let conn = open_file(path, flags)?;
     keep_log_on_close(&conn)?;
     check_ours(&conn)?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
