@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::types::{Caller, Ino};
+use crate::types::{Caller, Ino, Timestamp};
 
 /// Where a write comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,13 @@ pub enum WriteOrigin {
     PageCache,
     /// From a caller directly: the file's times change now.
     Caller,
+    /// From an archive, which says what the file's times are.
+    Archive {
+        /// When it was last read.
+        atime: Timestamp,
+        /// When it was last written.
+        mtime: Timestamp,
+    },
 }
 
 /// What becomes of set-user-ID, set-group-ID and file capabilities.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::chunks::{NewChunk, Piece, Placed, Stream, cut};
 use crate::meta::{Copies, ExtentRow, Inode, Sharing, WriteTx};
-use crate::types::{Caller, Location, MAX_FILE_BYTES, Timestamp};
+use crate::types::{Attr, Caller, Location, MAX_FILE_BYTES, Timestamp};
 use crate::volume::change::change_for;
 use crate::volume::core::Core;
 use crate::volume::data::extents::{chunk_row, clear, file};
@@ -97,10 +97,7 @@ fn map_file(
             map(core, tx, &mut inode, ready, prepared)?;
         }
         inode.attr.size = inode.attr.size.max(write.range().end);
-        if write.origin == WriteOrigin::Caller {
-            inode.attr.mtime = Timestamp::now();
-            inode.attr.ctime = inode.attr.mtime;
-        }
+        touch_file(&mut inode.attr, write.origin);
         if let SetIdBits::Clear(_) = write.bits {
             clear_for_anyone(tx, privileges, &mut inode)?;
         }
@@ -109,6 +106,19 @@ fn map_file(
         tx.update_inode(&mut inode)?;
     }
     Ok(())
+}
+
+/// The times of a file that was written.
+fn touch_file(attr: &mut Attr, origin: WriteOrigin) {
+    let now = match origin {
+        WriteOrigin::PageCache => return,
+        WriteOrigin::Caller | WriteOrigin::Archive { .. } => Timestamp::now(),
+    };
+    attr.ctime = now;
+    attr.mtime = now;
+    if let WriteOrigin::Archive { atime, mtime } = origin {
+        (attr.atime, attr.mtime) = (atime, mtime);
+    }
 }
 
 /// Hashes the pieces of writes and appends those that are not stored yet, outside any transaction. Writes of one file

@@ -16,9 +16,11 @@ pub(super) fn write(core: &Core, write: &Write<'_>) -> Result<()> {
     let done = store_data(core, std::slice::from_ref(write));
     match write.origin {
         WriteOrigin::PageCache => note_outcome(core, write, &done),
-        WriteOrigin::Caller if done.is_ok() => clear_refused(core, write.ino, &write.range()),
+        WriteOrigin::Caller | WriteOrigin::Archive { .. } if done.is_ok() => {
+            clear_refused(core, write.ino, &write.range());
+        }
         // Whoever wrote hears of it.
-        WriteOrigin::Caller => {}
+        WriteOrigin::Caller | WriteOrigin::Archive { .. } => {}
     }
     done
 }

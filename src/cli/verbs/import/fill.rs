@@ -3,9 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::cli::progress::Progress;
-use crate::cli::source::{Failure, Xattr};
+use crate::cli::source::{BLOCK_BYTES, Failure, Xattr};
 use crate::types::{Attr, Caller, FileKind, Ino, Name, NewNode, SetAttr, SetTime, Timestamp};
 use crate::volume::{SetIdBits, SetXattrMode, Volume, WriteOrigin};
+
+/// How much of a file of `size` bytes is copied at a time: no more than it has, for most files are small.
+pub(super) fn block_bytes(size: u64) -> usize {
+    usize::try_from(size).map_or(BLOCK_BYTES, |size| size.clamp(1, BLOCK_BYTES))
+}
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -69,10 +74,18 @@ impl<'v> Filler<'v> {
         Ok(self.volume.create(&caller, parent, name, &new)?)
     }
 
-    /// Zeros become holes.
-    pub(super) fn data(&self, ino: Ino, offset: u64, bytes: &[u8]) -> Result<()> {
+    /// Zeros become holes. The file's times are set with each piece, which saves a transaction for them.
+    pub(super) fn data(
+        &self,
+        (ino, of): (Ino, &NodeAttributes),
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<()> {
         self.progress.add(bytes.len());
-        let origin = WriteOrigin::Caller;
+        let origin = WriteOrigin::Archive {
+            atime: of.atime,
+            mtime: of.mtime,
+        };
         Ok(self
             .volume
             .write(ino, offset, bytes, origin, SetIdBits::Keep)?)
@@ -128,6 +141,10 @@ impl<'v> Filler<'v> {
         for (name, value) in &attributes.xattrs {
             let (caller, mode) = (Caller::root(), SetXattrMode::Any);
             self.volume.set_xattr(&caller, ino, name, value, mode)?;
+        }
+        let now = self.volume.getattr(ino)?;
+        if (now.atime, now.mtime) == (attributes.atime, attributes.mtime) {
+            return Ok(());
         }
         let times = SetAttr {
             atime: Some(SetTime::At(attributes.atime)),

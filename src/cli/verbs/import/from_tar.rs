@@ -6,10 +6,10 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::fill::{Filler, NodeAttributes};
+use super::fill::{Filler, NodeAttributes, block_bytes};
 use crate::cli::archive::read::{Item, ItemKind, Reader};
 use crate::cli::output;
-use crate::cli::source::{BLOCK_BYTES, Failure};
+use crate::cli::source::Failure;
 use crate::types::{Attr, Caller, FileKind, Ino, Name};
 use crate::volume::{Error, Volume};
 use resolve::{Missing, Resolver};
@@ -55,6 +55,7 @@ impl<R: Read> Unpacker<'_, R> {
         if kind == FileKind::Symlink && item.link.is_empty() {
             return Err(Error::NotFound.into());
         }
+        let attributes = attributes_of(item);
         let made = match self.filler.volume.lookup(parent, name) {
             Ok(there) if there.kind == kind && kind == FileKind::Directory => there,
             _ => {
@@ -63,15 +64,14 @@ impl<R: Read> Unpacker<'_, R> {
                     FileKind::Symlink => item.link.as_slice(),
                     _ => &[],
                 };
-                let attributes = attributes_of(item);
                 self.filler
                     .node((parent, name), kind, rdev(item), target, &attributes)?
             }
         };
         if kind == FileKind::File {
-            self.content(item, &made)?;
+            self.content(item, &made, &attributes)?;
         }
-        self.filler.attributes(&made, attributes_of(item))
+        self.filler.attributes(&made, attributes)
     }
 
     fn root(&mut self, item: &Item) -> Result<()> {
@@ -124,8 +124,8 @@ impl<R: Read> Unpacker<'_, R> {
         Ok(())
     }
 
-    fn content(&mut self, item: &Item, made: &Attr) -> Result<()> {
-        let mut buffer = vec![0; BLOCK_BYTES];
+    fn content(&mut self, item: &Item, made: &Attr, of: &NodeAttributes) -> Result<()> {
+        let mut buffer = vec![0; block_bytes(item.size)];
         for run in &item.runs {
             let mut offset = run.start;
             while offset < run.end {
@@ -135,7 +135,7 @@ impl<R: Read> Unpacker<'_, R> {
                 if len == 0 {
                     return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
                 }
-                self.filler.data(made.ino, offset, &buffer[..len])?;
+                self.filler.data((made.ino, of), offset, &buffer[..len])?;
                 offset += len as u64;
             }
         }

@@ -12,10 +12,10 @@ use std::vec;
 use rustix::fs::{AtFlags, Mode, OFlags, SeekFrom, Stat, fstat, openat, seek, statat};
 use rustix::io::Errno;
 
-use super::fill::{Filler, NodeAttributes};
+use super::fill::{Filler, NodeAttributes, block_bytes};
 use crate::cli::host::{HostDir, identity, names};
 use crate::cli::output;
-use crate::cli::source::{BLOCK_BYTES, Failure, Xattr};
+use crate::cli::source::{Failure, Xattr};
 use crate::types::{Caller, FileKind, Ino, MODE_BITS, Name, Timestamp};
 use crate::volume::Volume;
 
@@ -158,14 +158,15 @@ impl Copier<'_> {
         }
         let attributes = self.attributes_of(&stat, &Object::Open(file.as_fd()))?;
         let made = self.filler.node(at, FileKind::File, 0, &[], &attributes)?;
-        self.content(&file, made.ino, stat.st_size.cast_unsigned())?;
+        let to = (made.ino, &attributes);
+        self.content(&file, to, stat.st_size.cast_unsigned())?;
         self.filler.attributes(&made, attributes)?;
         Ok(made.ino)
     }
 
     /// What is appended meanwhile is left out, and what is cut off becomes zeros.
-    fn content(&self, file: &File, to: Ino, size: u64) -> Result<()> {
-        let mut buffer = vec![0; BLOCK_BYTES];
+    fn content(&self, file: &File, to: (Ino, &NodeAttributes), size: u64) -> Result<()> {
+        let mut buffer = vec![0; block_bytes(size)];
         let mut offset = 0;
         while let Some((start, end)) = next_run(file, offset, size)? {
             offset = start;
@@ -174,13 +175,17 @@ impl Copier<'_> {
                 let wanted = left.min(buffer.len());
                 let len = file.read_at(&mut buffer[..wanted], offset)?;
                 if len == 0 {
-                    return self.filler.size(to, size);
+                    return self.filler.size(to.0, size);
                 }
                 self.filler.data(to, offset, &buffer[..len])?;
                 offset += len as u64;
             }
         }
-        self.filler.size(to, size)
+        // Only a hole at the end leaves the file too short.
+        if offset < size {
+            self.filler.size(to.0, size)?;
+        }
+        Ok(())
     }
 
     fn attributes_of(&self, stat: &Stat, object: &Object<'_>) -> Result<NodeAttributes> {
