@@ -230,6 +230,11 @@ impl OpenSegment {
         self.durable_to.load(Ordering::Acquire)
     }
 
+    /// Whether an append ended that no sync has covered.
+    pub(super) fn has_unsynced(&self) -> bool {
+        self.appended.load(Ordering::Acquire) > self.synced.load(Ordering::Acquire)
+    }
+
     /// Makes the records that were whole before this call durable, though not the file's directory
     /// entry. One caller at a time.
     pub(super) fn sync(&self) -> Result<()> {

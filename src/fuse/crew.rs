@@ -189,7 +189,9 @@ impl Seat {
             Role::Leading | Role::Parked => roster.leading.saturating_sub(1),
         };
         let is_needed = is_needed && others < self.crew.leaders_max;
-        if others == 0 || is_needed || roster.is_over {
+        // Where processors sleep, threads that take turns are by chance on the caller's.
+        let take_turns = !self.crew.wakeful.may_hold();
+        if others == 0 || is_needed || take_turns || roster.is_over {
             roster.leading = others + 1;
             *role = Role::Leading;
             return;

@@ -34,6 +34,7 @@ const STEADY: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Wakeful {
     pace: Arc<Pace>,
+    may_hold: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,12 +55,20 @@ impl Wakeful {
     pub(super) fn start(look: impl Fn() + Send + 'static) -> io::Result<Self> {
         let pace = Arc::new(Pace::new());
         let watched = Arc::clone(&pace);
+        let may_hold = std::env::var_os(SETTING).is_none_or(|value| value != "off")
+            && hold().inspect_err(|e| log::debug!("{DEVICE}: {e}")).is_ok();
         let thread = thread::Builder::new().name("wakeful".to_owned());
-        let thread = thread.spawn(move || watch(&watched, &look))?;
+        let thread = thread.spawn(move || watch(&watched, may_hold, &look))?;
         Ok(Self {
             pace,
+            may_hold,
             thread: Some(thread),
         })
+    }
+
+    /// Whether processors are kept awake when requests come fast.
+    pub(super) const fn may_hold(&self) -> bool {
+        self.may_hold
     }
 
     /// Whether requests come fast. What was done before this said so is seen by the next look.
@@ -138,11 +147,9 @@ impl Pace {
     }
 }
 
-fn watch(pace: &Pace, look: &impl Fn()) {
-    let is_wanted = std::env::var_os(SETTING).is_none_or(|value| value != "off");
+fn watch(pace: &Pace, may_hold: bool, look: &impl Fn()) {
     while pace.wait_for_burst() {
-        // Who is not root does without.
-        let held = is_wanted.then(hold).and_then(Result::ok);
+        let held = may_hold.then(hold).and_then(Result::ok);
         pace.wait_for_lull(look);
         drop(held);
     }

@@ -153,10 +153,16 @@ pub(crate) fn injected(log: &Path) -> Vec<Injected> {
     let log = fs::read_to_string(log).unwrap();
     let end = log.find(END).unwrap_or(log.len());
     let (mut found, mut at) = (Vec::new(), 0);
+    let mut begun = std::collections::HashMap::new();
     for line in log.lines() {
         at += line.len();
+        let thread = line.split(' ').next();
+        if let Some((_, call)) = call_of(line) {
+            begun.insert(thread, call);
+        }
+        // Where threads call at once a line tells only the end of a call, whose begin is one before it.
         if line.ends_with("(INJECTED)")
-            && let Some((_, call)) = call_of(line)
+            && let Some(call) = begun.get(&thread)
         {
             found.push(Injected {
                 call: call.split('(').next().unwrap().to_owned(),

@@ -5,8 +5,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use crate::meta::error::{Error, Result};
+use crate::meta::wal::beside::SyncBeside;
 
 /// The log is written ahead to this length, so that syncing it need not change the file's size on the
 /// host. SQLite overwrites it from the start after each checkpoint, and stops reading at the first frame
@@ -15,7 +17,11 @@ pub(in crate::meta) const WRITTEN_AHEAD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// An own descriptor on the log.
 #[derive(Debug)]
-pub(in crate::meta) struct WalFile(File);
+pub(in crate::meta) struct WalFile {
+    file: Arc<File>,
+    /// From the first sync on that runs beside another.
+    beside: OnceLock<Option<SyncBeside>>,
+}
 
 /// The log of the database at `path`.
 #[must_use]
@@ -29,7 +35,11 @@ impl WalFile {
     /// Opens the log of the database at `path`, which a connection has made already.
     pub(in crate::meta) fn open(path: &Path) -> Result<Self> {
         let file = File::options().append(true).open(log_path(path));
-        let file = Self(file.map_err(|source| Error::Wal { op: "open", source })?);
+        let file = file.map_err(|source| Error::Wal { op: "open", source })?;
+        let file = Self {
+            file: Arc::new(file),
+            beside: OnceLock::new(),
+        };
         if let Err(error) = file.write_ahead() {
             log::debug!("cannot write ahead in the log: {error}");
             file.lengthen().map_err(|source| Error::Wal {
@@ -42,21 +52,36 @@ impl WalFile {
 
     /// Makes the log as long as one that is written ahead, without space: a shorter one counts as damaged.
     fn lengthen(&self) -> io::Result<()> {
-        if self.0.metadata()?.len() < WRITTEN_AHEAD_BYTES {
-            self.0.set_len(WRITTEN_AHEAD_BYTES)?;
+        if self.file.metadata()?.len() < WRITTEN_AHEAD_BYTES {
+            self.file.set_len(WRITTEN_AHEAD_BYTES)?;
         }
         Ok(())
     }
 
     /// Makes durable what is in the log.
     pub(super) fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::fdatasync(&self.0)?)
+        Ok(rustix::fs::fdatasync(&self.file)?)
+    }
+
+    /// The same, while `meanwhile` runs.
+    pub(super) fn sync_while<T>(&self, meanwhile: impl FnOnce() -> T) -> (T, io::Result<()>) {
+        let start = || {
+            let started = SyncBeside::start(Arc::clone(&self.file));
+            // One after the other is slower, and as safe.
+            started
+                .inspect_err(|e| log::warn!("no thread for the log: {e}"))
+                .ok()
+        };
+        match self.beside.get_or_init(start) {
+            Some(beside) => beside.sync_while(meanwhile),
+            None => (meanwhile(), self.sync()),
+        }
     }
 
     fn write_ahead(&self) -> io::Result<()> {
         let zeros = vec![0; 256 * 1024];
-        while self.0.metadata()?.len() < WRITTEN_AHEAD_BYTES {
-            (&self.0).write_all(&zeros)?;
+        while self.file.metadata()?.len() < WRITTEN_AHEAD_BYTES {
+            (&*self.file).write_all(&zeros)?;
         }
         Ok(())
     }

@@ -66,6 +66,20 @@ impl Database {
             .map_err(|source| self.noted(Error::Wal { op: "sync", source }))
     }
 
+    /// The same, while `meanwhile` makes durable what those commits name. Where both fail the log's error is told.
+    ///
+    /// # Errors
+    /// Those of `meanwhile`, and of [`Self::sync_wal`].
+    pub fn sync_wal_while<E: From<Error>>(
+        &self,
+        meanwhile: impl FnOnce() -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.check_writable()?;
+        let (named, synced) = self.wal.sync_while(meanwhile);
+        synced.map_err(|source| self.noted(Error::Wal { op: "sync", source }))?;
+        named
+    }
+
     /// Has the host set aside what the database will be as large as, before a commit makes it so: a
     /// checkpoint then needs no space, and a full disk can always be got out of.
     pub(in crate::meta) fn make_room(&self, writer: &mut Writer) -> Result<()> {

@@ -160,10 +160,17 @@ impl Disk {
         self.syncs.join(then, || self.sync_alone());
     }
 
-    /// Chunks before the log: a commit must not be on the disk without the bytes that it names (invariant 1).
+    /// Chunks and log at once: whoever waits is told when both are durable. A power cut in between can leave a commit
+    /// without the bytes that it names, as it can without any sync, and recovery gives it up (`recover`).
     fn sync_alone(&self) -> Result<()> {
-        self.sync_chunks()?;
-        self.database.sync_wal()?;
+        if self.chunks.has_unsynced(Stream::Fresh) {
+            let chunks = || self.sync_chunks().map(drop);
+            self.database.sync_wal_while(chunks)?;
+        } else {
+            // Of the names of new files, and of a sync that is under way.
+            self.sync_chunks()?;
+            self.database.sync_wal()?;
+        }
         // An error that someone else met meanwhile may have been of what this call is to vouch for.
         self.check_not_stopped()
     }

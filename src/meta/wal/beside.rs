@@ -1,0 +1,127 @@
+//! A thread that syncs the log while its owner syncs what the log names: two flushes at once take the host little more
+//! than one.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::{Condvar, Mutex};
+
+/// The thread, which ends with this.
+#[derive(Debug)]
+pub(super) struct SyncBeside {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// One sync at a time.
+    turn: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Wanted,
+    Done(io::Result<()>),
+    Over,
+}
+
+impl SyncBeside {
+    /// Starts a thread that syncs `file` when it is asked to.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub(super) fn start(file: Arc<File>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::Idle),
+            changed: Condvar::new(),
+        });
+        let served = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("log".to_owned());
+        Ok(Self {
+            shared,
+            thread: Some(thread.spawn(move || served.serve(&file))?),
+            turn: Mutex::default(),
+        })
+    }
+
+    /// Syncs the file while `meanwhile` runs; both have ended when this returns.
+    pub(super) fn sync_while<T>(&self, meanwhile: impl FnOnce() -> T) -> (T, io::Result<()>) {
+        let _turn = self.turn.lock();
+        self.shared.change(State::Wanted);
+        let value = meanwhile();
+        (value, self.shared.wait())
+    }
+}
+
+impl Shared {
+    fn change(&self, next: State) {
+        *self.state.lock() = next;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the outcome of the sync that was asked for.
+    fn wait(&self) -> io::Result<()> {
+        let mut state = self.state.lock();
+        loop {
+            match std::mem::replace(&mut *state, State::Idle) {
+                State::Done(outcome) => return outcome,
+                other => *state = other,
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    fn serve(&self, file: &File) {
+        loop {
+            let mut state = self.state.lock();
+            while matches!(*state, State::Idle | State::Done(_)) {
+                self.changed.wait(&mut state);
+            }
+            if matches!(*state, State::Over) {
+                return;
+            }
+            drop(state);
+            let outcome = rustix::fs::fdatasync(file).map_err(io::Error::from);
+            self.change(State::Done(outcome));
+        }
+    }
+}
+
+impl Drop for SyncBeside {
+    fn drop(&mut self) {
+        self.shared.change(State::Over);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that syncs the log panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sync_has_its_own_outcome() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let beside = SyncBeside::start(file).unwrap();
+        for i in 0..100 {
+            let (value, synced) = beside.sync_while(|| i);
+            synced.unwrap();
+            assert_eq!(value, i);
+        }
+        // Nothing of a pipe can be synced (fdatasync(2), EINVAL).
+        let (pipe, _other) = rustix::pipe::pipe().unwrap();
+        let beside = SyncBeside::start(Arc::new(File::from(pipe))).unwrap();
+        let (value, synced) = beside.sync_while(|| 7);
+        assert_eq!(value, 7);
+        assert_eq!(synced.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    }
+}
