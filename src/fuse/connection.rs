@@ -22,7 +22,7 @@ use super::watched::{Watch, Watched};
 use super::{in_flight, notify, read_buffer};
 use crate::volume::Volume;
 
-/// Threads that serve requests: an fsync holds one for as long as the disk takes.
+/// Threads that serve requests: what waits for the disk holds one for as long as that takes.
 const THREADS: usize = 8;
 /// Threads for a snapshot, of which there may be many mounted; nothing in it waits for a disk for long.
 const SNAPSHOT_THREADS: usize = 2;
