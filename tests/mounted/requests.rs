@@ -1,8 +1,9 @@
-//! How many FUSE requests an operation costs: on an idle machine that is what small files cost.
+//! How many FUSE requests an operation costs, and how many writes to the host: what timing cannot hold.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -128,4 +129,61 @@ fn measure(mount: &Mount, operation: Operation, is_cold: bool) -> BTreeMap<Strin
     operation(&dir);
     std::thread::sleep(Duration::from_millis(100));
     requests(&fs::read_to_string(&log).unwrap()[before..])
+}
+
+/// write(2) and its like, by all threads of the server: answers to the kernel, and what goes to the host.
+fn writes(mount: &Mount) -> u64 {
+    let pid = mount.server_pid().as_raw_nonzero();
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    let count = io.lines().find_map(|line| line.strip_prefix("syscw: "));
+    count.unwrap().parse().unwrap()
+}
+
+fn sync(dir: &Path) {
+    rustix::fs::syncfs(File::open(dir).unwrap()).unwrap();
+}
+
+/// Five answers, an append and two commits; an eighth of that again for what the background does meanwhile.
+#[test]
+fn a_created_file_costs_few_writes() {
+    const FILES: u32 = 300;
+    let Some(mount) = Mount::new() else {
+        return;
+    };
+    let dir = mount.path();
+    sync(&dir);
+    let before = writes(&mount);
+    for i in 0..FILES {
+        fs::write(dir.join(format!("f{i}")), [7; 2048]).unwrap();
+    }
+    sync(&dir);
+    let each = (writes(&mount) - before) * 10 / u64::from(FILES);
+    assert!(each <= 90, "{each} writes for ten files");
+}
+
+/// An answer each, and little more for all that are stored together.
+#[test]
+fn pages_that_are_written_back_share_their_transactions() {
+    const PAGES: u64 = 2048;
+    let Some(mount) = Mount::new() else {
+        return;
+    };
+    // Where the server may not keep processors awake its threads take turns, and each stores what it reads.
+    let most = if Path::new("/dev/cpu_dma_latency").exists() {
+        13
+    } else {
+        50
+    };
+    let file = File::create_new(mount.path().join("f")).unwrap();
+    file.set_len(2 * PAGES * 4096).unwrap();
+    file.sync_all().unwrap();
+    let before = writes(&mount);
+    // Every other page: else the kernel sends them as one.
+    for i in 0..PAGES {
+        let page = [u8::try_from(i % 251).unwrap() + 1; 4096];
+        file.write_all_at(&page, 2 * i * 4096).unwrap();
+    }
+    file.sync_all().unwrap();
+    let each = (writes(&mount) - before) * 10 / PAGES;
+    assert!(each <= most, "{each} writes for ten pages");
 }
