@@ -6,7 +6,7 @@ import re
 
 HERE = pathlib.Path(__file__).parent
 ROW, LABEL, BAR, RIGHT = 24, 320, 340, 60
-FULL = 1.2  # of a plain directory, at the right end of the bars
+FULL = 3  # of a plain directory, at the right end of the bars
 
 
 def rows(text):
