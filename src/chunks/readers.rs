@@ -12,7 +12,7 @@ use lru::LruCache;
 
 use super::allowed::open_segments;
 use super::{Error, Result, segment};
-use crate::types::SegmentId;
+use crate::types::{SegmentId, about_to_wait};
 
 /// How many stay open, where that is allowed: 16 GiB of segments.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -52,6 +52,7 @@ impl Readers {
 
     fn open(&self, id: SegmentId) -> Result<File> {
         let path = segment::path_of(&self.dir, id);
+        about_to_wait();
         File::open(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { segment: id },
             _ => Error::Io {

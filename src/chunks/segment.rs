@@ -15,7 +15,7 @@ use super::allowed::segment_bytes;
 use super::record::{self, NewChunk, RecordHeader};
 use super::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use super::{Error, Result};
-use crate::types::{Location, SegmentId};
+use crate::types::{Location, SegmentId, about_to_wait};
 
 /// A segment is full when the next record would end past this many bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -25,6 +25,8 @@ pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const WRITE_AHEAD_BYTES: u64 = 1024 * 1024;
 /// A sync of at most this many bytes counts as small.
 const SMALL_SYNC_BYTES: u64 = 128 * 1024;
+/// From here on the host may have a write wait for its disk (balance_dirty_pages in mm/page-writeback.c).
+const LONG_WRITE_BYTES: usize = 64 * 1024;
 
 /// The file of segment `id` in `dir`.
 pub(super) fn path_of(dir: &Path, id: SegmentId) -> PathBuf {
@@ -201,6 +203,9 @@ impl OpenSegment {
     fn write_all(&self, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
         // ext4 takes the inode's lock for each write: threads that wait here wait asleep, those that wait there spin
         // (docs/decisions/0007-appends-in-turn.md).
+        if slices.iter().map(|slice| slice.len()).sum::<usize>() >= LONG_WRITE_BYTES {
+            about_to_wait();
+        }
         let _turn = self.turn.lock();
         // Drops what is empty in front: were there nothing else, `Ok(0)` would be taken for a failure below.
         IoSlice::advance_slices(&mut slices, 0);

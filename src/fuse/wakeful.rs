@@ -48,7 +48,7 @@ struct Pace {
 }
 
 impl Wakeful {
-    /// Starts to watch the rate. `look` is called every now and then while it is fast, and once afterwards.
+    /// Starts to watch the rate. `look` is called every now and then while it is fast, and twice afterwards.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -130,7 +130,7 @@ impl Pace {
         false
     }
 
-    /// Returns once they do no longer, with a `look` at each check and after the last.
+    /// Returns once they do no longer, with a `look` at each check and two after the last.
     fn wait_for_lull(&self, look: &impl Fn()) {
         let mut before = self.requests.load(Ordering::Relaxed);
         while !self.is_over.load(Ordering::Acquire) {
@@ -143,6 +143,8 @@ impl Pace {
             before = now;
         }
         self.is_fast.store(false, Ordering::SeqCst);
+        // Twice: what came between the last look and this line is seen by the first, and due at the second.
+        look();
         look();
     }
 }

@@ -10,7 +10,7 @@ use super::metadata::Space;
 use super::ops::privilege::Privileges;
 use super::space::reaper::free_ended;
 use crate::meta::WriteTx;
-use crate::types::Caller;
+use crate::types::{Caller, about_to_wait};
 
 /// How long a change that finds the volume full waits for what is being freed.
 const WAIT_MAX: Duration = Duration::from_millis(200);
@@ -50,6 +50,7 @@ pub(super) fn change_for<T>(
 }
 
 fn retry_over_limit<T>(core: &Core, attempt: impl Fn() -> Result<T>) -> Result<T> {
+    about_to_wait();
     let until = Instant::now() + WAIT_MAX;
     loop {
         free_ended(core)?;

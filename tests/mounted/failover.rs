@@ -253,6 +253,36 @@ fn a_request_that_server_after_server_dies_of_is_given_up() {
     }
 }
 
+#[test]
+fn a_request_that_waits_keeps_no_other_waiting() {
+    let Some(mount) = Mount::new() else { return };
+    let path = mount.path();
+    mount.umount();
+    mount_untuned(&mount);
+    let waiting = path.join("waiting");
+    fs::write(&waiting, "ends").unwrap();
+    mount.umount();
+    let blocked = Blocked::new(the_only_segment(&mount));
+    mount_untuned(&mount);
+    let make = |numbers: std::ops::Range<u32>| {
+        for number in numbers {
+            fs::create_dir(path.join(format!("{number}"))).unwrap();
+        }
+    };
+    // So many that each of the server's threads has had one, and only one reads on.
+    make(0..64);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| fs::read(&waiting).unwrap());
+        std::thread::sleep(SOUND);
+        let others = scope.spawn(|| make(64..128));
+        wait_until("others are answered", || others.is_finished());
+        assert!(!reading.is_finished());
+        blocked.end();
+        kill_process(mount.server_pid(), Signal::KILL).unwrap();
+        assert_eq!(reading.join().unwrap(), b"ends");
+    });
+}
+
 /// With a background that leaves a small volume alone: whose segments are read is up to the test.
 fn mount_untuned(mount: &Mount) {
     let mut command = mount.command(&["mount", VOLUME, &mount.path().to_string_lossy()]);

@@ -6,6 +6,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::types::about_to_wait;
+
 /// The reads that are under way.
 #[derive(Debug, Default)]
 pub(in crate::meta) struct Gate {
@@ -43,8 +45,14 @@ pub(in crate::meta) struct Shut<'g>(&'g Gate);
 impl Gate {
     /// Lets a read begin; waits while the gate is shut.
     pub(in crate::meta) fn enter(&self, duty: Duty) -> Passage<'_> {
-        let waited = self.changed.wait_while(self.lock(), |state| state.shut);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if state.shut {
+            // For as long as a checkpoint takes to sync.
+            drop(state);
+            about_to_wait();
+            let waited = self.changed.wait_while(self.lock(), |state| state.shut);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
         *state.count(duty) += 1;
         Passage { gate: self, duty }
     }

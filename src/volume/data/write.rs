@@ -93,6 +93,9 @@ fn map_file(
     let mut inode = file(tx, first.write.ino)?;
     let before = inode;
     for Chunked { write, pieces } in writes {
+        if write.data.is_empty() {
+            continue;
+        }
         for ready in pieces {
             map(core, tx, &mut inode, ready, prepared)?;
         }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::meta::{Copies, WriteTx};
+use crate::types::about_to_wait;
 use crate::volume::core::Core;
 use crate::volume::error::Result;
 use crate::volume::metadata::Space;
@@ -25,6 +26,7 @@ fn finish(core: &Core, which: Copies) -> Result<()> {
     if !core.database().read_once()?.has_copies(which)? {
         return Ok(());
     }
+    about_to_wait();
     let _held = core.copies().hold();
     while carry_on(core, which)? {}
     Ok(())

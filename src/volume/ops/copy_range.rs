@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::meta::{Copies, Missing, WriteTx};
-use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
+use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp, about_to_wait};
 use crate::volume::change::change_for;
 use crate::volume::core::Core;
 use crate::volume::data::extents::{clear, file};
@@ -50,6 +50,8 @@ pub(super) fn copy_range(
     (target, to): (Ino, u64),
     len: u64,
 ) -> Result<u64> {
+    // A copy of many extents takes long.
+    about_to_wait();
     check_whole(core, source, &(from..from.saturating_add(len)))?;
     if is_scattered(core, source, from, len)? {
         return copy_bytes(core, caller, (source, from), (target, to), len);

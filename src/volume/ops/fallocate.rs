@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::meta::Copies;
-use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp};
+use crate::types::{Caller, Ino, MAX_FILE_BYTES, Timestamp, about_to_wait};
 use crate::volume::change::{change, change_for};
 use crate::volume::core::Core;
 use crate::volume::data::extents::file;
@@ -41,6 +41,8 @@ pub(super) fn fallocate(
     if len == 0 {
         return Err(Error::Invalid);
     }
+    // A hole of many extents is many transactions.
+    about_to_wait();
     let end = offset.checked_add(len).filter(|&end| end <= MAX_FILE_BYTES);
     let range = offset..end.ok_or(Error::FileTooLarge)?;
     match mode {

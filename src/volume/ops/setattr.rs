@@ -3,6 +3,7 @@
 use crate::meta::{Copies, Inode, WriteTx};
 use crate::types::{
     Attr, Caller, FileKind, Ino, MAX_FILE_BYTES, MODE_BITS, SetAttr, SetTime, Timestamp,
+    about_to_wait,
 };
 use crate::volume::change::{change, change_for};
 use crate::volume::core::Core;
@@ -67,6 +68,8 @@ fn shorten(core: &Core, ino: Ino, size: u64) -> Result<()> {
         if !more {
             return Ok(());
         }
+        // A long file is cut in many steps.
+        about_to_wait();
     }
 }
 
