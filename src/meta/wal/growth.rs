@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::meta::database::writer::Writer;
 use crate::meta::error::is_full;
+use crate::meta::wal::file::WRITTEN_AHEAD_BYTES;
 use crate::meta::{Database, Error, Result, Session};
 use crate::types::about_to_wait;
 
@@ -20,8 +21,8 @@ const WORTH_FRAMES: u32 = 256;
 /// Bytes of the log that stay on the disk when it begins anew: what it grows to before a checkpoint is due. To sync what
 /// is overwritten takes the host no journal commit, and what is appended does.
 const KEPT_BYTES: i64 = 16 * 1024 * 1024;
-/// The same on a full disk: the database may have to grow into it.
-const SHORT_KEPT_BYTES: i64 = 1024 * 1024;
+/// The same on a full disk, where the database may have to grow into it; a shorter log would count as damaged.
+const SHORT_KEPT_BYTES: i64 = WRITTEN_AHEAD_BYTES.cast_signed();
 /// Frames beyond which writers wait for the checkpointer: about 64 MiB.
 const CAP_FRAMES: u32 = 16_000;
 /// The same while a long read keeps the log from beginning anew: about 1 GiB.
