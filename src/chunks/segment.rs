@@ -201,11 +201,11 @@ impl OpenSegment {
     }
 
     fn write_all(&self, mut slices: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
-        // ext4 takes the inode's lock for each write: threads that wait here wait asleep, those that wait there spin
-        // (docs/decisions/0007-appends-in-turn.md).
         if slices.iter().map(|slice| slice.len()).sum::<usize>() >= LONG_WRITE_BYTES {
             about_to_wait();
         }
+        // ext4 takes the inode's lock for each write: threads that wait here wait asleep, those that wait there spin
+        // (docs/decisions/0007-appends-in-turn.md).
         let _turn = self.turn.lock();
         // Drops what is empty in front: were there nothing else, `Ok(0)` would be taken for a failure below.
         IoSlice::advance_slices(&mut slices, 0);

@@ -11,10 +11,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::{self, Thread};
 
-use super::wakeful::Wakeful;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::wakeful::Wakeful;
 use crate::types::on_waiting;
 
 const AT_ONCE: Timespec = Timespec {
@@ -62,8 +62,18 @@ enum Role {
 #[derive(Debug)]
 pub(super) struct Turn {
     seat: Arc<Seat>,
-    /// Whether it reads the next of those that queue, also beside another leader.
-    reads_on: Cell<bool>,
+    afterwards: Cell<Afterwards>,
+}
+
+/// What a thread does once it has answered while another leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    /// Reads the next of those that queue, and parks where none does.
+    ServeQueue,
+    /// Parks: the one that leads can do more with all that queue.
+    LeaveQueue,
+    /// Reads on: it may have more of what it read.
+    Read,
 }
 
 /// The seat of a thread of fuser's, which is given up when the thread ends.
@@ -95,7 +105,7 @@ impl Crew {
         self.wakeful.note_request();
         Turn {
             seat,
-            reads_on: Cell::new(true),
+            afterwards: Cell::new(Afterwards::ServeQueue),
         }
     }
 
@@ -179,9 +189,10 @@ impl Seat {
     }
 
     /// The reply is sent: reads on as a leader, or parks.
-    fn end_turn(self: &Arc<Self>, reads_on: bool) {
+    fn end_turn(self: &Arc<Self>, afterwards: Afterwards) {
         let are_many = self.crew.roster.lock().leading > 1;
-        let is_needed = reads_on && are_many && self.crew.is_queued();
+        let serves_queue = afterwards == Afterwards::ServeQueue && are_many;
+        let is_needed = serves_queue && self.crew.is_queued();
         let mut roster = self.crew.roster.lock();
         let mut role = self.role.lock();
         let others = match *role {
@@ -191,7 +202,8 @@ impl Seat {
         let is_needed = is_needed && others < self.crew.leaders_max;
         // Where processors sleep, threads that take turns are by chance on the caller's.
         let take_turns = !self.crew.wakeful.may_hold();
-        if others == 0 || is_needed || take_turns || roster.is_over {
+        let must_read = afterwards == Afterwards::Read || roster.is_over;
+        if others == 0 || is_needed || take_turns || must_read {
             roster.leading = others + 1;
             *role = Role::Leading;
             return;
@@ -208,15 +220,15 @@ impl Seat {
 }
 
 impl Turn {
-    /// Leaves what queues to the one that leads, if another does: it can do more with all of it.
-    pub(super) fn leave_queue(&self) {
-        self.reads_on.set(false);
+    /// Has the thread go on like this, rather than serve what queues.
+    pub(super) fn end_by(&self, afterwards: Afterwards) {
+        self.afterwards.set(afterwards);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.seat.end_turn(self.reads_on.get());
+        self.seat.end_turn(self.afterwards.get());
     }
 }
 

@@ -18,7 +18,7 @@ use fuser::{
 use super::answer::Answer;
 use super::capabilities;
 use super::convert::{ino, set_time, timestamp};
-use super::crew::{Crew, Turn};
+use super::crew::{Afterwards, Crew, Turn};
 use super::gather::{self, Gather, Kept};
 use super::later::Later;
 use super::parse::{self, Parsed};
@@ -67,10 +67,14 @@ impl<S: Serve> Edge<S> {
     fn begin(&self) -> Turn {
         let turn = self.crew.begin();
         self.crew.call_more();
+        self.write_aside();
+        turn
+    }
+
+    fn write_aside(&self) {
         if let Some(later) = &self.later {
             later.gather().write_all();
         }
-        turn
     }
 
     /// Answers a small write of the page cache with those that follow it, or at once where none does.
@@ -82,7 +86,7 @@ impl<S: Serve> Edge<S> {
         reply: ReplyWrite,
     ) {
         let turn = self.crew.begin();
-        turn.leave_queue();
+        turn.end_by(Afterwards::LeaveQueue);
         let request = parse::request(from, self.salt, at, operation);
         let has_next = self.crew.has_next();
         if !has_next && gather.is_empty() {
@@ -178,9 +182,10 @@ impl<S: Serve> Filesystem for Edge<S> {
     }
 
     fn forget(&self, _: &Request, at: INodeNo, count: u64) {
-        if let Some(later) = &self.later {
-            later.gather().write_all();
-        }
+        let turn = self.crew.begin();
+        // BATCH_FORGET comes here once for each inode: who parks would leave the others to be forgotten.
+        turn.end_by(Afterwards::Read);
+        self.write_aside();
         self.serve.forget(ino(at), count);
     }
 

@@ -71,7 +71,7 @@ impl Wakeful {
         self.may_hold
     }
 
-    /// Whether requests come fast. What was done before this said so is seen by the next look.
+    /// Whether requests come fast. What was done before this said so is seen by the next two looks.
     pub(super) fn is_fast(&self) -> bool {
         self.pace.is_fast.load(Ordering::SeqCst)
     }

@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::space::headroom::Spending;
 use super::space::limits::{Bounds, MetadataBound};
 use crate::meta::{Inode, LogLength, Session, WriteTx};
-use crate::types::{Ino, about_to_wait};
+use crate::types::Ino;
 
 /// Rows that one transaction may remove: about 2 ms with the writer held.
 pub(super) const ROWS_MAX: usize = 512;
@@ -99,7 +99,6 @@ impl Metadata {
         match self.attempt(space, change) {
             Err(Error::NoSpace) if self.disk.database().has_long_log() => {
                 self.disk.database().keep_log(LogLength::Short);
-                about_to_wait();
                 self.disk.checkpoint()?;
                 self.attempt(space, change)
             }
@@ -130,7 +129,6 @@ impl Metadata {
         // The log first: it is what the reserve's space would go to.
         self.disk.database().keep_log(LogLength::Short);
         self.reserve.release();
-        about_to_wait();
         if let Err(error) = self.disk.checkpoint() {
             log::warn!("cannot shorten the log on a full disk: {error}");
         }

@@ -200,21 +200,11 @@ fn a_server_that_dies_again_and_again_stays_down_and_says_why() {
 /// Whatever ends the servers, and however long each has served.
 #[test]
 fn a_request_that_server_after_server_dies_of_is_given_up() {
-    let Some(mount) = Mount::new() else { return };
+    let Some((mount, blocked)) = mount_with_blocked("endless") else {
+        return;
+    };
     let path = mount.path();
-    mount.umount();
-    mount_untuned(&mount);
     let endless = path.join("endless");
-    fs::write(&endless, "ends").unwrap();
-    // After a kill recovery opens the segments from the last mark on, which was set before the last close: with two
-    // closes more that is behind this one.
-    for _ in 0..2 {
-        mount.umount();
-        mount_untuned(&mount);
-    }
-    mount.umount();
-    let blocked = Blocked::new(the_only_segment(&mount));
-    mount_untuned(&mount);
     fs::write(path.join("file"), "safe").unwrap();
     let reading = std::thread::spawn({
         let endless = endless.clone();
@@ -255,15 +245,11 @@ fn a_request_that_server_after_server_dies_of_is_given_up() {
 
 #[test]
 fn a_request_that_waits_keeps_no_other_waiting() {
-    let Some(mount) = Mount::new() else { return };
+    let Some((mount, blocked)) = mount_with_blocked("waiting") else {
+        return;
+    };
     let path = mount.path();
-    mount.umount();
-    mount_untuned(&mount);
     let waiting = path.join("waiting");
-    fs::write(&waiting, "ends").unwrap();
-    mount.umount();
-    let blocked = Blocked::new(the_only_segment(&mount));
-    mount_untuned(&mount);
     let make = |numbers: std::ops::Range<u32>| {
         for number in numbers {
             fs::create_dir(path.join(format!("{number}"))).unwrap();
@@ -281,6 +267,25 @@ fn a_request_that_waits_keeps_no_other_waiting() {
         kill_process(mount.server_pid(), Signal::KILL).unwrap();
         assert_eq!(reading.join().unwrap(), b"ends");
     });
+}
+
+/// A mount with a file of that name, of which a read never ends.
+#[track_caller]
+fn mount_with_blocked(called: &str) -> Option<(Mount, Blocked)> {
+    let mount = Mount::new()?;
+    mount.umount();
+    mount_untuned(&mount);
+    fs::write(mount.path().join(called), "ends").unwrap();
+    // After a kill recovery opens the segments from the last mark on, which was set before the last close: with two
+    // closes more that is behind this one.
+    for _ in 0..2 {
+        mount.umount();
+        mount_untuned(&mount);
+    }
+    mount.umount();
+    let blocked = Blocked::new(the_only_segment(&mount));
+    mount_untuned(&mount);
+    Some((mount, blocked))
 }
 
 /// With a background that leaves a small volume alone: whose segments are read is up to the test.

@@ -1,7 +1,7 @@
 //! A full backing disk: ENOSPC, nothing acknowledged is lost, and it goes on once there is space.
 
 use std::fs::{self, File};
-use std::io::{self};
+use std::io;
 use std::path::PathBuf;
 
 use crate::harness::{Mount, Random, Sandbox, drop_caches, no_loop_device, sh, write_durably};

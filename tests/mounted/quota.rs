@@ -1,7 +1,7 @@
 //! A quota of the host: what it refuses is as on a full disk, though the system says EDQUOT.
 
 use std::fs::{self, File};
-use std::io::{self};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::harness::{Mount, Random, Sandbox, VOLUME, no_loop_device, sh, write_durably};

@@ -1,6 +1,6 @@
 //! The frames of a commit are one write: SQLite's "unix-excl" VFS, but for the log (sqlite.org/vfs.html).
 //!
-//! SQLite writes the header and the page of each frame by themselves, some sixteen write(2) for a file that is made.
+//! SQLite writes the header and the page of each frame by themselves, two write(2) a page.
 //! Here frames that follow each other are kept until the one that commits, which its header says (sqlite.org/
 //! fileformat2.html, section 4.1: the size of the database after it, 0 in all others), and written then: before the
 //! COMMIT returns, so that nothing is acknowledged that is not in the log. All else goes straight to the host. Knows no

@@ -203,6 +203,7 @@ impl Disk {
 
     /// Shortens the log; what is durable then is noted for recovery.
     pub(in crate::volume) fn checkpoint(&self) -> Result<()> {
+        about_to_wait();
         let mark = self.database.checkpoint(|| self.sync_chunks())?;
         match self.state.store_open(mark, self.chunks.next_segment()) {
             // An older mark only makes recovery look at more.

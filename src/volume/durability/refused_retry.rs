@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::types::Ino;
+use crate::types::{Ino, about_to_wait};
 use crate::volume::core::Core;
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::data::write::store_data;
@@ -72,6 +72,7 @@ fn retry_refused_of(core: &Core, ino: Ino) {
 pub(in crate::volume) fn check_whole(core: &Core, ino: Ino, range: &Range<u64>) -> Result<()> {
     let until = Instant::now() + FREEING_MAX;
     while core.refused().has(ino) {
+        about_to_wait();
         // What was removed a moment ago is room, too.
         free_ended(core)?;
         retry_refused_of(core, ino);
