@@ -6,9 +6,10 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::meta::tables::setting::Setting;
+use crate::meta::wal::growth::CAP_FRAMES;
 use crate::meta::{Copies, Database, Error, Result, Session};
 
 const CHECKPOINT: &str = "PRAGMA wal_checkpoint(PASSIVE)";
@@ -18,10 +19,25 @@ const REST_FRAMES: u32 = 256;
 const ROUNDS: usize = 5;
 /// How long short reads are waited for with the writers held.
 const WAIT_MAX: Duration = Duration::from_millis(10);
+/// A host that took longer to make chunks durable is busy: writers are not held while it does so once more, as long as
+/// the log may grow.
+const BUSY: Duration = Duration::from_millis(25);
+/// Frames from which the log begins anew whatever the host does.
+const BUSY_FRAMES: u32 = CAP_FRAMES / 2;
 const PIN: &str = "SELECT count(*) FROM orphan WHERE ino = 0";
 
 /// The chunks that the log names are on the disk: only then may its pages reach the database (invariant 1).
 struct Durable<T>(T);
+
+/// What was copied beside the writers.
+struct Copied<T> {
+    /// What `sync_chunks` returned.
+    synced: T,
+    /// How long it took.
+    took: Duration,
+    /// How many of the log's frames are in the database.
+    frames: u32,
+}
 
 impl Database {
     /// Moves the log into the database and begins it anew.
@@ -44,9 +60,14 @@ impl Database {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let (worker, pin) = &*sessions;
-        let synced = self.copy_pinned(worker, pin, &sync_chunks)?;
+        let copied = self.copy_pinned(worker, pin, &sync_chunks)?;
         self.make_room_anew(&mut self.writer.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let synced = self.begin_anew(worker, &sync_chunks)?.unwrap_or(synced);
+        let begun = if copied.took > BUSY && self.may_go_on() {
+            None
+        } else {
+            self.begin_anew(worker, &sync_chunks)?
+        };
+        let synced = begun.unwrap_or(copied.synced);
         drop(
             self.progress
                 .lock
@@ -54,11 +75,19 @@ impl Database {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         self.progress.shortened.notify_all();
-        log::debug!(
-            "checkpoint: the log has {} frames",
-            self.progress.frames.load(Ordering::Relaxed)
-        );
+        log::debug!("checkpoint: the log has {} frames", self.frames());
         Ok(synced)
+    }
+
+    /// How many frames the log has.
+    fn frames(&self) -> u32 {
+        self.progress.frames.load(Ordering::Relaxed)
+    }
+
+    /// Whether the log may be left to grow for some more seconds.
+    fn may_go_on(&self) -> bool {
+        let is_short = self.progress.short.load(Ordering::Relaxed);
+        !is_short && self.frames() < BUSY_FRAMES
     }
 
     /// Copies the small rest with the writers held, and has the log begin anew. `None` when somebody reads.
@@ -107,39 +136,46 @@ impl Database {
         worker: &Session,
         pin: &Session,
         sync_chunks: &impl Fn() -> std::result::Result<T, E>,
-    ) -> std::result::Result<T, E> {
-        let (mut synced, mut copied) = self.copy_once(worker, pin, sync_chunks)?;
+    ) -> std::result::Result<Copied<T>, E> {
+        let mut copied = self.copy_once(worker, pin, sync_chunks)?;
         for _ in 1..ROUNDS {
-            let frames = self.progress.frames.load(Ordering::Relaxed);
-            if frames.saturating_sub(copied) <= REST_FRAMES || self.gate.has_long() {
+            let rest = self.frames().saturating_sub(copied.frames);
+            let is_busy = copied.took > BUSY && self.may_go_on();
+            if rest <= REST_FRAMES && !is_busy || self.gate.has_long() {
                 break;
             }
-            (synced, copied) = self.copy_once(worker, pin, sync_chunks)?;
+            copied = self.copy_once(worker, pin, sync_chunks)?;
         }
-        Ok(synced)
+        Ok(copied)
     }
 
-    /// Copies what is in the log by now, and syncs the database. Returns how many of the log's frames are in it then.
+    /// Copies what is in the log by now, and syncs the database.
     fn copy_once<T, E: From<Error>>(
         &self,
         worker: &Session,
         pin: &Session,
         sync_chunks: &impl Fn() -> std::result::Result<T, E>,
-    ) -> std::result::Result<(T, u32), E> {
+    ) -> std::result::Result<Copied<T>, E> {
         pin.run("BEGIN")?;
         let copied = (|| {
             // A statement makes the transaction take its snapshot: PASSIVE copies no further than that.
             let mut stmt = pin.conn().prepare_cached(PIN).map_err(Error::from)?;
             let _: i64 = stmt.query_row([], |row| row.get(0)).map_err(Error::from)?;
+            let start = Instant::now();
             let synced = Durable(sync_chunks()?);
-            let copied = self.copy_all(worker, &synced)?;
+            let took = start.elapsed();
+            let frames = self.copy_all(worker, &synced)?;
             rustix::fs::fdatasync(&self.file).map_err(|e| {
                 self.noted(Error::Wal {
                     op: "sync the database behind",
                     source: e.into(),
                 })
             })?;
-            Ok((synced.0, copied))
+            Ok(Copied {
+                synced: synced.0,
+                took,
+                frames,
+            })
         })();
         pin.run("COMMIT")?;
         copied
@@ -180,10 +216,6 @@ mod tests {
         database.checkpoint::<_, Error>(|| Ok(())).unwrap();
     }
 
-    fn frames(database: &Database) -> u32 {
-        database.progress.frames.load(Ordering::Relaxed)
-    }
-
     /// In one thread: whoever waited for the read would wait for ever.
     #[test]
     fn neither_checkpoints_nor_commits_wait_for_a_long_read() {
@@ -191,16 +223,60 @@ mod tests {
         commit(&database, 10..100);
         let long = database.read_long_now().unwrap();
         commit(&database, 100..200);
-        let before = frames(&database);
+        let before = database.frames();
         checkpoint(&database);
         commit(&database, 200..300);
-        assert!(frames(&database) > before, "the log goes on");
+        assert!(database.frames() > before, "the log goes on");
         assert_eq!(long.orphans().unwrap().len(), 90, "one state");
         drop(long);
         checkpoint(&database);
-        assert!(frames(&database) < 10, "the log began anew");
+        assert!(database.frames() < 10, "the log began anew");
         let count = database.read_once().unwrap().orphans().unwrap().len();
         assert_eq!(count, 290);
+    }
+
+    /// Cutting it off would hold the writers for as long as the host takes to free some hundred MiB.
+    #[test]
+    fn a_log_that_begins_anew_keeps_its_length() {
+        let (dir, database) = database();
+        let long = database.read_long_now().unwrap();
+        for _ in 0..30 {
+            commit(&database, 10..200);
+            (10..200).for_each(|ino| {
+                let mut tx = database.write().unwrap();
+                tx.delete_orphan(Ino::from_raw(ino)).unwrap();
+                tx.commit().unwrap();
+            });
+        }
+        let bytes = || dir.path().join("meta.db-wal").metadata().unwrap().len();
+        let grown = bytes();
+        assert!(grown > 20 << 20, "{grown}");
+        drop(long);
+        checkpoint(&database);
+        assert!(database.frames() < 10, "the log began anew");
+        assert_eq!(bytes(), grown);
+    }
+
+    #[test]
+    fn a_busy_host_does_not_hold_the_writers() {
+        let (_dir, database) = database();
+        commit(&database, 10..100);
+        let slow = |pause| {
+            let synced = || {
+                std::thread::sleep(pause);
+                Ok(())
+            };
+            database.checkpoint::<_, Error>(synced).unwrap();
+        };
+        let before = database.frames();
+        slow(BUSY + Duration::from_millis(5));
+        assert_eq!(database.frames(), before, "the log goes on");
+        database
+            .progress
+            .frames
+            .store(BUSY_FRAMES, Ordering::Relaxed);
+        slow(BUSY + Duration::from_millis(5));
+        assert!(database.frames() < 10, "it is long enough to begin anew");
     }
 
     #[test]

@@ -18,13 +18,13 @@ use crate::types::about_to_wait;
 pub(in crate::meta) const CHECKPOINT_FRAMES: u32 = 4000;
 /// Frames beyond which a checkpoint gives a full disk room again: 1 MiB.
 const WORTH_FRAMES: u32 = 256;
-/// Bytes of the log that stay on the disk when it begins anew: what it grows to before a checkpoint is due. To sync what
-/// is overwritten takes the host no journal commit, and what is appended does.
-const KEPT_BYTES: i64 = 16 * 1024 * 1024;
-/// The same on a full disk, where the database may have to grow into it; a shorter log would count as damaged.
+/// The log keeps all that it grew to when it begins anew (sqlite.org/pragma.html, "journal_size_limit"): to cut off some
+/// hundred MiB takes the host as many milliseconds, with the writers held.
+const ALL_KEPT: i64 = -1;
+/// Bytes that it keeps on a full disk, where the database may have to grow into it; a shorter log would count as damaged.
 const SHORT_KEPT_BYTES: i64 = WRITTEN_AHEAD_BYTES.cast_signed();
 /// Frames beyond which writers wait for the checkpointer: about 64 MiB.
-const CAP_FRAMES: u32 = 16_000;
+pub(in crate::meta) const CAP_FRAMES: u32 = 16_000;
 /// The same while a long read keeps the log from beginning anew: about 1 GiB.
 const LONG_CAP_FRAMES: u32 = 16 * CAP_FRAMES;
 /// How long one change waits for a log that is over its cap. So many wait so often then that the checkpointer catches up,
@@ -184,12 +184,12 @@ impl Database {
             .store(length == LogLength::Short, Ordering::Relaxed);
     }
 
-    /// How many bytes of the log are kept on the disk when it begins anew.
+    /// How many bytes of the log are kept on the disk when it begins anew; [`ALL_KEPT`] for all.
     pub(in crate::meta) fn kept_log_bytes(&self) -> i64 {
         if self.progress.short.load(Ordering::Relaxed) {
             SHORT_KEPT_BYTES
         } else {
-            KEPT_BYTES
+            ALL_KEPT
         }
     }
 
