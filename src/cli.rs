@@ -20,9 +20,12 @@ mod output;
 mod progress;
 mod quantity;
 mod reference;
+mod remote_ref;
+mod remotes;
 mod remount;
 mod source;
 mod state_ref;
+mod transferring;
 mod usage;
 mod verbs;
 mod view;
@@ -41,8 +44,8 @@ use locate::Root;
 use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, rename, resize, restore_volume, rm, rollback, serve, set, snapshot, sync,
-    umount, upgrade,
+    ls, mount, prune, pull, push, remote, rename, resize, restore_volume, rm, rollback, serve, set,
+    snapshot, sync, umount, upgrade,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -118,6 +121,9 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Clone(arguments) => clone::run(&arguments, &root),
         Command::Export(arguments) => export::run(&arguments, &root),
         Command::Import(arguments) => import::run(&arguments, &root),
+        Command::Remote(arguments) => remote::run(&arguments, &root),
+        Command::Push(arguments) => push::run(&arguments, &root),
+        Command::Pull(arguments) => pull::run(&arguments, &root),
         Command::Cp(arguments) => cp::run(&arguments, &root),
         Command::Upgrade(arguments) => upgrade::run(&arguments, &root),
         Command::Doctor(arguments) => doctor::run(&arguments, &root),

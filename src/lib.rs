@@ -2,7 +2,8 @@
 //!
 //! A *volume* is a directory that holds content-addressed chunks and a SQLite database; a *volume
 //! server* presents it through FUSE. Read `docs/architecture.md` for the bird's-eye view; imports go
-//! one way: `types, durable <- chunks, meta <- volume <- fuse, server <- docker <- cli`, and `control` knows `types` only.
+//! one way: `types, durable <- chunks, meta <- volume <- fuse, server <- docker <- cli`, `remote <- transfer <- cli`, and
+//! `control` knows `types` only.
 
 pub mod chunks;
 pub mod cli;
@@ -11,6 +12,8 @@ pub mod docker;
 pub mod durable;
 pub mod fuse;
 pub mod meta;
+pub mod remote;
 pub mod server;
+pub mod transfer;
 pub mod types;
 pub mod volume;

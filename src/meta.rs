@@ -7,6 +7,7 @@
 //! write the database or its log, [`Error::Corrupt`] when a page or a row is damaged, and of a function that writes
 //! [`Error::Full`]. An `# Errors` section names what is special to a function.
 
+mod arrival;
 mod database;
 mod error;
 mod health;
@@ -16,6 +17,7 @@ mod tables;
 mod tally;
 mod wal;
 
+pub use arrival::{Arrival, FarExtent, FarPlace};
 pub use database::connections::Database;
 pub use database::reading::ReadTx;
 pub use database::session::Session;

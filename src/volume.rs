@@ -3,6 +3,7 @@
 //! Owns the rules of the filesystem, the order in which bytes and rows become durable, and the threads
 //! that work behind the operations. A folder for each field; what they share is beside them.
 
+mod arriving;
 mod background;
 mod change;
 mod config;
@@ -22,9 +23,11 @@ mod space;
 pub mod store;
 mod tuning;
 
+pub use crate::meta::{FarExtent, FarPlace};
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
+pub use arriving::{Arriving, FarChunk};
 pub use config::{Config, Life, Protection, RootOwner, Seal};
-pub use data::{SetIdBits, WriteBack, WriteOrigin};
+pub use data::{NamedChunks, SetIdBits, WriteBack, WriteOrigin};
 pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, Watch, repair};

@@ -19,13 +19,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuse", &["types", "volume"]),
     ("control", &["types"]),
     ("server", &["types", "durable", "volume", "fuse", "control"]),
+    ("remote", &["types", "durable"]),
+    ("transfer", &["types", "durable", "volume", "remote"]),
     (
         "docker",
         &["types", "durable", "volume", "server", "control"],
     ),
     (
         "cli",
-        &["types", "durable", "volume", "server", "control", "docker"],
+        &[
+            "types", "durable", "volume", "server", "control", "docker", "remote", "transfer",
+        ],
     ),
 ];
 
@@ -36,7 +40,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli", "main"]),
     ("clap_complete", &["cli"]),
     ("env_logger", &["cli", "server", "main"]),
-    ("blake3", &["chunks", "types"]),
+    ("blake3", &["chunks", "types", "remote"]),
+    ("object_store", &["remote"]),
+    ("tokio", &["remote"]),
+    ("futures_util", &["remote"]),
+    ("aws_lc_rs", &["remote"]),
+    ("argon2", &["remote"]),
+    ("postcard", &["server"]),
     ("crc32c", &["chunks"]),
     ("lru", &["chunks"]),
     ("jiff", &["cli", "types", "volume"]),
@@ -46,7 +56,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("indicatif", &["cli"]),
     ("listenfd", &["cli"]),
     ("lz4_flex", &["chunks"]),
-    ("zstd", &["chunks"]),
+    ("zstd", &["chunks", "remote"]),
 ];
 
 /// Words that docs/glossary.md has others for; users may read them still, in texts.

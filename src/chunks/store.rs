@@ -19,7 +19,7 @@ use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result};
 use crate::durable;
-use crate::types::{Codec, Location, PageSums, SegmentId};
+use crate::types::{ChunkHash, Codec, Location, PageSums, SegmentId};
 
 /// The segments of one volume.
 #[derive(Debug)]
@@ -166,6 +166,22 @@ impl ChunkStore {
                 Ok(())
             }
         }
+    }
+
+    /// The plaintext of the chunk at `at`, verified by its name.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`].
+    pub fn read_named(&self, at: &Location, hash: &ChunkHash) -> Result<Vec<u8>> {
+        if at.is_lost() {
+            return Err(Error::Lost);
+        }
+        let mut stored = vec![0; at.stored_bytes()];
+        self.read_stored(at, 0, &mut stored)?;
+        let plain = unpack(at.codec, stored, at.plain_bytes());
+        plain
+            .filter(|plain| ChunkHash::of(plain) == *hash)
+            .ok_or_else(|| corrupt(at, "its hash does not match"))
     }
 
     /// Whether the chunk at `at` lies within its segment.

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, rename, resize, restore_volume, rm, rollback, serve, set, snapshot, sync,
-    umount, upgrade,
+    ls, mount, prune, pull, push, remote, rename, resize, restore_volume, rm, rollback, serve, set,
+    snapshot, sync, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -54,6 +54,9 @@ pub(super) enum Command {
     Cp(cp::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Remote(remote::Arguments),
+    Push(push::Arguments),
+    Pull(pull::Arguments),
     Docker(docker::Arguments),
     Doctor(doctor::Arguments),
     Upgrade(upgrade::Arguments),

@@ -31,6 +31,8 @@ pub enum Kind {
     InUse,
     /// The volume is damaged.
     Damaged,
+    /// A store cannot be reached.
+    Unreachable,
     /// Nobody reads its standard output any more.
     Unread,
 }
@@ -91,6 +93,7 @@ impl Kind {
             Self::Exists => 4,
             Self::InUse => 5,
             Self::Damaged => 6,
+            Self::Unreachable => 7,
             // As a shell tells of what SIGPIPE ended.
             Self::Unread => 141,
         }

@@ -42,6 +42,9 @@ pub(super) fn start(command: &Command) {
         | Command::Import(_)
         | Command::RestoreVolume(_)
         | Command::Prune(_)
+        | Command::Remote(_)
+        | Command::Push(_)
+        | Command::Pull(_)
         | Command::Buffer(_)
         | Command::FlushFiles
         | Command::Completions(_) => false,

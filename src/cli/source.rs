@@ -2,10 +2,12 @@
 //! itself.
 
 mod opened;
+mod rows;
 mod served;
 mod tree;
 mod walk;
 
+pub(super) use rows::with_rows;
 pub(super) use tree::{BLOCK_BYTES, Entry, Failure, Source, Xattr, find, read_block, runs};
 pub(super) use walk::{Place, Visitor, walk};
 

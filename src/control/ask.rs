@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Bytes, Fault};
+use crate::types::RowCursor;
 use crate::types::{Attr, FileKind, Ino, MODE_BITS, Timestamp};
 
 /// What is asked of the state. Inodes by number.
@@ -45,6 +46,11 @@ pub enum Ask {
         file: u64,
         /// From where on.
         from: u64,
+    },
+    /// The next rows of a table: [`Told::Bytes`] are a [`crate::types::RowPage`] as postcard has it.
+    Rows {
+        /// After which.
+        after: RowCursor,
     },
     /// Bytes of a file.
     Read {

@@ -2,6 +2,7 @@
 
 pub(super) mod changes;
 mod restore;
+mod rows;
 mod run;
 pub(super) mod snapshot_bytes;
 pub(super) mod view;

@@ -89,6 +89,13 @@ fn tell(reading: &Reading<'_>, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
                 run: run.map(|run| (run.start, run.end)),
             }
         }
+        Ask::Rows { after } => {
+            let page = reading.rows(&after)?;
+            let bytes = postcard::to_allocvec(&page)
+                .map_err(|e| volume::Error::Bug(format!("rows cannot be sent: {e}")))?;
+            let len = bytes.len() as u64;
+            return Ok((Told::Bytes { len }, bytes));
+        }
         Ask::Read { file, offset, len } => {
             let len = usize::try_from(len.min(READ_BYTES_MAX)).unwrap_or(0);
             let bytes = reading.read(ino(file), offset, len)?;

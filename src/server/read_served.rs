@@ -9,8 +9,11 @@ use super::mounts::Spec;
 use super::retry::{connect, with_retry};
 use super::{Error, Result};
 use crate::control::{self, Ask, Bytes, Client, Told};
-use crate::types::{Attr, Ino, Name, NameBuf, SnapshotName};
+use crate::types::{Attr, Ino, Name, NameBuf, RowCursor, RowPage, SnapshotName};
 use parking_lot::Mutex;
+
+/// No page of rows takes more.
+const ROW_BYTES_MAX: u64 = 64 << 20;
 
 /// A state of a volume that a server has open.
 #[derive(Debug)]
@@ -140,6 +143,22 @@ impl Served {
         let file = file.raw();
         match self.ask(&Ask::Run { file, from })? {
             Told::Run { run } => Ok(run.map(|(start, end)| start..end)),
+            _ => Err(mismatch()),
+        }
+    }
+
+    /// The next rows of a table; none at its end.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
+        let after = after.clone();
+        let mut client = self.client.lock();
+        match client.ask(&Ask::Rows { after })? {
+            Told::Bytes { len } if len <= ROW_BYTES_MAX => {
+                let bytes = client.receive_bytes(len)?;
+                postcard::from_bytes(&bytes).map_err(|_| mismatch())
+            }
             _ => Err(mismatch()),
         }
     }

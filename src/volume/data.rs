@@ -3,7 +3,10 @@
 
 pub(super) mod extents;
 pub(super) mod incoming;
+mod named;
 pub(super) mod read;
 pub(super) mod write;
 
 pub use incoming::{SetIdBits, WriteBack, WriteOrigin};
+pub use named::NamedChunks;
+pub(super) use write::SHARED_BYTES_MIN;

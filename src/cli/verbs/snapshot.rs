@@ -94,8 +94,8 @@ fn take_named(located: &Located, name: &SnapshotName, label: &str) -> server::Re
     perform(&located.dir, &op).map(|_| name.clone())
 }
 
-/// Others may take snapshots in the same millisecond.
-fn take_unnamed(
+/// Takes one that is named by the time. Others may take snapshots in the same millisecond.
+pub(in crate::cli) fn take_unnamed(
     located: &Located,
     label: &str,
 ) -> std::result::Result<SnapshotName, (server::Error, SnapshotName)> {

@@ -36,7 +36,7 @@ impl Session {
         &self.conn
     }
 
-    pub(super) fn into_conn(self) -> Connection {
+    pub(in crate::meta) fn into_conn(self) -> Connection {
         self.conn
     }
 

@@ -175,7 +175,7 @@ impl Database {
 
 impl Session {
     /// A line for each row that breaks an invariant.
-    pub(super) fn audit(&self) -> Result<Vec<String>> {
+    pub(in crate::meta) fn audit(&self) -> Result<Vec<String>> {
         let mut broken = Vec::new();
         for (invariant, query) in INVARIANTS {
             let mut stmt = self.conn().prepare(query)?;

@@ -105,7 +105,7 @@ fn read_chunk(row: &Row<'_>) -> Result<StoredChunk> {
     })
 }
 
-fn read_location(row: &Row<'_>, at: usize) -> Result<Location> {
+pub(in crate::meta) fn read_location(row: &Row<'_>, at: usize) -> Result<Location> {
     let word = |i: usize| -> Result<u32> {
         let value = row.get::<_, i64>(at + i)?;
         u32::try_from(value).map_err(|_| Error::row(format!("a chunk column holds {value}")))

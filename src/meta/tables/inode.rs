@@ -28,7 +28,7 @@ macro_rules! at {
 }
 
 /// How many columns [`read_inode`] reads: the target is read by itself.
-pub(super) const INODE_COLUMNS: usize = at!("target");
+pub(in crate::meta) const INODE_COLUMNS: usize = at!("target");
 
 /// The place of a name: a directory, and the cookie of an entry in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

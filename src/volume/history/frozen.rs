@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::meta::{Inode, StoredExtent, View};
-use crate::types::{Attr, Epoch, FileKind, Ino, Name};
+use crate::types::{Attr, Epoch, FileKind, Ino, Name, RowCursor, RowPage};
 use crate::volume::core::Core;
 use crate::volume::data::extents::within;
 use crate::volume::data::read::{clip, read_with};
@@ -30,6 +30,14 @@ impl Frozen<'_> {
             return Err(Error::NotFound);
         }
         read(tx.view(self.at))
+    }
+
+    /// The next rows of a table, in the order of their keys; none at its end.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Storage`].
+    pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
+        self.with(|view| Ok(view.rows(after)?))
     }
 
     /// The inode that `name` in `parent` leads to.

@@ -4,7 +4,9 @@
 use std::ops::Range;
 
 use crate::meta::Copies;
-use crate::types::{Attr, Epoch, Group, GroupId, Ino, Name, SnapshotName, VolumeId};
+use crate::types::{
+    Attr, Epoch, Group, GroupId, Ino, Name, RowCursor, RowPage, SnapshotName, VolumeId,
+};
 use crate::volume::change::change;
 use crate::volume::core::Core;
 use crate::volume::data::extents::within;
@@ -88,6 +90,17 @@ impl Reading<'_> {
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self, Self::Head(_))
+    }
+
+    /// As [`Frozen::rows`].
+    ///
+    /// # Errors
+    /// As there; [`Error::Unsupported`] of a state that changes while it is read.
+    pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
+        match self {
+            Self::Head(_) => Err(Error::Unsupported),
+            Self::Frozen(frozen) => frozen.rows(after),
+        }
     }
 
     /// As [`Volume::list`].

@@ -1,0 +1,131 @@
+//! `cask pull`.
+
+use std::path::Path;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::remote_ref::RemoteRef;
+use crate::cli::remotes::{choose, explain_transfer, open};
+use crate::cli::transferring::{Told, Transferring};
+use crate::cli::{CliError, Kind, Result};
+use crate::remote::{RemoteSnapshot, Repository};
+use crate::transfer;
+use crate::types::{ChunkBytes, VolumeNameError};
+use crate::volume::{self, Config, store};
+
+/// Make a volume of a snapshot in a remote, and print its name
+///
+/// The volume is all that was pushed: inode numbers, hard links, holes, extended attributes and ACLs, times
+/// and owners. Every byte is verified. It appears under its name when all of it is there; if anything fails there
+/// is no new volume.
+///
+/// Exit code 7: the store could not be reached.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The snapshot; without a name the newest
+    #[arg(value_name = "REMOTE:NAME[@SNAP]", value_parser = RemoteRef::parse)]
+    from: RemoteRef,
+    /// The new volume: a name, or a directory; otherwise what it is called there
+    #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
+    volume: Option<VolumeRef>,
+    /// text, or json: an object a line, how far it is once a second, and at the end what was made
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = Told::parse)]
+    format: Told,
+}
+
+/// What was made: the field names are published.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct View {
+    volume: String,
+    snapshot: String,
+    inodes: u64,
+    bytes: u64,
+    seconds: f64,
+}
+
+/// Why a volume could not be made.
+enum Trouble {
+    New(volume::Error),
+    From(transfer::Error),
+}
+
+impl From<volume::Error> for Trouble {
+    fn from(error: volume::Error) -> Self {
+        Self::New(error)
+    }
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let from = &arguments.from;
+    let started = Instant::now();
+    let dir = choose(root, Some(&from.remote))?;
+    let repository = open(&dir)?;
+    let snapshot = from.find_snapshot(&repository)?;
+    let volume = match &arguments.volume {
+        Some(volume) => volume.clone(),
+        None => named(from, &repository)?,
+    };
+    let config = config_of(&snapshot, from)?;
+    let watch = Transferring::start(arguments.format, "pulling");
+    let build = |fresh: &Path| {
+        let made = transfer::pull(&repository, &snapshot, (fresh, &config), &watch);
+        made.map_err(|error| match error {
+            // What fails on this host is about the new volume.
+            transfer::Error::Volume(error) => Trouble::New(error),
+            error => Trouble::From(error),
+        })
+    };
+    let built = match &volume {
+        VolumeRef::Name(name) => root.store().build(name, build),
+        VolumeRef::Dir(dir) => store::build_at(dir, build),
+    };
+    built.map_err(|trouble| explain(trouble, from, &volume, root))?;
+    let view = View {
+        volume: volume.typed(),
+        snapshot: format!("{}:{}@{}", from.remote, from.volume, snapshot.name),
+        inodes: snapshot.inodes,
+        bytes: snapshot.bytes,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    watch.end(&volume.typed(), &view)
+}
+
+/// What the volume is called in the repository.
+fn named(from: &RemoteRef, repository: &Repository) -> Result<VolumeRef> {
+    let name = from.find_volume(repository)?.name;
+    let parsed = name.parse().map(VolumeRef::Name);
+    parsed.map_err(|error: VolumeNameError| {
+        CliError::new(Kind::Usage, error.to_string()).hint("give the new volume a name")
+    })
+}
+
+fn config_of(snapshot: &RemoteSnapshot, from: &RemoteRef) -> Result<Config> {
+    let chunk_bytes = ChunkBytes::new(snapshot.facts.chunk_bytes).ok_or_else(|| {
+        CliError::new(
+            Kind::Damaged,
+            format!("{from} says that its chunks have no possible length"),
+        )
+        .hint("use a newer cask")
+    })?;
+    let mut config = Config::new(chunk_bytes, snapshot.facts.labels.clone());
+    config.compression = snapshot.facts.compression;
+    Ok(config)
+}
+
+fn explain(trouble: Trouble, from: &RemoteRef, volume: &VolumeRef, root: &Root) -> CliError {
+    match trouble {
+        Trouble::New(error) => {
+            let reference = volume.clone();
+            let dir = root.dir_of(&reference);
+            Located { reference, dir }.explain_volume(error)
+        }
+        Trouble::From(error) => explain_transfer(error, &from.remote, |error| {
+            CliError::new(Kind::Failed, format!("cannot pull {from}"))
+                .because(error)
+                .hint("no volume was made")
+        }),
+    }
+}

@@ -1,0 +1,93 @@
+//! `cask remote check`.
+
+use serde::Serialize;
+
+use crate::cli::locate::Root;
+use crate::cli::remotes::{choose, explain_transfer, open};
+use crate::cli::transferring::{Told, Transferring};
+use crate::cli::{CliError, Kind, Result, output};
+use crate::transfer::{Depth, Verified, verify};
+use crate::types::RemoteName;
+
+/// Verify that a repository has all that its snapshots need
+///
+/// Rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
+/// --read-data every pack is read and every chunk verified. What is wrong is printed, a line each, and then the
+/// exit code is 6.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The remote; not needed where there is only one
+    remote: Option<RemoteName>,
+    /// Read all packs
+    #[arg(long)]
+    read_data: bool,
+    /// text, or json: an object a line, how far it is once a second, and at the end what was found
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = Told::parse)]
+    format: Told,
+}
+
+/// What was found: the field names are published.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct View<'a> {
+    snapshots: u64,
+    pending: u64,
+    packs: u64,
+    bytes: u64,
+    faults: &'a [String],
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let dir = choose(root, arguments.remote.as_ref())?;
+    let repository = open(&dir)?;
+    let depth = if arguments.read_data {
+        Depth::Data
+    } else {
+        Depth::Metadata
+    };
+    let watch = Transferring::start(arguments.format, "checking");
+    let found = verify(&repository, depth, &watch).map_err(|error| {
+        explain_transfer(error, dir.name(), |error| {
+            CliError::new(
+                Kind::Failed,
+                format!("cannot check remote \"{}\"", dir.name()),
+            )
+            .because(error)
+            .hint("try again")
+        })
+    })?;
+    if arguments.format == Told::People {
+        found
+            .faults
+            .iter()
+            .try_for_each(|fault| output::line(fault))?;
+    }
+    watch.end(&summary(&found), &view(&found))?;
+    if found.faults.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "remote \"{}\" is damaged: {} faults",
+        dir.name(),
+        found.faults.len()
+    );
+    Err(CliError::new(Kind::Damaged, message)
+        .hint("push the snapshots that this host has again; the others that are named are whole"))
+}
+
+fn summary(found: &Verified) -> String {
+    format!(
+        "{} snapshots, {} packs, {} pushes that have not ended",
+        found.snapshots, found.packs, found.pending
+    )
+}
+
+fn view(found: &Verified) -> View<'_> {
+    View {
+        snapshots: found.snapshots,
+        pending: found.pending,
+        packs: found.packs,
+        bytes: found.bytes,
+        faults: &found.faults,
+    }
+}

@@ -1,0 +1,58 @@
+//! `cask remote set`.
+
+use crate::cli::Result;
+use crate::cli::locate::Root;
+use crate::cli::quantity::parse_bytes;
+use crate::cli::remotes::{choose, explain};
+use crate::remote::Settings;
+use crate::types::RemoteName;
+
+/// Change what this host knows of a remote
+///
+/// Keys: limit-up (bytes a second that are sent at most, such as 20M, or none), endpoint, region (or none).
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The remote
+    remote: RemoteName,
+    /// What is set
+    #[arg(required = true, value_name = "KEY=VALUE", value_parser = Change::parse)]
+    changes: Vec<Change>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    LimitUp(Option<u64>),
+    Endpoint(Option<String>),
+    Region(Option<String>),
+}
+
+impl Change {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("it is not KEY=VALUE")?;
+        let given = (value != "none").then_some(value);
+        let text = given.map(str::to_owned);
+        match key {
+            "limit-up" => given.map(parse_bytes).transpose().map(Self::LimitUp),
+            "endpoint" => Ok(Self::Endpoint(text)),
+            "region" => Ok(Self::Region(text)),
+            _ => Err("a key is limit-up, endpoint or region".to_owned()),
+        }
+    }
+
+    fn apply(self, settings: &mut Settings) {
+        match self {
+            Self::LimitUp(limit) => settings.limit_up = limit,
+            Self::Endpoint(url) => settings.endpoint = url,
+            Self::Region(region) => settings.region = region,
+        }
+    }
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let dir = choose(root, Some(&arguments.remote))?;
+    let mut settings = dir.settings().map_err(|e| explain(e, dir.name()))?;
+    for change in arguments.changes.clone() {
+        change.apply(&mut settings);
+    }
+    dir.set(&settings).map_err(|e| explain(e, dir.name()))
+}

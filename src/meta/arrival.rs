@@ -1,0 +1,289 @@
+//! A database that is made of the rows of a state that arrives from elsewhere: first the rows, then the places of their
+//! chunks, one by one as they come.
+//!
+//! Nobody else has it open, and what is not finished is thrown away: nothing here is durable, or undone.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rusqlite::params;
+
+use crate::meta::schema::connect;
+use crate::meta::schema::text::sql;
+use crate::meta::tables::inode::bind_inode;
+use crate::meta::{Error, Home, Inode, Result, Session, Sharing};
+use crate::types::{
+    Attr, ChunkHash, ChunkId, EntryRow, Epoch, Ino, Location, Name, PageSums, XattrRow,
+};
+
+const PLACES: &str = "
+    CREATE TABLE places.place (
+        id INTEGER PRIMARY KEY, pack INTEGER, piece INTEGER, off INTEGER, stored_len INTEGER,
+        len INTEGER, packing INTEGER, UNIQUE (pack, piece)
+    )";
+const BORN: i64 = 1;
+const CLEAR_ROOT: &str = "DELETE FROM inode";
+const INODE: &str = sql!("INSERT INTO inode ({inode}) VALUES ({inode params 1})");
+const ENTRY: &str = sql!("INSERT INTO dentry ({dentry}) VALUES ({dentry params 1})");
+const XATTR: &str = sql!("INSERT INTO xattr ({xattr}) VALUES ({xattr params 1})");
+const EXTENT: &str = sql!("INSERT INTO extent ({extent}) VALUES ({extent params 1})");
+const PLACE: &str = "
+    INSERT INTO places.place (pack, piece, off, stored_len, len, packing) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    ON CONFLICT (pack, piece) DO UPDATE SET len = len
+    RETURNING id, off = ?3 AND stored_len = ?4 AND len = ?5 AND packing = ?6";
+const NEXT_PLACES: &str = "
+    SELECT pack, piece, off, stored_len, len, packing, id FROM places.place
+    WHERE (pack, piece) > (?1, ?2) ORDER BY pack, piece LIMIT ?3";
+const PLACE_COUNT: &str = "SELECT count(*), coalesce(sum(stored_len), 0) FROM places.place";
+const IS_INDEXED: &str = "SELECT EXISTS (SELECT 1 FROM chunk WHERE hash = ?1 AND shared = 1)";
+const CHUNK: &str = sql!(
+    "INSERT INTO chunk ({chunk id..sums}, refs, shared, live)
+     VALUES ({chunk id..sums params 1}, 1, ?9, 1)"
+);
+const COUNT_REFS: &str = "
+    UPDATE chunk SET refs = n, live = n
+    FROM (SELECT chunk AS named, count(*) AS n FROM extent GROUP BY chunk HAVING count(*) > 1)
+    WHERE id = named";
+const NUMBERS: &str = "
+    UPDATE setting SET value = max(?1,
+        (SELECT coalesce(max(ino), 0) + 1 FROM inode), (SELECT coalesce(max(cookie), 0) + 1 FROM dentry))
+    WHERE key = 'numbers'";
+
+/// Where a chunk is that has not come yet; packs are numbered by whoever fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FarPlace {
+    /// The number of its pack.
+    pub pack: u32,
+    /// Which piece of it.
+    pub piece: u32,
+    /// Where in the pack it begins, in bytes.
+    pub offset: u32,
+    /// Bytes stored.
+    pub stored_len: u32,
+    /// Bytes of plaintext.
+    pub len: u32,
+    /// How they are stored.
+    pub packing: u8,
+}
+
+/// An extent whose chunk has not come yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FarExtent {
+    /// The file.
+    pub ino: Ino,
+    /// Where in the file it begins, in bytes.
+    pub off: u64,
+    /// Bytes.
+    pub len: u64,
+    /// Where in the chunk they begin.
+    pub chunk_off: u64,
+    /// The chunk.
+    pub place: FarPlace,
+}
+
+/// The database, in one transaction.
+#[derive(Debug)]
+pub struct Arrival {
+    session: Session,
+    scratch: PathBuf,
+}
+
+impl Arrival {
+    /// Makes an empty one at `path`, which must not exist; `scratch` is for what is needed meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Full`], [`Error::Sqlite`].
+    pub fn begin(path: &Path, scratch: &Path) -> Result<Self> {
+        drop(connect::create(path)?);
+        let session = Session::of(connect::open_copy(path)?);
+        // What is attached is opened as the first was, which is not to be made; an empty file is an empty database.
+        let made = File::options().write(true).create_new(true).open(scratch);
+        made.map_err(|source| Error::Wal {
+            op: "make a table beside",
+            source,
+        })?;
+        let conn = session.conn();
+        conn.execute("ATTACH ?1 AS places", [scratch.to_string_lossy()])?;
+        conn.pragma_update(Some("places"), "journal_mode", "OFF")?;
+        conn.pragma_update(Some("places"), "synchronous", "OFF")?;
+        conn.execute(PLACES, [])?;
+        session.run("BEGIN")?;
+        session.run(CLEAR_ROOT)?;
+        Ok(Self {
+            session,
+            scratch: scratch.to_owned(),
+        })
+    }
+
+    /// Adds an inode.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when there is one of its number; [`Error::Full`], [`Error::Sqlite`].
+    pub fn inode(&self, attr: &Attr, home: Home, target: Option<&[u8]>) -> Result<()> {
+        let inode = Inode {
+            attr: *attr,
+            born: Epoch(BORN),
+            home,
+            request: None,
+        };
+        let mut stmt = self.session.conn().prepare_cached(INODE)?;
+        bind_inode(&mut stmt, &inode)?;
+        let last = stmt.parameter_count();
+        stmt.raw_bind_parameter(last, target)?;
+        stmt.raw_execute().map(drop).map_err(unfit)
+    }
+
+    /// Adds a directory entry.
+    ///
+    /// # Errors
+    /// As [`Self::inode`], and when the name is none.
+    pub fn entry(&self, row: &EntryRow) -> Result<()> {
+        let name = Name::parse(&row.name).map_err(Error::row)?;
+        let values = params![
+            row.parent.cast_signed(),
+            name.as_bytes(),
+            BORN,
+            row.ino.cast_signed(),
+            row.cookie.cast_signed()
+        ];
+        self.insert(ENTRY, values)
+    }
+
+    /// Adds an extended attribute.
+    ///
+    /// # Errors
+    /// As [`Self::inode`].
+    pub fn xattr(&self, row: &XattrRow) -> Result<()> {
+        self.insert(
+            XATTR,
+            params![row.ino.cast_signed(), row.name, BORN, row.value],
+        )
+    }
+
+    /// Adds an extent, and the place of its chunk.
+    ///
+    /// # Errors
+    /// As [`Self::inode`], and when something else was said of the chunk before.
+    pub fn extent(&self, extent: &FarExtent) -> Result<()> {
+        let at = &extent.place;
+        let mut stmt = self.session.conn().prepare_cached(PLACE)?;
+        let values = params![
+            at.pack,
+            at.piece,
+            at.offset,
+            at.stored_len,
+            at.len,
+            at.packing
+        ];
+        let (id, is_same): (i64, bool) =
+            stmt.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if !is_same {
+            return Err(Error::row("two extents say different things of one chunk"));
+        }
+        let values = params![
+            extent.ino.raw().cast_signed(),
+            extent.off.cast_signed(),
+            BORN,
+            extent.len.cast_signed(),
+            id,
+            extent.chunk_off.cast_signed()
+        ];
+        self.insert(EXTENT, values)
+    }
+
+    /// How many chunks there are, and the bytes that are stored of them.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn place_count(&self) -> Result<(u64, u64)> {
+        let mut stmt = self.session.conn().prepare_cached(PLACE_COUNT)?;
+        let uint = |row: &rusqlite::Row<'_>, at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+        Ok(stmt.query_row([], |row| Ok((uint(row, 0)?, uint(row, 1)?)))?)
+    }
+
+    /// The next places of chunks, by pack and piece.
+    ///
+    /// # Errors
+    /// [`Error::Sqlite`].
+    pub fn places(&self, after: Option<&FarPlace>, limit: u32) -> Result<Vec<(FarPlace, ChunkId)>> {
+        let mut stmt = self.session.conn().prepare_cached(NEXT_PLACES)?;
+        let after = after.map_or((-1, -1), |at| (i64::from(at.pack), i64::from(at.piece)));
+        let rows = stmt.query_map(params![after.0, after.1, limit], |row| {
+            let place = FarPlace {
+                pack: row.get(0)?,
+                piece: row.get(1)?,
+                offset: row.get(2)?,
+                stored_len: row.get(3)?,
+                len: row.get(4)?,
+                packing: row.get(5)?,
+            };
+            Ok((place, ChunkId(row.get(6)?)))
+        })?;
+        rows.map(|row| Ok(row?)).collect()
+    }
+
+    /// A chunk has come, and is stored. One that equals another in the hash index is not in it as well.
+    ///
+    /// # Errors
+    /// As [`Self::inode`].
+    pub fn chunk(
+        &self,
+        id: ChunkId,
+        hash: &ChunkHash,
+        (at, sums): (&Location, &PageSums),
+        sharing: Sharing,
+    ) -> Result<()> {
+        let mut shared = sharing == Sharing::Indexed;
+        if shared {
+            let mut stmt = self.session.conn().prepare_cached(IS_INDEXED)?;
+            shared = !stmt.query_row([hash.as_bytes()], |row| row.get::<_, bool>(0))?;
+        }
+        let values = params![
+            id.0,
+            hash.as_bytes(),
+            at.segment.raw(),
+            at.offset.cast_signed(),
+            at.len,
+            at.stored_len,
+            at.codec.to_raw(),
+            sums.as_bytes(),
+            i64::from(shared),
+        ];
+        self.insert(CHUNK, values)
+    }
+
+    /// Counts what names what, and commits. Numbers below `numbers` are not given out again.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the first thing that does not fit; [`Error::Full`], [`Error::Sqlite`].
+    pub fn finish(self, numbers: u64) -> Result<()> {
+        let conn = self.session.conn();
+        conn.execute(COUNT_REFS, [])?;
+        conn.execute(NUMBERS, [numbers.cast_signed()])?;
+        if let Some(first) = self.session.audit()?.first() {
+            return Err(Error::Corrupt(first.clone()));
+        }
+        self.session.run("COMMIT")?;
+        self.session.run("DETACH places")?;
+        let closed = self.session.into_conn().close();
+        closed.map_err(|(_, error)| Error::from(error))?;
+        // Nothing needs it any more; what holds the database is removed with the volume otherwise.
+        if let Err(error) = std::fs::remove_file(&self.scratch) {
+            log::warn!("{} is left: {error}", self.scratch.display());
+        }
+        Ok(())
+    }
+
+    fn insert(&self, sql: &'static str, values: &[&dyn rusqlite::ToSql]) -> Result<()> {
+        let mut stmt = self.session.conn().prepare_cached(sql)?;
+        stmt.execute(values).map(drop).map_err(unfit)
+    }
+}
+
+/// A row that a constraint refuses is what arrived, and no fault of the database.
+fn unfit(error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::ConstraintViolation) => Error::row(error),
+        _ => error.into(),
+    }
+}

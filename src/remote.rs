@@ -1,0 +1,37 @@
+//! Repositories: volumes as immutable, encrypted objects in an object store or a directory.
+//!
+//! Owns the format of docs/remote-format.md, the keys, and how stores are spoken to; the only code that names
+//! `object_store`, `tokio` and the cipher. Everything here blocks. It knows nothing of volumes on this host: what is sent
+//! and fetched is rows and chunks (`transfer/` moves them).
+
+mod ability;
+mod block;
+mod directory;
+mod error;
+mod index;
+mod keys;
+mod object;
+mod pack;
+mod place;
+mod repository;
+mod run;
+mod seal;
+mod shelf;
+mod snapshot;
+mod url;
+
+pub use ability::{Ability, Replacing};
+pub use directory::{Making, NewRemote, RemoteDir, Remotes, Settings};
+pub use error::{Error, Result};
+pub use index::Index;
+pub use keys::{KeySource, Passphrase};
+pub use object::ObjectId;
+pub use pack::{PackBuilder, PackedChunk, SealedPack, open_chunk};
+pub use place::{Packing, Place};
+pub use repository::{Repository, VolumeAbout};
+pub use run::{PlacedRow, Row, RunReader, RunWriter};
+pub use seal::MasterKey;
+pub use shelf::memory::Memory;
+pub use shelf::{Key, Listed, Shelf, Tag};
+pub use snapshot::{PublishedRun, PushState, RemoteSnapshot, VolumeFacts};
+pub use url::{RemoteUrl, RemoteUrlError};

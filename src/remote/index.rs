@@ -1,0 +1,209 @@
+//! Which chunks a repository has, and where: what a push has to know, and a pull has not.
+//!
+//! An index object tells of the packs of one push, or of a part of it. This host keeps those that it has seen in a
+//! directory, as sorted entries that are searched on the disk: a terabyte takes some hundred MiB of it, and little memory.
+
+mod journal;
+mod sorted;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::object::{Kind, ObjectId, open_whole, seal_whole};
+use super::place::Place;
+use super::repository::Repository;
+use super::shelf::Key;
+use super::{Error, Result, SealedPack};
+use crate::types::ChunkHash;
+use journal::Journal;
+use sorted::{Sorted, make_dir};
+
+/// Chunks that are held in memory before they become an index object.
+const FRESH_MAX: usize = 100_000;
+
+/// The chunks of a repository, as far as this host knows.
+#[derive(Debug)]
+pub struct Index {
+    dir: PathBuf,
+    known: Vec<Sorted>,
+    /// What is in no index object yet.
+    fresh: HashMap<ChunkHash, Place>,
+    journal: Journal,
+}
+
+/// Where index objects are.
+const DIR: &str = "index";
+
+impl Index {
+    /// Fetches what is new to this host; `dir` is where it is kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Newer`], [`Error::Host`]; see [`super::Shelf`].
+    pub fn load(repository: &Repository, dir: &Path) -> Result<Self> {
+        let kept = dir.join(DIR);
+        make_dir(&kept)?;
+        let mut known = Vec::new();
+        for listed in repository.shelf().list(DIR)? {
+            known.push(fetch(repository, &kept, &listed.key)?);
+        }
+        let (journal, left) = Journal::begin(&dir.join("pushes"))?;
+        let fresh = left.into_iter().map(|chunk| (chunk.hash, chunk.place));
+        Ok(Self {
+            dir: kept,
+            known,
+            fresh: fresh.collect(),
+            journal,
+        })
+    }
+
+    /// Where a chunk is, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Host`] when what is kept cannot be read.
+    pub fn find(&self, hash: &ChunkHash) -> Result<Option<Place>> {
+        if let Some(place) = self.fresh.get(hash) {
+            return Ok(Some(*place));
+        }
+        for sorted in &self.known {
+            if let Some(place) = sorted.find(hash)? {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A chunk that goes into a pack: equal ones need not be sent again.
+    pub fn add(&mut self, hash: ChunkHash, place: Place) {
+        self.fresh.insert(hash, place);
+    }
+
+    /// Whether it is time for [`Self::publish`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.fresh.len() >= FRESH_MAX
+    }
+
+    /// A pack has arrived: should this process be killed, the next one knows.
+    ///
+    /// # Errors
+    /// [`Error::Host`].
+    pub fn note(&self, pack: &SealedPack) -> Result<()> {
+        self.journal.note(&pack.chunks)
+    }
+
+    /// Tells others of what was added, whose packs are all there.
+    ///
+    /// # Errors
+    /// [`Error::Host`]; see [`super::Shelf`].
+    pub fn publish(&mut self, repository: &Repository) -> Result<()> {
+        if self.fresh.is_empty() {
+            return Ok(());
+        }
+        let body = sorted::encode(&self.fresh);
+        let (id, bytes) = seal_whole(repository.master(), Kind::Index, body.clone())?;
+        repository
+            .shelf()
+            .put(&Key::new(format!("{DIR}/{id}")), bytes)?;
+        self.known.push(keep(&self.dir, &id, &body)?);
+        self.fresh.clear();
+        self.journal.clear()
+    }
+}
+
+fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Sorted> {
+    let id: ObjectId = key.last().parse().map_err(|e| Error::damaged(key, e))?;
+    // What is kept and no longer whole is fetched again.
+    if let Ok(kept) = Sorted::open(&dir.join(id.to_string())) {
+        return Ok(kept);
+    }
+    let (bytes, _) = repository.shelf().get(key)?;
+    let (found, body) = open_whole(repository.master(), Kind::Index, key, &bytes)?;
+    if found != id {
+        return Err(Error::damaged(key, "it is another index"));
+    }
+    keep(dir, &id, &body)
+}
+
+fn keep(dir: &Path, id: &ObjectId, body: &[u8]) -> Result<Sorted> {
+    let path = dir.join(id.to_string());
+    sorted::store(&path, body)?;
+    Sorted::open(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::{KeySource, Memory, PackBuilder, PackedChunk, Passphrase};
+    use std::fs;
+    use std::sync::Arc;
+
+    fn repository() -> Repository {
+        let source = KeySource::KeyFile(Passphrase::new(vec![1; 32]));
+        Repository::create(Arc::new(Memory::default()), &source).unwrap()
+    }
+
+    fn pack(repository: &Repository, index: &mut Index, texts: std::ops::Range<u32>) -> SealedPack {
+        let mut pack = PackBuilder::begin(repository.master()).unwrap();
+        for text in texts {
+            let text = text.to_le_bytes().to_vec();
+            let hash = ChunkHash::of(&text);
+            let place = pack.push(hash, text).unwrap();
+            index.add(hash, place);
+        }
+        pack.finish().unwrap()
+    }
+
+    #[test]
+    fn others_find_what_was_published_and_the_next_push_what_was_noted() {
+        let repository = repository();
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut index = Index::load(&repository, here.path()).unwrap();
+        let first = pack(&repository, &mut index, 0..1000);
+        index.publish(&repository).unwrap();
+        let second = pack(&repository, &mut index, 1000..1010);
+        index.note(&second).unwrap();
+        let third = pack(&repository, &mut index, 2000..2010);
+        let find = |index: &Index, chunk: &PackedChunk| index.find(&chunk.hash).unwrap();
+        for sealed in [&first, &second, &third] {
+            for chunk in &sealed.chunks {
+                assert_eq!(find(&index, chunk), Some(chunk.place));
+            }
+        }
+        drop(index);
+        let again = Index::load(&repository, here.path()).unwrap();
+        let other = Index::load(&repository, there.path()).unwrap();
+        assert!(
+            first
+                .chunks
+                .iter()
+                .all(|one| find(&other, one) == Some(one.place))
+        );
+        assert!(
+            second
+                .chunks
+                .iter()
+                .all(|one| find(&again, one) == Some(one.place))
+        );
+        assert!(second.chunks.iter().all(|one| find(&other, one).is_none()));
+        assert!(third.chunks.iter().all(|one| find(&again, one).is_none()));
+    }
+
+    #[test]
+    fn what_is_kept_and_damaged_is_fetched_again() {
+        let repository = repository();
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = Index::load(&repository, dir.path()).unwrap();
+        let sealed = pack(&repository, &mut index, 0..100);
+        index.publish(&repository).unwrap();
+        let kept = fs::read_dir(dir.path().join(DIR)).unwrap().next().unwrap();
+        let kept = kept.unwrap().path();
+        let mut bytes = fs::read(&kept).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        crate::durable::replace_file(&kept, &bytes).unwrap();
+        let again = Index::load(&repository, dir.path()).unwrap();
+        for chunk in &sealed.chunks {
+            assert_eq!(again.find(&chunk.hash).unwrap(), Some(chunk.place));
+        }
+    }
+}

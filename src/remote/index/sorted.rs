@@ -1,0 +1,157 @@
+//! Sorted entries of an index, in a file that is searched where it lies.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::durable;
+use crate::remote::object::ObjectId;
+use crate::remote::place::{Packing, Place};
+use crate::remote::{Error, Result};
+use crate::types::ChunkHash;
+
+/// Bytes of an entry: hash, number of the pack, piece, offset, stored and plain length, packing.
+const ENTRY_BYTES: usize = ChunkHash::LEN + 5 * 4 + 1;
+/// Entries between two that are held in memory.
+const STRIDE: usize = 64;
+/// Bytes of the hash that a kept file begins with: a place that rotted must not be sent.
+const SUM_BYTES: usize = 32;
+
+/// Entries in a file.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    file: File,
+    packs: Vec<ObjectId>,
+    /// Where the entries begin.
+    at: u64,
+    entries: usize,
+    /// The hash of every [`STRIDE`]-th entry.
+    fences: Vec<ChunkHash>,
+}
+
+/// The entries as an index object has them: how many packs, their ids, then entries in the order of their hashes.
+pub(super) fn encode(chunks: &HashMap<ChunkHash, Place>) -> Vec<u8> {
+    let mut sorted: Vec<_> = chunks.iter().collect();
+    sorted.sort_by_key(|(hash, _)| *hash.as_bytes());
+    let (mut packs, mut numbers) = (Vec::new(), HashMap::new());
+    let mut entries = Vec::with_capacity(sorted.len() * ENTRY_BYTES);
+    for (hash, place) in sorted {
+        let pack = *numbers.entry(place.pack).or_insert_with(|| {
+            packs.push(place.pack);
+            packs.len() - 1
+        });
+        entries.extend(hash.as_bytes());
+        for word in [
+            // There are fewer packs than chunks, which are counted in memory.
+            u32::try_from(pack).unwrap_or(u32::MAX),
+            place.piece,
+            place.offset,
+            place.stored_len,
+            place.len,
+        ] {
+            entries.extend(word.to_le_bytes());
+        }
+        entries.push(place.packing.to_raw());
+    }
+    let mut body = Vec::new();
+    body.extend(u32::try_from(packs.len()).unwrap_or(u32::MAX).to_le_bytes());
+    body.extend(packs.iter().flat_map(|id| *id.as_bytes()));
+    body.extend(entries);
+    body
+}
+
+/// Makes a directory, and those above it.
+pub(super) fn make_dir(dir: &Path) -> Result<()> {
+    let made = fs::create_dir_all(dir);
+    made.map_err(|e| Error::host(format!("create {}", dir.display()), e))
+}
+
+/// Keeps `body` in a file, with its hash.
+pub(super) fn store(path: &Path, body: &[u8]) -> Result<()> {
+    let mut bytes = blake3::hash(body).as_bytes().to_vec();
+    bytes.extend(body);
+    let stored = durable::replace_file(path, &bytes);
+    stored.map_err(|e| Error::host(format!("keep {}", path.display()), e))
+}
+
+impl Sorted {
+    /// Opens what was kept.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is not what was kept; [`Error::Host`].
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let cannot = |e| Error::host(format!("read {}", path.display()), e);
+        let damaged = |what: &str| Error::damaged(path.display(), what);
+        let bytes = fs::read(path).map_err(cannot)?;
+        let (sum, body) = bytes
+            .split_at_checked(SUM_BYTES)
+            .ok_or_else(|| damaged("it is too short"))?;
+        if blake3::hash(body).as_bytes() != sum {
+            return Err(damaged("it is not what was kept"));
+        }
+        let (packs, entries) = parse(body).ok_or_else(|| damaged("it is no index"))?;
+        let hashes = entries.chunks(ENTRY_BYTES).step_by(STRIDE).map(hash_of);
+        Ok(Self {
+            file: File::open(path).map_err(cannot)?,
+            packs,
+            at: (bytes.len() - entries.len()) as u64,
+            entries: entries.len() / ENTRY_BYTES,
+            fences: hashes.collect(),
+        })
+    }
+
+    /// Where a chunk is.
+    ///
+    /// # Errors
+    /// [`Error::Host`].
+    pub(super) fn find(&self, hash: &ChunkHash) -> Result<Option<Place>> {
+        let after = self
+            .fences
+            .partition_point(|fence| fence.as_bytes() <= hash.as_bytes());
+        let Some(stride) = after.checked_sub(1) else {
+            return Ok(None);
+        };
+        let first = stride * STRIDE;
+        let count = STRIDE.min(self.entries - first);
+        let mut bytes = vec![0; count * ENTRY_BYTES];
+        let at = self.at + (first * ENTRY_BYTES) as u64;
+        let read = self.file.read_exact_at(&mut bytes, at);
+        read.map_err(|e| Error::host("read what is kept of the index", e))?;
+        let mut entries = bytes.chunks(ENTRY_BYTES);
+        let entry = entries.find(|entry| hash_of(entry) == *hash);
+        Ok(entry.and_then(|entry| self.place(entry)))
+    }
+
+    fn place(&self, entry: &[u8]) -> Option<Place> {
+        let word = |n: usize| {
+            let at = ChunkHash::LEN + 4 * n;
+            Some(u32::from_le_bytes(entry.get(at..at + 4)?.try_into().ok()?))
+        };
+        let place = Place {
+            pack: *self.packs.get(word(0)? as usize)?,
+            piece: word(1)?,
+            offset: word(2)?,
+            stored_len: word(3)?,
+            len: word(4)?,
+            packing: Packing::from_raw(*entry.last()?)?,
+        };
+        place.is_possible().then_some(place)
+    }
+}
+
+fn parse(body: &[u8]) -> Option<(Vec<ObjectId>, &[u8])> {
+    let (count, rest) = body.split_first_chunk::<4>()?;
+    let bytes = (u32::from_le_bytes(*count) as usize).checked_mul(ObjectId::LEN)?;
+    let (packs, entries) = rest.split_at_checked(bytes)?;
+    let packs = packs.chunks(ObjectId::LEN).map(|id| id.try_into().ok());
+    let packs: Option<Vec<[u8; ObjectId::LEN]>> = packs.collect();
+    let packs = packs?.into_iter().map(ObjectId::from_bytes).collect();
+    (entries.len() % ENTRY_BYTES == 0).then_some((packs, entries))
+}
+
+fn hash_of(entry: &[u8]) -> ChunkHash {
+    let mut hash = [0; ChunkHash::LEN];
+    hash.copy_from_slice(&entry[..ChunkHash::LEN]);
+    ChunkHash::from_bytes(hash)
+}

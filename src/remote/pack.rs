@@ -1,0 +1,241 @@
+//! Packs: chunks of any volumes, compressed and sealed one by one, so that each can be fetched by itself.
+
+use super::object::{HEADER_BYTES, Header, Kind, ObjectBuilder, ObjectId, ObjectOpener};
+use super::place::{Packing, Place};
+use super::seal::{MasterKey, TAG_BYTES};
+use super::shelf::Key;
+use super::{Error, Result};
+use crate::types::ChunkHash;
+
+/// Bytes from which a pack is full: 16 MiB.
+const PACK_BYTES: usize = 16 * 1024 * 1024;
+/// Fast, and most of what there is to gain.
+const LEVEL: i32 = 1;
+/// Bytes of a chunk in the trailer: its hash, stored and plain length, packing.
+const ENTRY_BYTES: usize = ChunkHash::LEN + 4 + 4 + 1;
+
+/// A chunk and where it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedChunk {
+    /// Its name.
+    pub hash: ChunkHash,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// A pack that is being filled.
+#[derive(Debug)]
+pub struct PackBuilder {
+    object: ObjectBuilder,
+    chunks: Vec<PackedChunk>,
+}
+
+/// A pack that can be stored.
+#[derive(Debug)]
+pub struct SealedPack {
+    /// Its name.
+    pub id: ObjectId,
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// What is in it.
+    pub chunks: Vec<PackedChunk>,
+}
+
+impl PackBuilder {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn begin(master: &MasterKey) -> Result<Self> {
+        Ok(Self {
+            object: ObjectBuilder::begin(master, Kind::Pack)?,
+            chunks: Vec::new(),
+        })
+    }
+
+    /// Adds a chunk; where it will be.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn push(&mut self, hash: ChunkHash, plain: Vec<u8>) -> Result<Place> {
+        let too_much = |_| Error::Bug("a pack is too long".to_owned());
+        let len = u32::try_from(plain.len()).map_err(too_much)?;
+        let (packing, stored) = compressed(plain);
+        let stored_len = u32::try_from(stored.len()).map_err(too_much)?;
+        let offset = u32::try_from(self.object.push(stored)?).map_err(too_much)?;
+        let place = Place {
+            pack: *self.object.id(),
+            piece: u32::try_from(self.chunks.len()).map_err(too_much)?,
+            offset,
+            stored_len,
+            len,
+            packing,
+        };
+        self.chunks.push(PackedChunk { hash, place });
+        Ok(place)
+    }
+
+    /// Whether it is time to begin another.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.object.len() >= PACK_BYTES
+    }
+
+    /// Whether it has no chunk.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn finish(self) -> Result<SealedPack> {
+        let trailer = self.chunks.iter().flat_map(entry).collect();
+        let (id, bytes) = self.object.finish(trailer)?;
+        Ok(SealedPack {
+            id,
+            bytes,
+            chunks: self.chunks,
+        })
+    }
+}
+
+fn entry(chunk: &PackedChunk) -> Vec<u8> {
+    let place = &chunk.place;
+    let mut bytes = Vec::with_capacity(ENTRY_BYTES);
+    bytes.extend(chunk.hash.as_bytes());
+    bytes.extend(place.stored_len.to_le_bytes());
+    bytes.extend(place.len.to_le_bytes());
+    bytes.push(place.packing.to_raw());
+    bytes
+}
+
+/// Only where it is worth it: a frame has to be unpacked by everybody who reads the chunk.
+fn compressed(plain: Vec<u8>) -> (Packing, Vec<u8>) {
+    match zstd::bulk::compress(&plain, LEVEL) {
+        Ok(packed) if packed.len() < plain.len() - plain.len() / 16 => (Packing::Zstd, packed),
+        Ok(_) | Err(_) => (Packing::Plain, plain),
+    }
+}
+
+/// Opens the chunk at `place` from its sealed bytes.
+///
+/// # Errors
+/// [`Error::Damaged`] when they are not what was stored.
+pub fn open_chunk(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>> {
+    let object = pack_key(&place.pack);
+    let damaged = |what: &str| Error::damaged(&object, format!("chunk {}: {what}", place.piece));
+    if !place.is_possible() || sealed.len() != place.sealed_len() {
+        return Err(damaged("it has another length than was stored"));
+    }
+    let key = Kind::Pack.key(master, &place.pack)?;
+    let stored = key.open(place.piece.into(), &[], sealed.to_vec());
+    let stored = stored.ok_or_else(|| damaged("it is not what was stored"))?;
+    let plain = match place.packing {
+        Packing::Plain => stored,
+        Packing::Zstd => zstd::bulk::decompress(&stored, place.len as usize)
+            .map_err(|_| damaged("it cannot be unpacked"))?,
+    };
+    let is_whole = plain.len() == place.len as usize;
+    is_whole
+        .then_some(plain)
+        .ok_or_else(|| damaged("it is too short"))
+}
+
+impl Place {
+    /// Bytes of the sealed piece.
+    #[must_use]
+    pub const fn sealed_len(&self) -> usize {
+        self.stored_len as usize + TAG_BYTES
+    }
+}
+
+/// What is in a pack, by its trailer; `bytes` is all of it.
+pub(super) fn chunks_of(
+    master: &MasterKey,
+    id: &ObjectId,
+    bytes: &[u8],
+) -> Result<Vec<PackedChunk>> {
+    let object = pack_key(id);
+    let damaged = |what: &str| Error::damaged(&object, what);
+    let header = Header::decode(bytes, Kind::Pack, &object)?;
+    if header.id != *id {
+        return Err(damaged("it is another pack"));
+    }
+    let at = bytes.len().checked_sub(header.trailer_bytes as usize);
+    let at = at.filter(|at| *at >= HEADER_BYTES);
+    let at = at.ok_or_else(|| damaged("it is too short"))?;
+    let trailer = ObjectOpener::new(master, &header, &object)?.trailer(&bytes[at..])?;
+    let mut offset = HEADER_BYTES;
+    let mut chunks = Vec::new();
+    for (piece, entry) in trailer.chunks(ENTRY_BYTES).enumerate() {
+        let chunk = parse(id, piece, offset, entry).ok_or_else(|| damaged("its trailer"))?;
+        offset += chunk.place.sealed_len();
+        chunks.push(chunk);
+    }
+    if offset != at {
+        return Err(damaged("its chunks do not fill it"));
+    }
+    Ok(chunks)
+}
+
+fn parse(id: &ObjectId, piece: usize, offset: usize, entry: &[u8]) -> Option<PackedChunk> {
+    let (hash, rest) = entry.split_first_chunk::<{ ChunkHash::LEN }>()?;
+    let (stored_len, rest) = rest.split_first_chunk::<4>()?;
+    let (len, packing) = rest.split_first_chunk::<4>()?;
+    let place = Place {
+        pack: *id,
+        piece: u32::try_from(piece).ok()?,
+        offset: u32::try_from(offset).ok()?,
+        stored_len: u32::from_le_bytes(*stored_len),
+        len: u32::from_le_bytes(*len),
+        packing: Packing::from_raw(*packing.first()?)?,
+    };
+    place.is_possible().then_some(PackedChunk {
+        hash: ChunkHash::from_bytes(*hash),
+        place,
+    })
+}
+
+/// The name of a pack in the store.
+pub(super) fn pack_key(id: &ObjectId) -> Key {
+    id.key_below("pack")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_come_back_and_the_trailer_tells_of_them() {
+        let master = MasterKey::random().unwrap();
+        let mut pack = PackBuilder::begin(&master).unwrap();
+        let texts = [
+            b"all work and no play ".repeat(500),
+            vec![7],
+            (0..=255).collect(),
+        ];
+        let mut places = Vec::new();
+        for text in &texts {
+            places.push(pack.push(ChunkHash::of(text), text.clone()).unwrap());
+        }
+        let sealed = pack.finish().unwrap();
+        assert_eq!(places[0].packing, Packing::Zstd);
+        assert_eq!(places[2].packing, Packing::Plain);
+        assert_eq!(
+            chunks_of(&master, &sealed.id, &sealed.bytes).unwrap(),
+            sealed.chunks
+        );
+        for (place, text) in places.iter().zip(&texts) {
+            let at = place.offset as usize;
+            let piece = &sealed.bytes[at..at + place.sealed_len()];
+            assert_eq!(open_chunk(&master, place, piece).unwrap(), *text);
+            let mut changed = piece.to_vec();
+            changed[0] ^= 1;
+            assert!(open_chunk(&master, place, &changed).is_err());
+            assert!(open_chunk(&master, place, &piece[1..]).is_err());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A store in memory: what the others are compared with, and what tests run on.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Key, Listed, Shelf, Tag};
+use crate::remote::{Error, Result};
+
+/// Objects of this process.
+#[derive(Debug, Default)]
+pub struct Memory {
+    objects: Mutex<BTreeMap<Key, (u64, Vec<u8>)>>,
+}
+
+impl Memory {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<Key, (u64, Vec<u8>)>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the bytes of an object as a store never should; whether it is there.
+    pub fn damage(&self, key: &Key, change: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.objects()
+            .get_mut(key)
+            .map(|(_, bytes)| change(bytes))
+            .is_some()
+    }
+}
+
+fn missing(key: &Key) -> Error {
+    Error::Missing {
+        object: key.to_string(),
+    }
+}
+
+fn store(objects: &mut BTreeMap<Key, (u64, Vec<u8>)>, key: &Key, bytes: Vec<u8>) -> Tag {
+    let version = objects.get(key).map_or(0, |(version, _)| version + 1);
+    objects.insert(key.clone(), (version, bytes));
+    Tag(version.to_string())
+}
+
+impl Shelf for Memory {
+    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+        store(&mut self.objects(), key, bytes);
+        Ok(())
+    }
+
+    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+        let mut objects = self.objects();
+        if objects.contains_key(key) {
+            return Err(Error::Exists {
+                object: key.to_string(),
+            });
+        }
+        Ok(store(&mut objects, key, bytes))
+    }
+
+    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+        let mut objects = self.objects();
+        let found = objects.get(key).map(|(version, _)| version.to_string());
+        if found.as_ref() != Some(&tag.0) {
+            return Err(Error::Changed {
+                object: key.to_string(),
+            });
+        }
+        Ok(store(&mut objects, key, bytes))
+    }
+
+    fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {
+        let objects = self.objects();
+        let (version, bytes) = objects.get(key).ok_or_else(|| missing(key))?;
+        Ok((bytes.clone(), Tag(version.to_string())))
+    }
+
+    fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>> {
+        let objects = self.objects();
+        let (_, bytes) = objects.get(key).ok_or_else(|| missing(key))?;
+        let at = |end: u64| usize::try_from(end).map_or(bytes.len(), |end| end.min(bytes.len()));
+        Ok(bytes[at(range.start)..at(range.end)].to_vec())
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<Listed>> {
+        let below = format!("{dir}/");
+        let objects = self.objects();
+        let found = objects
+            .iter()
+            .filter(|(key, _)| key.as_str().starts_with(&below));
+        let listed = found.map(|(key, (_, bytes))| Listed {
+            key: key.clone(),
+            bytes: bytes.len() as u64,
+        });
+        Ok(listed.collect())
+    }
+
+    fn delete(&self, key: &Key) -> Result<()> {
+        self.objects().remove(key);
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! Volumes on their way: a state of a volume of this host to a repository, and back.
+//!
+//! Knows volumes and repositories, and neither FUSE nor servers: a state that a server has open is read through [`State`].
+
+mod error;
+mod fetch;
+mod pull;
+mod push;
+mod upload;
+mod verify;
+
+pub use error::{Error, Result};
+pub use pull::pull;
+pub use push::{Push, Pushed};
+pub use verify::{Depth, Verified, verify};
+
+use crate::types::{RowCursor, RowPage};
+
+/// Why a state could not be read.
+pub type StateError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A state of a volume that does not change.
+pub trait State {
+    /// The next rows of a table, in the order of their keys; none at its end.
+    ///
+    /// # Errors
+    /// Whatever went wrong where the state is.
+    fn rows(&self, after: &RowCursor) -> std::result::Result<RowPage, StateError>;
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of files, or of chunks, that there are.
+    pub total: u64,
+    /// Those that are done.
+    pub done: u64,
+    /// Bytes that were sent or fetched.
+    pub moved: u64,
+    /// Objects that were.
+    pub objects: u64,
+}
+
+/// Who is told how far a transfer is.
+pub trait Watch: Sync {
+    /// It is so far now.
+    fn progress(&self, progress: &Progress);
+}

@@ -1,0 +1,173 @@
+//! Chunks out of packs: neighbours in one request, some requests at a time.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+
+use super::{Error, Result};
+use crate::remote::{self, Place, Repository, open_chunk};
+use crate::types::ChunkId;
+use crate::volume::FarChunk;
+
+/// Requests at once.
+const AT_ONCE: usize = 4;
+/// Bytes of a request.
+const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes between two chunks that are fetched with them: a request of its own takes longer.
+const GAP_BYTES: u64 = 64 * 1024;
+
+/// Chunks of one pack that are fetched together, in their order.
+pub(super) type Window = Vec<(Place, ChunkId)>;
+
+/// What came.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) chunks: Vec<FarChunk>,
+    /// Bytes that were fetched for them.
+    pub(super) bytes: u64,
+}
+
+type Outcome = remote::Result<Fetched>;
+
+/// Windows that are being fetched.
+#[derive(Debug)]
+pub(super) struct Fetches {
+    queue: SyncSender<Window>,
+    done: Receiver<Outcome>,
+    under_way: usize,
+}
+
+impl Fetches {
+    /// Starts the threads that fetch; they end when this is dropped.
+    pub(super) fn start<'s>(scope: &'s Scope<'s, '_>, repository: &'s Repository) -> Self {
+        let (queue, waiting) = sync_channel::<Window>(AT_ONCE);
+        let (tell, done) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..AT_ONCE {
+            let (waiting, tell) = (Arc::clone(&waiting), tell.clone());
+            scope.spawn(move || fetch_all(repository, &waiting, &tell));
+        }
+        Self {
+            queue,
+            done,
+            under_way: 0,
+        }
+    }
+
+    /// Asks for a window. What has come meanwhile, if as many are under way as may be.
+    pub(super) fn ask(&mut self, window: Window) -> Result<Option<Fetched>> {
+        let sent = self.queue.send(window);
+        sent.map_err(|_| Error::Bug("the threads that fetch have ended"))?;
+        self.under_way += 1;
+        if self.under_way < 2 * AT_ONCE {
+            return Ok(None);
+        }
+        self.next()
+    }
+
+    /// What comes next; `None` when nothing is under way.
+    pub(super) fn next(&mut self) -> Result<Option<Fetched>> {
+        if self.under_way == 0 {
+            return Ok(None);
+        }
+        let outcome = self.done.recv();
+        let outcome = outcome.map_err(|_| Error::Bug("the threads that fetch have ended"))?;
+        self.under_way -= 1;
+        Ok(Some(outcome?))
+    }
+}
+
+/// Groups chunks, which come in the order of their places, to windows.
+pub(super) fn windows(chunks: Window) -> VecDeque<Window> {
+    let mut windows: VecDeque<Window> = VecDeque::new();
+    for (place, id) in chunks {
+        match windows.back_mut() {
+            Some(window) if fits(window, &place) => window.push((place, id)),
+            _ => windows.push_back(vec![(place, id)]),
+        }
+    }
+    windows
+}
+
+fn fits(window: &Window, place: &Place) -> bool {
+    let (Some((first, _)), Some((last, _))) = (window.first(), window.last()) else {
+        return false;
+    };
+    let end = |place: &Place| u64::from(place.offset) + place.sealed_len() as u64;
+    first.pack == place.pack
+        && u64::from(place.offset) >= end(last)
+        && u64::from(place.offset) - end(last) <= GAP_BYTES
+        && end(place) - u64::from(first.offset) <= WINDOW_BYTES
+}
+
+fn fetch_all(repository: &Repository, waiting: &Mutex<Receiver<Window>>, tell: &Sender<Outcome>) {
+    loop {
+        let next = waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        let Ok(window) = next else {
+            return;
+        };
+        // Nobody listens after an error.
+        if tell.send(fetch(repository, &window)).is_err() {
+            return;
+        }
+    }
+}
+
+fn fetch(repository: &Repository, window: &Window) -> Outcome {
+    let (Some((first, _)), Some((last, _))) = (window.first(), window.last()) else {
+        return Err(remote::Error::Bug("a window has no chunks".to_owned()));
+    };
+    let bytes = repository.get_chunks(first, last)?;
+    let mut chunks = Vec::with_capacity(window.len());
+    for (place, id) in window {
+        let at = (place.offset - first.offset) as usize;
+        let sealed = &bytes[at..at + place.sealed_len()];
+        chunks.push(FarChunk {
+            id: *id,
+            plain: open_chunk(repository.master(), place, sealed)?,
+        });
+    }
+    Ok(Fetched {
+        chunks,
+        bytes: bytes.len() as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::{ObjectId, Packing};
+
+    fn place(pack: u8, offset: u32, len: u32) -> Place {
+        Place {
+            pack: ObjectId::from_bytes([pack; 32]),
+            piece: offset,
+            offset,
+            stored_len: len,
+            len,
+            packing: Packing::Plain,
+        }
+    }
+
+    #[test]
+    fn neighbours_are_fetched_together() {
+        let chunks = [
+            place(0, 64, 1000),
+            place(0, 1080, 1000),
+            place(0, 60_000, 1000),
+            place(0, 200_000, 1_000_000),
+            place(0, 1_200_016, 1_000_000),
+            place(0, 2_200_032, 1_000_000),
+            place(0, 3_200_048, 1_000_000),
+            place(0, 4_200_064, 1_000_000),
+            place(1, 64, 10),
+        ];
+        let chunks = chunks.into_iter().map(|place| (place, ChunkId(1)));
+        let counts: Vec<usize> = windows(chunks.collect()).iter().map(Vec::len).collect();
+        assert_eq!(counts, [3, 4, 1, 1]);
+    }
+}

@@ -1,0 +1,316 @@
+//! A state to a repository: rows into runs, chunks that are not there yet into packs.
+//!
+//! In this order, each step durable before the next: what is intended, packs, the index that tells of them, runs, and
+//! the snapshot. A push that is killed leaves objects that nothing names, and the next one need not send them again.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::thread;
+
+use super::upload::Uploads;
+use super::{Error, Progress, Result, State, Watch};
+use crate::remote::{
+    Index, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot, Repository, Row,
+    RunWriter,
+};
+use crate::types::{RowCursor, RowPage, StoredRow};
+use crate::volume::NamedChunks;
+
+/// How often extents are looked up again when their chunks were moved meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// What is pushed, and where to.
+#[derive(Clone, Copy)]
+pub struct Push<'a> {
+    /// The repository.
+    pub repository: &'a Repository,
+    /// Where this host keeps what it knows of it.
+    pub cache: &'a Path,
+    /// The state.
+    pub state: &'a dyn State,
+    /// Its chunks.
+    pub chunks: &'a NamedChunks,
+    /// Who is told how far it is.
+    pub watch: &'a dyn Watch,
+}
+
+/// What a push did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pushed {
+    /// Inodes of the state.
+    pub inodes: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// Bytes that were sent.
+    pub sent: u64,
+    /// Objects that were.
+    pub objects: u64,
+}
+
+impl Push<'_> {
+    /// Pushes the state as `snapshot`, whose counts and runs are filled in.
+    ///
+    /// # Errors
+    /// [`Error::Chunk`] when a chunk of this host is damaged; see [`Error`]. Nothing can be pulled under its name then.
+    pub fn run(&self, mut snapshot: RemoteSnapshot) -> Result<Pushed> {
+        let index = Index::load(self.repository, self.cache)?;
+        snapshot.state = PushState::Pending;
+        // Before any chunk counts as there: who removes what nothing names sees that somebody may name it.
+        let tag = self.repository.intend(&snapshot)?;
+        let sent = thread::scope(|scope| {
+            let uploads = Uploads::start(scope, self.repository);
+            Sending::begin(self, index, uploads)?.run()
+        });
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                if let Err(left) = self.repository.withdraw(&snapshot) {
+                    log::debug!("the push stays listed as one under way: {left}");
+                }
+                return Err(error);
+            }
+        };
+        snapshot.state = PushState::Published;
+        snapshot.inodes = sent.inodes;
+        snapshot.bytes = sent.progress.total;
+        snapshot.runs = sent.runs;
+        snapshot.numbers = sent.numbers;
+        self.repository.publish(&snapshot, &tag)?;
+        Ok(Pushed {
+            inodes: sent.inodes,
+            bytes: sent.progress.total,
+            sent: sent.progress.moved,
+            objects: sent.progress.objects,
+        })
+    }
+}
+
+/// A push under way.
+struct Sending<'a> {
+    push: &'a Push<'a>,
+    index: Index,
+    uploads: Uploads,
+    pack: PackBuilder,
+    run: RunWriter,
+    runs: Vec<PublishedRun>,
+    inodes: u64,
+    /// Inodes without a name: nobody can reach them in the new place.
+    unnamed: HashSet<u64>,
+    /// Beyond that of every inode and entry.
+    numbers: u64,
+    progress: Progress,
+}
+
+struct Sent {
+    numbers: u64,
+    runs: Vec<PublishedRun>,
+    inodes: u64,
+    progress: Progress,
+}
+
+impl<'a> Sending<'a> {
+    fn begin(push: &'a Push<'a>, index: Index, uploads: Uploads) -> Result<Self> {
+        let master = push.repository.master();
+        Ok(Self {
+            push,
+            index,
+            uploads,
+            pack: PackBuilder::begin(master)?,
+            run: RunWriter::begin(master)?,
+            runs: Vec::new(),
+            inodes: 0,
+            unnamed: HashSet::new(),
+            numbers: 0,
+            progress: Progress::default(),
+        })
+    }
+
+    fn run(mut self) -> Result<Sent> {
+        self.send_inodes()?;
+        self.send_entries()?;
+        self.send_extents()?;
+        self.send_xattrs()?;
+        self.end_pack()?;
+        self.publish_index()?;
+        self.end_run()?;
+        Ok(Sent {
+            numbers: self.numbers,
+            runs: self.runs,
+            inodes: self.inodes,
+            progress: self.progress,
+        })
+    }
+
+    fn rows(&self, after: &RowCursor) -> Result<RowPage> {
+        self.push.state.rows(after).map_err(Error::State)
+    }
+
+    fn send_inodes(&mut self) -> Result<()> {
+        let mut after = 0;
+        loop {
+            let RowPage::Inodes(rows) = self.rows(&RowCursor::Inodes(after))? else {
+                return Err(mismatch());
+            };
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = last.ino;
+            for row in rows {
+                if row.nlink == 0 {
+                    self.unnamed.insert(row.ino);
+                    continue;
+                }
+                self.inodes += 1;
+                self.numbers = self.numbers.max(row.ino + 1);
+                self.progress.total += row.allocated;
+                self.put(Row::Inode(row))?;
+            }
+        }
+    }
+
+    fn send_entries(&mut self) -> Result<()> {
+        let mut after = RowCursor::Entries(0, Vec::new());
+        loop {
+            let RowPage::Entries(rows) = self.rows(&after)? else {
+                return Err(mismatch());
+            };
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = RowCursor::Entries(last.parent, last.name.clone());
+            for row in rows {
+                self.numbers = self.numbers.max(row.cookie + 1);
+                self.put(Row::Entry(row))?;
+            }
+        }
+    }
+
+    fn send_xattrs(&mut self) -> Result<()> {
+        let mut after = RowCursor::Xattrs(0, Vec::new());
+        loop {
+            let RowPage::Xattrs(rows) = self.rows(&after)? else {
+                return Err(mismatch());
+            };
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = RowCursor::Xattrs(last.ino, last.name.clone());
+            for row in rows {
+                if !self.unnamed.contains(&row.ino) {
+                    self.put(Row::Xattr(row))?;
+                }
+            }
+        }
+    }
+
+    fn send_extents(&mut self) -> Result<()> {
+        let (mut after, mut attempt) = ((0, 0), 0);
+        loop {
+            let RowPage::Extents(rows) = self.rows(&RowCursor::Extents(after.0, after.1))? else {
+                return Err(mismatch());
+            };
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            let end = (last.ino, last.off);
+            let reached = self.send_page(&rows, after)?;
+            attempt = if reached == after { attempt + 1 } else { 0 };
+            if reached != end && attempt >= ATTEMPTS {
+                return Err(Error::Bug("a chunk is moved again and again"));
+            }
+            after = reached;
+        }
+    }
+
+    /// Sends extents up to one whose chunk was moved since; the last that was sent.
+    fn send_page(&mut self, rows: &[StoredRow], after: (u64, u64)) -> Result<(u64, u64)> {
+        let mut reached = after;
+        for row in rows {
+            if !self.unnamed.contains(&row.ino) {
+                let Some(place) = self.place(row)? else {
+                    return Ok(reached);
+                };
+                self.progress.done += row.len;
+                self.put(Row::Extent(PlacedRow {
+                    ino: row.ino,
+                    off: row.off,
+                    len: row.len,
+                    chunk_off: row.chunk_off,
+                    place,
+                }))?;
+            }
+            reached = (row.ino, row.off);
+        }
+        Ok(reached)
+    }
+
+    /// Where a chunk is in the repository, or will be; `None` when it is no longer where the row says.
+    fn place(&mut self, row: &StoredRow) -> Result<Option<Place>> {
+        let hash = row.chunk.hash();
+        if let Some(place) = self.index.find(&hash)? {
+            return Ok(Some(place));
+        }
+        let plain = self
+            .push
+            .chunks
+            .read(&row.chunk)
+            .map_err(|source| Error::Chunk {
+                ino: row.ino,
+                off: row.off,
+                source,
+            })?;
+        let Some(plain) = plain else {
+            return Ok(None);
+        };
+        let place = self.pack.push(hash, plain)?;
+        self.index.add(hash, place);
+        if self.pack.is_full() {
+            self.end_pack()?;
+            if self.index.is_full() {
+                self.publish_index()?;
+            }
+        }
+        Ok(Some(place))
+    }
+
+    fn put(&mut self, row: Row) -> Result<()> {
+        self.run.push(row)?;
+        if self.run.is_full() {
+            self.end_run()?;
+        }
+        Ok(())
+    }
+
+    fn end_pack(&mut self) -> Result<()> {
+        if self.pack.is_empty() {
+            return Ok(());
+        }
+        let fresh = PackBuilder::begin(self.push.repository.master())?;
+        let pack = std::mem::replace(&mut self.pack, fresh).finish()?;
+        self.count(pack.bytes.len());
+        self.uploads.send(pack, &self.index)
+    }
+
+    fn publish_index(&mut self) -> Result<()> {
+        self.uploads.finish(&self.index)?;
+        Ok(self.index.publish(self.push.repository)?)
+    }
+
+    fn end_run(&mut self) -> Result<()> {
+        let fresh = RunWriter::begin(self.push.repository.master())?;
+        let (id, bytes) = std::mem::replace(&mut self.run, fresh).finish()?;
+        self.count(bytes.len());
+        self.runs.push(self.push.repository.put_run(id, bytes)?);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: usize) {
+        self.progress.moved += bytes as u64;
+        self.progress.objects += 1;
+        self.push.watch.progress(&self.progress);
+    }
+}
+
+const fn mismatch() -> Error {
+    Error::Bug("other rows came than were asked for")
+}

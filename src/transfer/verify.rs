@@ -1,0 +1,151 @@
+//! Whether a repository has all that its snapshots need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Progress, Result, Watch};
+use crate::remote::{ObjectId, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk};
+use crate::types::ChunkHash;
+
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Rows, and which packs there are.
+    Metadata,
+    /// All packs as well.
+    Data,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Snapshots that can be pulled.
+    pub snapshots: u64,
+    /// Pushes that have not ended.
+    pub pending: u64,
+    /// Packs that snapshots need.
+    pub packs: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// What is wrong, a line each.
+    pub faults: Vec<String>,
+}
+
+/// Verifies all snapshots of a repository.
+///
+/// # Errors
+/// [`super::Error::Remote`] when the store cannot be asked; what is damaged or missing is told in the result.
+pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Result<Verified> {
+    let mut verifying = Verifying {
+        repository,
+        there: repository.packs()?,
+        needed: BTreeMap::new(),
+        found: Verified::default(),
+    };
+    for volume in repository.volumes()? {
+        for snapshot in repository.snapshots(volume.volume)? {
+            let name = format!("{}@{}", volume.name, snapshot.name);
+            verifying.look_at(&snapshot, &name)?;
+        }
+    }
+    verifying.look_at_packs(depth, watch)?;
+    Ok(verifying.found)
+}
+
+struct Verifying<'a> {
+    repository: &'a Repository,
+    there: BTreeMap<ObjectId, u64>,
+    /// Of each pack how far it is needed, in bytes, and by which snapshot first.
+    needed: BTreeMap<ObjectId, (u64, String)>,
+    found: Verified,
+}
+
+impl Verifying<'_> {
+    fn look_at(&mut self, snapshot: &RemoteSnapshot, name: &str) -> Result<()> {
+        if snapshot.state == PushState::Pending {
+            self.found.pending += 1;
+            return Ok(());
+        }
+        self.found.snapshots += 1;
+        for run in &snapshot.runs {
+            let (shelf, master) = (self.repository.shelf(), self.repository.master());
+            match RunReader::open(shelf, master, &run.id) {
+                Ok(reader) => self.read_run(&reader, name),
+                Err(error) if error.is_passing() => return Err(error.into()),
+                Err(error) => self.found.faults.push(format!("{name}: {error}")),
+            }
+            self.found.bytes += run.bytes;
+        }
+        Ok(())
+    }
+
+    fn read_run(&mut self, run: &RunReader, name: &str) {
+        for number in 0..run.blocks() {
+            let rows = match run.block(number) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    self.found.faults.push(format!("{name}: {error}"));
+                    continue;
+                }
+            };
+            for row in rows {
+                if let Row::Extent(extent) = row {
+                    let end = u64::from(extent.place.offset) + extent.place.sealed_len() as u64;
+                    let needed = self.needed.entry(extent.place.pack);
+                    let needed = needed.or_insert_with(|| (0, name.to_owned()));
+                    needed.0 = needed.0.max(end);
+                }
+            }
+        }
+    }
+
+    fn look_at_packs(&mut self, depth: Depth, watch: &dyn Watch) -> Result<()> {
+        self.found.packs = self.needed.len() as u64;
+        let needed = std::mem::take(&mut self.needed);
+        let mut progress = Progress::default();
+        let sizes = needed.keys().filter_map(|id| self.there.get(id));
+        progress.total = sizes.sum();
+        for (id, (end, name)) in &needed {
+            let fault = match self.there.get(id) {
+                None => Some(format!("{name}: pack {id} is not there")),
+                Some(bytes) if bytes < end => Some(format!("{name}: pack {id} is too short")),
+                Some(_) if depth == Depth::Metadata => None,
+                Some(bytes) => {
+                    progress.done += bytes;
+                    progress.objects += 1;
+                    self.read_pack(id, name)?
+                }
+            };
+            self.found.faults.extend(fault);
+            watch.progress(&progress);
+        }
+        Ok(())
+    }
+
+    /// Reads a whole pack; what is wrong with it.
+    fn read_pack(&mut self, id: &ObjectId, name: &str) -> Result<Option<String>> {
+        let (chunks, bytes) = match self.repository.get_pack(id) {
+            Ok(read) => read,
+            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) => return Ok(Some(format!("{name}: {error}"))),
+        };
+        self.found.bytes += bytes.len() as u64;
+        let mut bad = BTreeSet::new();
+        for chunk in &chunks {
+            let at = chunk.place.offset as usize;
+            let sealed = bytes.get(at..at + chunk.place.sealed_len());
+            let plain = sealed
+                .and_then(|sealed| open_chunk(self.repository.master(), &chunk.place, sealed).ok());
+            if plain.is_none_or(|plain| ChunkHash::of(&plain) != chunk.hash) {
+                bad.insert(chunk.place.piece);
+            }
+        }
+        let what = || {
+            format!(
+                "{name}: pack {id} is damaged in {} of {} chunks",
+                bad.len(),
+                chunks.len()
+            )
+        };
+        Ok((!bad.is_empty()).then(what))
+    }
+}
