@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::capabilities;
 use super::convert::{ino, set_time, timestamp};
 use super::crew::{Afterwards, Crew, Turn};
-use super::gather::{self, Gather, Kept};
+use super::gather::{self, Gather};
 use super::later::Later;
 use super::parse::{self, Parsed};
 use super::replies::{Directory, Pending, Reply};
@@ -88,8 +88,7 @@ impl<S: Serve> Edge<S> {
         let turn = self.crew.begin();
         turn.end_by(Afterwards::LeaveQueue);
         let request = parse::request(from, self.salt, at, operation);
-        let has_next = self.crew.has_next();
-        if !has_next && gather.is_empty() {
+        if gather.is_empty() && !self.crew.has_next() {
             return Reply::from(reply).send(&request.label(), self.serve.answer(&request));
         }
         let Operation::Write { offset, data, .. } = request.operation else {
@@ -100,10 +99,8 @@ impl<S: Serve> Edge<S> {
             offset,
             data: data.to_vec(),
         };
-        let kept = gather.keep(write, Pending::new(&request.label(), reply.into()));
-        if kept == Kept::Full || !has_next || !self.crew.is_fast() {
-            gather.write_all();
-        }
+        let pending = Pending::new(&request.label(), reply.into());
+        gather.put(write, pending, || self.crew.has_next());
     }
 
     /// Where `operation` may be put aside. What was sent before is answered alone: a server may have died of it.
