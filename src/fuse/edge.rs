@@ -99,7 +99,8 @@ impl<S: Serve> Edge<S> {
             offset,
             data: data.to_vec(),
         };
-        let pending = Pending::new(&request.label(), reply.into());
+        // What is gathered was sent once: nobody is told of it.
+        let pending = Pending::new(&request.label(), reply.into(), None);
         gather.put(write, pending, || self.crew.has_next());
     }
 
@@ -121,11 +122,13 @@ impl<S: Serve> Edge<S> {
         reply: impl Into<Reply>,
     ) {
         let _turn = self.begin();
-        let _under_way = self.watched.begin(from);
+        let under_way = self.watched.begin(from);
         let request = parse::request(from, self.salt, at, operation);
         match self.serve.answer(&request) {
+            // The kernel sends it again until it has the answer, and so it is under way until then: each server syncs
+            // anew, and one that is told of an error is preceded by the supervisor (`Report::Stopped`).
             Ok(Answer::Later(put_off)) => {
-                let pending = Pending::new(&request.label(), reply.into());
+                let pending = Pending::new(&request.label(), reply.into(), under_way);
                 match &self.later {
                     Some(later) => later.answer(put_off, pending),
                     None => pending.error(Errno::EIO),
