@@ -8,6 +8,10 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::meta::Error;
+use crate::meta::database::stop::Stop;
+use crate::types::with_causes;
+
 /// The thread, which ends with this.
 #[derive(Debug)]
 pub(super) struct SyncBeside {
@@ -32,11 +36,12 @@ enum State {
 }
 
 impl SyncBeside {
-    /// Starts a thread that syncs `file` when it is asked to.
+    /// Starts a thread that syncs `file` when it is asked to. An error of that is told to `stop` at once, whatever is done
+    /// meanwhile.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn start(file: Arc<File>) -> io::Result<Self> {
+    pub(super) fn start(file: Arc<File>, stop: Arc<Stop>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::Idle),
             changed: Condvar::new(),
@@ -45,7 +50,7 @@ impl SyncBeside {
         let thread = thread::Builder::new().name("log".to_owned());
         Ok(Self {
             shared,
-            thread: Some(thread.spawn(move || served.serve(&file))?),
+            thread: Some(thread.spawn(move || served.serve(&file, &stop))?),
             turn: Mutex::default(),
         })
     }
@@ -77,7 +82,7 @@ impl Shared {
         }
     }
 
-    fn serve(&self, file: &File) {
+    fn serve(&self, file: &File, stop: &Stop) {
         loop {
             let mut state = self.state.lock();
             while matches!(*state, State::Idle | State::Done(_)) {
@@ -87,8 +92,14 @@ impl Shared {
                 return;
             }
             drop(state);
-            let outcome = rustix::fs::fdatasync(file).map_err(io::Error::from);
-            self.change(State::Done(outcome));
+            let outcome = rustix::fs::fdatasync(file);
+            if let Err(errno) = outcome {
+                // The host tells it once: a server that follows one that is killed before the other sync has ended would
+                // sync again, and hear of nothing.
+                let source = errno.into();
+                stop.set(with_causes(&Error::Wal { op: "sync", source }));
+            }
+            self.change(State::Done(outcome.map_err(io::Error::from)));
         }
     }
 }
@@ -111,17 +122,26 @@ mod tests {
     #[test]
     fn each_sync_has_its_own_outcome() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let beside = SyncBeside::start(file).unwrap();
+        let stop = Arc::new(Stop::default());
+        let beside = SyncBeside::start(file, Arc::clone(&stop)).unwrap();
         for i in 0..100 {
             let (value, synced) = beside.sync_while(|| i);
             synced.unwrap();
             assert_eq!(value, i);
         }
+        assert!(!stop.is_set());
         // Nothing of a pipe can be synced (fdatasync(2), EINVAL).
         let (pipe, _other) = rustix::pipe::pipe().unwrap();
-        let beside = SyncBeside::start(Arc::new(File::from(pipe))).unwrap();
-        let (value, synced) = beside.sync_while(|| 7);
-        assert_eq!(value, 7);
+        let beside = SyncBeside::start(Arc::new(File::from(pipe)), Arc::clone(&stop)).unwrap();
+        let is_told = || stop.is_set();
+        let (told, synced) = beside.sync_while(|| {
+            let since = std::time::Instant::now();
+            while !is_told() && since.elapsed().as_secs() < 10 {
+                thread::yield_now();
+            }
+            is_told()
+        });
+        assert!(told, "while the other sync is under way");
         assert_eq!(synced.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }
