@@ -223,7 +223,9 @@ impl Turn {
 }
 
 impl Drop for Turn {
+    /// Never by a panic, which ends the process (`server/spawn.rs`): this may park.
     fn drop(&mut self) {
+        debug_assert!(!thread::panicking(), "a panic ends a server");
         self.seat.end_turn(self.afterwards.get());
     }
 }

@@ -59,8 +59,29 @@ impl SyncBeside {
     pub(super) fn sync_while<T>(&self, meanwhile: impl FnOnce() -> T) -> (T, io::Result<()>) {
         let _turn = self.turn.lock();
         self.shared.change(State::Wanted);
+        let asked = Asked(Some(&self.shared));
         let value = meanwhile();
-        (value, self.shared.wait())
+        (value, asked.outcome())
+    }
+}
+
+/// A sync that was asked for. It is waited for also where what runs meanwhile panics: else the next caller would take the
+/// outcome for that of its own.
+struct Asked<'s>(Option<&'s Shared>);
+
+impl Asked<'_> {
+    fn outcome(mut self) -> io::Result<()> {
+        self.0.take().map_or(Ok(()), Shared::wait)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0
+            && let Err(error) = shared.wait()
+        {
+            log::error!("cannot sync the log: {error}");
+        }
     }
 }
 
@@ -118,6 +139,18 @@ impl Drop for SyncBeside {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_beside_a_sync_leaves_no_outcome_to_the_next() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let beside = SyncBeside::start(file, Arc::default()).unwrap();
+        for _ in 0..100 {
+            let sync = || drop(beside.sync_while(|| panic!("a defect")));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(sync)).is_err());
+            assert!(matches!(*beside.shared.state.lock(), State::Idle));
+        }
+        beside.sync_while(|| ()).1.unwrap();
+    }
 
     #[test]
     fn each_sync_has_its_own_outcome() {
