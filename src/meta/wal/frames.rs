@@ -116,6 +116,10 @@ impl Frames {
         let follows = !self.bytes.is_empty() && at == self.end_of_kept();
         let begins = self.bytes.is_empty() && is_header && at >= self.end;
         if !follows && !begins {
+            debug_assert!(
+                self.bytes.is_empty() || end <= self.at,
+                "SQLite writes whole frames, one behind the other: {at} is neither before nor of what is kept"
+            );
             self.end = self.end.max(end);
             return Fate::Straight;
         }
