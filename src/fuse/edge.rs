@@ -125,8 +125,9 @@ impl<S: Serve> Edge<S> {
         let under_way = self.watched.begin(from);
         let request = parse::request(from, self.salt, at, operation);
         match self.serve.answer(&request) {
-            // The kernel sends it again until it has the answer, and so it is under way until then: each server syncs
-            // anew, and one that is told of an error is preceded by the supervisor (`Report::Stopped`).
+            // It is under way until the kernel has its answer, and comes again if a server dies before. The next one syncs
+            // anew; an error that this one met is told to the supervisor before the caller (decision 14), so that it
+            // stays one.
             Ok(Answer::Later(put_off)) => {
                 let pending = Pending::new(&request.label(), reply.into(), under_way);
                 match &self.later {
