@@ -43,7 +43,7 @@ pub use time::Timestamp;
 pub use usage::{Checked, Collected, Limits, Repaired, Usage};
 pub use volume_id::VolumeId;
 pub use volume_name::{VolumeName, VolumeNameError};
-pub use waiting::{about_to_wait, on_waiting};
+pub use waiting::{about_to_wait, on_waiting, wait_for_lock};
 
 /// The largest file offset and size: `2^63 - 1`, `loff_t`'s maximum.
 pub const MAX_FILE_BYTES: u64 = i64::MAX.cast_unsigned();

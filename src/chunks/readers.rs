@@ -12,7 +12,7 @@ use lru::LruCache;
 
 use super::allowed::open_segments;
 use super::{Error, Result, segment};
-use crate::types::{SegmentId, about_to_wait};
+use crate::types::{SegmentId, about_to_wait, wait_for_lock};
 
 /// How many stay open, where that is allowed: 16 GiB of segments.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -69,7 +69,7 @@ impl Readers {
     }
 
     fn locked(&self) -> MutexGuard<'_, LruCache<SegmentId, Arc<File>>> {
-        self.open.lock()
+        wait_for_lock(&self.open)
     }
 }
 

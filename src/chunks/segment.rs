@@ -15,7 +15,7 @@ use super::allowed::segment_bytes;
 use super::record::{self, NewChunk, RecordHeader};
 use super::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use super::{Error, Result};
-use crate::types::{Location, SegmentId, about_to_wait};
+use crate::types::{Location, SegmentId, about_to_wait, wait_for_lock};
 
 /// A segment is full when the next record would end past this many bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -206,7 +206,7 @@ impl OpenSegment {
         }
         // ext4 takes the inode's lock for each write: threads that wait here wait asleep, those that wait there spin
         // (docs/decisions/0007-appends-in-turn.md).
-        let _turn = self.turn.lock();
+        let _turn = wait_for_lock(&self.turn);
         // Drops what is empty in front: were there nothing else, `Ok(0)` would be taken for a failure below.
         IoSlice::advance_slices(&mut slices, 0);
         while !slices.is_empty() {
@@ -296,7 +296,8 @@ impl OpenSegment {
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
-        self.ends.lock()
+        // Held over writing ahead.
+        wait_for_lock(&self.ends)
     }
 
     fn io(&self, op: &'static str, source: io::Error) -> Error {

@@ -19,7 +19,9 @@ use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result};
 use crate::durable;
-use crate::types::{ChunkHash, Codec, Location, PageSums, SegmentId};
+use crate::types::{
+    ChunkHash, Codec, Location, PageSums, SegmentId, about_to_wait, wait_for_lock,
+};
 
 /// The segments of one volume.
 #[derive(Debug)]
@@ -129,6 +131,7 @@ impl ChunkStore {
         {
             return Ok((Arc::clone(open), at));
         }
+        about_to_wait();
         let id = appending.next;
         // Before the file is made: a number whose file could not be made is not given out again (invariant 7).
         appending.next = SegmentId::from_raw(id.raw() + 1);
@@ -311,11 +314,11 @@ impl ChunkStore {
             Stream::Fresh => fresh,
             Stream::Moved => moved,
         };
-        let _alone = syncing.lock();
+        let _alone = wait_for_lock(syncing);
         // Lock order: `syncing` of the stream, `concluding`, `appending`. The files are synced before the second is
         // taken, so that nobody's fsync(2) waits for a gigabyte that the collector moved.
         let made = self.sync_segments(stream);
-        let _concluding = self.concluding.lock();
+        let _concluding = wait_for_lock(&self.concluding);
         conclude(made.and_then(|made| self.sync_alone(stream, made)))
     }
 
@@ -448,7 +451,8 @@ impl ChunkStore {
     }
 
     fn appending(&self) -> MutexGuard<'_, Appending> {
-        self.appending.lock()
+        // Held where a segment is made or made shorter.
+        wait_for_lock(&self.appending)
     }
 }
 

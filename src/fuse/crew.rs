@@ -109,14 +109,10 @@ impl Crew {
         }
     }
 
-    /// Whether another request is there already, for this thread and no other: so it will be read next.
+    /// Whether requests come fast, as [`Wakeful::is_fast`], and another is there already, which this thread will read next
+    /// unless one does that has not read any yet.
     pub(super) fn has_next(&self) -> bool {
         self.wakeful.is_fast() && self.roster.lock().leading == 1 && self.is_queued()
-    }
-
-    /// Whether requests come fast, as [`Wakeful::is_fast`].
-    pub(super) fn is_fast(&self) -> bool {
-        self.wakeful.is_fast()
     }
 
     /// Wakes another leader while requests queue behind the one that was read.
@@ -227,7 +223,9 @@ impl Turn {
 }
 
 impl Drop for Turn {
+    /// Never by a panic, which ends the process (`server/spawn.rs`): this may park.
     fn drop(&mut self) {
+        debug_assert!(!thread::panicking(), "a panic ends a server");
         self.seat.end_turn(self.afterwards.get());
     }
 }

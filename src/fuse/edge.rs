@@ -19,7 +19,7 @@ use super::answer::Answer;
 use super::capabilities;
 use super::convert::{ino, set_time, timestamp};
 use super::crew::{Afterwards, Crew, Turn};
-use super::gather::{self, Gather, Kept};
+use super::gather::{self, Gather};
 use super::later::Later;
 use super::parse::{self, Parsed};
 use super::replies::{Directory, Pending, Reply};
@@ -88,8 +88,7 @@ impl<S: Serve> Edge<S> {
         let turn = self.crew.begin();
         turn.end_by(Afterwards::LeaveQueue);
         let request = parse::request(from, self.salt, at, operation);
-        let has_next = self.crew.has_next();
-        if !has_next && gather.is_empty() {
+        if gather.is_empty() && !self.crew.has_next() {
             return Reply::from(reply).send(&request.label(), self.serve.answer(&request));
         }
         let Operation::Write { offset, data, .. } = request.operation else {
@@ -100,10 +99,9 @@ impl<S: Serve> Edge<S> {
             offset,
             data: data.to_vec(),
         };
-        let kept = gather.keep(write, Pending::new(&request.label(), reply.into()));
-        if kept == Kept::Full || !has_next || !self.crew.is_fast() {
-            gather.write_all();
-        }
+        // What is gathered was sent once: nobody is told of it.
+        let pending = Pending::new(&request.label(), reply.into(), None);
+        gather.put(write, pending, || self.crew.has_next());
     }
 
     /// Where `operation` may be put aside. What was sent before is answered alone: a server may have died of it.
@@ -124,11 +122,14 @@ impl<S: Serve> Edge<S> {
         reply: impl Into<Reply>,
     ) {
         let _turn = self.begin();
-        let _under_way = self.watched.begin(from);
+        let under_way = self.watched.begin(from);
         let request = parse::request(from, self.salt, at, operation);
         match self.serve.answer(&request) {
+            // It is under way until the kernel has its answer, and comes again if a server dies before. The next one syncs
+            // anew; an error that this one met is told to the supervisor before the caller (decision 14), so that it
+            // stays one.
             Ok(Answer::Later(put_off)) => {
-                let pending = Pending::new(&request.label(), reply.into());
+                let pending = Pending::new(&request.label(), reply.into(), under_way);
                 match &self.later {
                     Some(later) => later.answer(put_off, pending),
                     None => pending.error(Errno::EIO),

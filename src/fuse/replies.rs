@@ -14,6 +14,7 @@ use super::answer::{Answer, FOREVER, Listed, Page, What};
 use super::convert::{GENERATION, NO_ENTRY, file_attr, file_type, inode_no};
 use super::errno::report;
 use super::request::Label;
+use super::watched::UnderWay;
 use crate::types::Name;
 use crate::volume::{Result, Room};
 
@@ -38,6 +39,8 @@ pub(super) enum Reply {
 pub(super) struct Pending {
     label: Label<'static>,
     reply: Reply,
+    /// The last field: the answer is sent before it counts as answered, also where nobody gives one.
+    under_way: Option<UnderWay>,
 }
 
 /// A reply with entries of a directory.
@@ -118,19 +121,25 @@ impl Reply {
 }
 
 impl Pending {
-    pub(super) const fn new(label: &Label<'_>, reply: Reply) -> Self {
-        let label = label.nameless();
-        Self { label, reply }
+    /// The reply to the request that `label` calls by its name, which is `under_way` if it was resent.
+    pub(super) const fn new(label: &Label<'_>, reply: Reply, under_way: Option<UnderWay>) -> Self {
+        Self {
+            label: label.nameless(),
+            reply,
+            under_way,
+        }
     }
 
     /// As [`Reply::send`].
     pub(super) fn send(self, answer: Result<Answer>) {
         self.reply.send(&self.label, answer);
+        drop(self.under_way);
     }
 
     /// As [`Reply::error`].
     pub(super) fn error(self, errno: Errno) {
         self.reply.error(errno);
+        drop(self.under_way);
     }
 }
 

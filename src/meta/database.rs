@@ -5,6 +5,6 @@ mod duplicate;
 mod held;
 pub(super) mod reading;
 pub(super) mod session;
-mod stop;
+pub(super) mod stop;
 pub(super) mod transaction;
 pub(super) mod writer;

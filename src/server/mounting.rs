@@ -91,6 +91,8 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
     clear_dead(dir)?;
     let place = free_place(dir, target, spec, None)?;
     let first = First::prepare(spec)?;
+    // As in a server that another follows.
+    spawn::abort_on_panic();
     let server = Server::open(dir)?;
     match first.serve_by(&server, spec, &place) {
         Ok(()) => Ok(server),

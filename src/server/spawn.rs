@@ -139,8 +139,10 @@ pub fn take_stdout() -> io::Result<OwnedFd> {
     Ok(taken)
 }
 
-/// A request that met a defect must not hang for ever while all others go on: the next server gets it again.
-fn abort_on_panic() {
+/// Has any panic end the process: for whatever serves a connection. A request that met a defect must not hang for ever
+/// while all others go on: the next server gets it again. Nor does a lock say that what it guards is half changed, and a
+/// thread of a crew that unwinds would take the lead along.
+pub(super) fn abort_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);

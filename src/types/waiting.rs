@@ -3,6 +3,8 @@
 
 use std::cell::OnceCell;
 
+use parking_lot::{Mutex, MutexGuard};
+
 thread_local! {
     static NOTICE: OnceCell<Box<dyn Fn()>> = const { OnceCell::new() };
 }
@@ -16,7 +18,6 @@ pub fn on_waiting(notice: impl Fn() + 'static) {
 /// waits for it. Costs next to nothing on a thread for which nobody cares.
 pub fn about_to_wait() {
     // A thread that is ending has told that already.
-    // Not on a thread that is ending.
     NOTICE
         .try_with(|cell| {
             if let Some(notice) = cell.get() {
@@ -24,6 +25,14 @@ pub fn about_to_wait() {
             }
         })
         .unwrap_or(());
+}
+
+/// Takes a lock that may be held over I/O: calls [`about_to_wait`] where somebody has it.
+pub fn wait_for_lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.try_lock().unwrap_or_else(|| {
+        about_to_wait();
+        lock.lock()
+    })
 }
 
 #[cfg(test)]
@@ -40,5 +49,24 @@ mod tests {
         about_to_wait();
         std::thread::scope(|scope| drop(scope.spawn(about_to_wait)));
         assert_eq!(heard.get(), 1);
+    }
+
+    #[test]
+    fn a_lock_is_waited_for_only_where_somebody_has_it() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let lock = Mutex::new(1);
+        let held = lock.lock();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                on_waiting(move || tell.send(()).unwrap());
+                *wait_for_lock(&lock) += 1;
+                *wait_for_lock(&lock) += 1;
+            });
+            told.recv().unwrap();
+            drop(held);
+            waiting.join().unwrap();
+        });
+        assert_eq!(told.iter().count(), 0, "the second time it was free");
+        assert_eq!(*lock.lock(), 3);
     }
 }

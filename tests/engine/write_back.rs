@@ -95,3 +95,26 @@ fn at_a_limit_what_fits_is_stored_and_the_rest_is_remembered() {
         )
         .unwrap();
 }
+
+/// A file that is open and has no name could be freed at any time, and its space is waited for: by all of them once.
+#[test]
+fn writes_that_come_together_wait_together_for_what_is_being_freed() {
+    let home = Home::new();
+    let volume = home.open();
+    let (open, ino) = (make(&volume, "open").ino, make(&volume, "f").ino);
+    volume.remember(open);
+    let name = cask::types::Name::parse(b"open").unwrap();
+    volume.unlink(&Caller::root(), Ino::ROOT, name).unwrap();
+    let limits = Limits {
+        bytes: Some(20 * PAGE),
+        inodes: None,
+    };
+    volume.set_limits(limits).unwrap();
+    let since = std::time::Instant::now();
+    let writes: Vec<_> = (0..64).map(|i| page(ino, i, i)).collect();
+    let done = volume.write_back(&writes);
+    let took = since.elapsed();
+    assert_eq!(done.iter().filter(|done| done.is_ok()).count(), 20);
+    assert!(took.as_millis() < 2000, "44 waits instead of one: {took:?}");
+    assert!(took.as_millis() >= 200, "no wait: {took:?}");
+}

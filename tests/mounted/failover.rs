@@ -9,12 +9,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{Mount, VOLUME};
+use crate::harness::{Guard, Mount, VOLUME};
 use crate::killing::supervisor_of;
 
 /// For so long a server must have served for its being killed not to count against it.
@@ -241,6 +242,76 @@ fn a_request_that_server_after_server_dies_of_is_given_up() {
         rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
         assert_eq!(fs::read(&endless).unwrap(), b"ends");
     }
+}
+
+/// Has strace kill each of these processes, and of those that they start, as it begins to sync the log.
+fn kill_at_sync(mount: &Mount, processes: &[Pid]) -> Guard {
+    let trace = mount.sandbox().dir().join("strace.log");
+    let mut strace = Command::new("strace");
+    for process in processes {
+        strace.args(["-p", &process.as_raw_nonzero().to_string()]);
+    }
+    strace
+        .args(["-f", "-e", "trace=fdatasync", "-P"])
+        .arg(mount.volume_dir().join("meta.db-wal"))
+        .args(["-e", "inject=fdatasync:signal=KILL", "-o", "/dev/null"])
+        .stderr(File::create(&trace).unwrap())
+        .stdout(Stdio::null());
+    let guard = Guard::spawn(&mut strace);
+    wait_until("strace is there", || {
+        let attached = fs::read_to_string(&trace).unwrap();
+        attached.matches("attached").count() >= processes.len()
+    });
+    guard
+}
+
+/// No thread waits with it that has read it: it is under way all the same.
+#[test]
+fn an_fsync_that_server_after_server_dies_of_is_given_up() {
+    if crate::harness::lacks_program(&["strace"]) {
+        return;
+    }
+    let Some(mount) = Mount::new() else {
+        return;
+    };
+    let file = File::create(mount.path().join("file")).unwrap();
+    std::thread::sleep(SOUND);
+    let server = mount.server_pid();
+    let supervisor = supervisor_of(server).unwrap();
+    let strace = kill_at_sync(&mount, &[supervisor, server]);
+    let error = rustix::fs::fsync(&file).unwrap_err();
+    drop(file);
+    assert_eq!(error, rustix::io::Errno::IO);
+    let reason = "its server died 5 times in one and the same request";
+    wait_until("it says why", || {
+        inspected_while_dying(&mount).contains(reason)
+    });
+    drop(strace);
+    mount.umount();
+    mount.mount();
+    assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"");
+}
+
+#[test]
+fn an_fsync_that_a_server_dies_of_is_answered_by_the_next() {
+    if crate::harness::lacks_program(&["strace"]) {
+        return;
+    }
+    let Some(mount) = Mount::new() else {
+        return;
+    };
+    let mut file = File::create(mount.path().join("file")).unwrap();
+    file.write_all(b"synced").unwrap();
+    std::thread::sleep(SOUND);
+    let server = mount.server_pid();
+    let strace = kill_at_sync(&mount, &[server]);
+    file.sync_all().unwrap();
+    drop(strace);
+    assert_ne!(await_other(&mount, server), server);
+    drop(file);
+    mount.umount();
+    mount.mount();
+    assert_eq!(fs::read(mount.path().join("file")).unwrap(), b"synced");
 }
 
 #[test]

@@ -155,3 +155,29 @@ fn the_mark_does_not_cover_an_append_that_is_under_way() {
         mark.offset
     );
 }
+
+/// That `act` tells before it waits for a lock that somebody has.
+fn tells_of_waiting<T>(lock: &Mutex<T>, act: impl FnOnce() + Send) {
+    let (tell, told) = std::sync::mpsc::channel();
+    let held = lock.lock();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            crate::types::on_waiting(move || tell.send(()).unwrap());
+            act();
+        });
+        let heard = told.recv_timeout(std::time::Duration::from_secs(10));
+        drop(held);
+        heard.unwrap();
+    });
+}
+
+/// Whoever leads a connection's threads hands that on before it waits for another's sync, or for a new segment.
+#[test]
+fn who_waits_for_a_sync_or_for_a_place_tells() {
+    let (_dir, store) = store();
+    let sync = || assert!(store.sync(Stream::Fresh, |mark| mark).is_ok());
+    tells_of_waiting(&store.syncing[0], sync);
+    tells_of_waiting(&store.concluding, sync);
+    let append = || assert!(store.append(Stream::Fresh, &[&NewChunk::of(b"a")]).is_ok());
+    tells_of_waiting(&store.appending, append);
+}

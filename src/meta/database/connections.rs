@@ -32,7 +32,7 @@ pub struct Database {
     pub(in crate::meta) checkpointer: Mutex<(Session, Session)>,
     pub(in crate::meta) wal: WalFile,
     pub(in crate::meta) progress: Progress,
-    stop: Stop,
+    stop: Arc<Stop>,
     pub(in crate::meta) copying: CopyMark,
     /// Held by whoever counts all rows.
     counting: Mutex<()>,
@@ -81,8 +81,9 @@ impl Database {
             op: "open the database behind",
             source,
         })?;
+        let stop = Arc::new(Stop::default());
         Ok(Self {
-            wal: WalFile::open(path)?,
+            wal: WalFile::open(path, Arc::clone(&stop))?,
             writer: Mutex::new(Writer {
                 session,
                 numbers,
@@ -94,7 +95,7 @@ impl Database {
             gate: Gate::default(),
             checkpointer: Mutex::new(pair),
             progress,
-            stop: Stop::default(),
+            stop,
             copying,
             counting: Mutex::default(),
             path: path.to_owned(),

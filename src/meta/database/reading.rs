@@ -14,6 +14,7 @@ use crate::meta::error::Result;
 use crate::meta::schema::connect::{self, Role};
 use crate::meta::tables::setting::Setting;
 use crate::meta::wal::gate::{Duty, Passage};
+use crate::types::about_to_wait;
 
 impl Database {
     /// Begins a read of one consistent state, which has every operation that was acknowledged.
@@ -73,10 +74,7 @@ impl Database {
             .pop();
         let reader = match idle {
             Some(reader) => reader,
-            None => PooledReader::new(parking_lot::Mutex::new(Session::marked(
-                connect::open(&self.path, Role::Reader)?,
-                Arc::clone(&self.copying),
-            ))),
+            None => self.one_more_reader()?,
         };
         let source = Source::Pool {
             // Free, or about to be: whoever gives it back puts it into the pool first.
@@ -91,6 +89,14 @@ impl Database {
             began: false,
             _held: held,
         })
+    }
+
+    fn one_more_reader(&self) -> Result<PooledReader> {
+        // The schema is read from the file.
+        about_to_wait();
+        let conn = connect::open(&self.path, Role::Reader)?;
+        let session = Session::marked(conn, Arc::clone(&self.copying));
+        Ok(PooledReader::new(parking_lot::Mutex::new(session)))
     }
 }
 

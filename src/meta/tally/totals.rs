@@ -6,6 +6,7 @@ use crate::meta::database::transaction::WriteTx;
 use crate::meta::error::Result;
 use crate::meta::tally::counting::Known;
 use crate::meta::tally::counts::Tally;
+use crate::types::about_to_wait;
 
 impl Database {
     /// What the tables hold, as of the last commit. The first call after an unclean end looks at every row,
@@ -39,6 +40,8 @@ impl Database {
 
     /// Counts all rows of one state, and adds what commits changed meanwhile.
     fn count(&self) -> Result<()> {
+        // All rows: as long as the volume is large.
+        about_to_wait();
         let _one_at_a_time = self.count_lock();
         let reader = {
             let mut writer = self.locked_writer();

@@ -8,6 +8,10 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::meta::Error;
+use crate::meta::database::stop::Stop;
+use crate::types::with_causes;
+
 /// The thread, which ends with this.
 #[derive(Debug)]
 pub(super) struct SyncBeside {
@@ -32,11 +36,12 @@ enum State {
 }
 
 impl SyncBeside {
-    /// Starts a thread that syncs `file` when it is asked to.
+    /// Starts a thread that syncs `file` when it is asked to. An error of that is told to `stop` at once, whatever is done
+    /// meanwhile.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn start(file: Arc<File>) -> io::Result<Self> {
+    pub(super) fn start(file: Arc<File>, stop: Arc<Stop>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::Idle),
             changed: Condvar::new(),
@@ -45,7 +50,7 @@ impl SyncBeside {
         let thread = thread::Builder::new().name("log".to_owned());
         Ok(Self {
             shared,
-            thread: Some(thread.spawn(move || served.serve(&file))?),
+            thread: Some(thread.spawn(move || served.serve(&file, &stop))?),
             turn: Mutex::default(),
         })
     }
@@ -54,8 +59,29 @@ impl SyncBeside {
     pub(super) fn sync_while<T>(&self, meanwhile: impl FnOnce() -> T) -> (T, io::Result<()>) {
         let _turn = self.turn.lock();
         self.shared.change(State::Wanted);
+        let asked = Asked(Some(&self.shared));
         let value = meanwhile();
-        (value, self.shared.wait())
+        (value, asked.outcome())
+    }
+}
+
+/// A sync that was asked for. It is waited for also where what runs meanwhile panics: else the next caller would take the
+/// outcome for that of its own.
+struct Asked<'s>(Option<&'s Shared>);
+
+impl Asked<'_> {
+    fn outcome(mut self) -> io::Result<()> {
+        self.0.take().map_or(Ok(()), Shared::wait)
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0
+            && let Err(error) = shared.wait()
+        {
+            log::error!("cannot sync the log: {error}");
+        }
     }
 }
 
@@ -77,7 +103,7 @@ impl Shared {
         }
     }
 
-    fn serve(&self, file: &File) {
+    fn serve(&self, file: &File, stop: &Stop) {
         loop {
             let mut state = self.state.lock();
             while matches!(*state, State::Idle | State::Done(_)) {
@@ -87,8 +113,14 @@ impl Shared {
                 return;
             }
             drop(state);
-            let outcome = rustix::fs::fdatasync(file).map_err(io::Error::from);
-            self.change(State::Done(outcome));
+            let outcome = rustix::fs::fdatasync(file);
+            if let Err(errno) = outcome {
+                // The host tells it once: a server that follows one that is killed before the other sync has ended would
+                // sync again, and hear of nothing.
+                let source = errno.into();
+                stop.set(with_causes(&Error::Wal { op: "sync", source }));
+            }
+            self.change(State::Done(outcome.map_err(io::Error::from)));
         }
     }
 }
@@ -109,19 +141,40 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_panic_beside_a_sync_leaves_no_outcome_to_the_next() {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let beside = SyncBeside::start(file, Arc::default()).unwrap();
+        for _ in 0..100 {
+            let sync = || drop(beside.sync_while(|| panic!("a defect")));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(sync)).is_err());
+            assert!(matches!(*beside.shared.state.lock(), State::Idle));
+        }
+        beside.sync_while(|| ()).1.unwrap();
+    }
+
+    #[test]
     fn each_sync_has_its_own_outcome() {
         let file = Arc::new(tempfile::tempfile().unwrap());
-        let beside = SyncBeside::start(file).unwrap();
+        let stop = Arc::new(Stop::default());
+        let beside = SyncBeside::start(file, Arc::clone(&stop)).unwrap();
         for i in 0..100 {
             let (value, synced) = beside.sync_while(|| i);
             synced.unwrap();
             assert_eq!(value, i);
         }
+        assert!(!stop.is_set());
         // Nothing of a pipe can be synced (fdatasync(2), EINVAL).
         let (pipe, _other) = rustix::pipe::pipe().unwrap();
-        let beside = SyncBeside::start(Arc::new(File::from(pipe))).unwrap();
-        let (value, synced) = beside.sync_while(|| 7);
-        assert_eq!(value, 7);
+        let beside = SyncBeside::start(Arc::new(File::from(pipe)), Arc::clone(&stop)).unwrap();
+        let is_told = || stop.is_set();
+        let (told, synced) = beside.sync_while(|| {
+            let since = std::time::Instant::now();
+            while !is_told() && since.elapsed().as_secs() < 10 {
+                thread::yield_now();
+            }
+            is_told()
+        });
+        assert!(told, "while the other sync is under way");
         assert_eq!(synced.unwrap_err().kind(), io::ErrorKind::InvalidInput);
     }
 }

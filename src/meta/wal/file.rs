@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use crate::meta::database::stop::Stop;
 use crate::meta::error::{Error, Result};
 use crate::meta::wal::beside::SyncBeside;
 
@@ -21,6 +22,7 @@ pub(in crate::meta) struct WalFile {
     file: Arc<File>,
     /// From the first sync on that runs beside another.
     beside: OnceLock<Option<SyncBeside>>,
+    stop: Arc<Stop>,
 }
 
 /// The log of the database at `path`.
@@ -32,13 +34,15 @@ pub fn log_path(path: &Path) -> PathBuf {
 }
 
 impl WalFile {
-    /// Opens the log of the database at `path`, which a connection has made already.
-    pub(in crate::meta) fn open(path: &Path) -> Result<Self> {
+    /// Opens the log of the database at `path`, which a connection has made already. `stop` hears of a sync that fails
+    /// beside another.
+    pub(in crate::meta) fn open(path: &Path, stop: Arc<Stop>) -> Result<Self> {
         let file = File::options().append(true).open(log_path(path));
         let file = file.map_err(|source| Error::Wal { op: "open", source })?;
         let file = Self {
             file: Arc::new(file),
             beside: OnceLock::new(),
+            stop,
         };
         if let Err(error) = file.write_ahead() {
             log::debug!("cannot write ahead in the log: {error}");
@@ -66,7 +70,7 @@ impl WalFile {
     /// The same, while `meanwhile` runs.
     pub(super) fn sync_while<T>(&self, meanwhile: impl FnOnce() -> T) -> (T, io::Result<()>) {
         let start = || {
-            let started = SyncBeside::start(Arc::clone(&self.file));
+            let started = SyncBeside::start(Arc::clone(&self.file), Arc::clone(&self.stop));
             // One after the other is slower, and as safe.
             started
                 .inspect_err(|e| log::warn!("no thread for the log: {e}"))

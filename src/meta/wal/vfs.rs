@@ -3,8 +3,8 @@
 //! SQLite writes the header and the page of each frame by themselves, two write(2) a page.
 //! Here frames that follow each other are kept until the one that commits, which its header says (sqlite.org/
 //! fileformat2.html, section 4.1: the size of the database after it, 0 in all others), and written then: before the
-//! COMMIT returns, so that nothing is acknowledged that is not in the log. All else goes straight to the host. Knows no
-//! table and no connection.
+//! COMMIT returns, so that nothing is acknowledged that is not in the log. What cannot be written then is lost, and the
+//! log is not gone on with behind it (`frames`). All else goes straight to the host. Knows no table and no connection.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::size_of;
@@ -14,16 +14,15 @@ use std::sync::OnceLock;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods, sqlite3_vfs};
 
+use super::frames::{Fate, Frames, Place};
+
 /// It keeps the lock on the database for as long as it is open, and the index of the log in memory that the connections
 /// of this process share: no lock is taken by a system call, and there is no `-shm` file. A volume has one server, so
 /// nobody is kept out.
 const INNER: &CStr = c"unix-excl";
 const NAME: &CStr = c"cask";
-const FRAME_HEADER_BYTES: usize = 24;
 /// The inner VFS takes 17 bits of a length (`seekAndWriteFd` in os_unix.c).
 const WRITE_BYTES_MAX: usize = 64 * 1024;
-/// Of frames of a transaction that SQLite's cache does not hold: so much is kept of them.
-const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// The name of the VFS, which is there from the first call on.
 ///
@@ -43,57 +42,6 @@ struct LogFile {
     base: sqlite3_file,
     inner: NonNull<sqlite3_file>,
     frames: *mut Frames,
-}
-
-/// Frames that follow each other, from `at` on.
-#[derive(Debug, Default)]
-struct Frames {
-    bytes: Vec<u8>,
-    at: i64,
-    /// Whether the header that came last says that its frame commits.
-    commits: bool,
-    /// How far the log was written: what is before that is written anew, for which SQLite has reasons of its own.
-    end: i64,
-}
-
-/// What becomes of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// It waits for what follows.
-    Kept,
-    /// All that was kept is to be written now.
-    Due,
-    /// It is to be written by itself, after what was kept.
-    Straight,
-}
-
-impl Frames {
-    fn end_of_kept(&self) -> i64 {
-        self.at + i64::try_from(self.bytes.len()).unwrap_or(i64::MAX)
-    }
-
-    /// Takes a write that belongs to a frame.
-    fn take(&mut self, data: &[u8], at: i64) -> Fate {
-        let follows = !self.bytes.is_empty() && at == self.end_of_kept();
-        let is_header = data.len() == FRAME_HEADER_BYTES;
-        let begins = self.bytes.is_empty() && is_header && at >= self.end;
-        if !follows && !begins {
-            let end = at + i64::try_from(data.len()).unwrap_or(i64::MAX);
-            // The header of the log itself: it begins anew, and all that is behind is old.
-            self.end = if at == 0 { end } else { self.end.max(end) };
-            return Fate::Straight;
-        }
-        if begins {
-            self.at = at;
-        }
-        if let (true, Some(size)) = (is_header, data.get(4..8)) {
-            self.commits = size != [0; 4];
-        }
-        self.bytes.extend_from_slice(data);
-        self.end = self.end_of_kept();
-        let is_whole = !is_header && (self.commits || self.bytes.len() >= KEPT_BYTES_MAX);
-        if is_whole { Fate::Due } else { Fate::Kept }
-    }
 }
 
 fn register() -> c_int {
@@ -187,45 +135,43 @@ mod calls {
         unsafe { &*(*inner.as_ptr()).pMethods }
     }
 
-    /// Calls a method of the file below, after what was kept was written.
+    /// Calls a method of the file below. What is kept is of no commit, so nobody misses it there: what SQLite syncs or
+    /// measures are commits, and nobody may read more.
     macro_rules! pass_on {
         ($file:expr, $method:ident $(, $arg:expr)*) => {{
             // SAFETY: SQLite's own arguments, for a file that is open.
             unsafe {
-                let (frames, inner) = log($file);
-                match (flush(frames, inner), methods(inner).$method) {
-                    (ffi::SQLITE_OK, Some(method)) => method(inner.as_ptr() $(, $arg)*),
-                    (ffi::SQLITE_OK, None) => ffi::SQLITE_IOERR,
-                    (code, _) => code,
+                let (_, inner) = log($file);
+                match methods(inner).$method {
+                    Some(method) => method(inner.as_ptr() $(, $arg)*),
+                    None => ffi::SQLITE_IOERR,
                 }
             }
         }};
     }
 
-    /// Writes what was kept. What fails is forgotten: SQLite rolls the transaction back.
+    /// Writes what is kept.
     ///
     /// # Safety
     /// `inner` is open.
     unsafe fn flush(frames: &mut Frames, inner: NonNull<sqlite3_file>) -> c_int {
-        if frames.bytes.is_empty() {
-            return ffi::SQLITE_OK;
-        }
         // SAFETY: the caller's promise.
         let Some(write) = (unsafe { methods(inner).xWrite }) else {
             return ffi::SQLITE_IOERR;
         };
-        let mut code = ffi::SQLITE_OK;
-        let mut at = frames.at;
-        for part in frames.bytes.chunks(WRITE_BYTES_MAX) {
+        let (kept, mut at) = frames.kept();
+        for part in kept.chunks(WRITE_BYTES_MAX) {
             let len = c_int::try_from(part.len()).unwrap_or(c_int::MAX);
-            if code == ffi::SQLITE_OK {
-                // SAFETY: `part` has `len` bytes, and the file is open.
-                code = unsafe { write(inner.as_ptr(), part.as_ptr().cast(), len, at) };
+            // SAFETY: `part` has `len` bytes, and the file is open.
+            let code = unsafe { write(inner.as_ptr(), part.as_ptr().cast(), len, at) };
+            if code != ffi::SQLITE_OK {
+                frames.note_lost(code);
+                return code;
             }
             at += i64::from(len);
         }
-        frames.bytes.clear();
-        code
+        frames.note_written();
+        ffi::SQLITE_OK
     }
 
     unsafe extern "C" fn write(
@@ -244,6 +190,7 @@ mod calls {
             // SAFETY: as above.
             Fate::Due => unsafe { flush(frames, inner) },
             Fate::Straight => pass_on!(file, xWrite, data, len, at),
+            Fate::Lost(code) => code,
         }
     }
 
@@ -253,13 +200,31 @@ mod calls {
         len: c_int,
         at: i64,
     ) -> c_int {
+        // SAFETY: as in `write`.
+        let (frames, inner) = unsafe { log(file) };
+        match frames.find(at, usize::try_from(len).unwrap_or(0)) {
+            Place::Kept(bytes) => {
+                // SAFETY: as many bytes as `len` says, for which SQLite has room at `data`, in memory of its own.
+                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast(), bytes.len()) };
+                return ffi::SQLITE_OK;
+            }
+            Place::Lost(code) => return code,
+            Place::Both => {
+                // SAFETY: the file is open.
+                let code = unsafe { flush(frames, inner) };
+                if code != ffi::SQLITE_OK {
+                    return code;
+                }
+            }
+            Place::File => {}
+        }
         pass_on!(file, xRead, data, len, at)
     }
 
     unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: i64) -> c_int {
         // SAFETY: as in `write`.
         let (frames, _) = unsafe { log(file) };
-        frames.end = frames.end.min(size);
+        frames.note_cut(size);
         pass_on!(file, xTruncate, size)
     }
 
@@ -343,43 +308,142 @@ mod tests {
     use super::*;
     use rusqlite::{Connection, OpenFlags};
 
-    fn header(commits: bool) -> [u8; FRAME_HEADER_BYTES] {
-        let mut header = [7; FRAME_HEADER_BYTES];
-        header[4..8].fill(u8::from(commits));
-        header
+    /// A full disk at the n-th pwrite(2) of SQLite on this thread, once (sqlite.org/c3ref/vfs.html, xSetSystemCall).
+    #[expect(unsafe_code, reason = "SQLite has no other interface for this")]
+    mod full_once {
+        use super::*;
+        use std::cell::Cell;
+        use std::io::Write;
+
+        type Pwrite = unsafe extern "C" fn(c_int, *const c_void, usize, i64) -> isize;
+
+        thread_local! {
+            static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+        }
+        static REAL: OnceLock<Pwrite> = OnceLock::new();
+
+        unsafe extern "C" fn pwrite(fd: c_int, data: *const c_void, len: usize, at: i64) -> isize {
+            let left = LEFT.get();
+            LEFT.set(left.and_then(|left| left.checked_sub(1)));
+            if left == Some(0) {
+                // Sets errno as a full disk does.
+                let mut full = std::fs::OpenOptions::new()
+                    .write(true)
+                    .open("/dev/full")
+                    .unwrap();
+                full.write_all(b"x").unwrap_err();
+                return -1;
+            }
+            // SAFETY: SQLite's own arguments.
+            unsafe { REAL.get().unwrap()(fd, data, len, at) }
+        }
+
+        /// Lets so many through before it.
+        pub(super) fn after(writes: u32) {
+            REAL.get_or_init(|| {
+                let name = c"pwrite".as_ptr();
+                // SAFETY: it is there, with both methods, as is the system call.
+                unsafe {
+                    let inner = ffi::sqlite3_vfs_find(INNER.as_ptr());
+                    let real = (*inner).xGetSystemCall.unwrap()(inner, name).unwrap();
+                    let ours: Pwrite = pwrite;
+                    let ours = std::mem::transmute::<Pwrite, unsafe extern "C" fn()>(ours);
+                    (*inner).xSetSystemCall.unwrap()(inner, name, Some(ours));
+                    std::mem::transmute::<unsafe extern "C" fn(), Pwrite>(real)
+                }
+            });
+            LEFT.set(Some(writes));
+        }
+
+        /// Whether it has come.
+        pub(super) fn has_come() -> bool {
+            LEFT.take().is_none()
+        }
+    }
+
+    type Rows = Vec<(i64, Vec<u8>)>;
+
+    fn rows(conn: &Connection) -> Rows {
+        let ok: String = conn
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(ok, "ok");
+        let mut all = conn.prepare("SELECT id, x FROM t ORDER BY id").unwrap();
+        let rows = all.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(|row| row.unwrap()).collect()
+    }
+
+    /// As SQLite by itself finds it, from what is in the files.
+    fn rows_of_files(dir: &tempfile::TempDir) -> Rows {
+        let copy = tempfile::tempdir().unwrap();
+        for file in ["db", "db-wal"] {
+            std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+        }
+        rows(&Connection::open(copy.path().join("db")).unwrap())
+    }
+
+    /// Nothing but a full disk is what a full disk looks like.
+    fn may_be_full<T>(done: rusqlite::Result<T>) {
+        if let Err(error) = done {
+            let code = error.sqlite_error_code();
+            assert_eq!(code, Some(rusqlite::ErrorCode::DiskFull), "{error}");
+        }
+    }
+
+    /// A transaction that the cache does not hold, of so many steps, each of which may fail by itself and is gone on after.
+    /// Some errors end the transaction early.
+    fn change_much(conn: &Connection, round: i64, steps: i64) {
+        conn.execute_batch("BEGIN").unwrap();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+            INSERT INTO t SELECT i + ?1, zeroblob(3000) FROM n";
+        // Of many rows, of which one could break a constraint: SQLite then ends the statement alone.
+        let change = "UPDATE t SET x = CAST(replace(hex(zeroblob(1500)), '00', ?1) AS BLOB)";
+        for step in 0..steps {
+            may_be_full(conn.execute(fill, [1000 * round + 100 * step]));
+            may_be_full(conn.execute(change, [format!("{round}{step}")]));
+            if conn.is_autocommit() {
+                return;
+            }
+        }
+        may_be_full(conn.execute_batch("COMMIT"));
+        if !conn.is_autocommit() {
+            conn.execute_batch("ROLLBACK").unwrap();
+        }
+    }
+
+    /// A transaction of so many steps on a disk that is full at that write, and another one; whether it came to that.
+    fn change_on_full(steps: i64, writes: u32) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = connect(&dir);
+        conn.pragma_update(None, "cache_size", 10).unwrap();
+        conn.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, x NOT NULL)")
+            .unwrap();
+        conn.execute("INSERT INTO t VALUES (1, x'01')", []).unwrap();
+        full_once::after(writes);
+        change_much(&conn, 1, steps);
+        let has_come = full_once::has_come();
+        let first = rows(&conn);
+        assert_eq!(rows_of_files(&dir), first, "after {writes}");
+        change_much(&conn, 2, steps);
+        let both = rows(&conn);
+        assert_eq!(
+            both.len(),
+            first.len() + usize::try_from(100 * steps).unwrap()
+        );
+        assert_eq!(rows_of_files(&dir), both, "after {writes}");
+        assert_eq!(rows(&connect(&dir)), both, "after {writes}");
+        has_come
     }
 
     #[test]
-    fn frames_are_kept_until_one_commits() {
-        let mut frames = Frames::default();
-        assert_eq!(frames.take(&[1; 32], 0), Fate::Straight, "the log's header");
-        assert_eq!(frames.take(&header(false), 32), Fate::Kept);
-        assert_eq!(frames.take(&[2; 4096], 56), Fate::Kept);
-        assert_eq!(frames.take(&header(true), 4152), Fate::Kept);
-        assert_eq!(frames.take(&[3; 4096], 4176), Fate::Due);
-        assert_eq!((frames.at, frames.bytes.len()), (32, 2 * 4120));
-    }
-
-    #[test]
-    fn what_was_written_before_is_written_anew_by_itself() {
-        let mut frames = Frames::default();
-        frames.take(&header(false), 32);
-        frames.take(&[2; 4096], 56);
-        assert_eq!(frames.take(&[3; 4096], 56), Fate::Straight);
-        frames.bytes.clear();
-        assert_eq!(frames.take(&header(true), 32), Fate::Straight, "a checksum");
-        assert_eq!(
-            frames.take(&header(true), 4152),
-            Fate::Kept,
-            "behind the end"
-        );
-        frames.bytes.clear();
-        assert_eq!(frames.take(&[1; 32], 0), Fate::Straight);
-        assert_eq!(
-            frames.take(&header(true), 32),
-            Fate::Kept,
-            "the log began anew"
-        );
+    fn a_log_that_was_full_once_has_all_commits_and_nothing_else() {
+        for steps in [1, 3] {
+            let mut writes = 0;
+            while change_on_full(steps, writes) {
+                writes += 1 + writes / 4;
+            }
+            assert!(writes > 3, "no more than {writes} are made");
+        }
     }
 
     fn connect(dir: &tempfile::TempDir) -> Connection {

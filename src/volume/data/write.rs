@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use crate::chunks::{NewChunk, Piece, Placed, Stream, cut};
 use crate::meta::{Copies, ExtentRow, Inode, Sharing, WriteTx};
 use crate::types::{Attr, Caller, Location, MAX_FILE_BYTES, Timestamp};
-use crate::volume::change::change_for;
+use crate::volume::change::{FreeingWait, change_for_within};
 use crate::volume::core::Core;
 use crate::volume::data::extents::{chunk_row, clear, file};
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
@@ -46,9 +46,13 @@ enum Content<'a> {
 }
 
 /// Stores what is written: chunks first, then the one transaction that maps them (invariant 1). Several writes are stored
-/// all or none: they come from the page cache, and leave set-id bits. Who is to be told of a refusal is not the matter
-/// here.
-pub(in crate::volume) fn store_data(core: &Core, writes: &[Write<'_>]) -> Result<()> {
+/// all or none: they come from the page cache, and leave set-id bits. A full volume is waited for as long as `wait` has
+/// left. Who is to be told of a refusal is not the matter here.
+pub(in crate::volume) fn store_data(
+    core: &Core,
+    writes: &[Write<'_>],
+    wait: &FreeingWait,
+) -> Result<()> {
     debug_assert!(
         writes.len() < 2 || writes.iter().all(Write::is_plain),
         "what differs by caller is stored alone"
@@ -71,7 +75,7 @@ pub(in crate::volume) fn store_data(core: &Core, writes: &[Write<'_>]) -> Result
         Some(SetIdBits::Clear(caller)) => caller,
         Some(SetIdBits::Keep) | None => Caller::root(),
     };
-    change_for(core, &caller, Space::Needs, |tx, privileges| {
+    change_for_within(core, &caller, Space::Needs, wait, |tx, privileges| {
         let files = prepared.writes.chunk_by(|a, b| a.write.ino == b.write.ino);
         files
             .into_iter()

@@ -54,8 +54,9 @@ impl SyncGroup {
             }
         }
         rounds.running = Running::Once;
+        let runner = Runner(Some(self));
         let (mut rounds, result) = self.round(rounds, sync);
-        rounds.running = Running::No;
+        runner.end(&mut rounds);
         Some(result)
     }
 
@@ -74,6 +75,7 @@ impl SyncGroup {
             return;
         }
         rounds.running = Running::Serving;
+        let runner = Runner(Some(self));
         while !rounds.waiting.is_empty() {
             let told = mem::take(&mut rounds.waiting);
             let (guard, result) = self.round(rounds, &sync);
@@ -81,8 +83,8 @@ impl SyncGroup {
             tell_all(told, result);
             rounds = self.rounds.lock();
         }
-        rounds.running = Running::No;
-        self.ended.notify_all();
+        runner.end(&mut rounds);
+        drop(rounds);
     }
 
     /// One round, which whoever waits hears of.
@@ -102,6 +104,35 @@ impl SyncGroup {
         }
         self.ended.notify_all();
         (rounds, result)
+    }
+}
+
+/// Who runs rounds. One that panics has others go on, and those that wait for it hear of an error: a server ends by that
+/// (`server/spawn.rs`), and a command that has the volume open by itself must not hang.
+struct Runner<'g>(Option<&'g SyncGroup>);
+
+impl Runner<'_> {
+    /// There is none any more from here on: with the lock that shows that nobody waits.
+    fn end(mut self, rounds: &mut Rounds) {
+        rounds.running = Running::No;
+        if let Some(group) = self.0.take() {
+            group.ended.notify_all();
+        }
+    }
+}
+
+impl Drop for Runner<'_> {
+    fn drop(&mut self) {
+        let Some(group) = self.0 else {
+            return;
+        };
+        let mut rounds = group.rounds.lock();
+        rounds.running = Running::No;
+        (rounds.ended, rounds.failed) = (rounds.begun, rounds.begun);
+        let waiting = mem::take(&mut rounds.waiting);
+        drop(rounds);
+        group.ended.notify_all();
+        tell_all(waiting, Err(Error::bug("a sync panicked")));
     }
 }
 
@@ -289,6 +320,44 @@ mod tests {
         });
         assert_eq!(told.load(Ordering::SeqCst), 21);
         assert_eq!(runs.load(Ordering::SeqCst), 2, "one round for twenty");
+    }
+
+    #[test]
+    fn a_sync_that_panics_leaves_the_next_to_others_and_is_success_for_nobody() {
+        let group = SyncGroup::default();
+        let told = Arc::new(AtomicU32::new(0));
+        let (began, goes_on) = (AtomicU32::new(0), AtomicU32::new(0));
+        let sync = || {
+            began.store(1, Ordering::SeqCst);
+            while goes_on.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            panic!("a defect");
+        };
+        let join = || {
+            let hears = Arc::clone(&told);
+            let then = move |done: Result<()>| {
+                hears.fetch_add(u32::from(done.is_err()), Ordering::SeqCst);
+            };
+            group.join(Box::new(then), sync);
+        };
+        std::thread::scope(|scope| {
+            let serving = scope.spawn(join);
+            while began.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+            join();
+            let waiting = scope.spawn(|| group.run(|| Ok(())));
+            while group.rounds.lock().running != Running::Serving {
+                std::thread::yield_now();
+            }
+            goes_on.store(1, Ordering::SeqCst);
+            assert!(serving.join().is_err());
+            // Its own round, which began after its call.
+            assert!(matches!(waiting.join().unwrap(), Some(Ok(()))));
+        });
+        assert_eq!(told.load(Ordering::SeqCst), 1, "the one that does not wait");
+        assert!(matches!(group.run(|| Ok(())), Some(Ok(()))));
     }
 
     #[test]

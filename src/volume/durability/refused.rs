@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::meta::{Refusal, RefusedRange};
-use crate::types::{Ino, MAX_FILE_BYTES};
+use crate::types::{Ino, MAX_FILE_BYTES, wait_for_lock};
 use crate::volume::error::{Error, Result};
 
 /// Bytes that are kept at most. What is beyond is remembered, and lost.
@@ -248,8 +248,7 @@ impl RefusedWrites {
 
     /// To be held while the file is changed, if something of it was refused.
     pub(in crate::volume) fn order(&self, ino: Ino) -> Option<MutexGuard<'_, ()>> {
-        let ordered = || self.order.lock();
-        self.has(ino).then(ordered)
+        self.has(ino).then(|| wait_for_lock(&self.order))
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Files) -> T) -> T {
@@ -346,5 +345,23 @@ mod tests {
         );
         assert!(files.clear(INO, &(0..1)));
         assert_eq!(files.kept_bytes, KEPT_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn who_waits_for_the_order_of_writes_tells() {
+        let refused = RefusedWrites::default();
+        refused.note(INO, 0, &[1; 4], Refusal::Full);
+        let held = refused.order(INO);
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let refused = &refused;
+            scope.spawn(move || {
+                crate::types::on_waiting(move || tell.send(()).unwrap());
+                drop(refused.order(INO));
+            });
+            let heard = told.recv_timeout(std::time::Duration::from_secs(10));
+            drop(held);
+            heard.expect("it is told before the wait");
+        });
     }
 }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::types::{Ino, about_to_wait};
+use crate::volume::change::FreeingWait;
 use crate::volume::core::Core;
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
 use crate::volume::data::write::store_data;
@@ -34,7 +35,7 @@ fn may_fit(core: &Core, bytes: u64) -> bool {
 
 /// Tries to store the kept bytes of a file.
 fn retry_refused_of(core: &Core, ino: Ino) {
-    let mut from = 0;
+    let (mut from, wait) = (0, FreeingWait::default());
     loop {
         // Held until the range is cleared: a newer write of it comes after both, and is not overwritten by what is
         // older.
@@ -56,7 +57,7 @@ fn retry_refused_of(core: &Core, ino: Ino) {
             origin: WriteOrigin::PageCache,
             bits: SetIdBits::Keep,
         };
-        let done = store_data(core, std::slice::from_ref(&write));
+        let done = store_data(core, std::slice::from_ref(&write), &wait);
         if let Err(error) = &done {
             log::debug!("a refused write of {ino} is refused again: {error}");
         }

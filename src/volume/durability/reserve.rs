@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::types::{about_to_wait, wait_for_lock};
 use crate::volume::error::{Error, Result};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use rustix::io::Errno;
@@ -77,6 +78,7 @@ impl Reserve {
         if !least && !all {
             return;
         }
+        about_to_wait();
         let Ok(file) = open(&self.path) else {
             return;
         };
@@ -115,6 +117,7 @@ impl Reserve {
         else {
             return;
         };
+        about_to_wait();
         // Asked while there is no space: after the next line the host would not say any more why.
         let cause = cause_of(&file);
         self.give_back(file);
@@ -148,7 +151,7 @@ impl Reserve {
     }
 
     fn locked(&self) -> MutexGuard<'_, Held> {
-        self.held.lock()
+        wait_for_lock(&self.held)
     }
 }
 

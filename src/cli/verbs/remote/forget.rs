@@ -1,0 +1,65 @@
+//! `cask remote forget`.
+
+use crate::cli::locate::Root;
+use crate::cli::remote_ref::RemoteRef;
+use crate::cli::remotes::{choose, explain, open};
+use crate::cli::retention::{Hold, Looks, Rules};
+use crate::cli::{CliError, Kind, Result, output};
+use crate::remote::{PushState, RemoteSnapshot};
+
+/// Remove snapshots of a volume from a repository, and print their names
+///
+/// With REMOTE:NAME@SNAP that one goes; with REMOTE:NAME those that no rule keeps, as in `cask snapshot prune`.
+/// Their space comes back with `cask remote gc`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// A snapshot, or a volume
+    #[arg(value_name = "REMOTE:NAME[@SNAP]", value_parser = RemoteRef::parse)]
+    from: RemoteRef,
+    #[command(flatten)]
+    rules: Option<Rules>,
+    /// Only print what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    let from = &arguments.from;
+    let dir = choose(root, Some(&from.remote))?;
+    let repository = open(&dir)?;
+    let unwanted = match (&from.snapshot, &arguments.rules) {
+        (Some(_), Some(_)) => {
+            let message = "a snapshot and rules are named";
+            return Err(CliError::new(Kind::Usage, message).hint("name the one or the other"));
+        }
+        (Some(_), None) => vec![from.find_snapshot(&repository)?],
+        (None, Some(rules)) if !rules.keep_nothing() => {
+            let volume = from.find_volume(&repository)?.volume;
+            let all = repository.snapshots(volume);
+            unwanted(rules, all.map_err(|e| explain(e, dir.name()))?)
+        }
+        (None, _) => {
+            let message = "nothing says which snapshots are to stay";
+            return Err(CliError::new(Kind::Usage, message)
+                .hint("give a rule such as --keep-daily 7, or name one snapshot"));
+        }
+    };
+    for snapshot in unwanted {
+        if !arguments.dry_run {
+            let removed = repository.withdraw(&snapshot);
+            removed.map_err(|e| explain(e, dir.name()))?;
+        }
+        let name = format!("{}:{}@{}", from.remote, from.volume, snapshot.name);
+        output::line(&name)?;
+    }
+    Ok(())
+}
+
+/// One that is being pushed stays: its push, or a collection, ends it.
+fn unwanted(rules: &Rules, mut all: Vec<RemoteSnapshot>) -> Vec<RemoteSnapshot> {
+    all.retain(|one| one.state == PushState::Published);
+    rules.unwanted(all, |one| Looks {
+        created: one.created,
+        held: Hold::Free,
+    })
+}

@@ -1,0 +1,144 @@
+//! Marks: what a collection is about to remove. Whoever pushes counts nothing of it as there.
+//!
+//! A mark below `gc/now` also says that a collection is under way: it is stored anew while that lives. One below
+//! `gc/day` waits until it is a day old, where the store cannot decide who was first.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::object::{Kind, ObjectId, open_whole, seal_whole};
+use super::shelf::Key;
+use super::{Error, Repository, Result};
+
+/// Where all marks are.
+const DIR: &str = "gc";
+
+/// What is to be removed. The field names are those of docs/remote-format.md.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condemned {
+    /// Packs.
+    pub packs: BTreeSet<ObjectId>,
+    /// Runs.
+    pub runs: BTreeSet<ObjectId>,
+    /// How often its collection has said that it goes on.
+    #[serde(default)]
+    pub beats: u64,
+}
+
+/// What a mark is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MarkKind {
+    /// Of a collection that is under way, or was killed.
+    Now,
+    /// Of what may go when it is a day old.
+    Day,
+}
+
+/// A mark that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    key: Key,
+    /// What it is for.
+    pub kind: MarkKind,
+    /// When it was written, in seconds since 1970, by the store's clock.
+    pub written: i64,
+    /// What it says.
+    pub condemned: Condemned,
+}
+
+impl MarkKind {
+    const fn dir(self) -> &'static str {
+        match self {
+            Self::Now => "gc/now",
+            Self::Day => "gc/day",
+        }
+    }
+
+    fn of(key: &Key) -> Self {
+        let is_day = key.as_str().starts_with(Self::Day.dir());
+        if is_day { Self::Day } else { Self::Now }
+    }
+}
+
+impl Mark {
+    /// Its name in the store.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+impl Repository {
+    /// All marks.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Newer`]; see [`super::Shelf`].
+    pub fn marks(&self) -> Result<Vec<Mark>> {
+        let mut marks = Vec::new();
+        for listed in self.shelf().list(DIR)? {
+            let bytes = match self.shelf().get(&listed.key) {
+                Ok((bytes, _)) => bytes,
+                // Its collection ended since it was listed.
+                Err(Error::Missing { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let (_, body) = open_whole(self.master(), Kind::Mark, &listed.key, &bytes)?;
+            let condemned = serde_json::from_slice(&body);
+            marks.push(Mark {
+                condemned: condemned.map_err(|e| Error::damaged(&listed.key, e))?,
+                kind: MarkKind::of(&listed.key),
+                key: listed.key,
+                written: listed.modified,
+            });
+        }
+        Ok(marks)
+    }
+
+    /// All packs that are to be removed.
+    ///
+    /// # Errors
+    /// Those of [`Self::marks`].
+    pub fn condemned_packs(&self) -> Result<BTreeSet<ObjectId>> {
+        let marks = self.marks()?.into_iter();
+        Ok(marks.flat_map(|mark| mark.condemned.packs).collect())
+    }
+
+    /// Says that these are to be removed.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn mark(&self, kind: MarkKind, condemned: Condemned) -> Result<Mark> {
+        let mark = Mark {
+            key: Key::new(format!("{}/{}", kind.dir(), ObjectId::random()?)),
+            kind,
+            written: 0,
+            condemned,
+        };
+        self.put_mark(&mark)?;
+        Ok(mark)
+    }
+
+    /// Says that the collection goes on.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn renew_mark(&self, mark: &mut Mark) -> Result<()> {
+        mark.condemned.beats += 1;
+        self.put_mark(mark)
+    }
+
+    fn put_mark(&self, mark: &Mark) -> Result<()> {
+        let body = serde_json::to_vec(&mark.condemned).map_err(|e| Error::Bug(e.to_string()))?;
+        let (_, bytes) = seal_whole(self.master(), Kind::Mark, body)?;
+        self.shelf().put(&mark.key, bytes)
+    }
+
+    /// All that a mark says is done, or nobody is there to do it.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn unmark(&self, key: &Key) -> Result<()> {
+        self.shelf().delete(key)
+    }
+}
