@@ -23,6 +23,7 @@ mod reference;
 mod remote_ref;
 mod remotes;
 mod remount;
+mod retention;
 mod source;
 mod state_ref;
 mod transferring;

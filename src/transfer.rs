@@ -2,13 +2,17 @@
 //!
 //! Knows volumes and repositories, and neither FUSE nor servers: a state that a server has open is read through [`State`].
 
+mod collect;
+mod collecting_here;
 mod error;
 mod fetch;
 mod pull;
+mod pulse;
 mod push;
 mod upload;
 mod verify;
 
+pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use error::{Error, Result};
 pub use pull::pull;
 pub use push::{Push, Pushed};

@@ -19,9 +19,7 @@ use super::survey::{Survey, link_or_copy, list};
 use super::unpacked::Unpacked;
 use super::{Error, NewChunk, Result};
 use crate::durable;
-use crate::types::{
-    ChunkHash, Codec, Location, PageSums, SegmentId, about_to_wait, wait_for_lock,
-};
+use crate::types::{ChunkHash, Codec, Location, PageSums, SegmentId, about_to_wait, wait_for_lock};
 
 /// The segments of one volume.
 #[derive(Debug)]

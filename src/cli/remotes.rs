@@ -64,6 +64,8 @@ pub(super) fn explain_transfer(
         transfer::Error::Remote(error) => explain(error, name),
         transfer::Error::Pending(_) => CliError::new(Kind::InUse, error.to_string())
             .hint("push it again; what was sent already is not sent again"),
+        transfer::Error::Collecting => CliError::new(Kind::InUse, error.to_string())
+            .hint("try again when it has ended; one that was killed on another host is taken over after ten minutes"),
         error => volume(error),
     }
 }

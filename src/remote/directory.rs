@@ -241,6 +241,17 @@ impl RemoteDir {
     /// # Errors
     /// Those of [`Self::settings`] and [`Repository::open`].
     pub fn open(&self) -> Result<Repository> {
+        let (settings, assumed) = (self.settings()?, self.assume()?);
+        let checked = assumed.check();
+        checked.map_err(|e| name_place(e, &settings.url))?;
+        Ok(assumed)
+    }
+
+    /// The same for a push, without a request: it looks when it finds nothing there ([`Repository::check`]).
+    ///
+    /// # Errors
+    /// Those of [`Self::settings`].
+    pub fn assume(&self) -> Result<Repository> {
         let settings = self.settings()?;
         let url = settings.url.parse();
         let url: RemoteUrl =
@@ -253,11 +264,11 @@ impl RemoteDir {
             },
         };
         let shelf = place.open(form_of(settings.ability))?;
-        let opened = Repository::open(shelf, settings.ability, settings.repository, self.master()?);
-        let opened = opened.map_err(|e| name_place(e, &settings.url))?;
+        let (ability, id) = (settings.ability, settings.repository);
+        let assumed = Repository::assume(shelf, ability, id, self.master()?);
         Ok(match settings.limit_up {
-            Some(limit) => opened.paced(limit),
-            None => opened,
+            Some(limit) => assumed.paced(limit),
+            None => assumed,
         })
     }
 

@@ -6,16 +6,17 @@
 mod journal;
 mod sorted;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::place::Place;
 use super::repository::Repository;
-use super::shelf::Key;
-use super::{Error, Result, SealedPack};
+use super::shelf::{Key, Listed};
+use super::{Error, PackedChunk, Result, SealedPack};
 use crate::types::ChunkHash;
-use journal::Journal;
+use journal::{Ended, Journal};
 use sorted::{Sorted, make_dir};
 
 /// Chunks that are held in memory before they become an index object.
@@ -26,6 +27,8 @@ const FRESH_MAX: usize = 100_000;
 pub struct Index {
     dir: PathBuf,
     known: Vec<Sorted>,
+    /// Packs that stay for as long as this push is under way.
+    there: BTreeSet<ObjectId>,
     /// What is in no index object yet.
     fresh: HashMap<ChunkHash, Place>,
     journal: Journal,
@@ -35,25 +38,54 @@ pub struct Index {
 const DIR: &str = "index";
 
 impl Index {
-    /// Fetches what is new to this host; `dir` is where it is kept.
+    /// Fetches what is new to this host; `dir` is where it is kept. What is condemned or gone does not count as there.
+    ///
+    /// In this order, after what is intended was said: the marks, the index, the packs. A collection that was not seen in
+    /// the marks sees the intention, and waits; what one has removed that has ended is no longer among the packs. The
+    /// index is a hint only: a push that was given up may store one that tells of packs that are gone.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Newer`], [`Error::Host`]; see [`super::Shelf`].
     pub fn load(repository: &Repository, dir: &Path) -> Result<Self> {
+        let condemned = repository.condemned_packs()?;
         let kept = dir.join(DIR);
         make_dir(&kept)?;
-        let mut known = Vec::new();
-        for listed in repository.shelf().list(DIR)? {
-            known.push(fetch(repository, &kept, &listed.key)?);
-        }
-        let (journal, left) = Journal::begin(&dir.join("pushes"))?;
-        let fresh = left.into_iter().map(|chunk| (chunk.hash, chunk.place));
-        Ok(Self {
+        let listed = repository.shelf().list(DIR)?;
+        let known = listed.iter().map(|one| fetch(repository, &kept, &one.key));
+        let known = known.collect::<Result<Vec<_>>>()?;
+        remove_others(&kept, &listed)?;
+        let there = present(repository, &condemned)?;
+        let pushes = dir.join("pushes");
+        let journal = Journal::begin(&pushes)?;
+        let ended = Ended::in_dir(&pushes)?;
+        let mut index = Self {
             dir: kept,
             known,
-            fresh: fresh.collect(),
+            there,
+            fresh: HashMap::new(),
             journal,
-        })
+        };
+        index.take_over(&ended.chunks())?;
+        // After what they say was noted anew: a kill in between loses nothing.
+        ended.remove()?;
+        Ok(index)
+    }
+
+    /// What a push that ended has sent, as far as it is there still.
+    fn take_over(&mut self, left: &[PackedChunk]) -> Result<()> {
+        for pack in left.chunk_by(|a, b| a.place.pack == b.place.pack) {
+            let Some(first) = pack.first() else {
+                continue;
+            };
+            let id = first.place.pack;
+            if !self.there.contains(&id) {
+                continue;
+            }
+            self.journal.note(pack)?;
+            self.fresh
+                .extend(pack.iter().map(|chunk| (chunk.hash, chunk.place)));
+        }
+        Ok(())
     }
 
     /// Where a chunk is, if it is there.
@@ -65,7 +97,8 @@ impl Index {
             return Ok(Some(*place));
         }
         for sorted in &self.known {
-            if let Some(place) = sorted.find(hash)? {
+            let found = sorted.find(hash)?;
+            if let Some(place) = found.filter(|at| self.there.contains(&at.pack)) {
                 return Ok(Some(place));
             }
         }
@@ -110,6 +143,76 @@ impl Index {
     }
 }
 
+/// The packs that are there and stay. Where there are none the repository itself may be gone.
+fn present(repository: &Repository, condemned: &BTreeSet<ObjectId>) -> Result<BTreeSet<ObjectId>> {
+    let mut packs = repository.packs()?;
+    if packs.is_empty() {
+        repository.check()?;
+    }
+    packs.retain(|id, _| !condemned.contains(id));
+    Ok(packs.into_keys().collect())
+}
+
+/// Makes an index object of these chunks.
+fn store(
+    repository: &Repository,
+    chunks: &HashMap<ChunkHash, Place>,
+) -> Result<(ObjectId, Vec<u8>)> {
+    let body = sorted::encode(chunks);
+    let (id, bytes) = seal_whole(repository.master(), Kind::Index, body.clone())?;
+    repository
+        .shelf()
+        .put(&Key::new(format!("{DIR}/{id}")), bytes)?;
+    Ok((id, body))
+}
+
+/// What is kept of index objects that are there no more.
+fn remove_others(dir: &Path, listed: &[Listed]) -> Result<()> {
+    let cannot = |e| Error::host(format!("clean up {}", dir.display()), e);
+    for entry in fs::read_dir(dir).map_err(cannot)? {
+        let entry = entry.map_err(cannot)?;
+        let name = entry.file_name();
+        if !listed.iter().any(|one| name == one.key.last()) {
+            // Another push may have done the same.
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+    Ok(())
+}
+
+/// Makes index objects anew that tell of no pack in `gone`, and puts small ones together. Only when this has returned may
+/// those packs go: until then a push may find them.
+///
+/// # Errors
+/// [`Error::Damaged`], [`Error::Host`]; see [`super::Shelf`].
+pub fn rewrite(repository: &Repository, dir: &Path, gone: &BTreeSet<ObjectId>) -> Result<()> {
+    let kept = dir.join(DIR);
+    make_dir(&kept)?;
+    let (mut stay, mut replaced) = (HashMap::new(), Vec::new());
+    let listed = repository.shelf().list(DIR)?;
+    let is_alone = listed.len() == 1;
+    for one in listed {
+        let sorted = fetch(repository, &kept, &one.key)?;
+        let is_small = sorted.len() < FRESH_MAX / 2 && !is_alone;
+        if !is_small && !sorted.names_any(gone) {
+            continue;
+        }
+        let chunks = sorted.all()?.into_iter();
+        stay.extend(chunks.filter(|(_, place)| !gone.contains(&place.pack)));
+        replaced.push(one.key);
+        if stay.len() >= FRESH_MAX {
+            store(repository, &std::mem::take(&mut stay))?;
+        }
+    }
+    if !stay.is_empty() {
+        store(repository, &stay)?;
+    }
+    // After the new ones are there: in between a push finds chunks twice, and never not at all.
+    replaced
+        .iter()
+        .try_for_each(|key| repository.shelf().delete(key))
+}
+
 fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Sorted> {
     let id: ObjectId = key.last().parse().map_err(|e| Error::damaged(key, e))?;
     // What is kept and no longer whole is fetched again.
@@ -133,7 +236,7 @@ fn keep(dir: &Path, id: &ObjectId, body: &[u8]) -> Result<Sorted> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::{KeySource, Memory, PackBuilder, PackedChunk, Passphrase};
+    use crate::remote::{KeySource, Memory, PackBuilder, Passphrase};
     use std::fs;
     use std::sync::Arc;
 
@@ -150,7 +253,9 @@ mod tests {
             let place = pack.push(hash, text).unwrap();
             index.add(hash, place);
         }
-        pack.finish().unwrap()
+        let mut sealed = pack.finish().unwrap();
+        repository.put_pack(&mut sealed).unwrap();
+        sealed
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Snapshot,
     /// What a volume is called.
     About,
+    /// What is to be removed.
+    Mark,
 }
 
 impl ObjectId {
@@ -125,6 +127,7 @@ impl Kind {
             Self::Index => 3,
             Self::Snapshot => 4,
             Self::About => 5,
+            Self::Mark => 6,
         }
     }
 
@@ -141,6 +144,7 @@ impl Kind {
             Self::Index => "cask remote 1 index",
             Self::Snapshot => "cask remote 1 snapshot",
             Self::About => "cask remote 1 about",
+            Self::Mark => "cask remote 1 mark",
         }
     }
 }

@@ -15,7 +15,7 @@ use super::seal::MasterKey;
 use super::shelf::paced::Paced;
 use super::shelf::persistent::Persistent;
 use super::shelf::{Key, Shelf, Tag};
-use super::snapshot::{PushState, RemoteSnapshot, dir_of};
+use super::snapshot::{PushState, RemoteSnapshot, SNAPSHOTS, dir_of};
 use super::{Ability, Error, PackedChunk, Place, PublishedRun, Result};
 use crate::types::VolumeId;
 
@@ -119,19 +119,40 @@ impl Repository {
         id: VolumeId,
         master: MasterKey,
     ) -> Result<Self> {
-        let found = mark(&*shelf)?;
-        let found = found.ok_or_else(|| Error::NoRepository("the store".to_owned()))?;
-        if found.repository != id {
-            return Err(Error::OtherRepository {
-                found: found.repository.to_string(),
-                known: id.to_string(),
-            });
-        }
-        Ok(Self {
+        let opened = Self::assume(shelf, ability, id, master);
+        opened.check()?;
+        Ok(opened)
+    }
+
+    /// The same, without looking whether it is there: [`Self::check`] does.
+    #[must_use]
+    pub fn assume(
+        shelf: Arc<dyn Shelf>,
+        ability: Ability,
+        id: VolumeId,
+        master: MasterKey,
+    ) -> Self {
+        Self {
             shelf,
             master,
             id,
             ability,
+        }
+    }
+
+    /// Whether it is there, and no other.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn check(&self) -> Result<()> {
+        let found = mark(&*self.shelf)?;
+        let found = found.ok_or_else(|| Error::NoRepository("the store".to_owned()))?;
+        if found.repository == self.id {
+            return Ok(());
+        }
+        Err(Error::OtherRepository {
+            found: found.repository.to_string(),
+            known: self.id.to_string(),
         })
     }
 
@@ -223,12 +244,16 @@ impl Repository {
     /// # Errors
     /// [`Error::Damaged`] when there is something else among them; see [`Shelf`].
     pub fn packs(&self) -> Result<BTreeMap<ObjectId, u64>> {
-        let listed = self.shelf.list("pack")?.into_iter();
-        let packs = listed.map(|one| match one.key.last().parse() {
+        self.ids("pack")
+    }
+
+    fn ids(&self, dir: &str) -> Result<BTreeMap<ObjectId, u64>> {
+        let listed = self.shelf.list(dir)?.into_iter();
+        let found = listed.map(|one| match one.key.last().parse() {
             Ok(id) => Ok((id, one.bytes)),
             Err(error) => Err(Error::damaged(&one.key, error)),
         });
-        packs.collect()
+        found.collect()
     }
 
     /// Says what a volume is called.
@@ -284,7 +309,10 @@ impl Repository {
         if self.ability.creates {
             match self.shelf.create(&snapshot.key(), bytes) {
                 // The answer of a first try was lost: nobody else has that name.
-                Err(Error::Exists { .. }) => return Ok(self.read(snapshot)?.1),
+                Err(Error::Exists { object }) => {
+                    let found = self.look_at(snapshot)?;
+                    return found.map(|(_, tag)| tag).ok_or(Error::Changed { object });
+                }
                 created => return created,
             }
         }
@@ -299,26 +327,138 @@ impl Repository {
     /// [`Error::Changed`] then; see [`Shelf`].
     pub fn publish(&self, snapshot: &RemoteSnapshot, tag: &Tag) -> Result<()> {
         let bytes = snapshot.seal(&self.master)?;
-        if self.ability.replaces == Replacing::Never || tag.0.is_empty() {
+        if !self.keeps_tags() || tag.0.is_empty() {
             return self.shelf.put(&snapshot.key(), bytes);
         }
         match self.shelf.replace(&snapshot.key(), bytes, tag) {
             // The answer of a first try may have been lost.
-            Err(Error::Changed { object }) => match self.read(snapshot)? {
-                (found, _) if found == *snapshot => Ok(()),
-                _ => Err(Error::Changed { object }),
+            Err(Error::Changed { object }) => match self.look_at(snapshot)? {
+                Some((found, _)) if found == *snapshot => Ok(()),
+                Some(_) | None => Err(Error::Changed { object }),
             },
             replaced => replaced.map(drop),
         }
     }
 
-    fn read(&self, snapshot: &RemoteSnapshot) -> Result<(RemoteSnapshot, Tag)> {
+    /// What has become of a snapshot; `None` when it was removed.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; see [`Shelf`].
+    pub fn look_at(&self, snapshot: &RemoteSnapshot) -> Result<Option<(RemoteSnapshot, Tag)>> {
         let key = snapshot.key();
-        let (bytes, tag) = self.shelf.get(&key)?;
-        Ok((RemoteSnapshot::open(&self.master, &key, &bytes)?, tag))
+        match self.shelf.get(&key) {
+            Ok((bytes, tag)) => Ok(Some((
+                RemoteSnapshot::open(&self.master, &key, &bytes)?,
+                tag,
+            ))),
+            Err(Error::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Removes what a push that was given up has said.
+    /// Says that a push goes on. The tag takes the place of the one before.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when somebody has ended it; see [`Shelf`].
+    pub fn renew(&self, snapshot: &mut RemoteSnapshot, tag: &Tag) -> Result<Tag> {
+        debug_assert_eq!(snapshot.state, PushState::Pending, "it is under way");
+        snapshot.beats += 1;
+        let bytes = snapshot.seal(&self.master)?;
+        if !self.keeps_tags() || tag.0.is_empty() {
+            self.shelf.put(&snapshot.key(), bytes)?;
+            return Ok(tag.clone());
+        }
+        match self.shelf.replace(&snapshot.key(), bytes, tag) {
+            // The answer of a first try may have been lost.
+            Err(Error::Changed { object }) => match self.look_at(snapshot)? {
+                Some((found, tag)) if found == *snapshot => Ok(tag),
+                Some(_) | None => Err(Error::Changed { object }),
+            },
+            replaced => replaced,
+        }
+    }
+
+    /// Ends a push that nobody goes on with: it can no longer be published.
+    ///
+    /// # Errors
+    /// [`Error::Changed`] when it goes on after all; [`Error::Unfit`] where the store decides no such thing; see
+    /// [`Shelf`].
+    pub fn abandon(&self, snapshot: &RemoteSnapshot, tag: &Tag) -> Result<()> {
+        if !self.keeps_tags() {
+            return Err(Error::Unfit("it keeps no conditions".to_owned()));
+        }
+        let mut ended = snapshot.clone();
+        ended.state = PushState::Abandoned;
+        let bytes = ended.seal(&self.master)?;
+        self.shelf.replace(&snapshot.key(), bytes, tag).map(drop)
+    }
+
+    /// Whether the store replaces an object only as it was.
+    #[must_use]
+    pub fn keeps_tags(&self) -> bool {
+        self.ability.replaces != Replacing::Never
+    }
+
+    /// All snapshots of all volumes, with the tags of their states.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Newer`]; see [`Shelf`].
+    pub fn all_snapshots(&self) -> Result<Vec<(RemoteSnapshot, Tag)>> {
+        let mut found = Vec::new();
+        for listed in self.shelf.list(SNAPSHOTS)? {
+            match self.shelf.get(&listed.key) {
+                Ok((bytes, tag)) => {
+                    let snapshot = RemoteSnapshot::open(&self.master, &listed.key, &bytes)?;
+                    found.push((snapshot, tag));
+                }
+                // It was forgotten since it was listed.
+                Err(Error::Missing { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// All runs, with how long they are.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when there is something else among them; see [`Shelf`].
+    pub fn runs(&self) -> Result<BTreeMap<ObjectId, u64>> {
+        self.ids("run")
+    }
+
+    /// Removes a pack that nothing names.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn delete_pack(&self, id: &ObjectId) -> Result<()> {
+        self.shelf.delete(&pack_key(id))
+    }
+
+    /// Removes a run that nothing names.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn delete_run(&self, id: &ObjectId) -> Result<()> {
+        self.shelf.delete(&run_key(id))
+    }
+
+    /// The present time by the store's clock, in seconds since 1970.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn time(&self) -> Result<i64> {
+        let key = Key::new(format!("probe/{}", ObjectId::random()?));
+        self.shelf.put(&key, b"time".to_vec())?;
+        let listed = self.shelf.list("probe")?;
+        self.shelf.delete(&key)?;
+        let found = listed.into_iter().find(|one| one.key == key);
+        let found =
+            found.ok_or_else(|| Error::Unfit("what was stored is in no list".to_owned()))?;
+        Ok(found.modified)
+    }
+
+    /// Removes what a push that was given up has said, or a snapshot that is no longer wanted.
     ///
     /// # Errors
     /// See [`Shelf`].

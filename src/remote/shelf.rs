@@ -26,6 +26,8 @@ pub struct Listed {
     pub key: Key,
     /// Bytes.
     pub bytes: u64,
+    /// When it was stored, in seconds since 1970, by the store's clock.
+    pub modified: i64,
 }
 
 impl Key {

@@ -18,6 +18,8 @@ pub enum PushState {
     Pending,
     /// All of it is there.
     Published,
+    /// A collection has given it up, for nobody went on with it.
+    Abandoned,
 }
 
 /// A snapshot in a repository. The field names are those of docs/remote-format.md.
@@ -47,6 +49,8 @@ pub struct RemoteSnapshot {
     pub inodes: u64,
     /// Bytes of files that data is stored for.
     pub bytes: u64,
+    /// How often its push has said that it goes on.
+    pub beats: u64,
     /// The rows, in the order of their keys.
     pub runs: Vec<PublishedRun>,
 }
@@ -98,7 +102,10 @@ fn key_of(volume: VolumeId, id: &ObjectId) -> Key {
     Key::new(format!("{}/{id}", dir_of(volume)))
 }
 
+/// Where all snapshots are.
+pub(super) const SNAPSHOTS: &str = "snap";
+
 /// Where the snapshots of a volume are.
 pub(super) fn dir_of(volume: VolumeId) -> String {
-    format!("snap/{volume}")
+    format!("{SNAPSHOTS}/{volume}")
 }

@@ -36,6 +36,26 @@ pub struct Collect<'a> {
     pub watch: &'a dyn Watch,
     /// How much is done.
     pub extent: Extent,
+    /// How long is waited for whom.
+    pub waits: Waits,
+}
+
+/// How long a collection waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits {
+    /// How long a push or another collection may say nothing before it counts as dead.
+    pub silence: Duration,
+    /// Between two looks at it.
+    pub pause: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            silence: SILENCE,
+            pause: PAUSE,
+        }
+    }
 }
 
 /// How much a collection does.
@@ -75,10 +95,14 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
     };
     // After the lists: what is stored later is not looked at.
     let unneeded = sizes.without(&needed(repository)?);
-    if of.extent == Extent::Look || is_nothing(&unneeded) {
+    if of.extent == Extent::Look {
         return Ok(sizes.count(&unneeded));
     }
     let mut here = CollectingHere::begin(of.cache, repository)?;
+    if is_nothing(&unneeded) && repository.marks()?.is_empty() {
+        here.end()?;
+        return Ok(Collected::default());
+    }
     let mark = repository.mark(MarkKind::Now, unneeded)?;
     here.note(&mark)?;
     let mut collecting = Collecting {
@@ -87,9 +111,8 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
         renewed: Instant::now(),
         abandoned: 0,
     };
-    let collected = collecting.run(&sizes);
-    // Not after an error: packs may be half removed, and the next collection goes on.
-    let collected = collected?;
+    // After an error the mark stays: packs may be half removed, and the next collection goes on.
+    let collected = collecting.run(&sizes)?;
     repository.unmark(collecting.mark.key())?;
     here.end()?;
     Ok(collected)
@@ -143,7 +166,7 @@ impl Collecting<'_> {
                     self.of.repository.unmark(self.mark.key())?;
                     return Err(Error::Collecting);
                 }
-                if since.elapsed() >= SILENCE {
+                if since.elapsed() >= self.of.waits.silence {
                     self.of.repository.unmark(other.key())?;
                 }
             }
@@ -153,7 +176,7 @@ impl Collecting<'_> {
 
     /// Waits a moment, and says now and then that this goes on.
     fn rest(&mut self) -> Result<()> {
-        thread::sleep(PAUSE);
+        thread::sleep(self.of.waits.pause);
         self.beat()
     }
 
@@ -174,7 +197,7 @@ impl Collecting<'_> {
                     waited.insert(0, (now, tag, Instant::now()));
                 }
                 Some((now, _)) if now.state == PushState::Pending => {
-                    if since.elapsed() < SILENCE || !self.give_up(&snapshot, &tag)? {
+                    if since.elapsed() < self.of.waits.silence || !self.give_up(&snapshot, &tag)? {
                         waited.insert(0, (snapshot, tag, since));
                     }
                 }

@@ -32,6 +32,9 @@ pub enum Error {
     /// The push of it has not ended.
     #[error("the push of snapshot \"{0}\" has not ended")]
     Pending(String),
+    /// Another collection is under way.
+    #[error("another collection is under way")]
+    Collecting,
     /// Cannot happen: cask itself is wrong.
     #[error("a bug in cask: {0}")]
     Bug(&'static str),

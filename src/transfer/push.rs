@@ -7,11 +7,12 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::thread;
 
+use super::pulse::Pulse;
 use super::upload::Uploads;
 use super::{Error, Progress, Result, State, Watch};
 use crate::remote::{
-    Index, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot, Repository, Row,
-    RunWriter,
+    self, Index, ObjectId, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot,
+    Repository, Row, RunWriter,
 };
 use crate::types::{RowCursor, RowPage, StoredRow};
 use crate::volume::NamedChunks;
@@ -53,11 +54,13 @@ impl Push<'_> {
     /// # Errors
     /// [`Error::Chunk`] when a chunk of this host is damaged; see [`Error`]. Nothing can be pulled under its name then.
     pub fn run(&self, mut snapshot: RemoteSnapshot) -> Result<Pushed> {
-        let index = Index::load(self.repository, self.cache)?;
         snapshot.state = PushState::Pending;
         // Before any chunk counts as there: who removes what nothing names sees that somebody may name it.
         let tag = self.repository.intend(&snapshot)?;
+        let pulse = Pulse::of(snapshot.clone(), tag);
         let sent = thread::scope(|scope| {
+            let _beating = pulse.start(scope, self.repository);
+            let index = Index::load(self.repository, self.cache)?;
             let uploads = Uploads::start(scope, self.repository);
             Sending::begin(self, index, uploads)?.run()
         });
@@ -70,6 +73,8 @@ impl Push<'_> {
                 return Err(error);
             }
         };
+        let (mut snapshot, tag) = pulse.end()?;
+        self.look_at_marks(&sent)?;
         snapshot.state = PushState::Published;
         snapshot.inodes = sent.inodes;
         snapshot.bytes = sent.progress.total;
@@ -85,6 +90,24 @@ impl Push<'_> {
     }
 }
 
+impl Push<'_> {
+    /// Where the store decides nothing a collection waits a day, and the push looks once more.
+    fn look_at_marks(&self, sent: &Sent) -> Result<()> {
+        if self.repository.keeps_tags() {
+            return Ok(());
+        }
+        let condemned = self.repository.condemned_packs()?;
+        let there = self.repository.packs()?;
+        let is_sure = |id: &&ObjectId| there.contains_key(id) && !condemned.contains(id);
+        match sent.packs.iter().find(|id| !is_sure(id)) {
+            None => Ok(()),
+            Some(id) => Err(Error::Remote(remote::Error::Changed {
+                object: format!("pack {id}"),
+            })),
+        }
+    }
+}
+
 /// A push under way.
 struct Sending<'a> {
     push: &'a Push<'a>,
@@ -96,12 +119,15 @@ struct Sending<'a> {
     inodes: u64,
     /// Inodes without a name: nobody can reach them in the new place.
     unnamed: HashSet<u64>,
+    /// Packs that its extents name.
+    packs: HashSet<ObjectId>,
     /// Beyond that of every inode and entry.
     numbers: u64,
     progress: Progress,
 }
 
 struct Sent {
+    packs: HashSet<ObjectId>,
     numbers: u64,
     runs: Vec<PublishedRun>,
     inodes: u64,
@@ -120,6 +146,7 @@ impl<'a> Sending<'a> {
             runs: Vec::new(),
             inodes: 0,
             unnamed: HashSet::new(),
+            packs: HashSet::new(),
             numbers: 0,
             progress: Progress::default(),
         })
@@ -134,6 +161,7 @@ impl<'a> Sending<'a> {
         self.publish_index()?;
         self.end_run()?;
         Ok(Sent {
+            packs: self.packs,
             numbers: self.numbers,
             runs: self.runs,
             inodes: self.inodes,
@@ -231,6 +259,7 @@ impl<'a> Sending<'a> {
                     return Ok(reached);
                 };
                 self.progress.done += row.len;
+                self.packs.insert(place.pack);
                 self.put(Row::Extent(PlacedRow {
                     ino: row.ino,
                     off: row.off,

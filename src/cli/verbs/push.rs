@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::locate::{Located, Root};
 use crate::cli::quantity::{parse_bytes, parse_duration};
-use crate::cli::remotes::{choose, explain, explain_transfer, open};
+use crate::cli::remotes::{choose, explain, explain_transfer};
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot};
 use crate::cli::transferring::{Told, Transferring};
@@ -89,17 +89,8 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 
 fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
     let until = arguments.wait.map(|wait| Instant::now() + wait);
-    let mut repository = loop {
-        match open(dir) {
-            Err(error)
-                if error.kind() == Kind::Unreachable
-                    && until.is_some_and(|until| Instant::now() < until) =>
-            {
-                std::thread::sleep(Duration::from_secs(1));
-            }
-            opened => break opened?,
-        }
-    };
+    let assumed = dir.assume();
+    let mut repository = assumed.map_err(|e| explain(e, dir.name()))?;
     if let Some(until) = until {
         repository = repository.persistent(until);
     }
@@ -171,6 +162,7 @@ fn intended(config: &Config, taken: &SnapshotInfo) -> Result<RemoteSnapshot> {
         numbers: 0,
         inodes: 0,
         bytes: 0,
+        beats: 0,
         runs: Vec::new(),
     })
 }

@@ -2,6 +2,8 @@
 
 mod add;
 mod check;
+mod forget;
+mod gc;
 mod inspect;
 mod key;
 mod ls;
@@ -33,6 +35,8 @@ enum Command {
     Set(set::Arguments),
     Rm(rm::Arguments),
     Check(check::Arguments),
+    Forget(forget::Arguments),
+    Gc(gc::Arguments),
     Key(key::Arguments),
 }
 
@@ -44,6 +48,8 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         Command::Set(arguments) => set::run(arguments, root),
         Command::Rm(arguments) => rm::run(arguments, root),
         Command::Check(arguments) => check::run(arguments, root),
+        Command::Forget(arguments) => forget::run(arguments, root),
+        Command::Gc(arguments) => gc::run(arguments, root),
         Command::Key(arguments) => key::run(arguments, root),
     }
 }

@@ -23,6 +23,42 @@ pub(super) struct Journal {
     path: PathBuf,
 }
 
+/// Journals of commands that have ended, locked for as long as this is held.
+#[derive(Debug)]
+pub(super) struct Ended(Vec<(PathBuf, File)>);
+
+impl Ended {
+    /// All in `dir` that nobody has.
+    pub(super) fn in_dir(dir: &Path) -> Result<Self> {
+        let cannot = |e| Error::host(format!("read {}", dir.display()), e);
+        let mut ended = Vec::new();
+        for entry in fs::read_dir(dir).map_err(cannot)? {
+            let path = entry.map_err(cannot)?.path();
+            // Another push may have taken it over meanwhile.
+            let Ok(file) = File::open(&path) else {
+                continue;
+            };
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                ended.push((path, file));
+            }
+        }
+        Ok(Self(ended))
+    }
+
+    /// What they say, as far as it is whole.
+    pub(super) fn chunks(&self) -> Vec<PackedChunk> {
+        self.0.iter().flat_map(|(path, _)| read(path)).collect()
+    }
+
+    /// Removes them: what they say was noted elsewhere, or is not true any more.
+    pub(super) fn remove(self) -> Result<()> {
+        self.0.iter().try_for_each(|(path, _)| {
+            let removed = fs::remove_file(path);
+            removed.map_err(|e| Error::host(format!("remove {}", path.display()), e))
+        })
+    }
+}
+
 /// A line of it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
@@ -39,48 +75,20 @@ struct Line {
 }
 
 impl Journal {
-    /// Begins one in `dir`, and takes over what ended ones have left.
-    pub(super) fn begin(dir: &Path) -> Result<(Self, Vec<PackedChunk>)> {
+    /// Begins one in `dir`.
+    pub(super) fn begin(dir: &Path) -> Result<Self> {
         make_dir(dir)?;
         let name = u64::from_le_bytes(random_bytes()?);
         let path = dir.join(format!("{name:016x}"));
         let cannot = |e| Error::host(format!("create {}", path.display()), e);
         let mut options = File::options();
-        let file = options
-            .append(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(cannot)?;
+        let options = options.append(true).create_new(true);
+        let file = options.open(&path).map_err(cannot)?;
         flock(&file, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
-        let journal = Self {
+        Ok(Self {
             file: Mutex::new(file),
-            path: path.clone(),
-        };
-        let left = journal.take_over(dir)?;
-        Ok((journal, left))
-    }
-
-    /// Reads the journals of commands that have ended, notes what they say, and removes them: in this order.
-    fn take_over(&self, dir: &Path) -> Result<Vec<PackedChunk>> {
-        let cannot = |e| Error::host(format!("read {}", dir.display()), e);
-        let mut left = Vec::new();
-        for entry in fs::read_dir(dir).map_err(cannot)? {
-            let path = entry.map_err(cannot)?.path();
-            let Ok(file) = File::open(&path) else {
-                continue;
-            };
-            let is_ended = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-            if path == self.path || !is_ended {
-                continue;
-            }
-            let chunks = read(&path);
-            for pack in chunks.chunk_by(|a, b| a.place.pack == b.place.pack) {
-                self.note(pack)?;
-            }
-            left.extend(chunks);
-            fs::remove_file(&path).map_err(cannot)?;
-        }
-        Ok(left)
+            path,
+        })
     }
 
     /// Notes chunks of one pack.

@@ -1,6 +1,6 @@
 //! Sorted entries of an index, in a file that is searched where it lies.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -121,6 +121,29 @@ impl Sorted {
         let mut entries = bytes.chunks(ENTRY_BYTES);
         let entry = entries.find(|entry| hash_of(entry) == *hash);
         Ok(entry.and_then(|entry| self.place(entry)))
+    }
+
+    /// How many chunks it tells of.
+    pub(super) const fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// Whether it tells of a chunk in one of these packs.
+    pub(super) fn names_any(&self, packs: &BTreeSet<ObjectId>) -> bool {
+        self.packs.iter().any(|id| packs.contains(id))
+    }
+
+    /// All that it tells.
+    ///
+    /// # Errors
+    /// [`Error::Host`].
+    pub(super) fn all(&self) -> Result<Vec<(ChunkHash, Place)>> {
+        let mut bytes = vec![0; self.entries * ENTRY_BYTES];
+        let read = self.file.read_exact_at(&mut bytes, self.at);
+        read.map_err(|e| Error::host("read what is kept of the index", e))?;
+        let entries = bytes.chunks(ENTRY_BYTES);
+        let found = entries.filter_map(|entry| Some((hash_of(entry), self.place(entry)?)));
+        Ok(found.collect())
     }
 
     fn place(&self, entry: &[u8]) -> Option<Place> {

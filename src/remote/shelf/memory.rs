@@ -3,26 +3,44 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::{Key, Listed, Shelf, Tag};
 use crate::remote::{Error, Result};
+use crate::types::Timestamp;
+
+/// An object: how often it was replaced, when it was stored, its bytes.
+#[derive(Debug)]
+struct Kept {
+    version: u64,
+    modified: i64,
+    bytes: Vec<u8>,
+}
 
 /// Objects of this process.
 #[derive(Debug, Default)]
 pub struct Memory {
-    objects: Mutex<BTreeMap<Key, (u64, Vec<u8>)>>,
+    objects: Mutex<BTreeMap<Key, Kept>>,
 }
 
 impl Memory {
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<Key, (u64, Vec<u8>)>> {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<Key, Kept>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has all that is there be stored so much earlier.
+    pub fn age(&self, by: Duration) {
+        let secs = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
+        for kept in self.objects().values_mut() {
+            kept.modified -= secs;
+        }
     }
 
     /// Changes the bytes of an object as a store never should; whether it is there.
     pub fn damage(&self, key: &Key, change: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.objects()
             .get_mut(key)
-            .map(|(_, bytes)| change(bytes))
+            .map(|kept| change(&mut kept.bytes))
             .is_some()
     }
 }
@@ -33,9 +51,15 @@ fn missing(key: &Key) -> Error {
     }
 }
 
-fn store(objects: &mut BTreeMap<Key, (u64, Vec<u8>)>, key: &Key, bytes: Vec<u8>) -> Tag {
-    let version = objects.get(key).map_or(0, |(version, _)| version + 1);
-    objects.insert(key.clone(), (version, bytes));
+fn store(objects: &mut BTreeMap<Key, Kept>, key: &Key, bytes: Vec<u8>) -> Tag {
+    let version = objects.get(key).map_or(0, |kept| kept.version + 1);
+    let modified = Timestamp::now().secs();
+    let kept = Kept {
+        version,
+        modified,
+        bytes,
+    };
+    objects.insert(key.clone(), kept);
     Tag(version.to_string())
 }
 
@@ -57,7 +81,7 @@ impl Shelf for Memory {
 
     fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
         let mut objects = self.objects();
-        let found = objects.get(key).map(|(version, _)| version.to_string());
+        let found = objects.get(key).map(|kept| kept.version.to_string());
         if found.as_ref() != Some(&tag.0) {
             return Err(Error::Changed {
                 object: key.to_string(),
@@ -68,13 +92,13 @@ impl Shelf for Memory {
 
     fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {
         let objects = self.objects();
-        let (version, bytes) = objects.get(key).ok_or_else(|| missing(key))?;
-        Ok((bytes.clone(), Tag(version.to_string())))
+        let kept = objects.get(key).ok_or_else(|| missing(key))?;
+        Ok((kept.bytes.clone(), Tag(kept.version.to_string())))
     }
 
     fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>> {
         let objects = self.objects();
-        let (_, bytes) = objects.get(key).ok_or_else(|| missing(key))?;
+        let bytes = &objects.get(key).ok_or_else(|| missing(key))?.bytes;
         let at = |end: u64| usize::try_from(end).map_or(bytes.len(), |end| end.min(bytes.len()));
         Ok(bytes[at(range.start)..at(range.end)].to_vec())
     }
@@ -85,9 +109,10 @@ impl Shelf for Memory {
         let found = objects
             .iter()
             .filter(|(key, _)| key.as_str().starts_with(&below));
-        let listed = found.map(|(key, (_, bytes))| Listed {
+        let listed = found.map(|(key, kept)| Listed {
             key: key.clone(),
-            bytes: bytes.len() as u64,
+            bytes: kept.bytes.len() as u64,
+            modified: kept.modified,
         });
         Ok(listed.collect())
     }

@@ -205,6 +205,7 @@ impl Shelf for S3 {
             Some(Listed {
                 key: Key::new(key?),
                 bytes: meta.size,
+                modified: meta.last_modified.timestamp(),
             })
         });
         Ok(listed.collect())

@@ -7,7 +7,7 @@ use crate::cli::locate::Root;
 use crate::cli::remotes::{choose, explain_transfer, open};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result};
-use crate::transfer::{Collect, Collected, Extent, collect};
+use crate::transfer::{Collect, Collected, Extent, Waits, collect};
 use crate::types::RemoteName;
 
 /// Remove from a repository what no snapshot needs
@@ -52,6 +52,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         cache: &dir.cache(),
         watch: &watch,
         extent,
+        waits: Waits::default(),
     });
     let collected = collected.map_err(|error| {
         explain_transfer(error, dir.name(), |error| {

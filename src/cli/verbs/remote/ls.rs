@@ -12,7 +12,7 @@ use crate::types::RemoteName;
 /// List the remotes, or the snapshots in one
 ///
 /// Fields for templates and in JSON, of remotes: Name, Url, Repository; of snapshots: Volume, Uuid (the volume's),
-/// Snapshot, Created, State (published, or pending while it is pushed), Inodes, Bytes, Host, Label.
+/// Snapshot, Created, State (published, pending while it is pushed, or abandoned), Inodes, Bytes, Host, Label.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The remote whose snapshots are listed
@@ -118,6 +118,7 @@ fn table(views: &[View]) -> String {
         let state = match view.state {
             PushState::Published => "published",
             PushState::Pending => "pending",
+            PushState::Abandoned => "abandoned",
         };
         [
             // Whoever has the key may have written anything.
