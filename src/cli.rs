@@ -20,7 +20,6 @@ mod output;
 mod progress;
 mod quantity;
 mod reference;
-mod remote_ref;
 mod remotes;
 mod remount;
 mod retention;

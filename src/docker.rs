@@ -14,6 +14,7 @@ mod name_locks;
 mod options;
 mod plugin;
 mod protocol;
+mod pulling;
 mod references;
 mod target;
 

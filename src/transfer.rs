@@ -14,7 +14,7 @@ mod verify;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use error::{Error, Result};
-pub use pull::pull;
+pub use pull::{config_of, pull};
 pub use push::{Push, Pushed};
 pub use verify::{Depth, Verified, verify};
 

@@ -23,7 +23,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("transfer", &["types", "durable", "volume", "remote"]),
     (
         "docker",
-        &["types", "durable", "volume", "server", "control"],
+        &[
+            "types", "durable", "volume", "server", "control", "remote", "transfer",
+        ],
     ),
     (
         "cli",

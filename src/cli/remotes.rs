@@ -103,6 +103,11 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
             Kind::NotFound,
             "check the address, or make one with --create",
         ),
+        Error::NotThere(_) => (Kind::NotFound, "`cask remote ls NAME` shows what is there"),
+        Error::Ambiguous(_) => (
+            Kind::Usage,
+            "name one by its uuid, which `cask remote ls NAME --format json` shows",
+        ),
         Error::OtherRepository { .. } => (
             Kind::Failed,
             "was the bucket emptied? Add it again under another name",

@@ -1,6 +1,7 @@
 //! Why a call fails: a sentence for whoever typed the command that led to it.
 
-use crate::{server, volume};
+use crate::types::with_causes;
+use crate::{server, transfer, volume};
 
 /// Why a call fails.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,15 @@ pub enum Error {
         /// What about it.
         #[source]
         source: server::Error,
+    },
+    /// A snapshot could not be pulled.
+    #[error("cannot pull {from}: {}", with_causes(source))]
+    Pull {
+        /// What.
+        from: String,
+        /// Why.
+        #[source]
+        source: transfer::Error,
     },
     /// The plugin's own files.
     #[error("cannot {op}: {source}")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::target::Target;
 use super::{Error, Result};
+use crate::remote::{RemoteRef, RemoteRefError};
 use crate::types::{ChunkBytes, Compression, Limits, bytes_of};
 use crate::volume::{Config, Life, RootOwner};
 
@@ -16,9 +17,29 @@ pub(super) struct MountRequest {
     pub(super) config: Config,
     pub(super) owner: RootOwner,
     /// What it is a clone of.
-    pub(super) from: Option<Target>,
+    pub(super) from: Option<Origin>,
     /// What a clone does not take over from its origin.
     pub(super) limits: Limits,
+}
+
+/// What a new volume is made of.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// A volume of this root, or a snapshot of it.
+    Here(Target),
+    /// A snapshot in a remote.
+    Remote(RemoteRef),
+}
+
+impl Origin {
+    /// Names of volumes have no colon.
+    fn parse(text: &str) -> Result<Self> {
+        if !text.contains(':') {
+            return Target::parse(text).map(Self::Here);
+        }
+        let parsed = text.parse().map(Self::Remote);
+        parsed.map_err(|e: RemoteRefError| Error::BadOption(format!("option from={text}: {e}")))
+    }
 }
 
 /// Parses the options; one that is not known is refused by its name.
@@ -67,7 +88,7 @@ fn set(request: &mut MountRequest, key: &str, value: &str) -> Option<Result<()>>
             "false" | "0" => {}
             _ => return None,
         },
-        "from" => match Target::parse(value) {
+        "from" => match Origin::parse(value) {
             Ok(from) => request.from = Some(from),
             Err(error) => return Some(Err(error)),
         },
@@ -115,7 +136,11 @@ mod tests {
         assert_eq!(wished.config.compression, Compression::Zstd(3));
         assert_eq!(wished.config.chunk_bytes, 65_536);
         assert_eq!(wished.config.life, Life::Ephemeral);
-        assert_eq!(wished.from.unwrap().to_string(), "db@before");
+        assert!(matches!(wished.from, Some(Origin::Here(from)) if from.to_string() == "db@before"));
+        let far = request(&[("from", "s3:db@before")]).unwrap();
+        assert!(
+            matches!(far.from, Some(Origin::Remote(from)) if from.to_string() == "s3:db@before")
+        );
         assert_eq!(wished.config.labels["tier"], "hot");
         for bad in [
             ("sise", "1G"),

@@ -17,12 +17,14 @@ use serde_json::{Value, json};
 use super::idle_unmounts::{Delays, IdleUnmounts};
 use super::mounted::Mounted;
 use super::name_locks::NameLocks;
-use super::options::{self, MountRequest};
+use super::options::{self, MountRequest, Origin};
 use super::protocol::ServedConnection;
+use super::pulling::pull_into;
 use super::references::References;
 use super::target::Target;
 use super::{Engine, Error, Result};
 use crate::control::{Answer, Bytes, Op};
+use crate::remote::Remotes;
 use crate::server::mounts::{Attributes, How, Mount, Shows, Spec, answers, topmost_at};
 use crate::server::{self, ServerState, perform, server_state};
 use crate::types::VolumeName;
@@ -36,6 +38,7 @@ const UNMOUNTERS: usize = 16;
 #[derive(Debug)]
 pub struct Plugin {
     store: Store,
+    remotes: Remotes,
     /// Where volumes are mounted for engines, each in a directory of its name.
     mounts: PathBuf,
     references: Mutex<References>,
@@ -58,6 +61,7 @@ impl Plugin {
         made.map_err(|e| Error::io(format!("make {}", mounts.display()), e))?;
         let plugin = Arc::new(Self {
             store: Store::below(root),
+            remotes: Remotes::below(root),
             references: Mutex::new(References::load(&run.join("references.json"))?),
             mounts: mounts
                 .canonicalize()
@@ -108,10 +112,16 @@ impl Plugin {
     }
 
     fn build(&self, name: &VolumeName, request: &MountRequest) -> Result<()> {
-        let Some(from) = &request.from else {
-            let created = self.store.create(name, &request.config, request.owner);
-            return Ok(created?);
-        };
+        match &request.from {
+            None => Ok(self.store.create(name, &request.config, request.owner)?),
+            Some(Origin::Here(from)) => self.clone_of(from, name, request),
+            Some(Origin::Remote(from)) => self.store.build(name, |fresh| {
+                pull_into(fresh, &self.remotes, from, &request.config)
+            }),
+        }
+    }
+
+    fn clone_of(&self, from: &Target, name: &VolumeName, request: &MountRequest) -> Result<()> {
         let origin = self.store.dir_of(&from.volume);
         if !self.exists(from)? {
             return Err(Error::NoVolume(from.to_string()));

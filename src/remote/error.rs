@@ -72,6 +72,12 @@ pub enum Error {
     /// There is no repository.
     #[error("there is no repository in {0}")]
     NoRepository(String),
+    /// There is no such volume or snapshot in the repository.
+    #[error("there is no {0}")]
+    NotThere(String),
+    /// Several volumes there have that name.
+    #[error("there are several volumes \"{0}\"")]
+    Ambiguous(String),
     /// There is another repository than the one that was added.
     #[error("another repository is there now: {found} in place of {known}")]
     OtherRepository {

@@ -10,7 +10,7 @@ use crate::remote::{
     self, ObjectId, Packing, Place, PlacedRow, PushState, RemoteSnapshot, Repository, Row,
     RunReader,
 };
-use crate::types::Ino;
+use crate::types::{ChunkBytes, Ino};
 use crate::volume::{Arriving, Config, FarExtent, FarPlace};
 
 /// Places that are looked at together.
@@ -41,6 +41,21 @@ pub fn pull(
     }
     pulling.take_chunks()?;
     Ok(pulling.arriving.finish(snapshot.numbers)?)
+}
+
+/// What a volume of a snapshot is like: a new one, with what the pushed one was made with.
+///
+/// # Errors
+/// [`Error::Remote`] when there can be no such volume.
+pub fn config_of(snapshot: &RemoteSnapshot) -> Result<Config> {
+    let chunk_bytes = ChunkBytes::new(snapshot.facts.chunk_bytes);
+    let chunk_bytes = chunk_bytes.ok_or_else(|| remote::Error::Damaged {
+        object: format!("snapshot {}", snapshot.id),
+        what: "its chunks have no possible length".to_owned(),
+    })?;
+    let mut config = Config::new(chunk_bytes, snapshot.facts.labels.clone());
+    config.compression = snapshot.facts.compression;
+    Ok(config)
 }
 
 struct Pulling<'a> {

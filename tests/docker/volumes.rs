@@ -178,3 +178,42 @@ fn an_ephemeral_volume_goes_with_its_last_container() {
     let left = host.docker_ok(&["volume", "ls", "-q", "-f", "driver=cask"]);
     assert_eq!(left, "");
 }
+
+#[test]
+fn a_volume_comes_from_a_remote_and_leaves_it_alone() {
+    let Some(host) = Host::new() else { return };
+    import_busybox(&host);
+    let dir = tempfile::tempdir().unwrap();
+    let (key, repository) = (dir.path().join("key"), dir.path().join("repository"));
+    std::fs::write(&key, [7; 32]).unwrap();
+    let url = format!("file://{}", repository.display());
+    let key = key.to_str().unwrap();
+    host.cask_ok(&["remote", "add", "nas", &url, "--create", "--key-file", key]);
+    host.run_in("db", "echo before > /data/f");
+    host.cask_ok(&["snapshot", "db@snap"]);
+    host.cask_ok(&["push", "db@snap", "nas"]);
+    host.run_in("db", "echo after > /data/f");
+    let create = |from: &str| {
+        let mut create = host.docker(&["volume", "create", "-d", "cask"]);
+        create.args(["-o", from, "-o", "size=1G", "far"]);
+        create.output().unwrap()
+    };
+    let refused = create("from=nas:db@other");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && said.contains("nas:db@other"),
+        "{said}"
+    );
+    let created = create("from=nas:db@snap");
+    assert!(created.status.success(), "{created:?}");
+    assert_eq!(
+        host.run_in(
+            "far",
+            "cat /data/f; df -k /data | tail -n 1 | awk '{print $2}'"
+        ),
+        "before\n1048576"
+    );
+    host.docker_ok(&["volume", "rm", "far"]);
+    let checked = host.cask_ok(&["remote", "check", "nas", "--read-data"]);
+    assert!(checked.starts_with("1 snapshots"), "{checked}");
+}

@@ -6,14 +6,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::cli::locate::{Located, Root, VolumeRef};
-use crate::cli::remote_ref::RemoteRef;
-use crate::cli::remotes::{choose, explain_transfer, open};
+use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, open};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result};
-use crate::remote::{RemoteSnapshot, Repository};
+use crate::remote::{RemoteRef, Repository};
 use crate::transfer;
-use crate::types::{ChunkBytes, VolumeNameError};
-use crate::volume::{self, Config, store};
+use crate::types::VolumeNameError;
+use crate::volume::{self, store};
 
 /// Make a volume of a snapshot in a remote, and print its name
 ///
@@ -25,7 +24,7 @@ use crate::volume::{self, Config, store};
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The snapshot; without a name the newest
-    #[arg(value_name = "REMOTE:NAME[@SNAP]", value_parser = RemoteRef::parse)]
+    #[arg(value_name = "REMOTE:NAME[@SNAP]", value_parser = str::parse::<RemoteRef>)]
     from: RemoteRef,
     /// The new volume: a name, or a directory; otherwise what it is called there
     #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
@@ -63,12 +62,14 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let started = Instant::now();
     let dir = choose(root, Some(&from.remote))?;
     let repository = open(&dir)?;
-    let snapshot = from.find_snapshot(&repository)?;
+    let snapshot = from.find_snapshot(&repository);
+    let snapshot = snapshot.map_err(|e| explain_remote(e, &from.remote))?;
     let volume = match &arguments.volume {
         Some(volume) => volume.clone(),
         None => named(from, &repository)?,
     };
-    let config = config_of(&snapshot, from)?;
+    let config = transfer::config_of(&snapshot);
+    let config = config.map_err(|e| explain(Trouble::From(e), from, &volume, root))?;
     let watch = Transferring::start(arguments.format, "pulling");
     let build = |fresh: &Path| {
         let made = transfer::pull(&repository, &snapshot, (fresh, &config), &watch);
@@ -95,24 +96,12 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 
 /// What the volume is called in the repository.
 fn named(from: &RemoteRef, repository: &Repository) -> Result<VolumeRef> {
-    let name = from.find_volume(repository)?.name;
+    let found = from.find_volume(repository);
+    let name = found.map_err(|e| explain_remote(e, &from.remote))?.name;
     let parsed = name.parse().map(VolumeRef::Name);
     parsed.map_err(|error: VolumeNameError| {
         CliError::new(Kind::Usage, error.to_string()).hint("give the new volume a name")
     })
-}
-
-fn config_of(snapshot: &RemoteSnapshot, from: &RemoteRef) -> Result<Config> {
-    let chunk_bytes = ChunkBytes::new(snapshot.facts.chunk_bytes).ok_or_else(|| {
-        CliError::new(
-            Kind::Damaged,
-            format!("{from} says that its chunks have no possible length"),
-        )
-        .hint("use a newer cask")
-    })?;
-    let mut config = Config::new(chunk_bytes, snapshot.facts.labels.clone());
-    config.compression = snapshot.facts.compression;
-    Ok(config)
 }
 
 fn explain(trouble: Trouble, from: &RemoteRef, volume: &VolumeRef, root: &Root) -> CliError {

@@ -1,11 +1,10 @@
 //! `cask remote forget`.
 
 use crate::cli::locate::Root;
-use crate::cli::remote_ref::RemoteRef;
 use crate::cli::remotes::{choose, explain, open};
 use crate::cli::retention::{Hold, Looks, Rules};
 use crate::cli::{CliError, Kind, Result, output};
-use crate::remote::{PushState, RemoteSnapshot};
+use crate::remote::{PushState, RemoteRef, RemoteSnapshot};
 
 /// Remove snapshots of a volume from a repository, and print their names
 ///
@@ -14,7 +13,7 @@ use crate::remote::{PushState, RemoteSnapshot};
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// A snapshot, or a volume
-    #[arg(value_name = "REMOTE:NAME[@SNAP]", value_parser = RemoteRef::parse)]
+    #[arg(value_name = "REMOTE:NAME[@SNAP]", value_parser = str::parse::<RemoteRef>)]
     from: RemoteRef,
     #[command(flatten)]
     rules: Option<Rules>,
@@ -32,10 +31,13 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
             let message = "a snapshot and rules are named";
             return Err(CliError::new(Kind::Usage, message).hint("name the one or the other"));
         }
-        (Some(_), None) => vec![from.find_snapshot(&repository)?],
+        (Some(_), None) => {
+            let found = from.find_snapshot(&repository);
+            vec![found.map_err(|e| explain(e, dir.name()))?]
+        }
         (None, Some(rules)) if !rules.keep_nothing() => {
-            let volume = from.find_volume(&repository)?.volume;
-            let all = repository.snapshots(volume);
+            let found = from.find_volume(&repository);
+            let all = found.and_then(|found| repository.snapshots(found.volume));
             unwanted(rules, all.map_err(|e| explain(e, dir.name()))?)
         }
         (None, _) => {

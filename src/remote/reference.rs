@@ -1,38 +1,43 @@
 //! How a user names what is in a repository: `REMOTE:VOLUME`, or `REMOTE:VOLUME@SNAP` for a snapshot of it.
 
 use std::fmt;
+use std::str::FromStr;
 
-use crate::remote::{PushState, RemoteSnapshot, Repository, VolumeAbout};
+use super::repository::{Repository, VolumeAbout};
+use super::snapshot::{PushState, RemoteSnapshot};
+use super::{Error, Result};
 use crate::types::{RemoteName, RemoteNameError, SnapshotName, SnapshotNameError};
-
-use crate::cli::remotes::explain;
-use crate::cli::{CliError, Kind, Result};
 
 /// A volume in a repository, or a snapshot of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RemoteRef {
+pub struct RemoteRef {
     /// The remote.
-    pub(super) remote: RemoteName,
+    pub remote: RemoteName,
     /// The volume, by name or by uuid.
-    pub(super) volume: String,
+    pub volume: String,
     /// The snapshot.
-    pub(super) snapshot: Option<SnapshotName>,
+    pub snapshot: Option<SnapshotName>,
 }
 
 /// Why a text names nothing in a repository.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RemoteRefError {
+pub enum RemoteRefError {
+    /// What is before the colon.
     #[error(transparent)]
     Remote(#[from] RemoteNameError),
+    /// What is behind the `@`.
     #[error(transparent)]
     Snapshot(#[from] SnapshotNameError),
+    /// All of it.
     #[error("it is not REMOTE:VOLUME or REMOTE:VOLUME@SNAP")]
     Form,
 }
 
-impl RemoteRef {
-    /// Parses an argument. Names of remotes and volumes have no colon, those of volumes no `@`.
-    pub(super) fn parse(text: &str) -> std::result::Result<Self, RemoteRefError> {
+impl FromStr for RemoteRef {
+    type Err = RemoteRefError;
+
+    /// Names of remotes and volumes have no colon, those of volumes no `@`.
+    fn from_str(text: &str) -> std::result::Result<Self, RemoteRefError> {
         let (remote, state) = text.split_once(':').ok_or(RemoteRefError::Form)?;
         let (volume, snapshot) = match state.split_once('@') {
             None => (state, None),
@@ -47,48 +52,40 @@ impl RemoteRef {
             snapshot,
         })
     }
+}
 
+impl RemoteRef {
     /// The volume in the repository.
-    pub(super) fn find_volume(&self, repository: &Repository) -> Result<VolumeAbout> {
-        let volumes = repository.volumes();
-        let volumes = volumes.map_err(|e| explain(e, &self.remote))?;
+    ///
+    /// # Errors
+    /// [`Error::NotThere`], [`Error::Ambiguous`]; those of [`Repository::volumes`].
+    pub fn find_volume(&self, repository: &Repository) -> Result<VolumeAbout> {
         let is_it =
             |one: &VolumeAbout| one.name == self.volume || one.volume.to_string() == self.volume;
-        let mut found = volumes.into_iter().filter(is_it);
-        let first = found.next().ok_or_else(|| self.missing())?;
+        let mut found = repository.volumes()?.into_iter().filter(is_it);
+        let first = found.next();
+        let first = first.ok_or_else(|| Error::NotThere(self.to_string()))?;
         if found.next().is_some() {
-            let message = format!(
-                "there are several volumes \"{}\" in remote \"{}\"",
-                self.volume, self.remote
-            );
-            return Err(CliError::new(Kind::Usage, message).hint(format!(
-                "name one by its uuid, which `cask remote ls {} --format json` shows",
-                self.remote
-            )));
+            return Err(Error::Ambiguous(self.volume.clone()));
         }
         Ok(first)
     }
 
     /// The snapshot, or else the newest that can be pulled.
-    pub(super) fn find_snapshot(&self, repository: &Repository) -> Result<RemoteSnapshot> {
+    ///
+    /// # Errors
+    /// As [`Self::find_volume`], and those of [`Repository::snapshots`].
+    pub fn find_snapshot(&self, repository: &Repository) -> Result<RemoteSnapshot> {
         let volume = self.find_volume(repository)?.volume;
-        let snapshots = repository.snapshots(volume);
-        let snapshots = snapshots.map_err(|e| explain(e, &self.remote))?;
         let is_it = |one: &RemoteSnapshot| match &self.snapshot {
             Some(name) => one.name == *name,
             None => one.state == PushState::Published,
         };
         // One that is published goes before one of the same name that was begun again.
-        let found = snapshots.into_iter().filter(is_it);
-        let found = found.max_by_key(|one| (one.state == PushState::Published, one.created));
-        found.ok_or_else(|| self.missing())
-    }
-
-    fn missing(&self) -> CliError {
-        CliError::new(Kind::NotFound, format!("there is no {self}")).hint(format!(
-            "`cask remote ls {}` shows what is there",
-            self.remote
-        ))
+        let found = repository.snapshots(volume)?.into_iter().filter(is_it);
+        found
+            .max_by_key(|one| (one.state == PushState::Published, one.created))
+            .ok_or_else(|| Error::NotThere(self.to_string()))
     }
 }
 
@@ -109,7 +106,7 @@ mod tests {
     #[test]
     fn a_colon_ends_the_remote_and_an_at_sign_the_volume() {
         for good in ["s3:db", "s3:db@a b:c", "s3:6f1e@x"] {
-            assert_eq!(RemoteRef::parse(good).unwrap().to_string(), good);
+            assert_eq!(good.parse::<RemoteRef>().unwrap().to_string(), good);
         }
         for bad in [
             "db",
@@ -121,7 +118,7 @@ mod tests {
             "s3:db@a@b",
             "a b:c",
         ] {
-            assert!(RemoteRef::parse(bad).is_err(), "{bad}");
+            assert!(bad.parse::<RemoteRef>().is_err(), "{bad}");
         }
     }
 }
