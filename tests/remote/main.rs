@@ -13,3 +13,4 @@ mod engines;
 mod origin;
 mod proxy;
 mod proxying;
+mod restoring;
