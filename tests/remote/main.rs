@@ -14,3 +14,4 @@ mod engines;
 mod origin;
 mod proxy;
 mod proxying;
+mod restoring;
