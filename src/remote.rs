@@ -32,7 +32,7 @@ pub use object::ObjectId;
 pub use pack::{PackBuilder, PackedChunk, SealedPack, open_chunk};
 pub use place::{Packing, Place};
 pub use reference::{RemoteRef, RemoteRefError};
-pub use repository::{Repository, VolumeAbout};
+pub use repository::{Repository, Snapshots, VolumeAbout};
 pub use run::{PlacedRow, Row, RunReader, RunWriter};
 pub use seal::MasterKey;
 pub use shelf::memory::Memory;

@@ -126,6 +126,7 @@ mod tests {
             created: time.parse::<Timestamp>().unwrap().as_second(),
             label: String::new(),
             held: false,
+            epoch: 0,
             bytes: None,
         };
         times.iter().map(one).collect()

@@ -36,6 +36,9 @@ pub struct SnapshotInfo {
     pub label: String,
     /// Whether it may not be removed.
     pub held: bool,
+    /// Which of the volume's it is, where the server says so: no two have the same.
+    #[serde(default)]
+    pub epoch: i64,
     /// What it holds, where that was asked for.
     pub bytes: Option<SnapshotBytes>,
 }

@@ -51,8 +51,10 @@ impl Index {
         let kept = dir.join(DIR);
         make_dir(&kept)?;
         let listed = repository.shelf().list(DIR)?;
-        let known = listed.iter().map(|one| fetch(repository, &kept, &one.key));
-        let known = known.collect::<Result<Vec<_>>>()?;
+        let mut known = Vec::new();
+        for one in &listed {
+            known.extend(fetch(repository, &kept, &one.key)?);
+        }
         remove_others(&kept, &listed)?;
         let there = present(repository, &condemned)?;
         let pushes = dir.join("pushes");
@@ -120,8 +122,10 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::Host`].
-    pub fn note(&self, pack: &SealedPack) -> Result<()> {
-        self.journal.note(&pack.chunks)
+    pub fn note(&mut self, pack: &SealedPack) -> Result<()> {
+        self.journal.note(&pack.chunks)?;
+        self.there.insert(pack.id);
+        Ok(())
     }
 
     /// Tells others of what was added, whose packs are all there.
@@ -192,7 +196,9 @@ pub fn rewrite(repository: &Repository, dir: &Path, gone: &BTreeSet<ObjectId>) -
     let listed = repository.shelf().list(DIR)?;
     let is_alone = listed.len() == 1;
     for one in listed {
-        let sorted = fetch(repository, &kept, &one.key)?;
+        let Some(sorted) = fetch(repository, &kept, &one.key)? else {
+            continue;
+        };
         let is_small = sorted.len() < FRESH_MAX / 2 && !is_alone;
         if !is_small && !sorted.names_any(gone) {
             continue;
@@ -213,18 +219,35 @@ pub fn rewrite(repository: &Repository, dir: &Path, gone: &BTreeSet<ObjectId>) -
         .try_for_each(|key| repository.shelf().delete(key))
 }
 
-fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Sorted> {
-    let id: ObjectId = key.last().parse().map_err(|e| Error::damaged(key, e))?;
+/// `None` of what is none of ours or damaged: the index only saves that chunks are sent again.
+fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Option<Sorted>> {
+    let Ok(id) = key.last().parse::<ObjectId>() else {
+        return Ok(None);
+    };
     // What is kept and no longer whole is fetched again.
     if let Ok(kept) = Sorted::open(&dir.join(id.to_string())) {
-        return Ok(kept);
+        return Ok(Some(kept));
     }
+    let body = match read(repository, key, &id) {
+        // A collection has replaced it since it was listed.
+        Err(Error::Missing { .. }) => return Ok(None),
+        Err(error @ Error::Damaged { .. }) => {
+            log::warn!("{error}: what it tells of may be sent again");
+            return Ok(None);
+        }
+        read => read?,
+    };
+    keep(dir, &id, &body).map(Some)
+}
+
+fn read(repository: &Repository, key: &Key, id: &ObjectId) -> Result<Vec<u8>> {
     let (bytes, _) = repository.shelf().get(key)?;
     let (found, body) = open_whole(repository.master(), Kind::Index, key, &bytes)?;
-    if found != id {
+    if found != *id {
         return Err(Error::damaged(key, "it is another index"));
     }
-    keep(dir, &id, &body)
+    sorted::check(&body).map_err(|what| Error::damaged(key, what))?;
+    Ok(body)
 }
 
 fn keep(dir: &Path, id: &ObjectId, body: &[u8]) -> Result<Sorted> {
@@ -264,6 +287,7 @@ mod tests {
         let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let mut index = Index::load(&repository, here.path()).unwrap();
         let first = pack(&repository, &mut index, 0..1000);
+        index.note(&first).unwrap();
         index.publish(&repository).unwrap();
         let second = pack(&repository, &mut index, 1000..1010);
         index.note(&second).unwrap();
@@ -299,6 +323,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut index = Index::load(&repository, dir.path()).unwrap();
         let sealed = pack(&repository, &mut index, 0..100);
+        index.note(&sealed).unwrap();
         index.publish(&repository).unwrap();
         let kept = fs::read_dir(dir.path().join(DIR)).unwrap().next().unwrap();
         let kept = kept.unwrap().path();

@@ -5,7 +5,7 @@ use std::fmt;
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 
-use super::seal::{MasterKey, ObjectKey, random_bytes};
+use super::seal::{MasterKey, ObjectKey, TAG_BYTES, random_bytes};
 use super::shelf::{Key, Shelf};
 use super::{Error, Result};
 use crate::types::VolumeId;
@@ -19,6 +19,9 @@ const PASSES: u32 = 3;
 const MEMORY_KIB_MAX: u32 = 1024 * 1024;
 const PASSES_MAX: u32 = 64;
 const SALT_BYTES: usize = 32;
+const SALT_LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
+/// Keys that are tried: each may take a second.
+const KEYS_MAX: usize = 64;
 /// A key file is random bytes, and no passphrase: less would be guessed.
 const KEY_FILE_BYTES_MIN: usize = 32;
 
@@ -79,6 +82,12 @@ struct Wrapped {
     wrapped: Vec<u8>,
 }
 
+/// What every version of a wrapped key says.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    format: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kdf {
@@ -126,20 +135,24 @@ pub(super) fn find(
     source: &KeySource,
 ) -> Result<MasterKey> {
     let mut newer = None;
-    for listed in shelf.list("keys")? {
+    for listed in shelf.list("keys")?.into_iter().take(KEYS_MAX) {
         let (bytes, _) = shelf.get(&listed.key)?;
+        // Before all else: the rest of a newer one may look as it likes.
+        match serde_json::from_slice::<Versioned>(&bytes) {
+            Ok(Versioned { format }) if format > FORMAT => {
+                newer = Some(Error::Newer {
+                    object: listed.key.to_string(),
+                    found: format,
+                    known: FORMAT,
+                });
+                continue;
+            }
+            Ok(_) | Err(_) => {}
+        }
         // One that cannot be read is none of ours; another may be.
         let Ok(stored) = serde_json::from_slice::<Wrapped>(&bytes) else {
             continue;
         };
-        if stored.format > FORMAT {
-            newer = Some(Error::Newer {
-                object: listed.key.to_string(),
-                found: stored.format,
-                known: FORMAT,
-            });
-            continue;
-        }
         if let Some(master) = open(&stored, repository, source)? {
             return Ok(master);
         }
@@ -156,10 +169,14 @@ fn open(stored: &Wrapped, repository: VolumeId, source: &KeySource) -> Result<Op
         (Kdf::Argon2id { .. }, KeySource::KeyFile(_))
         | (Kdf::HkdfSha256, KeySource::Passphrase(_)) => false,
     };
-    if !fits {
+    let is_whole = stored.wrapped.len() == MasterKey::LEN + TAG_BYTES;
+    if !fits || !is_whole || !SALT_LENGTHS.contains(&stored.salt.len()) {
         return Ok(None);
     }
-    let key = wrapping(stored.kdf, &stored.salt, source)?;
+    // What no key can be made with is none of ours; another may be.
+    let Ok(key) = wrapping(stored.kdf, &stored.salt, source) else {
+        return Ok(None);
+    };
     let opened = key.open(0, &bound_to(repository), stored.wrapped.clone());
     let master = opened.and_then(|bytes| <[u8; MasterKey::LEN]>::try_from(bytes).ok());
     Ok(master.map(MasterKey::from_bytes))
@@ -236,6 +253,31 @@ mod tests {
             let found = find(&shelf, repository, &wrong);
             assert!(matches!(found, Err(Error::WrongKey)), "{found:?}");
         }
+    }
+
+    #[test]
+    fn keys_that_make_no_sense_hide_no_other() {
+        let (shelf, repository) = (Memory::default(), VolumeId::random());
+        let master = MasterKey::random().unwrap();
+        let phrase = KeySource::Passphrase(Passphrase::new(b"correct horse".to_vec()));
+        let kdf = r#"{"argon2id":{"memory_kib":65536,"passes":0}}"#;
+        let (salt, wrapped) = ("00".repeat(32), "00".repeat(48));
+        let odd = format!(r#"{{"format":1,"kdf":{kdf},"salt":"{salt}","wrapped":"{wrapped}"}}"#);
+        for (name, text) in [
+            ("0", odd.as_str()),
+            ("1", "{}"),
+            ("2", r#"{"format":9,"new":1}"#),
+        ] {
+            let key = Key::new(format!("keys/{name}"));
+            shelf.put(&key, text.as_bytes().to_vec()).unwrap();
+        }
+        let found = find(&shelf, repository, &phrase);
+        assert!(
+            matches!(found, Err(Error::Newer { found: 9, .. })),
+            "{found:?}"
+        );
+        add(&shelf, repository, &master, &phrase).unwrap();
+        assert_eq!(find(&shelf, repository, &phrase).unwrap(), master);
     }
 
     #[test]

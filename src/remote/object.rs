@@ -152,6 +152,7 @@ impl Kind {
 /// What an object begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
+    format: u32,
     kind: Kind,
     /// The object's.
     pub(super) id: ObjectId,
@@ -163,7 +164,7 @@ impl Header {
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.format.to_le_bytes());
         bytes[12] = self.kind.raw();
         bytes[16..20].copy_from_slice(&self.trailer_bytes.to_le_bytes());
         bytes[24..56].copy_from_slice(self.id.as_bytes());
@@ -181,6 +182,9 @@ impl Header {
             return Err(damaged("it does not begin as an object does"));
         }
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default());
+        if word(8) == 0 {
+            return Err(damaged("its format is none"));
+        }
         if word(8) > FORMAT {
             return Err(Error::Newer {
                 object: object.to_string(),
@@ -193,6 +197,7 @@ impl Header {
         }
         let id: [u8; ObjectId::LEN] = bytes[24..56].try_into().unwrap_or_default();
         let header = Self {
+            format: word(8),
             kind,
             id: ObjectId(id),
             trailer_bytes: word(16),
@@ -250,6 +255,7 @@ impl ObjectBuilder {
         let trailer_bytes = u32::try_from(trailer.len() + TAG_BYTES)
             .map_err(|_| Error::Bug("a trailer is too long".to_owned()))?;
         let header = Header {
+            format: FORMAT,
             kind: self.kind,
             id: self.id,
             trailer_bytes,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::repository::{Repository, VolumeAbout};
+use super::repository::{Repository, Snapshots, VolumeAbout};
 use super::snapshot::{PushState, RemoteSnapshot};
 use super::{Error, Result};
 use crate::types::{RemoteName, RemoteNameError, SnapshotName, SnapshotNameError};
@@ -82,10 +82,19 @@ impl RemoteRef {
             None => one.state == PushState::Published,
         };
         // One that is published goes before one of the same name that was begun again.
-        let found = repository.snapshots(volume)?.into_iter().filter(is_it);
-        found
-            .max_by_key(|one| (one.state == PushState::Published, one.created))
-            .ok_or_else(|| Error::NotThere(self.to_string()))
+        let Snapshots {
+            readable,
+            mut unreadable,
+        } = repository.snapshots(volume)?;
+        let found = readable.into_iter().filter(is_it);
+        let found = found.max_by_key(|one| (one.state == PushState::Published, one.created));
+        // It may be the one that cannot be read.
+        let missing = || {
+            unreadable
+                .pop()
+                .unwrap_or_else(|| Error::NotThere(self.to_string()))
+        };
+        found.ok_or_else(missing)
     }
 }
 

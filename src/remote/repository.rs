@@ -21,6 +21,8 @@ use crate::types::VolumeId;
 
 /// The format of a repository that this cask writes, and the newest that it reads.
 const FORMAT: u32 = 1;
+/// What tells of a volume.
+const ABOUT: &str = "about";
 /// What says that there is a repository.
 const MARK: &str = "cask.json";
 
@@ -29,6 +31,12 @@ const MARK: &str = "cask.json";
 struct Mark {
     format: u32,
     repository: VolumeId,
+}
+
+/// What every version of the mark says.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    format: u32,
 }
 
 /// What a volume is called, where it was pushed last.
@@ -40,6 +48,15 @@ pub struct VolumeAbout {
     pub name: String,
     /// The host.
     pub host: String,
+}
+
+/// The snapshots of a volume, the oldest first.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    /// Those that can be read.
+    pub readable: Vec<RemoteSnapshot>,
+    /// Why others cannot.
+    pub unreadable: Vec<Error>,
 }
 
 /// An open repository.
@@ -242,18 +259,16 @@ impl Repository {
     /// All packs, with how long they are.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when there is something else among them; see [`Shelf`].
+    /// See [`Shelf`].
     pub fn packs(&self) -> Result<BTreeMap<ObjectId, u64>> {
         self.ids("pack")
     }
 
     fn ids(&self, dir: &str) -> Result<BTreeMap<ObjectId, u64>> {
         let listed = self.shelf.list(dir)?.into_iter();
-        let found = listed.map(|one| match one.key.last().parse() {
-            Ok(id) => Ok((id, one.bytes)),
-            Err(error) => Err(Error::damaged(&one.key, error)),
-        });
-        found.collect()
+        // What others have put there is none of ours.
+        let found = listed.filter_map(|one| Some((one.key.last().parse().ok()?, one.bytes)));
+        Ok(found.collect())
     }
 
     /// Says what a volume is called.
@@ -266,37 +281,72 @@ impl Repository {
         self.shelf.put(&about_key(about.volume), bytes)
     }
 
-    /// All volumes that were pushed.
+    /// All volumes that were pushed. One of which nothing says what it is called has the name that its snapshots tell.
     ///
     /// # Errors
-    /// [`Error::Damaged`]; see [`Shelf`].
+    /// See [`Shelf`].
     pub fn volumes(&self) -> Result<Vec<VolumeAbout>> {
-        let mut volumes = Vec::new();
+        let mut volumes = BTreeMap::new();
         for listed in self.shelf.list("vol")? {
-            let (bytes, _) = self.shelf.get(&listed.key)?;
-            let (_, body) = open_whole(&self.master, Kind::About, &listed.key, &bytes)?;
-            let about: VolumeAbout =
-                serde_json::from_slice(&body).map_err(|e| Error::damaged(&listed.key, e))?;
-            if about_key(about.volume) != listed.key {
-                return Err(Error::damaged(&listed.key, "it is about another volume"));
+            if listed.key.last() != ABOUT {
+                continue;
             }
-            volumes.push(about);
+            match self.read_about(&listed.key) {
+                Ok(about) => drop(volumes.insert(about.volume, about)),
+                Err(error) if error.is_about_one_object() => log::warn!("{error}"),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(volumes)
+        for listed in self.shelf.list(SNAPSHOTS)? {
+            let volume = volume_of(&listed.key);
+            if let Some(volume) = volume.filter(|volume| !volumes.contains_key(volume)) {
+                let newest = self.snapshots(volume)?.readable.pop();
+                let about = newest.map(|one| VolumeAbout {
+                    volume,
+                    name: one.volume_name,
+                    host: one.host,
+                });
+                volumes.extend(about.map(|about| (volume, about)));
+            }
+        }
+        Ok(volumes.into_values().collect())
     }
 
-    /// All snapshots of a volume, the oldest first, also those whose push has not ended.
+    fn read_about(&self, key: &Key) -> Result<VolumeAbout> {
+        let (bytes, _) = self.shelf.get(key)?;
+        let (_, body) = open_whole(&self.master, Kind::About, key, &bytes)?;
+        let about: VolumeAbout =
+            serde_json::from_slice(&body).map_err(|e| Error::damaged(key, e))?;
+        if about_key(about.volume) != *key {
+            return Err(Error::damaged(key, "it is about another volume"));
+        }
+        Ok(about)
+    }
+
+    /// All snapshots of a volume, also those whose push has not ended.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Newer`]; see [`Shelf`].
-    pub fn snapshots(&self, volume: VolumeId) -> Result<Vec<RemoteSnapshot>> {
-        let mut found = Vec::new();
+    /// See [`Shelf`].
+    pub fn snapshots(&self, volume: VolumeId) -> Result<Snapshots> {
+        let mut found = Snapshots::default();
         for listed in self.shelf.list(&dir_of(volume))? {
-            let (bytes, _) = self.shelf.get(&listed.key)?;
-            found.push(RemoteSnapshot::open(&self.master, &listed.key, &bytes)?);
+            match self.read_snapshot(&listed.key) {
+                Ok((snapshot, _)) => found.readable.push(snapshot),
+                // It was forgotten since it was listed.
+                Err(Error::Missing { .. }) => {}
+                Err(error) if error.is_about_one_object() => found.unreadable.push(error),
+                Err(error) => return Err(error),
+            }
         }
-        found.sort_by(|a, b| (a.created, &a.started).cmp(&(b.created, &b.started)));
+        found
+            .readable
+            .sort_by_key(|one| (one.created, one.started, one.id));
         Ok(found)
+    }
+
+    fn read_snapshot(&self, key: &Key) -> Result<(RemoteSnapshot, Tag)> {
+        let (bytes, tag) = self.shelf.get(key)?;
+        Ok((RemoteSnapshot::open(&self.master, key, &bytes)?, tag))
     }
 
     /// Says that a snapshot is being pushed. The tag is what [`Self::publish`] needs.
@@ -346,11 +396,8 @@ impl Repository {
     /// [`Error::Damaged`]; see [`Shelf`].
     pub fn look_at(&self, snapshot: &RemoteSnapshot) -> Result<Option<(RemoteSnapshot, Tag)>> {
         let key = snapshot.key();
-        match self.shelf.get(&key) {
-            Ok((bytes, tag)) => Ok(Some((
-                RemoteSnapshot::open(&self.master, &key, &bytes)?,
-                tag,
-            ))),
+        match self.read_snapshot(&key) {
+            Ok(found) => Ok(Some(found)),
             Err(Error::Missing { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -406,11 +453,11 @@ impl Repository {
     pub fn all_snapshots(&self) -> Result<Vec<(RemoteSnapshot, Tag)>> {
         let mut found = Vec::new();
         for listed in self.shelf.list(SNAPSHOTS)? {
-            match self.shelf.get(&listed.key) {
-                Ok((bytes, tag)) => {
-                    let snapshot = RemoteSnapshot::open(&self.master, &listed.key, &bytes)?;
-                    found.push((snapshot, tag));
-                }
+            if volume_of(&listed.key).is_none() {
+                continue;
+            }
+            match self.read_snapshot(&listed.key) {
+                Ok(snapshot) => found.push(snapshot),
                 // It was forgotten since it was listed.
                 Err(Error::Missing { .. }) => {}
                 Err(error) => return Err(error),
@@ -422,7 +469,7 @@ impl Repository {
     /// All runs, with how long they are.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when there is something else among them; see [`Shelf`].
+    /// See [`Shelf`].
     pub fn runs(&self) -> Result<BTreeMap<ObjectId, u64>> {
         self.ids("run")
     }
@@ -468,7 +515,15 @@ impl Repository {
 }
 
 fn about_key(volume: VolumeId) -> Key {
-    Key::new(format!("vol/{volume}/about"))
+    Key::new(format!("vol/{volume}/{ABOUT}"))
+}
+
+/// The volume of a snapshot, by its name in the store.
+fn volume_of(key: &Key) -> Option<VolumeId> {
+    let mut parts = key.as_str().split('/').skip(1);
+    let (volume, id) = (parts.next()?, parts.next()?);
+    id.parse::<ObjectId>().ok()?;
+    volume.parse().ok()
 }
 
 fn mark(shelf: &dyn Shelf) -> Result<Option<Mark>> {
@@ -477,13 +532,15 @@ fn mark(shelf: &dyn Shelf) -> Result<Option<Mark>> {
         Err(Error::Missing { .. }) => return Ok(None),
         got => got?.0,
     };
-    let found: Mark = serde_json::from_slice(&bytes).map_err(|e| Error::damaged(&key, e))?;
-    if found.format > FORMAT {
+    let damaged = |e| Error::damaged(&key, e);
+    // Before all else: the rest of a newer one may look as it likes.
+    let Versioned { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if format > FORMAT {
         return Err(Error::Newer {
             object: MARK.to_owned(),
-            found: found.format,
+            found: format,
             known: FORMAT,
         });
     }
-    Ok(Some(found))
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
 }

@@ -11,6 +11,9 @@ use std::ops::Range;
 
 use super::Result;
 
+/// No object is longer: what says that it is is none of ours, and is not read into memory.
+pub(super) const OBJECT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
 /// The name of an object: parts with slashes between them, without one at its ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);

@@ -31,16 +31,20 @@ pub struct RemoteSnapshot {
     pub id: ObjectId,
     /// Of which volume.
     pub volume: VolumeId,
+    /// What that was called.
+    pub volume_name: String,
     /// Its name.
     pub name: SnapshotName,
     /// When it was taken, in seconds since 1970.
     pub created: i64,
+    /// Which of the volume's: counted up, so that no two have the same.
+    pub epoch: i64,
     /// The user's note.
     pub label: String,
     /// The host that pushes it.
     pub host: String,
-    /// When the push began: RFC 3339, UTC.
-    pub started: String,
+    /// When the push began, in seconds since 1970, by its host's clock.
+    pub started: i64,
     /// What a volume that is made of it is like.
     pub facts: VolumeFacts,
     /// Numbers from here on are in no inode and no entry.

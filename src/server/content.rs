@@ -9,6 +9,7 @@ pub(super) fn snapshot_info(snapshot: Snapshot) -> SnapshotInfo {
         created: snapshot.created.secs(),
         label: snapshot.label,
         held: snapshot.held,
+        epoch: snapshot.epoch.0,
         bytes: None,
     }
 }

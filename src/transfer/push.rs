@@ -1,7 +1,7 @@
 //! A state to a repository: rows into runs, chunks that are not there yet into packs.
 //!
-//! In this order, each step durable before the next: what is intended, packs, the index that tells of them, runs, and
-//! the snapshot. A push that is killed leaves objects that nothing names, and the next one need not send them again.
+//! What is intended is stored first, and the snapshot last, when all packs, the index that tells of them and the runs are
+//! there. A push that is killed leaves objects that nothing names, and the next one need not send them again.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -317,11 +317,11 @@ impl<'a> Sending<'a> {
         let fresh = PackBuilder::begin(self.push.repository.master())?;
         let pack = std::mem::replace(&mut self.pack, fresh).finish()?;
         self.count(pack.bytes.len());
-        self.uploads.send(pack, &self.index)
+        self.uploads.send(pack, &mut self.index)
     }
 
     fn publish_index(&mut self) -> Result<()> {
-        self.uploads.finish(&self.index)?;
+        self.uploads.finish(&mut self.index)?;
         Ok(self.index.publish(self.push.repository)?)
     }
 

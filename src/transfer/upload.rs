@@ -38,7 +38,7 @@ impl Uploads {
     }
 
     /// Sends a pack, and waits while as many are sent as may be.
-    pub(super) fn send(&mut self, pack: SealedPack, index: &Index) -> Result<()> {
+    pub(super) fn send(&mut self, pack: SealedPack, index: &mut Index) -> Result<()> {
         while let Ok(outcome) = self.done.try_recv() {
             self.conclude(outcome, index)?;
         }
@@ -49,7 +49,7 @@ impl Uploads {
     }
 
     /// Waits until all packs are there.
-    pub(super) fn finish(&mut self, index: &Index) -> Result<()> {
+    pub(super) fn finish(&mut self, index: &mut Index) -> Result<()> {
         while self.under_way > 0 {
             let outcome = self.done.recv();
             let outcome = outcome.map_err(|_| Error::Bug("the threads that send have ended"))?;
@@ -58,7 +58,7 @@ impl Uploads {
         Ok(())
     }
 
-    fn conclude(&mut self, outcome: Outcome, index: &Index) -> Result<()> {
+    fn conclude(&mut self, outcome: Outcome, index: &mut Index) -> Result<()> {
         self.under_way -= 1;
         Ok(index.note(&outcome?)?)
     }

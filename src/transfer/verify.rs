@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Progress, Result, Watch};
-use crate::remote::{ObjectId, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk};
+use crate::remote::{
+    ObjectId, Place, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk,
+};
 use crate::types::ChunkHash;
 
 /// How much is read.
@@ -37,31 +39,50 @@ pub struct Verified {
 pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Result<Verified> {
     let mut verifying = Verifying {
         repository,
+        depth,
         there: repository.packs()?,
         needed: BTreeMap::new(),
         found: Verified::default(),
     };
     for volume in repository.volumes()? {
-        for snapshot in repository.snapshots(volume.volume)? {
+        let found = repository.snapshots(volume.volume)?;
+        for error in found.unreadable {
+            verifying
+                .found
+                .faults
+                .push(format!("{}: {error}", volume.name));
+        }
+        for snapshot in found.readable {
             let name = format!("{}@{}", volume.name, snapshot.name);
             verifying.look_at(&snapshot, &name)?;
         }
     }
-    verifying.look_at_packs(depth, watch)?;
+    verifying.look_at_packs(watch)?;
     Ok(verifying.found)
+}
+
+/// What is needed of a pack.
+#[derive(Debug, Default)]
+struct Needed {
+    /// By which snapshot first.
+    by: String,
+    /// Up to where, in bytes.
+    end: u64,
+    /// Which places, where they are compared with what the pack says of itself: some 24 bytes a chunk.
+    places: BTreeSet<Place>,
 }
 
 struct Verifying<'a> {
     repository: &'a Repository,
+    depth: Depth,
     there: BTreeMap<ObjectId, u64>,
-    /// Of each pack how far it is needed, in bytes, and by which snapshot first.
-    needed: BTreeMap<ObjectId, (u64, String)>,
+    needed: BTreeMap<ObjectId, Needed>,
     found: Verified,
 }
 
 impl Verifying<'_> {
     fn look_at(&mut self, snapshot: &RemoteSnapshot, name: &str) -> Result<()> {
-        if snapshot.state == PushState::Pending {
+        if snapshot.state != PushState::Published {
             self.found.pending += 1;
             return Ok(());
         }
@@ -90,29 +111,37 @@ impl Verifying<'_> {
             for row in rows {
                 if let Row::Extent(extent) = row {
                     let end = u64::from(extent.place.offset) + extent.place.sealed_len() as u64;
-                    let needed = self.needed.entry(extent.place.pack);
-                    let needed = needed.or_insert_with(|| (0, name.to_owned()));
-                    needed.0 = needed.0.max(end);
+                    let needed = self.needed.entry(extent.place.pack).or_default();
+                    needed.end = needed.end.max(end);
+                    if needed.by.is_empty() {
+                        name.clone_into(&mut needed.by);
+                    }
+                    if self.depth == Depth::Data {
+                        needed.places.insert(extent.place);
+                    }
                 }
             }
         }
     }
 
-    fn look_at_packs(&mut self, depth: Depth, watch: &dyn Watch) -> Result<()> {
+    fn look_at_packs(&mut self, watch: &dyn Watch) -> Result<()> {
         self.found.packs = self.needed.len() as u64;
         let needed = std::mem::take(&mut self.needed);
         let mut progress = Progress::default();
         let sizes = needed.keys().filter_map(|id| self.there.get(id));
         progress.total = sizes.sum();
-        for (id, (end, name)) in &needed {
+        for (id, of_it) in &needed {
+            let name = &of_it.by;
             let fault = match self.there.get(id) {
                 None => Some(format!("{name}: pack {id} is not there")),
-                Some(bytes) if bytes < end => Some(format!("{name}: pack {id} is too short")),
-                Some(_) if depth == Depth::Metadata => None,
+                Some(bytes) if *bytes < of_it.end => {
+                    Some(format!("{name}: pack {id} is too short"))
+                }
+                Some(_) if self.depth == Depth::Metadata => None,
                 Some(bytes) => {
                     progress.done += bytes;
                     progress.objects += 1;
-                    self.read_pack(id, name)?
+                    self.read_pack(id, of_it)?
                 }
             };
             self.found.faults.extend(fault);
@@ -122,13 +151,20 @@ impl Verifying<'_> {
     }
 
     /// Reads a whole pack; what is wrong with it.
-    fn read_pack(&mut self, id: &ObjectId, name: &str) -> Result<Option<String>> {
+    fn read_pack(&mut self, id: &ObjectId, needed: &Needed) -> Result<Option<String>> {
+        let name = &needed.by;
         let (chunks, bytes) = match self.repository.get_pack(id) {
             Ok(read) => read,
             Err(error) if error.is_passing() => return Err(error.into()),
             Err(error) => return Ok(Some(format!("{name}: {error}"))),
         };
         self.found.bytes += bytes.len() as u64;
+        let told: BTreeSet<Place> = chunks.iter().map(|chunk| chunk.place).collect();
+        if !needed.places.is_subset(&told) {
+            return Ok(Some(format!(
+                "{name}: pack {id} has other chunks than are needed"
+            )));
+        }
         let mut bad = BTreeSet::new();
         for chunk in &chunks {
             let at = chunk.place.offset as usize;

@@ -176,11 +176,13 @@ fn intended(volume: VolumeId, name: &str) -> RemoteSnapshot {
         state: PushState::Pending,
         id: ObjectId::random().unwrap(),
         volume,
+        volume_name: "v".to_owned(),
         name: named(name),
         created: 1,
+        epoch: 1,
         label: String::new(),
         host: "here".to_owned(),
-        started: String::new(),
+        started: 0,
         facts: VolumeFacts {
             chunk_bytes: ChunkBytes::DEFAULT.get(),
             compression: Compression::None,
@@ -263,7 +265,7 @@ impl World {
 
     fn snapshots(&self) -> Vec<RemoteSnapshot> {
         let volume = self.source.volume.config().uuid;
-        self.repository.snapshots(volume).unwrap()
+        self.repository.snapshots(volume).unwrap().readable
     }
 
     /// A way to the store on which something is done at a request.

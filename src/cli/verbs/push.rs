@@ -76,7 +76,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     }
     // Before it is there: what can be pulled can be named.
     tell_about(&repository, &dir, &located, &config)?;
-    let wanted = intended(&config, &taken)?;
+    let wanted = intended((&located, &config), &taken)?;
     let pushed = push(
         arguments,
         (&located, &taken.name),
@@ -131,11 +131,12 @@ fn is_there(
     let snapshots = repository.snapshots(config.uuid);
     let snapshots = snapshots.map_err(|e| explain(e, dir.name()))?;
     let mut named = snapshots
+        .readable
         .iter()
         .filter(|one| one.name == taken.name && one.state == PushState::Published);
     match named.next() {
         None => Ok(false),
-        Some(one) if one.created == taken.created => Ok(true),
+        Some(one) if (one.created, one.epoch) == (taken.created, taken.epoch) => Ok(true),
         Some(_) => Err(
             CliError::new(Kind::Exists, format!("there is another {name} already"))
                 .hint("take a snapshot of another name, and push that"),
@@ -143,17 +144,22 @@ fn is_there(
     }
 }
 
-fn intended(config: &Config, taken: &SnapshotInfo) -> Result<RemoteSnapshot> {
+fn intended(
+    (located, config): (&Located, &Config),
+    taken: &SnapshotInfo,
+) -> Result<RemoteSnapshot> {
     let id = ObjectId::random().map_err(|e| CliError::new(Kind::Failed, e.to_string()))?;
     Ok(RemoteSnapshot {
         state: PushState::Pending,
         id,
         volume: config.uuid,
+        volume_name: volume_name(located),
         name: taken.name.clone(),
         created: taken.created,
+        epoch: taken.epoch,
         label: taken.label.clone(),
         host: host(),
-        started: jiff::Timestamp::now().to_string(),
+        started: jiff::Timestamp::now().as_second(),
         facts: VolumeFacts {
             chunk_bytes: config.chunk_bytes,
             compression: config.compression,

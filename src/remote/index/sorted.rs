@@ -163,6 +163,11 @@ impl Sorted {
     }
 }
 
+/// Whether these bytes are an index.
+pub(super) fn check(body: &[u8]) -> std::result::Result<(), &'static str> {
+    parse(body).map(drop).ok_or("it is no index")
+}
+
 fn parse(body: &[u8]) -> Option<(Vec<ObjectId>, &[u8])> {
     let (count, rest) = body.split_first_chunk::<4>()?;
     let bytes = (u32::from_le_bytes(*count) as usize).checked_mul(ObjectId::LEN)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Key, Listed, Shelf, Tag};
+use super::{Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::durable;
 use crate::remote::seal::random_bytes;
 use crate::remote::{Error, Result};
@@ -149,8 +149,12 @@ impl Shelf for Local {
     }
 
     fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {
-        self.read(key)
-            .map_err(|e| failed("read", key.to_string(), e))
+        let cannot = |e| failed("read", key.to_string(), e);
+        let found = fs::metadata(self.path(key)).map_err(cannot)?;
+        if found.len() > OBJECT_BYTES_MAX {
+            return Err(Error::damaged(key, "it is too long"));
+        }
+        self.read(key).map_err(cannot)
     }
 
     fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>> {

@@ -15,7 +15,7 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Key, Listed, Shelf, Tag};
+use super::{Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::remote::{Error, Result};
 
 /// How long nothing may come of an answer.
@@ -168,10 +168,14 @@ impl Shelf for S3 {
         let path = self.path(key.as_str())?;
         let got = self.runtime.block_on(async {
             let found = self.store.get(&path).await?;
+            if found.meta.size > OBJECT_BYTES_MAX {
+                return Ok(None);
+            }
             let tag = found.meta.e_tag.clone().unwrap_or_default();
-            Ok((found.bytes().await?, tag))
+            Ok(Some((found.bytes().await?, tag)))
         });
-        let (bytes, tag) = got.map_err(|e| failed("read", key, e))?;
+        let got = got.map_err(|e| failed("read", key, e))?;
+        let (bytes, tag) = got.ok_or_else(|| Error::damaged(key, "it is too long"))?;
         Ok((bytes.to_vec(), Tag(tag)))
     }
 

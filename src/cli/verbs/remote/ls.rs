@@ -86,8 +86,11 @@ fn list_snapshots(dir: &RemoteDir, format: &Format) -> Result<()> {
     let mut volumes = repository.volumes().map_err(failed)?;
     volumes.sort_by(|a, b| (&a.name, a.volume).cmp(&(&b.name, b.volume)));
     for volume in volumes {
-        let snapshots = repository.snapshots(volume.volume).map_err(failed)?;
-        views.extend(snapshots.into_iter().map(|one| View::of(&volume, one)));
+        let found = repository.snapshots(volume.volume).map_err(failed)?;
+        for error in &found.unreadable {
+            output::warn(&error.to_string());
+        }
+        views.extend(found.readable.into_iter().map(|one| View::of(&volume, one)));
     }
     output::listed(format, &views, table)
 }
