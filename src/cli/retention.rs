@@ -22,7 +22,7 @@ pub(super) enum Hold {
 
 /// The rules.
 #[derive(Debug, Default, clap::Args)]
-#[group(required = true, multiple = true)]
+#[group(multiple = true)]
 pub(super) struct Rules {
     /// Keep the last N
     #[arg(long, value_name = "N")]

@@ -9,6 +9,7 @@
 
 mod answering;
 mod collecting;
+mod commands;
 mod ending;
 mod engines;
 mod origin;

@@ -34,6 +34,9 @@ pub(in crate::cli) struct Arguments {
     state: StateRef,
     /// The remote; not needed where there is only one
     remote: Option<RemoteName>,
+    /// Send all snapshots that the remote lacks, the oldest first
+    #[arg(long)]
+    all_snapshots: bool,
     /// Bytes a second that are sent at most, such as 20M
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     limit: Option<u64>,
@@ -58,33 +61,174 @@ struct View {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
+    if arguments.all_snapshots && arguments.state.snapshot.is_some() {
+        let message = "a snapshot is named, and all are asked for";
+        return Err(CliError::new(Kind::Usage, message).hint("name the volume only"));
+    }
     let (located, config) = root.open(&arguments.state.volume)?;
     let dir = choose(root, arguments.remote.as_ref())?;
-    let started = Instant::now();
     let repository = opened(arguments, &dir)?;
-    let taken = snapshot_of(arguments, &located)?;
-    let name = format!("{}:{}@{}", dir.name(), volume_name(&located), taken.name);
-    let watch = Transferring::start(arguments.format, "pushing");
-    if arguments.state.snapshot.is_some() && is_there(&repository, &config, &taken, &dir, &name)? {
-        let nothing = Pushed {
+    let pushing = Pushing {
+        arguments,
+        located: &located,
+        config: &config,
+        dir: &dir,
+        repository: &repository,
+    };
+    for (taken, news) in pushing.wanted()? {
+        pushing.push(&taken, news)?;
+    }
+    Ok(())
+}
+
+/// Whether a snapshot may have been pushed before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    /// It was taken for this.
+    Fresh,
+    /// It was there.
+    Perhaps,
+}
+
+/// What is pushed, and where to.
+struct Pushing<'a> {
+    arguments: &'a Arguments,
+    located: &'a Located,
+    config: &'a Config,
+    dir: &'a RemoteDir,
+    repository: &'a Repository,
+}
+
+impl Pushing<'_> {
+    /// The snapshot that was named, all, or one that is taken now.
+    fn wanted(&self) -> Result<Vec<(SnapshotInfo, News)>> {
+        let state = &self.arguments.state;
+        let (name, news) = match &state.snapshot {
+            Some(name) => (name.clone(), News::Perhaps),
+            None if self.arguments.all_snapshots => {
+                let list = snapshot::list(self.located, &Op::Snapshots)?;
+                return Ok(list.into_iter().map(|one| (one, News::Perhaps)).collect());
+            }
+            None => {
+                sync::flush(self.located)?;
+                let taken = snapshot::take_unnamed(self.located, "");
+                let taken =
+                    taken.map_err(|(error, name)| explain_state(error, self.located, &name))?;
+                (taken, News::Fresh)
+            }
+        };
+        let list = snapshot::list(self.located, &Op::Snapshots)?;
+        let found = list.into_iter().find(|one| one.name == name);
+        let missing = || {
+            no_snapshot(&SnapshotRef {
+                volume: state.volume.clone(),
+                name,
+            })
+        };
+        Ok(vec![(found.ok_or_else(missing)?, news)])
+    }
+
+    fn push(&self, taken: &SnapshotInfo, news: News) -> Result<()> {
+        let started = Instant::now();
+        let volume = volume_name(self.located);
+        let name = format!("{}:{volume}@{}", self.dir.name(), taken.name);
+        let watch = Transferring::start(self.arguments.format, "pushing");
+        if news == News::Perhaps && self.is_there(taken, &name)? {
+            let nothing = Pushed {
+                inodes: 0,
+                bytes: 0,
+                sent: 0,
+                objects: 0,
+            };
+            return watch.end(&name, &View::of(&name, nothing, started));
+        }
+        // Before it is there: what can be pulled can be named.
+        self.tell_about()?;
+        let pushed = self.send(&taken.name, &watch, &self.intended(taken)?)?;
+        watch.end(&name, &View::of(&name, pushed, started))
+    }
+
+    /// Whether this very snapshot was pushed before.
+    fn is_there(&self, taken: &SnapshotInfo, name: &str) -> Result<bool> {
+        let snapshots = self.repository.snapshots(self.config.uuid);
+        let snapshots = snapshots.map_err(|e| explain(e, self.dir.name()))?;
+        let mut named = snapshots
+            .readable
+            .iter()
+            .filter(|one| one.name == taken.name && one.state == PushState::Published);
+        match named.next() {
+            None => Ok(false),
+            Some(one) if (one.created, one.epoch) == (taken.created, taken.epoch) => Ok(true),
+            Some(_) => Err(
+                CliError::new(Kind::Exists, format!("there is another {name} already"))
+                    .hint("take a snapshot of another name, and push that"),
+            ),
+        }
+    }
+
+    fn intended(&self, taken: &SnapshotInfo) -> Result<RemoteSnapshot> {
+        let id = ObjectId::random().map_err(|e| explain(e, self.dir.name()))?;
+        Ok(RemoteSnapshot {
+            state: PushState::Pending,
+            id,
+            volume: self.config.uuid,
+            volume_name: volume_name(self.located),
+            name: taken.name.clone(),
+            created: taken.created,
+            epoch: taken.epoch,
+            label: taken.label.clone(),
+            host: host(),
+            started: jiff::Timestamp::now().as_second(),
+            facts: VolumeFacts {
+                chunk_bytes: self.config.chunk_bytes,
+                compression: self.config.compression,
+                labels: self.config.labels.clone(),
+            },
+            numbers: 0,
             inodes: 0,
             bytes: 0,
-            sent: 0,
-            objects: 0,
-        };
-        return watch.end(&name, &View::of(&name, nothing, started));
+            beats: 0,
+            runs: Vec::new(),
+        })
     }
-    // Before it is there: what can be pulled can be named.
-    tell_about(&repository, &dir, &located, &config)?;
-    let wanted = intended((&located, &config), &taken)?;
-    let pushed = push(
-        arguments,
-        (&located, &taken.name),
-        (&dir, &repository),
-        &watch,
-        &wanted,
-    )?;
-    watch.end(&name, &View::of(&name, pushed, started))
+
+    fn send(
+        &self,
+        name: &SnapshotName,
+        watch: &Transferring,
+        wanted: &RemoteSnapshot,
+    ) -> Result<Pushed> {
+        let located = self.located;
+        let chunks = NamedChunks::open(&located.dir).map_err(|e| located.explain_volume(e))?;
+        let cache = self.dir.cache();
+        with_rows(located, (&self.arguments.state, name), |state| {
+            let push = Push {
+                repository: self.repository,
+                cache: &cache,
+                state,
+                chunks: &chunks,
+                watch,
+            };
+            push.run(wanted.clone()).map_err(|error| {
+                explain_transfer(error, self.dir.name(), |error| {
+                    CliError::new(Kind::Failed, format!("cannot push {located}"))
+                        .because(error)
+                        .hint("`cask check` tells what is damaged; nothing was changed")
+                })
+            })
+        })
+    }
+
+    /// Says what the volume is called, where that is news.
+    fn tell_about(&self) -> Result<()> {
+        let about = VolumeAbout {
+            volume: self.config.uuid,
+            name: volume_name(self.located),
+            host: host(),
+        };
+        let told = self.dir.tell_about(self.repository, &about);
+        told.map_err(|e| explain(e, self.dir.name()))
+    }
 }
 
 fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
@@ -98,122 +242,6 @@ fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
         repository = repository.paced(limit);
     }
     Ok(repository)
-}
-
-/// The snapshot that was named, or one that is taken now.
-fn snapshot_of(arguments: &Arguments, located: &Located) -> Result<SnapshotInfo> {
-    let name = match &arguments.state.snapshot {
-        Some(name) => name.clone(),
-        None => {
-            sync::flush(located)?;
-            let taken = snapshot::take_unnamed(located, "");
-            taken.map_err(|(error, name)| explain_state(error, located, &name))?
-        }
-    };
-    let list = snapshot::list(located, &Op::Snapshots)?;
-    let found = list.into_iter().find(|one| one.name == name);
-    found.ok_or_else(|| {
-        no_snapshot(&SnapshotRef {
-            volume: arguments.state.volume.clone(),
-            name,
-        })
-    })
-}
-
-/// Whether this very snapshot was pushed before.
-fn is_there(
-    repository: &Repository,
-    config: &Config,
-    taken: &SnapshotInfo,
-    dir: &RemoteDir,
-    name: &str,
-) -> Result<bool> {
-    let snapshots = repository.snapshots(config.uuid);
-    let snapshots = snapshots.map_err(|e| explain(e, dir.name()))?;
-    let mut named = snapshots
-        .readable
-        .iter()
-        .filter(|one| one.name == taken.name && one.state == PushState::Published);
-    match named.next() {
-        None => Ok(false),
-        Some(one) if (one.created, one.epoch) == (taken.created, taken.epoch) => Ok(true),
-        Some(_) => Err(
-            CliError::new(Kind::Exists, format!("there is another {name} already"))
-                .hint("take a snapshot of another name, and push that"),
-        ),
-    }
-}
-
-fn intended(
-    (located, config): (&Located, &Config),
-    taken: &SnapshotInfo,
-) -> Result<RemoteSnapshot> {
-    let id = ObjectId::random().map_err(|e| CliError::new(Kind::Failed, e.to_string()))?;
-    Ok(RemoteSnapshot {
-        state: PushState::Pending,
-        id,
-        volume: config.uuid,
-        volume_name: volume_name(located),
-        name: taken.name.clone(),
-        created: taken.created,
-        epoch: taken.epoch,
-        label: taken.label.clone(),
-        host: host(),
-        started: jiff::Timestamp::now().as_second(),
-        facts: VolumeFacts {
-            chunk_bytes: config.chunk_bytes,
-            compression: config.compression,
-            labels: config.labels.clone(),
-        },
-        numbers: 0,
-        inodes: 0,
-        bytes: 0,
-        beats: 0,
-        runs: Vec::new(),
-    })
-}
-
-fn push(
-    arguments: &Arguments,
-    (located, name): (&Located, &SnapshotName),
-    (dir, repository): (&RemoteDir, &Repository),
-    watch: &Transferring,
-    wanted: &RemoteSnapshot,
-) -> Result<Pushed> {
-    let chunks = NamedChunks::open(&located.dir).map_err(|e| located.explain_volume(e))?;
-    let cache = dir.cache();
-    with_rows(located, (&arguments.state, name), |state| {
-        let push = Push {
-            repository,
-            cache: &cache,
-            state,
-            chunks: &chunks,
-            watch,
-        };
-        push.run(wanted.clone()).map_err(|error| {
-            explain_transfer(error, dir.name(), |error| {
-                CliError::new(Kind::Failed, format!("cannot push {located}"))
-                    .because(error)
-                    .hint("`cask check` tells what is damaged; nothing was changed")
-            })
-        })
-    })
-}
-
-/// Says what the volume is called, where that is news.
-fn tell_about(
-    repository: &Repository,
-    dir: &RemoteDir,
-    located: &Located,
-    config: &Config,
-) -> Result<()> {
-    let about = VolumeAbout {
-        volume: config.uuid,
-        name: volume_name(located),
-        host: host(),
-    };
-    let told = dir.tell_about(repository, &about);
-    told.map_err(|e| explain(e, dir.name()))
 }
 
 /// A volume that is named by its directory is called by the last part of it.

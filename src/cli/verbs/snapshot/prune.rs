@@ -16,6 +16,7 @@ use crate::cli::{CliError, Kind, Result, output};
 /// hours that have one, and so on; hours, days, ISO weeks and months are those of UTC. A rule that has
 /// not run out keeps the oldest one, too.
 #[derive(Debug, clap::Args)]
+#[command(mut_group("Rules", |rules| rules.required(true)))]
 pub(in crate::cli) struct Arguments {
     /// The volume
     #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
