@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::remote::{PushState, RemoteSnapshot, Repository, VolumeAbout};
-use crate::types::{RemoteName, RemoteNameError, SnapshotName, SnapshotNameError};
+use crate::remote::{Error, PushState, RemoteSnapshot, Repository, VolumeAbout};
+use crate::types::{RemoteName, RemoteNameError, SnapshotName, SnapshotNameError, VolumeId};
 
 use crate::cli::remotes::explain;
 use crate::cli::{CliError, Kind, Result};
@@ -54,8 +54,11 @@ impl RemoteRef {
         let volumes = volumes.map_err(|e| explain(e, &self.remote))?;
         let is_it =
             |one: &VolumeAbout| one.name == self.volume || one.volume.to_string() == self.volume;
-        let mut found = volumes.into_iter().filter(is_it);
-        let first = found.next().ok_or_else(|| self.missing())?;
+        let mut found = volumes.whole.into_iter().filter(is_it);
+        let Some(first) = found.next() else {
+            let unnamed = self.find_unnamed(repository)?;
+            return unnamed.ok_or_else(|| self.missing_or(volumes.damaged));
+        };
         if found.next().is_some() {
             let message = format!(
                 "there are several volumes \"{}\" in remote \"{}\"",
@@ -69,6 +72,20 @@ impl RemoteRef {
         Ok(first)
     }
 
+    /// A volume that is named by its uuid, and of which nothing says what it is called.
+    fn find_unnamed(&self, repository: &Repository) -> Result<Option<VolumeAbout>> {
+        let Ok(volume) = self.volume.parse::<VolumeId>() else {
+            return Ok(None);
+        };
+        let pushed = repository.pushed();
+        let pushed = pushed.map_err(|e| explain(e, &self.remote))?;
+        Ok(pushed.contains(&volume).then(|| VolumeAbout {
+            volume,
+            name: self.volume.clone(),
+            host: String::new(),
+        }))
+    }
+
     /// The snapshot, or else the newest that can be pulled.
     pub(super) fn find_snapshot(&self, repository: &Repository) -> Result<RemoteSnapshot> {
         let volume = self.find_volume(repository)?.volume;
@@ -78,10 +95,22 @@ impl RemoteRef {
             Some(name) => one.name == *name,
             None => one.state == PushState::Published,
         };
+        // Which one is the newest, nobody can tell then.
+        if self.snapshot.is_none() && !snapshots.damaged.is_empty() {
+            return Err(self.missing_or(snapshots.damaged));
+        }
         // One that is published goes before one of the same name that was begun again.
-        let found = snapshots.into_iter().filter(is_it);
+        let found = snapshots.whole.into_iter().filter(is_it);
         let found = found.max_by_key(|one| (one.state == PushState::Published, one.created));
-        found.ok_or_else(|| self.missing())
+        found.ok_or_else(|| self.missing_or(snapshots.damaged))
+    }
+
+    /// What is not found may be what is damaged.
+    fn missing_or(&self, damaged: Vec<Error>) -> CliError {
+        match damaged.into_iter().next() {
+            None => self.missing(),
+            Some(error) => explain(error, &self.remote),
+        }
     }
 
     fn missing(&self) -> CliError {

@@ -1,6 +1,6 @@
 //! A repository that is open: its store, its key, and the objects that have a name of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,8 +15,8 @@ use super::seal::MasterKey;
 use super::shelf::paced::Paced;
 use super::shelf::persistent::Persistent;
 use super::shelf::{Key, Shelf, Tag};
-use super::snapshot::{PushState, RemoteSnapshot, dir_of};
-use super::{Ability, Error, PackedChunk, Place, PublishedRun, Result};
+use super::snapshot::{PushState, RemoteSnapshot, SNAPSHOTS, dir_of};
+use super::{Ability, Error, Found, PackedChunk, Place, PublishedRun, Result};
 use crate::types::VolumeId;
 
 /// The format of a repository that this cask writes, and the newest that it reads.
@@ -241,37 +241,77 @@ impl Repository {
         self.shelf.put(&about_key(about.volume), bytes)
     }
 
-    /// All volumes that were pushed.
+    /// What the volumes that were pushed are called.
     ///
     /// # Errors
-    /// [`Error::Damaged`]; see [`Shelf`].
-    pub fn volumes(&self) -> Result<Vec<VolumeAbout>> {
-        let mut volumes = Vec::new();
+    /// See [`Shelf`].
+    pub fn volumes(&self) -> Result<Found<VolumeAbout>> {
+        let mut found = Found::new();
         for listed in self.shelf.list("vol")? {
-            let (bytes, _) = self.shelf.get(&listed.key)?;
-            let (_, body) = open_whole(&self.master, Kind::About, &listed.key, &bytes)?;
-            let about: VolumeAbout =
-                serde_json::from_slice(&body).map_err(|e| Error::damaged(&listed.key, e))?;
-            if about_key(about.volume) != listed.key {
-                return Err(Error::damaged(&listed.key, "it is about another volume"));
-            }
-            volumes.push(about);
+            found.take(self.about(&listed.key))?;
         }
-        Ok(volumes)
+        Ok(found)
+    }
+
+    fn about(&self, key: &Key) -> Result<VolumeAbout> {
+        let (bytes, _) = self.shelf.get(key)?;
+        let (_, body) = open_whole(&self.master, Kind::About, key, &bytes)?;
+        let about: VolumeAbout =
+            serde_json::from_slice(&body).map_err(|e| Error::damaged(key, e))?;
+        if about_key(about.volume) != *key {
+            return Err(Error::damaged(key, "it is about another volume"));
+        }
+        Ok(about)
+    }
+
+    /// All volumes that have snapshots, whether it is known what they are called or not.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn pushed(&self) -> Result<BTreeSet<VolumeId>> {
+        let listed = self.shelf.list(SNAPSHOTS)?;
+        let parts = listed
+            .iter()
+            .filter_map(|one| one.key.as_str().split('/').nth(1));
+        Ok(parts.filter_map(|part| part.parse().ok()).collect())
     }
 
     /// All snapshots of a volume, the oldest first, also those whose push has not ended.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Newer`]; see [`Shelf`].
-    pub fn snapshots(&self, volume: VolumeId) -> Result<Vec<RemoteSnapshot>> {
-        let mut found = Vec::new();
+    /// See [`Shelf`].
+    pub fn snapshots(&self, volume: VolumeId) -> Result<Found<RemoteSnapshot>> {
+        let mut found = Found::new();
         for listed in self.shelf.list(&dir_of(volume))? {
-            let (bytes, _) = self.shelf.get(&listed.key)?;
-            found.push(RemoteSnapshot::open(&self.master, &listed.key, &bytes)?);
+            let read = self.shelf.get(&listed.key);
+            found.take(
+                read.and_then(|(bytes, _)| RemoteSnapshot::open(&self.master, &listed.key, &bytes)),
+            )?;
         }
-        found.sort_by(|a, b| (a.created, &a.started).cmp(&(b.created, &b.started)));
+        let snapshots = &mut found.whole;
+        snapshots.sort_by(|a, b| (a.created, &a.started).cmp(&(b.created, &b.started)));
         Ok(found)
+    }
+
+    /// Which index objects cannot be read: without them pushes fail.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn damaged_indexes(&self) -> Result<Vec<Error>> {
+        let mut found = Found::new();
+        for listed in self.shelf.list("index")? {
+            found.take(self.look_at_index(&listed.key))?;
+        }
+        Ok(found.damaged)
+    }
+
+    fn look_at_index(&self, key: &Key) -> Result<()> {
+        let (bytes, _) = self.shelf.get(key)?;
+        let (id, _) = open_whole(&self.master, Kind::Index, key, &bytes)?;
+        if id.to_string() != key.last() {
+            return Err(Error::damaged(key, "it is another index"));
+        }
+        Ok(())
     }
 
     /// Says that a snapshot is being pushed. The tag is what [`Self::publish`] needs.

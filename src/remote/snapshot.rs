@@ -98,7 +98,10 @@ fn key_of(volume: VolumeId, id: &ObjectId) -> Key {
     Key::new(format!("{}/{id}", dir_of(volume)))
 }
 
+/// Where all snapshots are.
+pub(super) const SNAPSHOTS: &str = "snap";
+
 /// Where the snapshots of a volume are.
 pub(super) fn dir_of(volume: VolumeId) -> String {
-    format!("snap/{volume}")
+    format!("{SNAPSHOTS}/{volume}")
 }

@@ -8,8 +8,15 @@
 #![expect(clippy::print_stderr, reason = "a test that does nothing says why")]
 
 mod answering;
+mod damage;
 mod ending;
 mod engines;
+mod host;
 mod origin;
 mod proxy;
 mod proxying;
+#[path = "../common/random.rs"]
+mod random;
+#[allow(dead_code, reason = "these tests need not all of it")]
+#[path = "../cli/support.rs"]
+mod support;

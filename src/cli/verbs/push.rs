@@ -140,6 +140,7 @@ fn is_there(
     let snapshots = repository.snapshots(config.uuid);
     let snapshots = snapshots.map_err(|e| explain(e, dir.name()))?;
     let mut named = snapshots
+        .whole
         .iter()
         .filter(|one| one.name == taken.name && one.state == PushState::Published);
     match named.next() {

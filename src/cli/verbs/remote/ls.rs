@@ -6,7 +6,7 @@ use crate::cli::format::{self, Format, human_bytes};
 use crate::cli::locate::Root;
 use crate::cli::remotes::{choose, explain, open, remotes};
 use crate::cli::{CliError, Kind, Result, output};
-use crate::remote::{PushState, RemoteDir, RemoteSnapshot, VolumeAbout};
+use crate::remote::{Error, PushState, RemoteDir, RemoteSnapshot, VolumeAbout};
 use crate::types::RemoteName;
 
 /// List the remotes, or the snapshots in one
@@ -83,13 +83,25 @@ fn list_snapshots(dir: &RemoteDir, format: &Format) -> Result<()> {
     let failed = |e| explain(e, dir.name());
     let repository = open(dir)?;
     let mut views = Vec::new();
-    let mut volumes = repository.volumes().map_err(failed)?;
+    let volumes = repository.volumes().map_err(failed)?;
+    warn_of(&volumes.damaged, dir);
+    let mut volumes = volumes.whole;
     volumes.sort_by(|a, b| (&a.name, a.volume).cmp(&(&b.name, b.volume)));
     for volume in volumes {
         let snapshots = repository.snapshots(volume.volume).map_err(failed)?;
-        views.extend(snapshots.into_iter().map(|one| View::of(&volume, one)));
+        warn_of(&snapshots.damaged, dir);
+        let snapshots = snapshots.whole.into_iter();
+        views.extend(snapshots.map(|one| View::of(&volume, one)));
     }
     output::listed(format, &views, table)
+}
+
+/// What cannot be read is not listed.
+fn warn_of(damaged: &[Error], dir: &RemoteDir) {
+    for error in damaged {
+        let next = format!("`cask remote check {}` tells what is whole", dir.name());
+        output::warn(&format!("{error}; {next}"));
+    }
 }
 
 impl View {
