@@ -101,6 +101,10 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
             Kind::NotFound,
             "check the address, or make one with --create",
         ),
+        Error::NoPlace(_) => (
+            Kind::NotFound,
+            "check the address; a bucket is made with the tools of its store",
+        ),
         Error::OtherRepository { .. } => (
             Kind::Failed,
             "was the bucket emptied? Add it again under another name",

@@ -127,15 +127,18 @@ impl Remotes {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(|e| Error::host(format!("create {}", dir.display()), e))?;
         }
-        let ability = Ability::probe(&|form| place.open(form))?;
+        let url = new.url.to_string();
+        let ability = Ability::probe(&|form| place.open(form));
+        let ability = ability.map_err(|e| name_place(e, &url))?;
         let shelf = place.open(form_of(ability))?;
         let repository = match making {
             Making::New => Repository::create_in(shelf, ability, source)?,
-            Making::Existing => Repository::unlock(shelf, ability, source)
-                .map_err(|e| name_place(e, &new.url.to_string()))?,
+            Making::Existing => {
+                Repository::unlock(shelf, ability, source).map_err(|e| name_place(e, &url))?
+            }
         };
         let settings = Settings {
-            url: new.url.to_string(),
+            url,
             endpoint: new.endpoint.clone(),
             region: new.region.clone(),
             limit_up: None,
@@ -159,6 +162,8 @@ pub enum Making {
 fn name_place(error: Error, place: &str) -> Error {
     match error {
         Error::NoRepository(_) => Error::NoRepository(place.to_owned()),
+        // An object that nobody can miss: it was to be stored, or is the store itself.
+        Error::Missing { .. } => Error::NoPlace(place.to_owned()),
         error => error,
     }
 }
@@ -252,7 +257,8 @@ impl RemoteDir {
                 region: settings.region.clone(),
             },
         };
-        let shelf = place.open(form_of(settings.ability))?;
+        let shelf = place.open(form_of(settings.ability));
+        let shelf = shelf.map_err(|e| name_place(e, &settings.url))?;
         let opened = Repository::open(shelf, settings.ability, settings.repository, self.master()?);
         let opened = opened.map_err(|e| name_place(e, &settings.url))?;
         Ok(match settings.limit_up {

@@ -72,6 +72,9 @@ pub enum Error {
     /// There is no repository.
     #[error("there is no repository in {0}")]
     NoRepository(String),
+    /// There is no such bucket or directory.
+    #[error("there is no {0}")]
+    NoPlace(String),
     /// There is another repository than the one that was added.
     #[error("another repository is there now: {found} in place of {known}")]
     OtherRepository {

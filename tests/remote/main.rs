@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "a test that does nothing says why")]
 
 mod answering;
+mod bad_input;
 mod damage;
 mod ending;
 mod engines;

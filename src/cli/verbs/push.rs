@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::locate::{Located, Root};
-use crate::cli::quantity::{parse_bytes, parse_duration};
+use crate::cli::quantity::{parse_duration, parse_rate};
 use crate::cli::remotes::{choose, explain, explain_transfer, open};
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot};
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Arguments {
     /// The remote; not needed where there is only one
     remote: Option<RemoteName>,
     /// Bytes a second that are sent at most, such as 20M
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
     limit: Option<u64>,
     /// How long a store that cannot be reached is asked again, such as 1h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
