@@ -9,6 +9,7 @@
 
 mod answering;
 mod bad_input;
+mod bad_luck;
 mod damage;
 mod ending;
 mod engines;
