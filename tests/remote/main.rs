@@ -14,11 +14,14 @@ mod damage;
 mod ending;
 mod engines;
 mod host;
+mod incremental;
+mod inodes;
 mod origin;
 mod proxy;
 mod proxying;
 #[path = "../common/random.rs"]
 mod random;
+mod round_trip;
 #[allow(dead_code, reason = "these tests need not all of it")]
 #[path = "../cli/support.rs"]
 mod support;
