@@ -13,6 +13,14 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "a size is a whole number with K, M, G, T or P, such as 10G".to_owned())
 }
 
+/// Parses bytes a second: as a size, of which 0 would never end.
+pub(super) fn parse_rate(text: &str) -> Result<u64, String> {
+    match parse_bytes(text)? {
+        0 => Err("0 bytes a second would never end".to_owned()),
+        rate => Ok(rate),
+    }
+}
+
 /// Parses `7d`: a whole number of seconds, minutes, hours, days or weeks.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let units = [

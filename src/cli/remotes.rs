@@ -108,6 +108,10 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
             Kind::Usage,
             "name one by its uuid, which `cask remote ls NAME --format json` shows",
         ),
+        Error::NoPlace(_) => (
+            Kind::NotFound,
+            "check the address; a bucket is made with the tools of its store",
+        ),
         Error::OtherRepository { .. } => (
             Kind::Failed,
             "was the bucket emptied? Add it again under another name",

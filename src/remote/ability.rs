@@ -1,6 +1,7 @@
 //! What a store keeps of what it promises, found out by trying: some accept a condition and ignore it, and some keep it
 //! only when nobody else asks at the same time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -16,7 +17,11 @@ const RACERS: u8 = 8;
 /// How often.
 const ROUNDS: u8 = 5;
 /// Bytes of an object that is read while it is replaced.
-const TORN_BYTES: usize = 4 * 1024 * 1024;
+const TORN_BYTES: usize = 1024 * 1024;
+/// How often it is.
+const TORN_ROUNDS: u8 = 20;
+/// Who reads it meanwhile.
+const READERS: usize = 3;
 
 /// What a store can do, beside keeping whole objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,38 +153,55 @@ impl Probe {
         let is_whole = |bytes: &[u8]| {
             bytes.len() == TORN_BYTES && bytes.iter().all(|byte| Some(byte) == bytes.first())
         };
-        thread::scope(|scope| {
-            let writer = scope.spawn(|| {
-                (1..=ROUNDS).try_for_each(|round| shelf.put(&key, vec![round; TORN_BYTES]))
-            });
-            while !writer.is_finished() {
-                if !is_whole(&shelf.get(&key)?.0) {
-                    let why = "an object was read that was half the old and half the new one";
-                    return Err(Error::Unfit(why.to_owned()));
+        let writer_is_done = AtomicBool::new(false);
+        let read_on = || {
+            let mut cut = 0;
+            while !writer_is_done.load(Ordering::Acquire) {
+                match shelf.get(&key) {
+                    Ok((bytes, _)) if is_whole(&bytes) => {}
+                    Ok(_) => {
+                        let why = "an object was read that was half the old and half the new one";
+                        return Err(Error::Unfit(why.to_owned()));
+                    }
+                    Err(error) if error.is_passing() => cut += 1,
+                    Err(error) => return Err(error),
                 }
             }
-            writer
-                .join()
-                .map_err(|_| Error::Bug("a probe panicked".to_owned()))?
-        })
+            Ok(cut)
+        };
+        let cut = thread::scope(|scope| {
+            let readers = [(); READERS].map(|()| scope.spawn(read_on));
+            let written =
+                (0..TORN_ROUNDS).try_for_each(|round| shelf.put(&key, vec![round; TORN_BYTES]));
+            writer_is_done.store(true, Ordering::Release);
+            let mut cut = 0;
+            for reader in readers {
+                let read = reader.join();
+                cut += read.map_err(|_| Error::Bug("a probe panicked".to_owned()))??;
+            }
+            written.map(|()| cut)
+        })?;
+        // Once may be bad luck.
+        if cut > 1 && is_whole(&shelf.get(&key)?.0) {
+            let why = "an object cannot be read to its end while it is replaced";
+            return Err(Error::Unfit(why.to_owned()));
+        }
+        Ok(())
     }
 
     fn creates(&self, shelf: &Arc<dyn Shelf>) -> Result<bool> {
-        for round in 0..ROUNDS {
+        all_rounds(|round| {
             let key = self.key(&format!("create-{round}"));
             let won = race(|racer| shelf.create(&key, vec![racer]))?;
             // Afterwards, too: a first try that is refused is no proof.
-            if won.len() != 1 || shelf.create(&key, vec![0]).is_ok() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+            Ok(won.len() == 1 && shelf.create(&key, vec![0]).is_err())
+        })
     }
 
     fn replaces(&self, shelf: &Arc<dyn Shelf>) -> Result<bool> {
-        let key = self.key("replace");
-        shelf.put(&key, b"first".to_vec())?;
-        for round in 0..ROUNDS {
+        all_rounds(|round| {
+            let key = self.key(&format!("replace-{round}"));
+            shelf.put(&key, b"first".to_vec())?;
             let (_, tag) = shelf.get(&key)?;
             if tag.0.trim_matches('"').is_empty() {
                 return Ok(false);
@@ -189,11 +211,8 @@ impl Probe {
                 shelf.replace(&key, format!("{round} {racer}").into_bytes(), &tag)
             })?;
             let is_stale_refused = shelf.replace(&key, b"stale".to_vec(), &tag).is_err();
-            if won.len() != 1 || !is_stale_refused {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+            Ok(won.len() == 1 && is_stale_refused)
+        })
     }
 
     fn clear(&self, shelf: &dyn Shelf) {
@@ -205,6 +224,21 @@ impl Probe {
             }
         }
     }
+}
+
+/// Whether it is so in all rounds, which are at the same time: a store may let those wait that lose a race.
+fn all_rounds(is_so: impl Fn(u8) -> Result<bool> + Sync) -> Result<bool> {
+    thread::scope(|scope| {
+        let is_so = &is_so;
+        let rounds = (0..ROUNDS).map(|round| scope.spawn(move || is_so(round)));
+        let rounds: Vec<_> = rounds.collect();
+        let mut all = true;
+        for round in rounds {
+            let found = round.join();
+            all &= found.map_err(|_| Error::Bug("a probe panicked".to_owned()))??;
+        }
+        Ok(all)
+    })
 }
 
 /// Has many do the same at once; what those got who succeeded. A refusal is no error here.

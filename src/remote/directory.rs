@@ -127,15 +127,18 @@ impl Remotes {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
             made.map_err(|e| Error::host(format!("create {}", dir.display()), e))?;
         }
-        let ability = Ability::probe(&|form| place.open(form))?;
+        let url = new.url.to_string();
+        let ability = Ability::probe(&|form| place.open(form));
+        let ability = ability.map_err(|e| name_place(e, &url))?;
         let shelf = place.open(form_of(ability))?;
         let repository = match making {
             Making::New => Repository::create_in(shelf, ability, source)?,
-            Making::Existing => Repository::unlock(shelf, ability, source)
-                .map_err(|e| name_place(e, &new.url.to_string()))?,
+            Making::Existing => {
+                Repository::unlock(shelf, ability, source).map_err(|e| name_place(e, &url))?
+            }
         };
         let settings = Settings {
-            url: new.url.to_string(),
+            url,
             endpoint: new.endpoint.clone(),
             region: new.region.clone(),
             limit_up: None,
@@ -159,6 +162,8 @@ pub enum Making {
 fn name_place(error: Error, place: &str) -> Error {
     match error {
         Error::NoRepository(_) => Error::NoRepository(place.to_owned()),
+        // An object that nobody can miss: it was to be stored, or is the store itself.
+        Error::Missing { .. } => Error::NoPlace(place.to_owned()),
         error => error,
     }
 }
@@ -241,17 +246,6 @@ impl RemoteDir {
     /// # Errors
     /// Those of [`Self::settings`] and [`Repository::open`].
     pub fn open(&self) -> Result<Repository> {
-        let (settings, assumed) = (self.settings()?, self.assume()?);
-        let checked = assumed.check();
-        checked.map_err(|e| name_place(e, &settings.url))?;
-        Ok(assumed)
-    }
-
-    /// The same for a push, without a request: it looks when it finds nothing there ([`Repository::check`]).
-    ///
-    /// # Errors
-    /// Those of [`Self::settings`].
-    pub fn assume(&self) -> Result<Repository> {
         let settings = self.settings()?;
         let url = settings.url.parse();
         let url: RemoteUrl =
@@ -263,12 +257,14 @@ impl RemoteDir {
                 region: settings.region.clone(),
             },
         };
-        let shelf = place.open(form_of(settings.ability))?;
+        let shelf = place.open(form_of(settings.ability));
+        let shelf = shelf.map_err(|e| name_place(e, &settings.url))?;
         let (ability, id) = (settings.ability, settings.repository);
-        let assumed = Repository::assume(shelf, ability, id, self.master()?);
+        let opened = Repository::open(shelf, ability, id, self.master()?);
+        let opened = opened.map_err(|e| name_place(e, &settings.url))?;
         Ok(match settings.limit_up {
-            Some(limit) => assumed.paced(limit),
-            None => assumed,
+            Some(limit) => opened.paced(limit),
+            None => opened,
         })
     }
 

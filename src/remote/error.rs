@@ -78,6 +78,9 @@ pub enum Error {
     /// Several volumes there have that name.
     #[error("there are several volumes \"{0}\"")]
     Ambiguous(String),
+    /// There is no such bucket or directory.
+    #[error("there is no {0}")]
+    NoPlace(String),
     /// There is another repository than the one that was added.
     #[error("another repository is there now: {found} in place of {known}")]
     OtherRepository {

@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::mark::packs_of;
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::place::Place;
 use super::repository::Repository;
@@ -40,17 +41,17 @@ const DIR: &str = "index";
 impl Index {
     /// Fetches what is new to this host; `dir` is where it is kept. What is condemned or gone does not count as there.
     ///
-    /// In this order, after what is intended was said: the marks, the index, the packs. A collection that was not seen in
-    /// the marks sees the intention, and waits; what one has removed that has ended is no longer among the packs. The
-    /// index is a hint only: a push that was given up may store one that tells of packs that are gone.
+    /// In this order, after what is intended was said: the marks and the index, then the packs. A collection that was not
+    /// seen in the marks sees the intention, and waits; what one has removed that has ended is no longer among the packs.
+    /// The index is a hint only: a push that was given up may store one that tells of packs that are gone.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Newer`], [`Error::Host`]; see [`super::Shelf`].
     pub fn load(repository: &Repository, dir: &Path) -> Result<Self> {
-        let condemned = repository.condemned_packs()?;
         let kept = dir.join(DIR);
         make_dir(&kept)?;
         let listed = repository.shelf().list(DIR)?;
+        let condemned = packs_of(repository.marks_among(&listed)?);
         let mut known = Vec::new();
         for one in &listed {
             known.extend(fetch(repository, &kept, &one.key)?);
@@ -147,12 +148,9 @@ impl Index {
     }
 }
 
-/// The packs that are there and stay. Where there are none the repository itself may be gone.
+/// The packs that are there and stay.
 fn present(repository: &Repository, condemned: &BTreeSet<ObjectId>) -> Result<BTreeSet<ObjectId>> {
     let mut packs = repository.packs()?;
-    if packs.is_empty() {
-        repository.check()?;
-    }
     packs.retain(|id, _| !condemned.contains(id));
     Ok(packs.into_keys().collect())
 }
@@ -194,7 +192,8 @@ pub fn rewrite(repository: &Repository, dir: &Path, gone: &BTreeSet<ObjectId>) -
     make_dir(&kept)?;
     let (mut stay, mut replaced) = (HashMap::new(), Vec::new());
     let listed = repository.shelf().list(DIR)?;
-    let is_alone = listed.len() == 1;
+    let is_index = |one: &Listed| one.key.last().parse::<ObjectId>().is_ok();
+    let is_alone = listed.iter().filter(|one| is_index(one)).count() == 1;
     for one in listed {
         let Some(sorted) = fetch(repository, &kept, &one.key)? else {
             continue;

@@ -1,18 +1,19 @@
 //! Marks: what a collection is about to remove. Whoever pushes counts nothing of it as there.
 //!
-//! A mark below `gc/now` also says that a collection is under way: it is stored anew while that lives. One below
-//! `gc/day` waits until it is a day old, where the store cannot decide who was first.
+//! A mark `now` also says that a collection is under way: it is stored anew while that lives. A mark `day` waits until it
+//! is a day old, where the store cannot decide who was first. They lie beside the index objects, so that one list tells
+//! a push of both.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
-use super::shelf::Key;
+use super::shelf::{Key, Listed};
 use super::{Error, Repository, Result};
 
-/// Where all marks are.
-const DIR: &str = "gc";
+/// Where all marks are, as is the index.
+const DIR: &str = "index";
 
 /// What is to be removed. The field names are those of docs/remote-format.md.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,16 +49,20 @@ pub struct Mark {
 }
 
 impl MarkKind {
-    const fn dir(self) -> &'static str {
+    const fn prefix(self) -> &'static str {
         match self {
-            Self::Now => "gc/now",
-            Self::Day => "gc/day",
+            Self::Now => "now-",
+            Self::Day => "day-",
         }
     }
 
-    fn of(key: &Key) -> Self {
-        let is_day = key.as_str().starts_with(Self::Day.dir());
-        if is_day { Self::Day } else { Self::Now }
+    /// What the mark of this name is for; `None` of what is no mark.
+    fn of(key: &Key) -> Option<Self> {
+        let is = |kind: &Self| {
+            let id = key.last().strip_prefix(kind.prefix());
+            id.is_some_and(|id| id.parse::<ObjectId>().is_ok())
+        };
+        [Self::Now, Self::Day].into_iter().find(is)
     }
 }
 
@@ -69,14 +74,31 @@ impl Mark {
     }
 }
 
+/// The packs that marks say are to be removed.
+pub(super) fn packs_of(marks: Vec<Mark>) -> BTreeSet<ObjectId> {
+    let packs = marks.into_iter().map(|mark| mark.condemned.packs);
+    packs.flatten().collect()
+}
+
 impl Repository {
     /// All marks.
     ///
     /// # Errors
     /// [`Error::Damaged`], [`Error::Newer`]; see [`super::Shelf`].
     pub fn marks(&self) -> Result<Vec<Mark>> {
+        self.marks_among(&self.shelf().list(DIR)?)
+    }
+
+    /// The marks in a list of the index.
+    ///
+    /// # Errors
+    /// As [`Self::marks`].
+    pub(super) fn marks_among(&self, listed: &[Listed]) -> Result<Vec<Mark>> {
         let mut marks = Vec::new();
-        for listed in self.shelf().list(DIR)? {
+        for listed in listed {
+            let Some(kind) = MarkKind::of(&listed.key) else {
+                continue;
+            };
             let bytes = match self.shelf().get(&listed.key) {
                 Ok((bytes, _)) => bytes,
                 // Its collection ended since it was listed.
@@ -87,8 +109,8 @@ impl Repository {
             let condemned = serde_json::from_slice(&body);
             marks.push(Mark {
                 condemned: condemned.map_err(|e| Error::damaged(&listed.key, e))?,
-                kind: MarkKind::of(&listed.key),
-                key: listed.key,
+                kind,
+                key: listed.key.clone(),
                 written: listed.modified,
             });
         }
@@ -100,8 +122,7 @@ impl Repository {
     /// # Errors
     /// Those of [`Self::marks`].
     pub fn condemned_packs(&self) -> Result<BTreeSet<ObjectId>> {
-        let marks = self.marks()?.into_iter();
-        Ok(marks.flat_map(|mark| mark.condemned.packs).collect())
+        Ok(packs_of(self.marks()?))
     }
 
     /// Says that these are to be removed.
@@ -110,7 +131,7 @@ impl Repository {
     /// See [`super::Shelf`].
     pub fn mark(&self, kind: MarkKind, condemned: Condemned) -> Result<Mark> {
         let mark = Mark {
-            key: Key::new(format!("{}/{}", kind.dir(), ObjectId::random()?)),
+            key: Key::new(format!("{DIR}/{}{}", kind.prefix(), ObjectId::random()?)),
             kind,
             written: 0,
             condemned,

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::repository::{Repository, Snapshots, VolumeAbout};
+use super::repository::{Repository, VolumeAbout};
 use super::snapshot::{PushState, RemoteSnapshot};
-use super::{Error, Result};
+use super::{Error, Found, Result};
 use crate::types::{RemoteName, RemoteNameError, SnapshotName, SnapshotNameError};
 
 /// A volume in a repository, or a snapshot of it.
@@ -62,9 +62,9 @@ impl RemoteRef {
     pub fn find_volume(&self, repository: &Repository) -> Result<VolumeAbout> {
         let is_it =
             |one: &VolumeAbout| one.name == self.volume || one.volume.to_string() == self.volume;
-        let mut found = repository.volumes()?.into_iter().filter(is_it);
-        let first = found.next();
-        let first = first.ok_or_else(|| Error::NotThere(self.to_string()))?;
+        let Found { whole, damaged } = repository.volumes()?;
+        let mut found = whole.into_iter().filter(is_it);
+        let first = found.next().ok_or_else(|| self.missing(damaged))?;
         if found.next().is_some() {
             return Err(Error::Ambiguous(self.volume.clone()));
         }
@@ -82,19 +82,23 @@ impl RemoteRef {
             None => one.state == PushState::Published,
         };
         // One that is published goes before one of the same name that was begun again.
-        let Snapshots {
-            readable,
-            mut unreadable,
-        } = repository.snapshots(volume)?;
-        let found = readable.into_iter().filter(is_it);
-        let found = found.max_by_key(|one| (one.state == PushState::Published, one.created));
-        // It may be the one that cannot be read.
-        let missing = || {
-            unreadable
-                .pop()
-                .unwrap_or_else(|| Error::NotThere(self.to_string()))
-        };
-        found.ok_or_else(missing)
+        let Found { whole, damaged } = repository.snapshots(volume)?;
+        // Which one is the newest, nobody can tell then.
+        if self.snapshot.is_none() && !damaged.is_empty() {
+            return Err(self.missing(damaged));
+        }
+        let found = whole.into_iter().filter(is_it);
+        let found =
+            found.max_by_key(|one| (one.state == PushState::Published, one.created, one.epoch));
+        found.ok_or_else(|| self.missing(damaged))
+    }
+}
+
+impl RemoteRef {
+    /// What is not found may be what is damaged.
+    fn missing(&self, damaged: Vec<Error>) -> Error {
+        let first = damaged.into_iter().next();
+        first.unwrap_or_else(|| Error::NotThere(self.to_string()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A repository that is open: its store, its key, and the objects that have a name of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use super::shelf::paced::Paced;
 use super::shelf::persistent::Persistent;
 use super::shelf::{Key, Shelf, Tag};
 use super::snapshot::{PushState, RemoteSnapshot, SNAPSHOTS, dir_of};
-use super::{Ability, Error, PackedChunk, Place, PublishedRun, Result};
+use super::{Ability, Error, Found, PackedChunk, Place, PublishedRun, Result};
 use crate::types::VolumeId;
 
 /// The format of a repository that this cask writes, and the newest that it reads.
@@ -48,15 +48,6 @@ pub struct VolumeAbout {
     pub name: String,
     /// The host.
     pub host: String,
-}
-
-/// The snapshots of a volume, the oldest first.
-#[derive(Debug, Default)]
-pub struct Snapshots {
-    /// Those that can be read.
-    pub readable: Vec<RemoteSnapshot>,
-    /// Why others cannot.
-    pub unreadable: Vec<Error>,
 }
 
 /// An open repository.
@@ -136,40 +127,19 @@ impl Repository {
         id: VolumeId,
         master: MasterKey,
     ) -> Result<Self> {
-        let opened = Self::assume(shelf, ability, id, master);
-        opened.check()?;
-        Ok(opened)
-    }
-
-    /// The same, without looking whether it is there: [`Self::check`] does.
-    #[must_use]
-    pub fn assume(
-        shelf: Arc<dyn Shelf>,
-        ability: Ability,
-        id: VolumeId,
-        master: MasterKey,
-    ) -> Self {
-        Self {
+        let found = mark(&*shelf)?;
+        let found = found.ok_or_else(|| Error::NoRepository("the store".to_owned()))?;
+        if found.repository != id {
+            return Err(Error::OtherRepository {
+                found: found.repository.to_string(),
+                known: id.to_string(),
+            });
+        }
+        Ok(Self {
             shelf,
             master,
             id,
             ability,
-        }
-    }
-
-    /// Whether it is there, and no other.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn check(&self) -> Result<()> {
-        let found = mark(&*self.shelf)?;
-        let found = found.ok_or_else(|| Error::NoRepository("the store".to_owned()))?;
-        if found.repository == self.id {
-            return Ok(());
-        }
-        Err(Error::OtherRepository {
-            found: found.repository.to_string(),
-            known: self.id.to_string(),
         })
     }
 
@@ -285,31 +255,58 @@ impl Repository {
     ///
     /// # Errors
     /// See [`Shelf`].
-    pub fn volumes(&self) -> Result<Vec<VolumeAbout>> {
-        let mut volumes = BTreeMap::new();
+    pub fn volumes(&self) -> Result<Found<VolumeAbout>> {
+        let mut found = Found::new();
         for listed in self.shelf.list("vol")? {
-            if listed.key.last() != ABOUT {
-                continue;
-            }
-            match self.read_about(&listed.key) {
-                Ok(about) => drop(volumes.insert(about.volume, about)),
-                Err(error) if error.is_about_one_object() => log::warn!("{error}"),
-                Err(error) => return Err(error),
+            if listed.key.last() == ABOUT {
+                found.take(self.read_about(&listed.key))?;
             }
         }
-        for listed in self.shelf.list(SNAPSHOTS)? {
-            let volume = volume_of(&listed.key);
-            if let Some(volume) = volume.filter(|volume| !volumes.contains_key(volume)) {
-                let newest = self.snapshots(volume)?.readable.pop();
-                let about = newest.map(|one| VolumeAbout {
-                    volume,
-                    name: one.volume_name,
-                    host: one.host,
-                });
-                volumes.extend(about.map(|about| (volume, about)));
+        let named: BTreeSet<VolumeId> = found.whole.iter().map(|one| one.volume).collect();
+        for volume in self.pushed()?.difference(&named) {
+            let newest = self.snapshots(*volume)?.whole.pop();
+            found.whole.extend(newest.map(|one| VolumeAbout {
+                volume: *volume,
+                name: one.volume_name,
+                host: one.host,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// All volumes that have snapshots, whether it is known what they are called or not.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn pushed(&self) -> Result<BTreeSet<VolumeId>> {
+        let listed = self.shelf.list(SNAPSHOTS)?;
+        Ok(listed
+            .iter()
+            .filter_map(|one| volume_of(&one.key))
+            .collect())
+    }
+
+    /// Which index objects cannot be read: what they tell of is sent again.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn damaged_indexes(&self) -> Result<Vec<Error>> {
+        let mut found = Found::new();
+        for listed in self.shelf.list("index")? {
+            if listed.key.last().parse::<ObjectId>().is_ok() {
+                found.take(self.look_at_index(&listed.key))?;
             }
         }
-        Ok(volumes.into_values().collect())
+        Ok(found.damaged)
+    }
+
+    fn look_at_index(&self, key: &Key) -> Result<()> {
+        let (bytes, _) = self.shelf.get(key)?;
+        let (id, _) = open_whole(&self.master, Kind::Index, key, &bytes)?;
+        if id.to_string() != key.last() {
+            return Err(Error::damaged(key, "it is another index"));
+        }
+        Ok(())
     }
 
     fn read_about(&self, key: &Key) -> Result<VolumeAbout> {
@@ -327,20 +324,15 @@ impl Repository {
     ///
     /// # Errors
     /// See [`Shelf`].
-    pub fn snapshots(&self, volume: VolumeId) -> Result<Snapshots> {
-        let mut found = Snapshots::default();
+    pub fn snapshots(&self, volume: VolumeId) -> Result<Found<RemoteSnapshot>> {
+        let mut found = Found::new();
         for listed in self.shelf.list(&dir_of(volume))? {
-            match self.read_snapshot(&listed.key) {
-                Ok((snapshot, _)) => found.readable.push(snapshot),
-                // It was forgotten since it was listed.
-                Err(Error::Missing { .. }) => {}
-                Err(error) if error.is_about_one_object() => found.unreadable.push(error),
-                Err(error) => return Err(error),
-            }
+            let read = self.read_snapshot(&listed.key);
+            found.take(read.map(|(snapshot, _)| snapshot))?;
         }
         found
-            .readable
-            .sort_by_key(|one| (one.created, one.started, one.id));
+            .whole
+            .sort_by_key(|one| (one.created, one.epoch, one.started));
         Ok(found)
     }
 

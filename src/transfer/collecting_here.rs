@@ -37,7 +37,7 @@ impl CollectingHere {
         let mut left = String::new();
         file.read_to_string(&mut left).map_err(cannot)?;
         // What was half written names no mark, and what is gone is not removed again.
-        if left.starts_with("gc/now/") && left.ends_with('\n') {
+        if left.starts_with("index/now-") && left.ends_with('\n') {
             repository.unmark(&Key::new(left.trim_end()))?;
         }
         Ok(Self(file))

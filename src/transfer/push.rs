@@ -153,13 +153,10 @@ impl<'a> Sending<'a> {
     }
 
     fn run(mut self) -> Result<Sent> {
-        self.send_inodes()?;
-        self.send_entries()?;
-        self.send_extents()?;
-        self.send_xattrs()?;
-        self.end_pack()?;
-        self.publish_index()?;
-        self.end_run()?;
+        if let Err(error) = self.send() {
+            self.uploads.give_up(&mut self.index);
+            return Err(error);
+        }
         Ok(Sent {
             packs: self.packs,
             numbers: self.numbers,
@@ -167,6 +164,16 @@ impl<'a> Sending<'a> {
             inodes: self.inodes,
             progress: self.progress,
         })
+    }
+
+    fn send(&mut self) -> Result<()> {
+        self.send_inodes()?;
+        self.send_entries()?;
+        self.send_extents()?;
+        self.send_xattrs()?;
+        self.end_pack()?;
+        self.publish_index()?;
+        self.end_run()
     }
 
     fn rows(&self, after: &RowCursor) -> Result<RowPage> {

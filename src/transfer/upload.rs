@@ -58,6 +58,19 @@ impl Uploads {
         Ok(())
     }
 
+    /// After an error: waits for what is on its way still, and notes what arrived, so that the next push need not send
+    /// it again.
+    pub(super) fn give_up(&mut self, index: &mut Index) {
+        while self.under_way > 0 {
+            let Ok(outcome) = self.done.recv() else {
+                return;
+            };
+            if let Err(error) = self.conclude(outcome, index) {
+                log::debug!("a pack has to be sent again: {error}");
+            }
+        }
+    }
+
     fn conclude(&mut self, outcome: Outcome, index: &mut Index) -> Result<()> {
         self.under_way -= 1;
         Ok(index.note(&outcome?)?)

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Progress, Result, Watch};
 use crate::remote::{
-    ObjectId, Place, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk,
+    self, ObjectId, Place, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk,
 };
-use crate::types::ChunkHash;
+use crate::types::{ChunkHash, VolumeId};
 
 /// How much is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,19 +44,9 @@ pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Resul
         needed: BTreeMap::new(),
         found: Verified::default(),
     };
-    for volume in repository.volumes()? {
-        let found = repository.snapshots(volume.volume)?;
-        for error in found.unreadable {
-            verifying
-                .found
-                .faults
-                .push(format!("{}: {error}", volume.name));
-        }
-        for snapshot in found.readable {
-            let name = format!("{}@{}", volume.name, snapshot.name);
-            verifying.look_at(&snapshot, &name)?;
-        }
-    }
+    verifying.look_at_snapshots()?;
+    let indexes = repository.damaged_indexes()?;
+    verifying.tell(indexes);
     verifying.look_at_packs(watch)?;
     Ok(verifying.found)
 }
@@ -81,6 +71,30 @@ struct Verifying<'a> {
 }
 
 impl Verifying<'_> {
+    /// Also at those of volumes of which nobody can tell what they are called.
+    fn look_at_snapshots(&mut self) -> Result<()> {
+        let volumes = self.repository.volumes()?;
+        self.tell(volumes.damaged);
+        let names = volumes.whole.into_iter();
+        let names: BTreeMap<VolumeId, String> =
+            names.map(|about| (about.volume, about.name)).collect();
+        for volume in self.repository.pushed()? {
+            let name = names.get(&volume).cloned();
+            let name = name.unwrap_or_else(|| volume.to_string());
+            let snapshots = self.repository.snapshots(volume)?;
+            self.tell(snapshots.damaged);
+            for snapshot in &snapshots.whole {
+                self.look_at(snapshot, &format!("{name}@{}", snapshot.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, damaged: Vec<remote::Error>) {
+        let told = damaged.into_iter().map(|error| error.to_string());
+        self.found.faults.extend(told);
+    }
+
     fn look_at(&mut self, snapshot: &RemoteSnapshot, name: &str) -> Result<()> {
         if snapshot.state != PushState::Published {
             self.found.pending += 1;

@@ -265,7 +265,7 @@ impl World {
 
     fn snapshots(&self) -> Vec<RemoteSnapshot> {
         let volume = self.source.volume.config().uuid;
-        self.repository.snapshots(volume).unwrap().readable
+        self.repository.snapshots(volume).unwrap().whole
     }
 
     /// A way to the store on which something is done at a request.

@@ -8,11 +8,23 @@
 #![expect(clippy::print_stderr, reason = "a test that does nothing says why")]
 
 mod answering;
+mod bad_input;
+mod bad_luck;
 mod collecting;
 mod commands;
+mod damage;
 mod ending;
 mod engines;
+mod host;
+mod incremental;
+mod inodes;
 mod origin;
 mod proxy;
 mod proxying;
+#[path = "../common/random.rs"]
+mod random;
 mod restoring;
+mod round_trip;
+#[allow(dead_code, reason = "these tests need not all of it")]
+#[path = "../cli/support.rs"]
+mod support;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::locate::{Located, Root};
-use crate::cli::quantity::{parse_bytes, parse_duration};
-use crate::cli::remotes::{choose, explain, explain_transfer};
+use crate::cli::quantity::{parse_duration, parse_rate};
+use crate::cli::remotes::{choose, explain, explain_transfer, open};
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot};
 use crate::cli::transferring::{Told, Transferring};
@@ -38,7 +38,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     all_snapshots: bool,
     /// Bytes a second that are sent at most, such as 20M
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
     limit: Option<u64>,
     /// How long a store that cannot be reached is asked again, such as 1h
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -153,7 +153,7 @@ impl Pushing<'_> {
         let snapshots = self.repository.snapshots(self.config.uuid);
         let snapshots = snapshots.map_err(|e| explain(e, self.dir.name()))?;
         let mut named = snapshots
-            .readable
+            .whole
             .iter()
             .filter(|one| one.name == taken.name && one.state == PushState::Published);
         match named.next() {
@@ -233,8 +233,14 @@ impl Pushing<'_> {
 
 fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
     let until = arguments.wait.map(|wait| Instant::now() + wait);
-    let assumed = dir.assume();
-    let mut repository = assumed.map_err(|e| explain(e, dir.name()))?;
+    let mut repository = loop {
+        match open(dir) {
+            Err(error) if error.kind() == Kind::Unreachable && is_early(until) => {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            opened => break opened?,
+        }
+    };
     if let Some(until) = until {
         repository = repository.persistent(until);
     }
@@ -242,6 +248,11 @@ fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
         repository = repository.paced(limit);
     }
     Ok(repository)
+}
+
+/// Whether it may be tried again.
+fn is_early(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() < until)
 }
 
 /// A volume that is named by its directory is called by the last part of it.

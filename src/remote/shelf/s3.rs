@@ -5,13 +5,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
     ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
-    RetryConfig, UpdateVersion,
+    PutPayload, RetryConfig, UpdateVersion,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -23,6 +24,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long a request that fails for now is sent again.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 const RETRIES: usize = 8;
+/// How often is asked what the client itself does not ask again.
+const ATTEMPTS: u32 = 4;
+/// After the first time; longer after each that follows.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What is said of a store beside where it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +62,7 @@ impl S3 {
         endpoint: &Endpoint,
         tags: TagForm,
     ) -> Result<Self> {
+        endpoint.url.as_deref().map_or(Ok(()), check_endpoint)?;
         let store = builder(bucket, endpoint).build();
         let store = store.map_err(|e| Error::Setting(e.to_string()))?;
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -78,15 +84,63 @@ impl S3 {
         Path::parse(&whole).map_err(|e| Error::Setting(e.to_string()))
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for this")]
     fn send(&self, key: &Key, bytes: Vec<u8>, mode: PutMode) -> Result<Tag> {
         let path = self.path(key.as_str())?;
-        let options = PutOptions::from(mode);
-        let sent = self
-            .runtime
-            .block_on(self.store.put_opts(&path, bytes.into(), options));
+        let payload = PutPayload::from(bytes);
+        let sent = self.ask_again(is_conflict, || {
+            let options = PutOptions::from(mode.clone());
+            self.runtime
+                .block_on(self.store.put_opts(&path, payload.clone(), options))
+        });
         let sent = sent.map_err(|e| failed("store", key, e))?;
         Ok(Tag(sent.e_tag.unwrap_or_default()))
     }
+
+    /// Asks some times more while the error is one that the client itself takes for the answer.
+    fn ask_again<T>(
+        &self,
+        is_passing: impl Fn(&object_store::Error) -> bool,
+        ask: impl Fn() -> object_store::Result<T>,
+    ) -> object_store::Result<T> {
+        for attempt in 1..ATTEMPTS {
+            match ask() {
+                Err(error) if is_passing(&error) => {
+                    log::info!("{}: asking again", said(&error));
+                    thread::sleep(PAUSE * attempt);
+                }
+                answered => return answered,
+            }
+        }
+        ask()
+    }
+}
+
+/// Refuses what is no URL of a store.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub fn check_endpoint(url: &str) -> Result<()> {
+    let wrong = |what: &str| Err(Error::Setting(format!("the endpoint {what}")));
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    match host {
+        // Not said again: what is before it may be a secret.
+        Some(host) if host.contains('@') => {
+            wrong("has a user in it: credentials come from the environment")
+        }
+        Some(host) if !host.is_empty() && !url.contains(char::is_whitespace) => Ok(()),
+        _ => wrong(&format!("{url:?} is not http://HOST or https://HOST")),
+    }
+}
+
+fn part(mut bytes: Vec<u8>, range: &Range<u64>) -> Vec<u8> {
+    let at = |end: u64| usize::try_from(end).map_or(bytes.len(), |end| end.min(bytes.len()));
+    let (start, end) = (at(range.start), at(range.end));
+    bytes.truncate(end);
+    bytes.split_off(start)
 }
 
 fn builder(bucket: &str, endpoint: &Endpoint) -> AmazonS3Builder {
@@ -116,9 +170,28 @@ fn builder(bucket: &str, endpoint: &Endpoint) -> AmazonS3Builder {
     builder
 }
 
+/// Two wrote at the same moment, and neither has won: no answer to the condition (AWS S3 API reference, PutObject).
+fn is_conflict(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::AlreadyExists { .. })
+        && error.to_string().contains("ConditionalRequestConflict")
+}
+
+/// The connection ended within the answer: the client resumes objects, and no lists.
+fn is_cut(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+        && error.to_string().contains("response body")
+}
+
+/// It was asked for a part, and said 200 in place of 206 (RFC 9110, 15.3.7): `rclone serve s3` does, and sends the part.
+fn is_unmarked(error: &object_store::Error) -> bool {
+    error.to_string().contains("non-partial response")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is told, and gone")]
 fn failed(op: &'static str, key: &Key, error: object_store::Error) -> Error {
     use object_store::Error as Cause;
     let object = key.to_string();
+    let source = || Box::new(Answer(said(&error)));
     match error {
         Cause::NotFound { .. } => Error::Missing { object },
         Cause::AlreadyExists { .. } => Error::Exists { object },
@@ -126,16 +199,40 @@ fn failed(op: &'static str, key: &Key, error: object_store::Error) -> Error {
         Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => Error::Denied {
             op,
             object,
-            source: Box::new(error),
+            source: source(),
         },
         Cause::NotSupported { .. } | Cause::NotImplemented { .. } => {
             Error::Unfit(error.to_string())
         }
-        error => Error::Unreachable {
+        _ => Error::Unreachable {
             op,
             object,
-            source: Box::new(error),
+            source: source(),
         },
+    }
+}
+
+/// What the store, or the way to it, said.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Answer(String);
+
+/// The innermost cause, in one line: each layer of the client says all that those below it say, with the address.
+fn said(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let text = innermost.to_string();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let within = |tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
+    };
+    match (within("Code"), within("Message")) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code,
+        (None, _) => text,
     }
 }
 
@@ -182,23 +279,27 @@ impl Shelf for S3 {
     fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>> {
         let path = self.path(key.as_str())?;
         let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
+            range: Some(GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
         let got = self.runtime.block_on(async {
             let found = self.store.get_opts(&path, options).await?;
             found.bytes().await
         });
-        Ok(got.map_err(|e| failed("read", key, e))?.to_vec())
+        match got {
+            Err(error) if is_unmarked(&error) => Ok(part(self.get(key)?.0, &range)),
+            got => Ok(got.map_err(|e| failed("read", key, e))?.to_vec()),
+        }
     }
 
     fn list(&self, dir: &str) -> Result<Vec<Listed>> {
         use futures_util::TryStreamExt as _;
         let key = Key::new(dir);
         let path = self.path(dir)?;
-        let found = self
-            .runtime
-            .block_on(self.store.list(Some(&path)).try_collect::<Vec<_>>());
+        let found = self.ask_again(is_cut, || {
+            self.runtime
+                .block_on(self.store.list(Some(&path)).try_collect::<Vec<_>>())
+        });
         let found = found.map_err(|e| failed("list", &key, e))?;
         let listed = found.into_iter().filter_map(|meta| {
             let whole = meta.location.to_string();
@@ -217,7 +318,7 @@ impl Shelf for S3 {
 
     fn delete(&self, key: &Key) -> Result<()> {
         let path = self.path(key.as_str())?;
-        let deleted = self.runtime.block_on(self.store.delete(&path));
+        let deleted = self.ask_again(is_cut, || self.runtime.block_on(self.store.delete(&path)));
         match deleted.map_err(|e| failed("delete", key, e)) {
             Err(Error::Missing { .. }) => Ok(()),
             deleted => deleted,

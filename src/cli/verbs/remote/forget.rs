@@ -38,7 +38,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         (None, Some(rules)) if !rules.keep_nothing() => {
             let found = from.find_volume(&repository);
             let all = found.and_then(|found| repository.snapshots(found.volume));
-            unwanted(rules, all.map_err(|e| explain(e, dir.name()))?.readable)
+            unwanted(rules, all.map_err(|e| explain(e, dir.name()))?.whole)
         }
         (None, _) => {
             let message = "nothing says which snapshots are to stay";

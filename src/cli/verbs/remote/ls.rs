@@ -83,14 +83,18 @@ fn list_snapshots(dir: &RemoteDir, format: &Format) -> Result<()> {
     let failed = |e| explain(e, dir.name());
     let repository = open(dir)?;
     let mut views = Vec::new();
-    let mut volumes = repository.volumes().map_err(failed)?;
+    let volumes = repository.volumes().map_err(failed)?;
+    for error in &volumes.damaged {
+        output::warn(&error.to_string());
+    }
+    let mut volumes = volumes.whole;
     volumes.sort_by(|a, b| (&a.name, a.volume).cmp(&(&b.name, b.volume)));
     for volume in volumes {
         let found = repository.snapshots(volume.volume).map_err(failed)?;
-        for error in &found.unreadable {
+        for error in &found.damaged {
             output::warn(&error.to_string());
         }
-        views.extend(found.readable.into_iter().map(|one| View::of(&volume, one)));
+        views.extend(found.whole.into_iter().map(|one| View::of(&volume, one)));
     }
     output::listed(format, &views, table)
 }

@@ -1,14 +1,20 @@
 //! What opens a repository, as a user gives it: always in a file, for others can read the arguments of a process.
 
 use std::env;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::cli::{CliError, Kind, Result};
+use crate::cli::{CliError, Kind, Result, output};
 use crate::remote::{KeySource, Passphrase};
 
 /// Names a key file where none is given.
 const VARIABLE: &str = "CASK_REMOTE_KEY_FILE";
+/// More is something else, or has no end.
+const BYTES_MAX: u64 = 1024 * 1024;
+/// The bits of a mode by which others than the owner read.
+const OTHERS_READ: u32 = 0o044;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Secret {
@@ -41,9 +47,28 @@ impl Secret {
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {
-    fs::read(file).map_err(|e| {
+    let cannot = |e| {
         CliError::new(Kind::Failed, format!("cannot read {}", file.display()))
             .because(e)
             .hint("name a file that you may read")
-    })
+    };
+    let opened = File::open(file).map_err(cannot)?;
+    let found = opened.metadata().map_err(cannot)?;
+    if found.is_file() && found.permissions().mode() & OTHERS_READ != 0 {
+        let file = file.display();
+        output::warn(&format!(
+            "others can read {file}; chmod 600 takes that back"
+        ));
+    }
+    let mut bytes = Vec::new();
+    let read = opened.take(BYTES_MAX + 1).read_to_end(&mut bytes);
+    let len = read.map_err(cannot)? as u64;
+    if len > BYTES_MAX {
+        let message = format!(
+            "{} is no secret: it has more than {BYTES_MAX} bytes",
+            file.display()
+        );
+        return Err(CliError::new(Kind::Usage, message).hint("name a file of 32 random bytes"));
+    }
+    Ok(bytes)
 }

@@ -2,9 +2,9 @@
 
 use crate::cli::Result;
 use crate::cli::locate::Root;
-use crate::cli::quantity::parse_bytes;
+use crate::cli::quantity::parse_rate;
 use crate::cli::remotes::{choose, explain};
-use crate::remote::Settings;
+use crate::remote::{Settings, check_endpoint};
 use crate::types::RemoteName;
 
 /// Change what this host knows of a remote
@@ -32,8 +32,12 @@ impl Change {
         let given = (value != "none").then_some(value);
         let text = given.map(str::to_owned);
         match key {
-            "limit-up" => given.map(parse_bytes).transpose().map(Self::LimitUp),
-            "endpoint" => Ok(Self::Endpoint(text)),
+            "limit-up" => given.map(parse_rate).transpose().map(Self::LimitUp),
+            "endpoint" => {
+                let checked = given.map_or(Ok(()), check_endpoint);
+                checked.map_err(|e| e.to_string())?;
+                Ok(Self::Endpoint(text))
+            }
             "region" => Ok(Self::Region(text)),
             _ => Err("a key is limit-up, endpoint or region".to_owned()),
         }
