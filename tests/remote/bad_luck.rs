@@ -118,7 +118,7 @@ fn killed_at(scene: &Scene, n: u64, arguments: &[&str]) {
         }
         let pid = Pid::from_raw(known.load(Ordering::Acquire)).unwrap();
         kill_process(pid, Signal::KILL).unwrap();
-        (n % 2 == 0).then_some(Fault::Close)
+        n.is_multiple_of(2).then_some(Fault::Close)
     });
     let mut child = scene.host.spawn(arguments);
     pid.store(child.id().cast_signed(), Ordering::Release);
