@@ -140,16 +140,25 @@ fn places_that_are_none_are_refused() {
 #[test]
 fn endpoints_that_are_none_are_refused() {
     let host = Store::dir().host();
-    for endpoint in ["nonsense", "http://", "ftp://127.0.0.1", ""] {
+    for endpoint in [
+        "nonsense",
+        "http://",
+        "ftp://127.0.0.1",
+        "",
+        "http://u:pw@h",
+    ] {
         let endpoint = format!("--endpoint={endpoint}");
         let mut command = host.command(&["remote", "add", "x", "s3://bucket", "--key-file=key"]);
         command.arg(&endpoint).env("AWS_ACCESS_KEY_ID", "a");
         command.env("AWS_SECRET_ACCESS_KEY", "b");
         let since = Instant::now();
         let added = crate::host::finish(&mut command);
+        assert!(!added.err.contains("pw"), "{added:?}");
         refused(added, 2, &["endpoint"]);
         assert!(since.elapsed() < Duration::from_secs(5), "{endpoint}");
     }
+    let elsewhere = host.add(&["--key-file=key", "--create", "--endpoint=http://u:pw@h"]);
+    refused(elsewhere, 2, &["endpoint", "environment"]);
 }
 
 /// Nothing is known that the store could be asked with.
