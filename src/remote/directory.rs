@@ -14,7 +14,7 @@ use super::keys::KeySource;
 use super::seal::MasterKey;
 use super::shelf::Shelf;
 use super::shelf::local::Local;
-use super::shelf::s3::{Endpoint, S3, TagForm};
+use super::shelf::s3::{Endpoint, S3, TagForm, check_endpoint};
 use super::url::RemoteUrl;
 use super::{Ability, Error, Repository, Result, VolumeAbout};
 use crate::durable;
@@ -120,6 +120,8 @@ impl Remotes {
         making: Making,
     ) -> Result<Settings> {
         source.check()?;
+        // Also where it is not used: it is kept, and shown.
+        new.endpoint.as_deref().map_or(Ok(()), check_endpoint)?;
         let place = Place::of(new);
         if making == Making::New
             && let RemoteUrl::File(dir) = &new.url

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use crate::engines::Kind;
-use crate::host::{Host, KEY, Store};
+use crate::host::{BUCKET, Host, KEY, Store};
 use crate::proxy::Fault;
 use crate::support::{Outcome, can_mount};
 
@@ -140,16 +140,42 @@ fn places_that_are_none_are_refused() {
 #[test]
 fn endpoints_that_are_none_are_refused() {
     let host = Store::dir().host();
-    for endpoint in ["nonsense", "http://", "ftp://127.0.0.1", ""] {
+    for endpoint in [
+        "nonsense",
+        "http://",
+        "ftp://127.0.0.1",
+        "",
+        "http://u:pw@h",
+    ] {
         let endpoint = format!("--endpoint={endpoint}");
         let mut command = host.command(&["remote", "add", "x", "s3://bucket", "--key-file=key"]);
         command.arg(&endpoint).env("AWS_ACCESS_KEY_ID", "a");
         command.env("AWS_SECRET_ACCESS_KEY", "b");
         let since = Instant::now();
         let added = crate::host::finish(&mut command);
+        assert!(!added.err.contains("pw"), "{added:?}");
         refused(added, 2, &["endpoint"]);
         assert!(since.elapsed() < Duration::from_secs(5), "{endpoint}");
     }
+    let elsewhere = host.add(&["--key-file=key", "--create", "--endpoint=http://u:pw@h"]);
+    refused(elsewhere, 2, &["endpoint", "environment"]);
+}
+
+/// Nothing is known that the store could be asked with.
+#[test]
+fn missing_credentials_are_told() {
+    let host = Store::dir().host();
+    let arguments = ["remote", "add", "x", "s3://bucket", "--key-file=key"];
+    let mut command = host.command(&arguments);
+    command.arg("--endpoint=http://127.0.0.1:9");
+    // In place of the metadata service, which some hosts have: nobody answers.
+    command.env("HTTP_PROXY", "http://127.0.0.1:9");
+    command.env("http_proxy", "http://127.0.0.1:9");
+    refused(
+        crate::host::finish(&mut command),
+        1,
+        &["no credentials", "AWS_ACCESS_KEY_ID"],
+    );
 }
 
 /// SeaweedFS would make the bucket.
@@ -158,7 +184,7 @@ fn a_bucket_that_is_none_is_refused() {
     let Some(store) = Store::bucket(Kind::Ceph) else {
         return;
     };
-    let Store::Bucket { endpoint, name, .. } = &store else {
+    let Store::Bucket { endpoint, .. } = &store else {
         return;
     };
     let host = store.host();
@@ -183,7 +209,7 @@ fn a_bucket_that_is_none_is_refused() {
         3,
         &["no-such-bucket"],
     );
-    let denied = add(name, "wrong");
+    let denied = add(BUCKET, "wrong");
     assert!(!denied.err.contains("wrong"), "{denied:?}");
     refused(
         denied,

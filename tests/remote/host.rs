@@ -14,6 +14,8 @@ use crate::support::{Bench, Outcome};
 
 /// Longer than any command may take that meets a store which fails.
 const WAIT_MAX: Duration = Duration::from_secs(150);
+/// Where the objects of all tests are.
+pub(crate) const BUCKET: &str = "cask-tests";
 /// What the tests' key files hold.
 pub(crate) const KEY: &[u8; 32] = b"thirty-two bytes of a key file!!";
 
@@ -22,10 +24,10 @@ pub(crate) const KEY: &[u8; 32] = b"thirty-two bytes of a key file!!";
 pub(crate) enum Store {
     Dir(TempDir),
     Bucket {
-        endpoint: Endpoint,
-        name: String,
+        endpoint: Box<Endpoint>,
+        prefix: String,
         /// Ends with the last who needs it.
-        _engine: Engine,
+        _engine: Box<Engine>,
     },
 }
 
@@ -50,14 +52,25 @@ impl Store {
         Self::Dir(tempfile::tempdir().unwrap())
     }
 
-    /// A bucket of its own; `None` where there is no such engine.
+    /// A part of a bucket for itself; `None` where there is no such engine. One bucket for all: each takes some of the
+    /// volumes that SeaweedFS may have.
     #[track_caller]
     pub(crate) fn bucket(kind: Kind) -> Option<Self> {
         let engine = Engine::any(kind)?;
+        // Whether it was there already, not every engine tells.
+        engine.endpoint.put(&format!("/{BUCKET}"), b"");
+        let own = tempfile::tempdir().unwrap();
+        let own = own.path().file_name().unwrap().to_str().unwrap();
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
         Some(Self::Bucket {
-            endpoint: engine.endpoint.clone(),
-            name: engine.endpoint.bucket(),
-            _engine: engine,
+            endpoint: Box::new(engine.endpoint.clone()),
+            prefix: format!(
+                "{}/{}-{}",
+                clock.tv_sec,
+                clock.tv_nsec,
+                own.trim_start_matches('.')
+            ),
+            _engine: Box::new(engine),
         })
     }
 
@@ -68,16 +81,21 @@ impl Store {
                 let url = format!("file://{}", dir.path().join("repository").display());
                 Host::new(vec![url], Vec::new())
             }
-            Self::Bucket { endpoint, name, .. } => bucket_host(endpoint, name),
+            Self::Bucket {
+                endpoint, prefix, ..
+            } => bucket_host(endpoint, prefix),
         }
     }
 
     /// A host that reaches it by way of a proxy.
     pub(crate) fn host_through(&self, proxy: &Proxy) -> Host {
-        let Self::Bucket { endpoint, name, .. } = self else {
+        let Self::Bucket {
+            endpoint, prefix, ..
+        } = self
+        else {
             panic!("a directory has no proxy");
         };
-        bucket_host(&endpoint.through(proxy.address()), name)
+        bucket_host(&endpoint.through(proxy.address()), prefix)
     }
 
     pub(crate) fn proxy(&self) -> Proxy {
@@ -96,9 +114,9 @@ impl Store {
     }
 }
 
-fn bucket_host(endpoint: &Endpoint, name: &str) -> Host {
+fn bucket_host(endpoint: &Endpoint, prefix: &str) -> Host {
     let address = [
-        format!("s3://{name}/some/prefix"),
+        format!("s3://{BUCKET}/{prefix}"),
         format!("--endpoint={}", endpoint.url()),
         format!("--region={}", endpoint.region),
     ];

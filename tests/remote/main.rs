@@ -10,6 +10,7 @@
 mod answering;
 mod bad_input;
 mod bad_luck;
+mod beside;
 mod collecting;
 mod commands;
 mod damage;

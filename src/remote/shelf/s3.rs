@@ -84,8 +84,7 @@ impl S3 {
         Path::parse(&whole).map_err(|e| Error::Setting(e.to_string()))
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "it is made for this")]
-    fn send(&self, key: &Key, bytes: Vec<u8>, mode: PutMode) -> Result<Tag> {
+    fn send(&self, key: &Key, bytes: Vec<u8>, mode: &PutMode) -> Result<Tag> {
         let path = self.path(key.as_str())?;
         let payload = PutPayload::from(bytes);
         let sent = self.ask_again(is_conflict, || {
@@ -93,7 +92,7 @@ impl S3 {
             self.runtime
                 .block_on(self.store.put_opts(&path, payload.clone(), options))
         });
-        let sent = sent.map_err(|e| failed("store", key, e))?;
+        let sent = sent.map_err(|e| failed("store", key, &e))?;
         Ok(Tag(sent.e_tag.unwrap_or_default()))
     }
 
@@ -182,17 +181,29 @@ fn is_cut(error: &object_store::Error) -> bool {
         && error.to_string().contains("response body")
 }
 
+/// The last place where credentials are looked for (AWS EC2 user guide, "Instance metadata") did not answer.
+fn is_about_credentials(error: &object_store::Error) -> bool {
+    error.to_string().contains("http://169.254.169.254/")
+}
+
 /// It was asked for a part, and said 200 in place of 206 (RFC 9110, 15.3.7): `rclone serve s3` does, and sends the part.
 fn is_unmarked(error: &object_store::Error) -> bool {
     error.to_string().contains("non-partial response")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is told, and gone")]
-fn failed(op: &'static str, key: &Key, error: object_store::Error) -> Error {
+fn failed(op: &'static str, key: &Key, error: &object_store::Error) -> Error {
     use object_store::Error as Cause;
     let object = key.to_string();
-    let source = || Box::new(Answer(said(&error)));
+    let source = || Box::new(Answer(said(error)));
     match error {
+        _ if is_about_credentials(error) => Error::Denied {
+            op,
+            object,
+            source: Box::new(Answer(format!(
+                "there are no credentials in the environment, and this host's metadata service has none: {}",
+                said(error)
+            ))),
+        },
         Cause::NotFound { .. } => Error::Missing { object },
         Cause::AlreadyExists { .. } => Error::Exists { object },
         Cause::Precondition { .. } => Error::Changed { object },
@@ -238,11 +249,11 @@ fn said(error: &dyn std::error::Error) -> String {
 
 impl Shelf for S3 {
     fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
-        self.send(key, bytes, PutMode::Overwrite).map(drop)
+        self.send(key, bytes, &PutMode::Overwrite).map(drop)
     }
 
     fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
-        self.send(key, bytes, PutMode::Create)
+        self.send(key, bytes, &PutMode::Create)
     }
 
     fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
@@ -254,7 +265,7 @@ impl Shelf for S3 {
             e_tag: Some(e_tag),
             version: None,
         };
-        match self.send(key, bytes, PutMode::Update(version)) {
+        match self.send(key, bytes, &PutMode::Update(version)) {
             // What is to be replaced is gone.
             Err(Error::Missing { object }) => Err(Error::Changed { object }),
             sent => sent,
@@ -271,7 +282,7 @@ impl Shelf for S3 {
             let tag = found.meta.e_tag.clone().unwrap_or_default();
             Ok(Some((found.bytes().await?, tag)))
         });
-        let got = got.map_err(|e| failed("read", key, e))?;
+        let got = got.map_err(|e| failed("read", key, &e))?;
         let (bytes, tag) = got.ok_or_else(|| Error::damaged(key, "it is too long"))?;
         Ok((bytes.to_vec(), Tag(tag)))
     }
@@ -288,7 +299,7 @@ impl Shelf for S3 {
         });
         match got {
             Err(error) if is_unmarked(&error) => Ok(part(self.get(key)?.0, &range)),
-            got => Ok(got.map_err(|e| failed("read", key, e))?.to_vec()),
+            got => Ok(got.map_err(|e| failed("read", key, &e))?.to_vec()),
         }
     }
 
@@ -300,7 +311,7 @@ impl Shelf for S3 {
             self.runtime
                 .block_on(self.store.list(Some(&path)).try_collect::<Vec<_>>())
         });
-        let found = found.map_err(|e| failed("list", &key, e))?;
+        let found = found.map_err(|e| failed("list", &key, &e))?;
         let listed = found.into_iter().filter_map(|meta| {
             let whole = meta.location.to_string();
             let key = match self.prefix.as_str() {
@@ -319,7 +330,7 @@ impl Shelf for S3 {
     fn delete(&self, key: &Key) -> Result<()> {
         let path = self.path(key.as_str())?;
         let deleted = self.ask_again(is_cut, || self.runtime.block_on(self.store.delete(&path)));
-        match deleted.map_err(|e| failed("delete", key, e)) {
+        match deleted.map_err(|e| failed("delete", key, &e)) {
             Err(Error::Missing { .. }) => Ok(()),
             deleted => deleted,
         }
