@@ -39,6 +39,6 @@ pub use run::{PlacedRow, Row, RunReader, RunWriter};
 pub use seal::MasterKey;
 pub use shelf::memory::Memory;
 pub use shelf::s3::check_endpoint;
-pub use shelf::{Key, Listed, Shelf, Tag};
+pub use shelf::{Bytes, Key, Listed, Shelf, Tag};
 pub use snapshot::{PublishedRun, PushState, RemoteSnapshot, VolumeFacts};
 pub use url::{RemoteUrl, RemoteUrlError};

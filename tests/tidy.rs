@@ -46,6 +46,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("object_store", &["remote"]),
     ("tokio", &["remote"]),
     ("futures_util", &["remote"]),
+    ("bytes", &["remote"]),
     ("aws_lc_rs", &["remote"]),
     ("argon2", &["remote"]),
     ("postcard", &["server"]),

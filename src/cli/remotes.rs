@@ -1,5 +1,8 @@
 //! The remotes of the root: which one is meant, and what its errors mean for whoever named it.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use crate::cli::locate::Root;
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::{self, Error, RemoteDir, Remotes, Repository};
@@ -38,6 +41,22 @@ pub(super) fn choose(root: &Root, named: Option<&RemoteName>) -> Result<RemoteDi
 /// Opens the repository of a remote.
 pub(super) fn open(dir: &RemoteDir) -> Result<Repository> {
     dir.open().map_err(|e| explain(e, dir.name()))
+}
+
+/// The same, which asks again for so long when the store cannot be reached, and so do all its requests.
+pub(super) fn open_within(dir: &RemoteDir, wait: Option<Duration>) -> Result<Repository> {
+    let Some(wait) = wait else {
+        return open(dir);
+    };
+    let until = Instant::now() + wait;
+    loop {
+        match open(dir) {
+            Err(error) if error.kind() == Kind::Unreachable && Instant::now() < until => {
+                thread::sleep(Duration::from_secs(1));
+            }
+            opened => return Ok(opened?.persistent(until)),
+        }
+    }
 }
 
 fn missing(name: &RemoteName) -> CliError {

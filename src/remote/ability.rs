@@ -123,7 +123,7 @@ impl Probe {
     fn keeps_objects(&self, shelf: &dyn Shelf) -> Result<()> {
         let unfit = |what: &str| Err(Error::Unfit(what.to_owned()));
         let key = self.key("kept");
-        shelf.put(&key, b"0123456789".to_vec())?;
+        shelf.put(&key, b"0123456789".to_vec().into())?;
         if shelf.get(&key)?.0 != b"0123456789" || shelf.get_range(&key, 2..5)? != b"234" {
             return unfit("what was stored is not what is read");
         }
@@ -149,7 +149,7 @@ impl Probe {
     /// Who reads an object while it is replaced sees the one or the other.
     fn shows_whole(&self, shelf: &Arc<dyn Shelf>) -> Result<()> {
         let key = self.key("whole");
-        shelf.put(&key, vec![0; TORN_BYTES])?;
+        shelf.put(&key, vec![0; TORN_BYTES].into())?;
         let is_whole = |bytes: &[u8]| {
             bytes.len() == TORN_BYTES && bytes.iter().all(|byte| Some(byte) == bytes.first())
         };
@@ -171,8 +171,8 @@ impl Probe {
         };
         let cut = thread::scope(|scope| {
             let readers = [(); READERS].map(|()| scope.spawn(read_on));
-            let written =
-                (0..TORN_ROUNDS).try_for_each(|round| shelf.put(&key, vec![round; TORN_BYTES]));
+            let written = (0..TORN_ROUNDS)
+                .try_for_each(|round| shelf.put(&key, vec![round; TORN_BYTES].into()));
             writer_is_done.store(true, Ordering::Release);
             let mut cut = 0;
             for reader in readers {
@@ -192,25 +192,25 @@ impl Probe {
     fn creates(&self, shelf: &Arc<dyn Shelf>) -> Result<bool> {
         all_rounds(|round| {
             let key = self.key(&format!("create-{round}"));
-            let won = race(|racer| shelf.create(&key, vec![racer]))?;
+            let won = race(|racer| shelf.create(&key, vec![racer].into()))?;
             // Afterwards, too: a first try that is refused is no proof.
-            Ok(won.len() == 1 && shelf.create(&key, vec![0]).is_err())
+            Ok(won.len() == 1 && shelf.create(&key, vec![0].into()).is_err())
         })
     }
 
     fn replaces(&self, shelf: &Arc<dyn Shelf>) -> Result<bool> {
         all_rounds(|round| {
             let key = self.key(&format!("replace-{round}"));
-            shelf.put(&key, b"first".to_vec())?;
+            shelf.put(&key, b"first".to_vec().into())?;
             let (_, tag) = shelf.get(&key)?;
             if tag.0.trim_matches('"').is_empty() {
                 return Ok(false);
             }
             let won = race(|racer| {
                 // Others than before: tags are hashes of the content where it is one request.
-                shelf.replace(&key, format!("{round} {racer}").into_bytes(), &tag)
+                shelf.replace(&key, format!("{round} {racer}").into_bytes().into(), &tag)
             })?;
-            let is_stale_refused = shelf.replace(&key, b"stale".to_vec(), &tag).is_err();
+            let is_stale_refused = shelf.replace(&key, b"stale".to_vec().into(), &tag).is_err();
             Ok(won.len() == 1 && is_stale_refused)
         })
     }
@@ -272,7 +272,7 @@ fn race(act: impl Fn(u8) -> Result<Tag> + Sync) -> Result<Vec<Tag>> {
 mod tests {
     use super::*;
     use crate::remote::shelf::local::Local;
-    use crate::remote::{Listed, Memory};
+    use crate::remote::{Bytes, Listed, Memory};
     use std::ops::Range;
 
     #[test]
@@ -291,14 +291,14 @@ mod tests {
     struct Liar(Memory);
 
     impl Shelf for Liar {
-        fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+        fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
             self.0.put(key, bytes)
         }
-        fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+        fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
             self.0.put(key, bytes)?;
             Ok(Tag("\"1\"".to_owned()))
         }
-        fn replace(&self, key: &Key, bytes: Vec<u8>, _: &Tag) -> Result<Tag> {
+        fn replace(&self, key: &Key, bytes: Bytes, _: &Tag) -> Result<Tag> {
             self.create(key, bytes)
         }
         fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {

@@ -23,6 +23,9 @@ use sorted::{Sorted, make_dir};
 /// Chunks that are held in memory before they become an index object.
 const FRESH_MAX: usize = 100_000;
 
+/// Index objects from which small ones are put together: each is asked about each chunk, and takes a descriptor.
+const OBJECTS_MAX: usize = 32;
+
 /// The chunks of a repository, as far as this host knows.
 #[derive(Debug)]
 pub struct Index {
@@ -141,8 +144,13 @@ impl Index {
         let (id, bytes) = seal_whole(repository.master(), Kind::Index, body.clone())?;
         repository
             .shelf()
-            .put(&Key::new(format!("{DIR}/{id}")), bytes)?;
+            .put(&Key::new(format!("{DIR}/{id}")), bytes.into())?;
         self.known.push(keep(&self.dir, &id, &body)?);
+        if self.known.len() > OBJECTS_MAX
+            && let Some(dir) = self.dir.parent()
+        {
+            rewrite(repository, dir, &BTreeSet::new())?;
+        }
         self.fresh.clear();
         self.journal.clear()
     }
@@ -164,7 +172,7 @@ fn store(
     let (id, bytes) = seal_whole(repository.master(), Kind::Index, body.clone())?;
     repository
         .shelf()
-        .put(&Key::new(format!("{DIR}/{id}")), bytes)?;
+        .put(&Key::new(format!("{DIR}/{id}")), bytes.into())?;
     Ok((id, body))
 }
 

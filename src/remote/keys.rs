@@ -122,7 +122,7 @@ pub(super) fn add(
     };
     let bytes = serde_json::to_vec_pretty(&stored).map_err(|e| Error::Bug(e.to_string()))?;
     let name = u64::from_le_bytes(random_bytes()?);
-    shelf.put(&Key::new(format!("keys/{name:016x}")), bytes)
+    shelf.put(&Key::new(format!("keys/{name:016x}")), bytes.into())
 }
 
 /// The key that `source` opens.
@@ -269,7 +269,7 @@ mod tests {
             ("2", r#"{"format":9,"new":1}"#),
         ] {
             let key = Key::new(format!("keys/{name}"));
-            shelf.put(&key, text.as_bytes().to_vec()).unwrap();
+            shelf.put(&key, text.as_bytes().to_vec().into()).unwrap();
         }
         let found = find(&shelf, repository, &phrase);
         assert!(

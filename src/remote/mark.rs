@@ -152,7 +152,7 @@ impl Repository {
     fn put_mark(&self, mark: &Mark) -> Result<()> {
         let body = serde_json::to_vec(&mark.condemned).map_err(|e| Error::Bug(e.to_string()))?;
         let (_, bytes) = seal_whole(self.master(), Kind::Mark, body)?;
-        self.shelf().put(&mark.key, bytes)
+        self.shelf().put(&mark.key, bytes.into())
     }
 
     /// All that a mark says is done, or nobody is there to do it.

@@ -89,9 +89,9 @@ impl Repository {
         let bytes = serde_json::to_vec_pretty(&found).map_err(|e| Error::Bug(e.to_string()))?;
         let key = Key::new(MARK);
         if ability.creates {
-            shelf.create(&key, bytes)?;
+            shelf.create(&key, bytes.into())?;
         } else {
-            shelf.put(&key, bytes)?;
+            shelf.put(&key, bytes.into())?;
         }
         Ok(Self {
             shelf,
@@ -190,7 +190,7 @@ impl Repository {
     /// See [`Shelf`].
     pub fn put_pack(&self, pack: &mut SealedPack) -> Result<()> {
         let bytes = std::mem::take(&mut pack.bytes);
-        self.shelf.put(&pack_key(&pack.id), bytes)
+        self.shelf.put(&pack_key(&pack.id), bytes.into())
     }
 
     /// Stores a run.
@@ -199,7 +199,7 @@ impl Repository {
     /// See [`Shelf`].
     pub fn put_run(&self, id: ObjectId, bytes: Vec<u8>) -> Result<PublishedRun> {
         let len = bytes.len() as u64;
-        self.shelf.put(&run_key(&id), bytes)?;
+        self.shelf.put(&run_key(&id), bytes.into())?;
         Ok(PublishedRun { id, bytes: len })
     }
 
@@ -248,7 +248,7 @@ impl Repository {
     pub fn put_about(&self, about: &VolumeAbout) -> Result<()> {
         let body = serde_json::to_vec(about).map_err(|e| Error::Bug(e.to_string()))?;
         let (_, bytes) = seal_whole(&self.master, Kind::About, body)?;
-        self.shelf.put(&about_key(about.volume), bytes)
+        self.shelf.put(&about_key(about.volume), bytes.into())
     }
 
     /// All volumes that were pushed. One of which nothing says what it is called has the name that its snapshots tell.
@@ -349,7 +349,7 @@ impl Repository {
         debug_assert_eq!(snapshot.state, PushState::Pending, "it is not there yet");
         let bytes = snapshot.seal(&self.master)?;
         if self.ability.creates {
-            match self.shelf.create(&snapshot.key(), bytes) {
+            match self.shelf.create(&snapshot.key(), bytes.into()) {
                 // The answer of a first try was lost: nobody else has that name.
                 Err(Error::Exists { object }) => {
                     let found = self.look_at(snapshot)?;
@@ -359,7 +359,7 @@ impl Repository {
             }
         }
         // Its name is random: nobody else has it.
-        self.shelf.put(&snapshot.key(), bytes)?;
+        self.shelf.put(&snapshot.key(), bytes.into())?;
         Ok(Tag(String::new()))
     }
 
@@ -370,9 +370,9 @@ impl Repository {
     pub fn publish(&self, snapshot: &RemoteSnapshot, tag: &Tag) -> Result<()> {
         let bytes = snapshot.seal(&self.master)?;
         if !self.keeps_tags() || tag.0.is_empty() {
-            return self.shelf.put(&snapshot.key(), bytes);
+            return self.shelf.put(&snapshot.key(), bytes.into());
         }
-        match self.shelf.replace(&snapshot.key(), bytes, tag) {
+        match self.shelf.replace(&snapshot.key(), bytes.into(), tag) {
             // The answer of a first try may have been lost.
             Err(Error::Changed { object }) => match self.look_at(snapshot)? {
                 Some((found, _)) if found == *snapshot => Ok(()),
@@ -404,10 +404,10 @@ impl Repository {
         snapshot.beats += 1;
         let bytes = snapshot.seal(&self.master)?;
         if !self.keeps_tags() || tag.0.is_empty() {
-            self.shelf.put(&snapshot.key(), bytes)?;
+            self.shelf.put(&snapshot.key(), bytes.into())?;
             return Ok(tag.clone());
         }
-        match self.shelf.replace(&snapshot.key(), bytes, tag) {
+        match self.shelf.replace(&snapshot.key(), bytes.into(), tag) {
             // The answer of a first try may have been lost.
             Err(Error::Changed { object }) => match self.look_at(snapshot)? {
                 Some((found, tag)) if found == *snapshot => Ok(tag),
@@ -429,7 +429,9 @@ impl Repository {
         let mut ended = snapshot.clone();
         ended.state = PushState::Abandoned;
         let bytes = ended.seal(&self.master)?;
-        self.shelf.replace(&snapshot.key(), bytes, tag).map(drop)
+        self.shelf
+            .replace(&snapshot.key(), bytes.into(), tag)
+            .map(drop)
     }
 
     /// Whether the store replaces an object only as it was.
@@ -488,7 +490,7 @@ impl Repository {
     /// See [`Shelf`].
     pub fn time(&self) -> Result<i64> {
         let key = Key::new(format!("probe/{}", ObjectId::random()?));
-        self.shelf.put(&key, b"time".to_vec())?;
+        self.shelf.put(&key, b"time".to_vec().into())?;
         let listed = self.shelf.list("probe")?;
         self.shelf.delete(&key)?;
         let found = listed.into_iter().find(|one| one.key == key);

@@ -504,7 +504,7 @@ mod tests {
         }
         let (id, bytes) = writer.finish().unwrap();
         let shelf = Memory::default();
-        shelf.put(&run_key(&id), bytes.clone()).unwrap();
+        shelf.put(&run_key(&id), bytes.clone().into()).unwrap();
         let run = RunReader::open(&shelf, &master, &id).unwrap();
         let blocks = (0..run.blocks()).map(|number| run.block(number).unwrap());
         assert_eq!(blocks.flatten().collect::<Vec<_>>(), rows());

@@ -9,6 +9,8 @@ pub(super) mod s3;
 use std::fmt;
 use std::ops::Range;
 
+pub use bytes::Bytes;
+
 use super::Result;
 
 /// No object is longer: what says that it is is none of ours, and is not read into memory.
@@ -73,19 +75,19 @@ pub trait Shelf: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// See [`Shelf`].
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()>;
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()>;
 
     /// Stores an object that must not be there.
     ///
     /// # Errors
     /// [`super::Error::Exists`]; see [`Shelf`].
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag>;
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag>;
 
     /// Stores an object in the place of the state that `tag` tells.
     ///
     /// # Errors
     /// [`super::Error::Changed`]; see [`Shelf`].
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag>;
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag>;
 
     /// A whole object.
     ///

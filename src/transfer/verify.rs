@@ -30,6 +30,8 @@ pub struct Verified {
     pub bytes: u64,
     /// What is wrong, a line each.
     pub faults: Vec<String>,
+    /// Packs that are not what they should be.
+    pub bad_packs: BTreeSet<ObjectId>,
 }
 
 /// Verifies all snapshots of a repository.
@@ -158,6 +160,9 @@ impl Verifying<'_> {
                     self.read_pack(id, of_it)?
                 }
             };
+            if fault.is_some() {
+                self.found.bad_packs.insert(*id);
+            }
             self.found.faults.extend(fault);
             watch.progress(&progress);
         }

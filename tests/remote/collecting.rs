@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cask::remote::{
-    Ability, Key, KeySource, Listed, Memory, ObjectId, Passphrase, PushState, RemoteSnapshot,
-    Replacing, Repository, Result, Shelf, Tag, VolumeAbout, VolumeFacts,
+    Ability, Bytes, Key, KeySource, Listed, Memory, ObjectId, Passphrase, PushState,
+    RemoteSnapshot, Replacing, Repository, Result, Shelf, Tag, VolumeAbout, VolumeFacts,
 };
 use cask::transfer::{
     Collect, Collected, Depth, Extent, Progress, Push, State, StateError, Waits, Watch, collect,
@@ -54,15 +54,15 @@ impl Hooked {
 }
 
 impl Shelf for Hooked {
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
         self.step();
         self.shelf.put(key, bytes)
     }
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
         self.step();
         self.shelf.create(key, bytes)
     }
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
         self.step();
         self.shelf.replace(key, bytes, tag)
     }

@@ -20,7 +20,6 @@ pub(crate) const BUCKET: &str = "cask-tests";
 pub(crate) const KEY: &[u8; 32] = b"thirty-two bytes of a key file!!";
 
 /// A store that a test has for itself.
-#[expect(clippy::large_enum_variant, reason = "there are a few of them")]
 pub(crate) enum Store {
     Dir(TempDir),
     Bucket {

@@ -1,12 +1,13 @@
 //! `cask pull`.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::cli::locate::{Located, Root, VolumeRef};
-use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, open};
+use crate::cli::quantity::parse_duration;
+use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, open_within};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::{RemoteRef, Repository};
@@ -29,6 +30,9 @@ pub(in crate::cli) struct Arguments {
     /// The new volume: a name, or a directory; otherwise what it is called there
     #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
     volume: Option<VolumeRef>,
+    /// How long a store that cannot be reached is asked again, such as 1h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    wait: Option<Duration>,
     /// text, or json: an object a line, how far it is once a second, and at the end what was made
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = Told::parse)]
     format: Told,
@@ -61,7 +65,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let from = &arguments.from;
     let started = Instant::now();
     let dir = choose(root, Some(&from.remote))?;
-    let repository = open(&dir)?;
+    let repository = open_within(&dir, arguments.wait)?;
     let snapshot = from.find_snapshot(&repository);
     let snapshot = snapshot.map_err(|e| explain_remote(e, &from.remote))?;
     let volume = match &arguments.volume {

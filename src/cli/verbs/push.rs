@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::cli::locate::{Located, Root};
 use crate::cli::quantity::{parse_duration, parse_rate};
-use crate::cli::remotes::{choose, explain, explain_transfer, open};
+use crate::cli::remotes::{choose, explain, explain_transfer, open_within};
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot};
 use crate::cli::transferring::{Told, Transferring};
@@ -232,27 +232,11 @@ impl Pushing<'_> {
 }
 
 fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
-    let until = arguments.wait.map(|wait| Instant::now() + wait);
-    let mut repository = loop {
-        match open(dir) {
-            Err(error) if error.kind() == Kind::Unreachable && is_early(until) => {
-                std::thread::sleep(Duration::from_secs(1));
-            }
-            opened => break opened?,
-        }
-    };
-    if let Some(until) = until {
-        repository = repository.persistent(until);
-    }
+    let mut repository = open_within(dir, arguments.wait)?;
     if let Some(limit) = arguments.limit {
         repository = repository.paced(limit);
     }
     Ok(repository)
-}
-
-/// Whether it may be tried again.
-fn is_early(until: Option<Instant>) -> bool {
-    until.is_some_and(|until| Instant::now() < until)
 }
 
 /// A volume that is named by its directory is called by the last part of it.

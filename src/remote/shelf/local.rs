@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
+use super::{Bytes, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::durable;
 use crate::remote::seal::random_bytes;
 use crate::remote::{Error, Result};
@@ -114,12 +114,12 @@ fn failed(op: &'static str, object: String, e: io::Error) -> Error {
 }
 
 impl Shelf for Local {
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
         let stored = self.store(key, &bytes);
         stored.map_err(|e| failed("store", key.to_string(), e))
     }
 
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
         let cannot = |e| failed("store", key.to_string(), e);
         let _lock = self.lock().map_err(cannot)?;
         if self.path(key).exists() {
@@ -131,7 +131,7 @@ impl Shelf for Local {
         Ok(Tag(blake3::hash(&bytes).to_hex().to_string()))
     }
 
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
         let cannot = |e| failed("store", key.to_string(), e);
         let _lock = self.lock().map_err(cannot)?;
         let is_it = match self.read(key) {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Key, Listed, Shelf, Tag};
+use super::{Bytes, Key, Listed, Shelf, Tag};
 use crate::remote::{Error, Result};
 use crate::types::Timestamp;
 
@@ -14,7 +14,7 @@ use crate::types::Timestamp;
 struct Kept {
     version: u64,
     modified: i64,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 /// Objects of this process.
@@ -40,7 +40,11 @@ impl Memory {
     pub fn damage(&self, key: &Key, change: impl FnOnce(&mut Vec<u8>)) -> bool {
         self.objects()
             .get_mut(key)
-            .map(|kept| change(&mut kept.bytes))
+            .map(|kept| {
+                let mut bytes = kept.bytes.to_vec();
+                change(&mut bytes);
+                kept.bytes = bytes.into();
+            })
             .is_some()
     }
 }
@@ -51,7 +55,7 @@ fn missing(key: &Key) -> Error {
     }
 }
 
-fn store(objects: &mut BTreeMap<Key, Kept>, key: &Key, bytes: Vec<u8>) -> Tag {
+fn store(objects: &mut BTreeMap<Key, Kept>, key: &Key, bytes: Bytes) -> Tag {
     let version = objects.get(key).map_or(0, |kept| kept.version + 1);
     let modified = Timestamp::now().secs();
     let kept = Kept {
@@ -64,12 +68,12 @@ fn store(objects: &mut BTreeMap<Key, Kept>, key: &Key, bytes: Vec<u8>) -> Tag {
 }
 
 impl Shelf for Memory {
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
         store(&mut self.objects(), key, bytes);
         Ok(())
     }
 
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
         let mut objects = self.objects();
         if objects.contains_key(key) {
             return Err(Error::Exists {
@@ -79,7 +83,7 @@ impl Shelf for Memory {
         Ok(store(&mut objects, key, bytes))
     }
 
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
         let mut objects = self.objects();
         let found = objects.get(key).map(|kept| kept.version.to_string());
         if found.as_ref() != Some(&tag.0) {
@@ -93,7 +97,7 @@ impl Shelf for Memory {
     fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {
         let objects = self.objects();
         let kept = objects.get(key).ok_or_else(|| missing(key))?;
-        Ok((kept.bytes.clone(), Tag(kept.version.to_string())))
+        Ok((kept.bytes.to_vec(), Tag(kept.version.to_string())))
     }
 
     fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Key, Listed, Shelf, Tag};
+use super::{Bytes, Key, Listed, Shelf, Tag};
 use crate::remote::Result;
 
 /// Another store, with a limit.
@@ -40,17 +40,17 @@ impl Paced {
 }
 
 impl Shelf for Paced {
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
         self.wait(bytes.len());
         self.shelf.put(key, bytes)
     }
 
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
         self.wait(bytes.len());
         self.shelf.create(key, bytes)
     }
 
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
         self.wait(bytes.len());
         self.shelf.replace(key, bytes, tag)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Key, Listed, Shelf, Tag};
+use super::{Bytes, Key, Listed, Shelf, Tag};
 use crate::remote::Result;
 
 /// The first pause; each is twice the one before.
@@ -40,15 +40,15 @@ impl Persistent {
 }
 
 impl Shelf for Persistent {
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
         self.ask(|shelf| shelf.put(key, bytes.clone()))
     }
 
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
         self.ask(|shelf| shelf.create(key, bytes.clone()))
     }
 
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
         self.ask(|shelf| shelf.replace(key, bytes.clone(), tag))
     }
 

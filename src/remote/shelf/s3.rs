@@ -16,7 +16,7 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
+use super::{Bytes, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::remote::{Error, Result};
 
 /// How long nothing may come of an answer.
@@ -84,7 +84,7 @@ impl S3 {
         Path::parse(&whole).map_err(|e| Error::Setting(e.to_string()))
     }
 
-    fn send(&self, key: &Key, bytes: Vec<u8>, mode: &PutMode) -> Result<Tag> {
+    fn send(&self, key: &Key, bytes: Bytes, mode: &PutMode) -> Result<Tag> {
         let path = self.path(key.as_str())?;
         let payload = PutPayload::from(bytes);
         let sent = self.ask_again(is_conflict, || {
@@ -248,15 +248,15 @@ fn said(error: &dyn std::error::Error) -> String {
 }
 
 impl Shelf for S3 {
-    fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<()> {
+    fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
         self.send(key, bytes, &PutMode::Overwrite).map(drop)
     }
 
-    fn create(&self, key: &Key, bytes: Vec<u8>) -> Result<Tag> {
+    fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
         self.send(key, bytes, &PutMode::Create)
     }
 
-    fn replace(&self, key: &Key, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
+    fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
         let e_tag = match self.tags {
             TagForm::Quoted => tag.0.clone(),
             TagForm::Bare => tag.0.trim_matches('"').to_owned(),

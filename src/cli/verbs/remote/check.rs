@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::cli::locate::Root;
-use crate::cli::remotes::{choose, explain_transfer, open};
+use crate::cli::remotes::{choose, explain, explain_transfer, open};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result, output};
+use crate::remote::rewrite_index;
 use crate::transfer::{Depth, Verified, verify};
 use crate::types::RemoteName;
 
@@ -13,7 +14,7 @@ use crate::types::RemoteName;
 ///
 /// Rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
 /// --read-data every pack is read and every chunk verified. What is wrong is printed, a line each, and then the
-/// exit code is 6.
+/// exit code is 6; a push sends again what is in packs that are damaged.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The remote; not needed where there is only one
@@ -66,13 +67,18 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if found.faults.is_empty() {
         return Ok(());
     }
+    if !found.bad_packs.is_empty() {
+        // Else a push would take for there what is damaged.
+        let told = rewrite_index(&repository, &dir.cache(), &found.bad_packs);
+        told.map_err(|e| explain(e, dir.name()))?;
+    }
     let message = format!(
         "remote \"{}\" is damaged: {} faults",
         dir.name(),
         found.faults.len()
     );
     Err(CliError::new(Kind::Damaged, message)
-        .hint("push the snapshots that this host has again; the others that are named are whole"))
+        .hint("push the volumes that this host has: what is damaged is sent again; snapshots that are not named are whole"))
 }
 
 fn summary(found: &Verified) -> String {
