@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds, and runs every test of cask. Ends with the test runner's summary.
 #
-#   ./test.sh                  all tests, at most 35 minutes on 2 cores with the build
+#   ./test.sh                  all tests, at most 45 minutes on 2 cores with the build
 #   CASK_TEST_LONG=1 ./test.sh the long versions of the same tests (about two hours)
 #   CASK_TEST_SEED=N           another seed for the random tests
 #   CASK_BIN=PATH              another `cask` program for the mounted tests
