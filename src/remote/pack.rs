@@ -9,6 +9,8 @@ use crate::types::ChunkHash;
 
 /// Bytes from which a pack is full: 16 MiB.
 const PACK_BYTES: usize = 16 * 1024 * 1024;
+/// Chunks from which it is full as well: what is known of each takes more memory than a tiny file.
+const PACK_CHUNKS: usize = 16 * 1024;
 /// Fast, and most of what there is to gain.
 const LEVEL: i32 = 1;
 /// Bytes of a chunk in the trailer: its hash, stored and plain length, packing.
@@ -78,7 +80,7 @@ impl PackBuilder {
     /// Whether it is time to begin another.
     #[must_use]
     pub const fn is_full(&self) -> bool {
-        self.object.len() >= PACK_BYTES
+        self.object.len() >= PACK_BYTES || self.chunks.len() >= PACK_CHUNKS
     }
 
     /// Whether it has no chunk.
@@ -237,5 +239,19 @@ mod tests {
             assert!(open_chunk(&master, place, &changed).is_err());
             assert!(open_chunk(&master, place, &piece[1..]).is_err());
         }
+    }
+
+    /// What is known of a million tiny chunks would take hundreds of MiB.
+    #[test]
+    fn a_pack_of_tiny_chunks_is_full_before_it_is_long() {
+        let master = MasterKey::random().unwrap();
+        let mut pack = PackBuilder::begin(&master).unwrap();
+        let mut chunks = 0_u32;
+        while !pack.is_full() {
+            let text = chunks.to_le_bytes().to_vec();
+            pack.push(ChunkHash::of(&text), text).unwrap();
+            chunks += 1;
+        }
+        assert_eq!(chunks as usize, PACK_CHUNKS);
     }
 }
