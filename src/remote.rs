@@ -27,7 +27,7 @@ pub use ability::{Ability, Replacing};
 pub use directory::{Making, NewRemote, RemoteDir, Remotes, Settings};
 pub use error::{Error, Result};
 pub use found::Found;
-pub use index::{Index, rewrite as rewrite_index};
+pub use index::{Index, damaged as damaged_indexes, rewrite as rewrite_index};
 pub use keys::{KeySource, Passphrase};
 pub use mark::{Condemned, Mark, MarkKind};
 pub use object::ObjectId;

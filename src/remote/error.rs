@@ -130,15 +130,6 @@ impl Error {
         }
     }
 
-    /// Whether the others can be read still.
-    #[must_use]
-    pub const fn is_about_one_object(&self) -> bool {
-        matches!(
-            self,
-            Self::Damaged { .. } | Self::Newer { .. } | Self::Missing { .. }
-        )
-    }
-
     /// Whether the same may succeed later.
     #[must_use]
     pub const fn is_passing(&self) -> bool {

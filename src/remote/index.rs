@@ -15,7 +15,7 @@ use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::place::Place;
 use super::repository::Repository;
 use super::shelf::{Key, Listed};
-use super::{Error, PackedChunk, Result, SealedPack};
+use super::{Error, Found, PackedChunk, Result, SealedPack};
 use crate::types::ChunkHash;
 use journal::{Ended, Journal};
 use sorted::{Sorted, make_dir};
@@ -140,20 +140,28 @@ impl Index {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        let body = sorted::encode(&self.fresh);
-        let (id, bytes) = seal_whole(repository.master(), Kind::Index, body.clone())?;
-        repository
-            .shelf()
-            .put(&Key::new(format!("{DIR}/{id}")), bytes.into())?;
+        let (id, body) = store(repository, &self.fresh)?;
         self.known.push(keep(&self.dir, &id, &body)?);
-        if self.known.len() > OBJECTS_MAX
-            && let Some(dir) = self.dir.parent()
-        {
-            rewrite(repository, dir, &BTreeSet::new())?;
-        }
         self.fresh.clear();
         self.journal.clear()
     }
+
+    /// Puts small index objects together when they are many. Who may not delete leaves that to others: the new ones would
+    /// only be more.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Host`]; see [`super::Shelf`].
+    pub fn merge(&self, repository: &Repository) -> Result<()> {
+        let small = self.known.iter().filter(|one| is_small(one)).count();
+        if small <= OBJECTS_MAX || !repository.may_delete()? {
+            return Ok(());
+        }
+        rewrite_in(repository, &self.dir, &BTreeSet::new())
+    }
+}
+
+fn is_small(sorted: &Sorted) -> bool {
+    sorted.len() < FRESH_MAX / 2
 }
 
 /// The packs that are there and stay.
@@ -198,16 +206,20 @@ fn remove_others(dir: &Path, listed: &[Listed]) -> Result<()> {
 pub fn rewrite(repository: &Repository, dir: &Path, gone: &BTreeSet<ObjectId>) -> Result<()> {
     let kept = dir.join(DIR);
     make_dir(&kept)?;
+    rewrite_in(repository, &kept, gone)
+}
+
+/// The same; `kept` is where index objects are kept.
+fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -> Result<()> {
     let (mut stay, mut replaced) = (HashMap::new(), Vec::new());
     let listed = repository.shelf().list(DIR)?;
     let is_index = |one: &Listed| one.key.last().parse::<ObjectId>().is_ok();
     let is_alone = listed.iter().filter(|one| is_index(one)).count() == 1;
     for one in listed {
-        let Some(sorted) = fetch(repository, &kept, &one.key)? else {
+        let Some(sorted) = fetch(repository, kept, &one.key)? else {
             continue;
         };
-        let is_small = sorted.len() < FRESH_MAX / 2 && !is_alone;
-        if !is_small && !sorted.names_any(gone) {
+        if (is_alone || !is_small(&sorted)) && !sorted.names_any(gone) {
             continue;
         }
         let chunks = sorted.all()?.into_iter();
@@ -247,6 +259,20 @@ fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Option<Sorted
     keep(dir, &id, &body).map(Some)
 }
 
+/// Which index objects cannot be read: what they tell of is sent again.
+///
+/// # Errors
+/// See [`super::Shelf`].
+pub fn damaged(repository: &Repository) -> Result<Vec<Error>> {
+    let mut found = Found::new();
+    for listed in repository.shelf().list(DIR)? {
+        if let Ok(id) = listed.key.last().parse() {
+            found.take(read(repository, &listed.key, &id))?;
+        }
+    }
+    Ok(found.damaged)
+}
+
 fn read(repository: &Repository, key: &Key, id: &ObjectId) -> Result<Vec<u8>> {
     let (bytes, _) = repository.shelf().get(key)?;
     let (found, body) = open_whole(repository.master(), Kind::Index, key, &bytes)?;
@@ -266,8 +292,9 @@ fn keep(dir: &Path, id: &ObjectId, body: &[u8]) -> Result<Sorted> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::remote::{KeySource, Memory, PackBuilder, Passphrase};
+    use crate::remote::{Bytes, KeySource, Memory, PackBuilder, Passphrase, Shelf, Tag};
     use std::fs;
+    use std::ops::Range;
     use std::sync::Arc;
 
     fn repository() -> Repository {
@@ -322,6 +349,72 @@ mod tests {
         );
         assert!(second.chunks.iter().all(|one| find(&other, one).is_none()));
         assert!(third.chunks.iter().all(|one| find(&again, one).is_none()));
+    }
+
+    /// Allows PUT and GET alone, or all.
+    #[derive(Debug)]
+    struct Guarded(Memory, Rights);
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Rights {
+        All,
+        NoDelete,
+    }
+
+    impl Shelf for Guarded {
+        fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
+            self.0.put(key, bytes)
+        }
+        fn create(&self, key: &Key, bytes: Bytes) -> Result<Tag> {
+            self.0.create(key, bytes)
+        }
+        fn replace(&self, key: &Key, bytes: Bytes, tag: &Tag) -> Result<Tag> {
+            self.0.replace(key, bytes, tag)
+        }
+        fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {
+            self.0.get(key)
+        }
+        fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Vec<u8>> {
+            self.0.get_range(key, range)
+        }
+        fn list(&self, dir: &str) -> Result<Vec<Listed>> {
+            self.0.list(dir)
+        }
+        fn delete(&self, key: &Key) -> Result<()> {
+            match self.1 {
+                Rights::All => self.0.delete(key),
+                Rights::NoDelete => Err(Error::Denied {
+                    op: "delete",
+                    object: key.to_string(),
+                    source: "AccessDenied".into(),
+                }),
+            }
+        }
+    }
+
+    #[test]
+    fn index_objects_stay_few_and_who_may_not_delete_makes_no_more() {
+        for (rights, at_most) in [(Rights::All, OBJECTS_MAX), (Rights::NoDelete, 40)] {
+            let source = KeySource::KeyFile(Passphrase::new(vec![1; 32]));
+            let shelf = Arc::new(Guarded(Memory::default(), rights));
+            let repository = Repository::create(shelf, &source).unwrap();
+            let dir = tempfile::tempdir().unwrap();
+            let mut all = Vec::new();
+            for push in 0..40 {
+                let mut index = Index::load(&repository, dir.path()).unwrap();
+                let sealed = pack(&repository, &mut index, push..push + 1);
+                index.note(&sealed).unwrap();
+                index.publish(&repository).unwrap();
+                index.merge(&repository).unwrap();
+                all.extend(sealed.chunks);
+            }
+            let objects = repository.shelf().list(DIR).unwrap().len();
+            assert!(objects <= at_most, "{rights:?}: {objects}");
+            let index = Index::load(&repository, dir.path()).unwrap();
+            for chunk in &all {
+                assert_eq!(index.find(&chunk.hash).unwrap(), Some(chunk.place));
+            }
+        }
     }
 
     #[test]

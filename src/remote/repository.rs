@@ -286,29 +286,6 @@ impl Repository {
             .collect())
     }
 
-    /// Which index objects cannot be read: what they tell of is sent again.
-    ///
-    /// # Errors
-    /// See [`Shelf`].
-    pub fn damaged_indexes(&self) -> Result<Vec<Error>> {
-        let mut found = Found::new();
-        for listed in self.shelf.list("index")? {
-            if listed.key.last().parse::<ObjectId>().is_ok() {
-                found.take(self.look_at_index(&listed.key))?;
-            }
-        }
-        Ok(found.damaged)
-    }
-
-    fn look_at_index(&self, key: &Key) -> Result<()> {
-        let (bytes, _) = self.shelf.get(key)?;
-        let (id, _) = open_whole(&self.master, Kind::Index, key, &bytes)?;
-        if id.to_string() != key.last() {
-            return Err(Error::damaged(key, "it is another index"));
-        }
-        Ok(())
-    }
-
     fn read_about(&self, key: &Key) -> Result<VolumeAbout> {
         let (bytes, _) = self.shelf.get(key)?;
         let (_, body) = open_whole(&self.master, Kind::About, key, &bytes)?;
@@ -372,13 +349,18 @@ impl Repository {
         if !self.keeps_tags() || tag.0.is_empty() {
             return self.shelf.put(&snapshot.key(), bytes.into());
         }
+        self.replace(snapshot, bytes, tag).map(drop)
+    }
+
+    /// Stores a snapshot in the place of the state that `tag` tells.
+    fn replace(&self, snapshot: &RemoteSnapshot, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
         match self.shelf.replace(&snapshot.key(), bytes.into(), tag) {
             // The answer of a first try may have been lost.
             Err(Error::Changed { object }) => match self.look_at(snapshot)? {
-                Some((found, _)) if found == *snapshot => Ok(()),
+                Some((found, tag)) if found == *snapshot => Ok(tag),
                 Some(_) | None => Err(Error::Changed { object }),
             },
-            replaced => replaced.map(drop),
+            replaced => replaced,
         }
     }
 
@@ -407,14 +389,7 @@ impl Repository {
             self.shelf.put(&snapshot.key(), bytes.into())?;
             return Ok(tag.clone());
         }
-        match self.shelf.replace(&snapshot.key(), bytes.into(), tag) {
-            // The answer of a first try may have been lost.
-            Err(Error::Changed { object }) => match self.look_at(snapshot)? {
-                Some((found, tag)) if found == *snapshot => Ok(tag),
-                Some(_) | None => Err(Error::Changed { object }),
-            },
-            replaced => replaced,
-        }
+        self.replace(snapshot, bytes, tag)
     }
 
     /// Ends a push that nobody goes on with: it can no longer be published.
@@ -432,6 +407,18 @@ impl Repository {
         self.shelf
             .replace(&snapshot.key(), bytes.into(), tag)
             .map(drop)
+    }
+
+    /// Whether the credentials allow to delete: those of a host that only pushes need not (S3 answers alike whether the
+    /// object is there or not: AWS S3 API reference, DeleteObject).
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn may_delete(&self) -> Result<bool> {
+        match self.shelf.delete(&Key::new("probe/delete")) {
+            Err(Error::Denied { .. }) => Ok(false),
+            deleted => deleted.map(|()| true),
+        }
     }
 
     /// Whether the store replaces an object only as it was.

@@ -173,6 +173,7 @@ impl<'a> Sending<'a> {
         self.send_xattrs()?;
         self.end_pack()?;
         self.publish_index()?;
+        self.index.merge(self.push.repository)?;
         self.end_run()
     }
 

@@ -47,7 +47,7 @@ pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Resul
         found: Verified::default(),
     };
     verifying.look_at_snapshots()?;
-    let indexes = repository.damaged_indexes()?;
+    let indexes = remote::damaged_indexes(repository)?;
     verifying.tell(indexes);
     verifying.look_at_packs(watch)?;
     Ok(verifying.found)

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::locate::Root;
-use crate::cli::remotes::{choose, explain, explain_transfer, open};
+use crate::cli::remotes::{choose, explain_transfer, open};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result, output};
 use crate::remote::rewrite_index;
@@ -68,9 +68,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         return Ok(());
     }
     if !found.bad_packs.is_empty() {
-        // Else a push would take for there what is damaged.
-        let told = rewrite_index(&repository, &dir.cache(), &found.bad_packs);
-        told.map_err(|e| explain(e, dir.name()))?;
+        // Else a push would take for there what is damaged. Who may not delete can tell of it still.
+        if let Err(error) = rewrite_index(&repository, &dir.cache(), &found.bad_packs) {
+            output::warn(&format!("a push takes it for whole: {error}"));
+        }
     }
     let message = format!(
         "remote \"{}\" is damaged: {} faults",
