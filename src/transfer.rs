@@ -11,6 +11,7 @@ mod pulse;
 mod push;
 mod upload;
 mod verify;
+mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use error::{Error, Result};

@@ -1,11 +1,10 @@
 //! Chunks out of packs: neighbours in one request, some requests at a time.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
-use super::{Error, Result};
+use super::Result;
+use super::workers::Workers;
 use crate::remote::{self, Place, Repository, open_chunk};
 use crate::types::ChunkId;
 use crate::volume::FarChunk;
@@ -28,39 +27,22 @@ pub(super) struct Fetched {
     pub(super) bytes: u64,
 }
 
-type Outcome = remote::Result<Fetched>;
-
 /// Windows that are being fetched.
 #[derive(Debug)]
-pub(super) struct Fetches {
-    queue: SyncSender<Window>,
-    done: Receiver<Outcome>,
-    under_way: usize,
-}
+pub(super) struct Fetches(Workers<Window, Fetched>);
 
 impl Fetches {
     /// Starts the threads that fetch; they end when this is dropped.
     pub(super) fn start<'s>(scope: &'s Scope<'s, '_>, repository: &'s Repository) -> Self {
-        let (queue, waiting) = sync_channel::<Window>(AT_ONCE);
-        let (tell, done) = channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..AT_ONCE {
-            let (waiting, tell) = (Arc::clone(&waiting), tell.clone());
-            scope.spawn(move || fetch_all(repository, &waiting, &tell));
-        }
-        Self {
-            queue,
-            done,
-            under_way: 0,
-        }
+        Self(Workers::start(scope, (AT_ONCE, AT_ONCE), |window| {
+            fetch(repository, &window)
+        }))
     }
 
     /// Asks for a window. What has come meanwhile, if as many are under way as may be.
     pub(super) fn ask(&mut self, window: Window) -> Result<Option<Fetched>> {
-        let sent = self.queue.send(window);
-        sent.map_err(|_| Error::Bug("the threads that fetch have ended"))?;
-        self.under_way += 1;
-        if self.under_way < 2 * AT_ONCE {
+        self.0.ask(window)?;
+        if self.0.under_way() < 2 * AT_ONCE {
             return Ok(None);
         }
         self.next()
@@ -68,13 +50,7 @@ impl Fetches {
 
     /// What comes next; `None` when nothing is under way.
     pub(super) fn next(&mut self) -> Result<Option<Fetched>> {
-        if self.under_way == 0 {
-            return Ok(None);
-        }
-        let outcome = self.done.recv();
-        let outcome = outcome.map_err(|_| Error::Bug("the threads that fetch have ended"))?;
-        self.under_way -= 1;
-        Ok(Some(outcome?))
+        Ok(self.0.next()?.transpose()?)
     }
 }
 
@@ -101,23 +77,7 @@ fn fits(window: &Window, place: &Place) -> bool {
         && end(place) - u64::from(first.offset) <= WINDOW_BYTES
 }
 
-fn fetch_all(repository: &Repository, waiting: &Mutex<Receiver<Window>>, tell: &Sender<Outcome>) {
-    loop {
-        let next = waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
-        let Ok(window) = next else {
-            return;
-        };
-        // Nobody listens after an error.
-        if tell.send(fetch(repository, &window)).is_err() {
-            return;
-        }
-    }
-}
-
-fn fetch(repository: &Repository, window: &Window) -> Outcome {
+fn fetch(repository: &Repository, window: &Window) -> remote::Result<Fetched> {
     let (Some((first, _)), Some((last, _))) = (window.first(), window.last()) else {
         return Err(remote::Error::Bug("a window has no chunks".to_owned()));
     };
