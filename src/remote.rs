@@ -9,6 +9,7 @@ mod block;
 mod directory;
 mod error;
 mod found;
+mod hex;
 mod index;
 mod keys;
 mod mark;

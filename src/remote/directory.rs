@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
+use super::hex;
 use super::keys::KeySource;
 use super::seal::MasterKey;
 use super::shelf::Shelf;
@@ -310,12 +311,7 @@ impl RemoteDir {
             .mode(0o700)
             .create(&self.dir);
         made.map_err(|e| Error::host(format!("create {}", self.dir.display()), e))?;
-        let key: String = master
-            .as_bytes()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        self.store(KEY, key.as_bytes())?;
+        self.store(KEY, hex::encode(master.as_bytes()).as_bytes())?;
         // Last: what has no settings is no remote.
         self.set(settings)
     }
@@ -337,10 +333,9 @@ impl RemoteDir {
             )));
         }
         let text = fs::read_to_string(&path).map_err(cannot)?;
-        let id: super::ObjectId = text
-            .trim()
-            .parse()
-            .map_err(|_| Error::damaged(path.display(), "it is no key"))?;
-        Ok(MasterKey::from_bytes(*id.as_bytes()))
+        let bytes = hex::decode(text.trim()).and_then(|bytes| bytes.try_into().ok());
+        bytes
+            .map(MasterKey::from_bytes)
+            .ok_or_else(|| Error::damaged(path.display(), "it is no key"))
     }
 }

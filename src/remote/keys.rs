@@ -5,6 +5,7 @@ use std::fmt;
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 
+use super::hex;
 use super::seal::{MasterKey, ObjectKey, TAG_BYTES, random_bytes};
 use super::shelf::{Key, Shelf};
 use super::{Error, Result};
@@ -200,30 +201,6 @@ fn wrapping(kdf: Kdf, salt: &[u8], source: &KeySource) -> Result<ObjectKey> {
                 .map_err(wrong)?;
             ObjectKey::of(&key)
         }
-    }
-}
-
-/// Bytes as hexadecimal digits, in JSON.
-mod hex {
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        serializer.serialize_str(&text)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let wrong = || D::Error::custom("not an even number of hexadecimal digits");
-        if text.len() % 2 != 0 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Err(wrong());
-        }
-        let pairs = (0..text.len()).step_by(2);
-        let bytes = pairs.map(|at| u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong()));
-        bytes.collect()
     }
 }
 

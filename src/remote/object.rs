@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex;
 use super::seal::{MasterKey, ObjectKey, TAG_BYTES, TRAILER, random_bytes};
 use super::shelf::Key;
 use super::{Error, Result};
@@ -73,7 +74,7 @@ impl ObjectId {
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.0))
     }
 }
 
@@ -93,15 +94,12 @@ impl FromStr for ObjectId {
 
     fn from_str(text: &str) -> std::result::Result<Self, ObjectIdError> {
         let wrong = || ObjectIdError(text.to_owned());
-        let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        if text.len() != 2 * Self::LEN || !text.bytes().all(is_hex) {
+        // One spelling: an id is the name of one object.
+        if text.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(wrong());
         }
-        let mut bytes = [0; Self::LEN];
-        for (byte, at) in bytes.iter_mut().zip((0..text.len()).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| wrong())?;
-        }
-        Ok(Self(bytes))
+        let bytes = hex::decode(text).and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(wrong)
     }
 }
 
