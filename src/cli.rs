@@ -18,6 +18,7 @@ mod logging;
 mod options;
 mod output;
 mod progress;
+mod pulled;
 mod quantity;
 mod reference;
 mod remotes;

@@ -28,6 +28,7 @@ mod seeking;
 mod serve;
 mod snapshot_view;
 mod state;
+mod waits;
 mod wakeful;
 mod watched;
 

@@ -17,7 +17,7 @@ mod tables;
 mod tally;
 mod wal;
 
-pub use arrival::{Arrival, FarExtent, FarPlace};
+pub use arrival::{Arrival, FarExtent};
 pub use database::connections::Database;
 pub use database::reading::ReadTx;
 pub use database::session::Session;
@@ -36,6 +36,7 @@ pub use tables::copying::Copies;
 pub use tables::dedup::{Candidates, ExtentKey, UnindexedExtent};
 pub use tables::dentry::{Dentry, ListedEntry};
 pub use tables::extent::{Cleared, ExtentRow, StoredExtent};
+pub use tables::far::{BroughtChunk, FarCount};
 pub use tables::inode::{Home, Inode};
 pub use tables::pending::Pending;
 pub use tables::refused::{Refusal, RefusedRange};

@@ -15,7 +15,7 @@ mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use error::{Error, Result};
-pub use pull::{config_of, pull};
+pub use pull::{LaterFrom, config_of, pull, pull_rows};
 pub use push::{Push, Pushed};
 pub use verify::{Depth, Verified, verify};
 

@@ -17,6 +17,9 @@ pub enum Error {
     /// A repair found that the bytes are lost.
     #[error("the bytes were lost, as a repair found")]
     Lost,
+    /// The bytes are in a repository still: whoever can fetch them asks again then.
+    #[error("the bytes are in the remote still")]
+    Elsewhere,
     /// The bytes are there and are not the ones that were stored.
     #[error("{segment} is damaged at byte {offset}: {what}")]
     Corrupt {
@@ -46,6 +49,7 @@ impl Error {
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Missing { .. } | Self::Corrupt { .. } | Self::Lost => true,
+            Self::Elsewhere => false,
             // What a medium says of bytes that it lost.
             Self::Io { source, .. } => {
                 source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())

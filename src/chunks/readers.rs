@@ -35,10 +35,12 @@ impl Readers {
     /// The segment's file, which outlives its name.
     ///
     /// # Errors
-    /// [`Error::Lost`], [`Error::Missing`]; [`Error::Io`] when it cannot be opened.
+    /// [`Error::Lost`], [`Error::Elsewhere`], [`Error::Missing`]; [`Error::Io`] when it cannot be opened.
     pub(super) fn get(&self, id: SegmentId) -> Result<Arc<File>> {
-        if id == SegmentId::LOST {
-            return Err(Error::Lost);
+        match id {
+            SegmentId::LOST => return Err(Error::Lost),
+            SegmentId::ELSEWHERE => return Err(Error::Elsewhere),
+            _ => {}
         }
         let mut open = self.locked();
         if let Some(file) = open.get(&id) {

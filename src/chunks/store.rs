@@ -174,9 +174,6 @@ impl ChunkStore {
     /// # Errors
     /// Those of [`Self::read`].
     pub fn read_named(&self, at: &Location, hash: &ChunkHash) -> Result<Vec<u8>> {
-        if at.is_lost() {
-            return Err(Error::Lost);
-        }
         let mut stored = vec![0; at.stored_bytes()];
         self.read_stored(at, 0, &mut stored)?;
         let plain = unpack(at.codec, stored, at.plain_bytes());

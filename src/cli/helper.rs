@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::locate::Root;
 use crate::cli::options::{Action, Options, Unknown};
 use crate::cli::state_ref::StateRef;
-use crate::cli::verbs::mount::{MountRequest, mount};
+use crate::cli::verbs::mount::{Makes, MountRequest, mount};
 use crate::cli::{CliError, Kind, Result, logging, remount};
 
 /// What follows the name, if the program was called by such a name.
@@ -43,6 +43,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<()> {
         snapshot: state.snapshot.as_ref(),
         mountpoint: &call.target,
         options: &options,
+        makes: Makes::Nothing,
     };
     mount(&request, &Root::find(None)?).map(|_| ())
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::server::mounts::Attributes;
+use crate::volume::Deadline;
 
 use crate::cli::{CliError, Kind, Result};
 
@@ -52,6 +53,8 @@ pub(super) struct Options {
     pub(super) source: Option<OsString>,
     /// Whether to mount, or to change a mount.
     pub(super) action: Action,
+    /// How long a read waits for a remote that the volume fetches from.
+    pub(super) deadline: Option<Deadline>,
 }
 
 /// What to do with the mountpoint.
@@ -106,6 +109,10 @@ impl Options {
             self.source = Some(name.into());
             return true;
         }
+        if let Some(time) = word.strip_prefix("remote_timeout=") {
+            self.deadline = time.parse().ok();
+            return self.deadline.is_some();
+        }
         if word == "remount" {
             self.action = Action::Remount;
             return true;
@@ -131,6 +138,11 @@ mod tests {
         assert_eq!(options.source, Some("disk".into()));
         assert!(options.apply(Attributes::default()).is_read_only());
         assert_eq!(parse("remount,ro").unwrap().action, Action::Remount);
+        let deadline = |list| parse(list).unwrap().deadline;
+        assert_eq!(deadline("ro"), None);
+        assert_eq!(deadline("remote_timeout=5s"), Some(Deadline::Seconds(5)));
+        assert_eq!(deadline("remote_timeout=wait"), Some(Deadline::Endless));
+        assert!(parse("remote_timeout=soon").is_err());
     }
 
     #[test]

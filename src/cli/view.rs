@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::control::Phase;
 use crate::server::{self, ServerState, mounts::Mount};
 use crate::types::Usage;
-use crate::volume::{Config, Life, Protection, Scrubbed, Seal, store};
+use crate::volume::{Config, Life, Origin, Protection, Scrubbed, Seal, Trouble, store};
 
 use crate::cli::containers::Containers;
 use crate::cli::locate::Located;
@@ -72,6 +72,37 @@ pub(super) struct Inspection {
     pub(super) usage: Option<UsageView>,
     pub(super) limits: LimitsView,
     pub(super) scrub: ScrubView,
+    /// Where chunks are that it does not have yet.
+    pub(super) origin: Option<OriginView>,
+}
+
+/// A repository that a volume fetches chunks from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct OriginView {
+    snapshot: String,
+    prefetch: String,
+    /// Chunks that are there still, and what is stored of them; null when the volume cannot be opened to count.
+    chunks: Option<u64>,
+    bytes: Option<u64>,
+    /// Why they cannot be fetched.
+    error: Option<String>,
+}
+
+impl OriginView {
+    fn of(origin: &Origin, dir: &Path, usage: Option<&Usage>) -> Self {
+        let trouble = Trouble::load(dir);
+        Self {
+            snapshot: origin.snapshot.clone(),
+            prefetch: origin.prefetch.to_string(),
+            chunks: usage.map(|usage| usage.elsewhere_chunks),
+            bytes: usage.map(|usage| usage.elsewhere_bytes),
+            error: match trouble {
+                Ok(trouble) => trouble.map(|trouble| trouble.error),
+                Err(error) => Some(error.to_string()),
+            },
+        }
+    }
 }
 
 /// A volume's server.
@@ -256,6 +287,10 @@ impl Inspection {
                 inodes: config.limits.inodes,
             },
             scrub: ScrubView::of(located, config),
+            origin: config
+                .origin
+                .as_ref()
+                .map(|origin| OriginView::of(origin, &located.dir, usage.as_ref())),
             uuid: config.uuid.to_string(),
             format: config.format,
             chunk_bytes: config.chunk_bytes,

@@ -6,10 +6,10 @@ use super::target::Target;
 use super::{Error, Result};
 use crate::remote::{RemoteRef, RemoteRefError};
 use crate::types::{ChunkBytes, Compression, Limits, bytes_of};
-use crate::volume::{Config, Life, RootOwner};
+use crate::volume::{Config, Life, Prefetch, RootOwner};
 
 const KNOWN: &str =
-    "size, inodes, uid, gid, mode, compress, chunk-size, ephemeral, from, label.KEY";
+    "size, inodes, uid, gid, mode, compress, chunk-size, ephemeral, from, prefetch, label.KEY";
 
 /// What a new volume shall be.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(super) struct MountRequest {
     pub(super) owner: RootOwner,
     /// What it is a clone of.
     pub(super) from: Option<Origin>,
+    /// What of a snapshot in a remote is fetched before it is needed.
+    pub(super) prefetch: Option<Prefetch>,
     /// What a clone does not take over from its origin.
     pub(super) limits: Limits,
 }
@@ -52,6 +54,7 @@ pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<MountRequest> 
             mode: 0o755,
         },
         from: None,
+        prefetch: None,
         limits: Limits::default(),
     };
     for (key, value) in options {
@@ -62,6 +65,10 @@ pub(super) fn parse(options: &BTreeMap<String, String>) -> Result<MountRequest> 
         })??;
     }
     request.config.limits = request.limits;
+    if request.prefetch.is_some() && !matches!(request.from, Some(Origin::Remote(_))) {
+        let what = "option prefetch makes no sense without from=REMOTE:VOLUME";
+        return Err(Error::BadOption(what.to_owned()));
+    }
     Ok(request)
 }
 
@@ -92,6 +99,7 @@ fn set(request: &mut MountRequest, key: &str, value: &str) -> Option<Result<()>>
             Ok(from) => request.from = Some(from),
             Err(error) => return Some(Err(error)),
         },
+        "prefetch" => request.prefetch = Some(value.parse().ok()?),
         _ => {
             let label = key
                 .strip_prefix("label.")
@@ -141,6 +149,9 @@ mod tests {
         assert!(
             matches!(far.from, Some(Origin::Remote(from)) if from.to_string() == "s3:db@before")
         );
+        let some = request(&[("from", "s3:db"), ("prefetch", "metadata")]).unwrap();
+        assert_eq!(some.prefetch, Some(Prefetch::Metadata));
+        assert!(request(&[("from", "db"), ("prefetch", "all")]).is_err());
         assert_eq!(wished.config.labels["tier"], "hot");
         for bad in [
             ("sise", "1G"),

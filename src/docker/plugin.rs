@@ -115,9 +115,9 @@ impl Plugin {
         match &request.from {
             None => Ok(self.store.create(name, &request.config, request.owner)?),
             Some(Origin::Here(from)) => self.clone_of(from, name, request),
-            Some(Origin::Remote(from)) => self.store.build(name, |fresh| {
-                pull_into(fresh, &self.remotes, from, &request.config)
-            }),
+            Some(Origin::Remote(from)) => self
+                .store
+                .build(name, |fresh| pull_into(fresh, &self.remotes, from, request)),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use super::options::MountRequest;
 use super::{Error, Result};
 use crate::remote::{RemoteRef, Remotes};
-use crate::transfer::{Progress, Watch, config_of, pull};
-use crate::volume::Config;
+use crate::transfer::{LaterFrom, Progress, Watch, config_of, pull_rows};
+use crate::volume::Deadline;
 
 /// Nobody reads how far it is.
 struct Unwatched;
@@ -14,12 +15,13 @@ impl Watch for Unwatched {
     fn progress(&self, _: &Progress) {}
 }
 
-/// Makes the volume in `fresh`, with what of `wanted` is not the snapshot's.
+/// Makes the volume in `fresh`, with what of `wanted` is not the snapshot's. It is usable at once: an engine waits no
+/// longer than two minutes. What its files hold comes when it is read, and in the background.
 pub(super) fn pull_into(
     fresh: &Path,
     remotes: &Remotes,
     from: &RemoteRef,
-    wanted: &Config,
+    wanted: &MountRequest,
 ) -> Result<()> {
     let failed = |error: crate::transfer::Error| Error::Pull {
         from: from.to_string(),
@@ -30,8 +32,15 @@ pub(super) fn pull_into(
     let snapshot = from.find_snapshot(&repository);
     let snapshot = snapshot.map_err(|e| failed(e.into()))?;
     let mut config = config_of(&snapshot).map_err(failed)?;
-    config.labels.clone_from(&wanted.labels);
-    config.life = wanted.life;
-    config.limits = wanted.limits;
-    pull(&repository, &snapshot, (fresh, &config), &Unwatched).map_err(failed)
+    config.labels.clone_from(&wanted.config.labels);
+    config.life = wanted.config.life;
+    config.limits = wanted.config.limits;
+    let later = LaterFrom {
+        root: remotes.root(),
+        remote: from.remote.clone(),
+        prefetch: wanted.prefetch.unwrap_or_default(),
+        deadline: Deadline::default(),
+    };
+    let made = pull_rows(&repository, &snapshot, (fresh, config, &later), &Unwatched);
+    made.map_err(failed)
 }

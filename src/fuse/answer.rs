@@ -1,10 +1,11 @@
 //! What a request is answered with. Knows neither how it is sent nor who is asked.
 
+use std::fmt;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::types::{Attr, FileKind, Ino};
-use crate::volume::{Room, Seek};
+use crate::volume::{Result, Room, Seek};
 
 /// For ever, since nobody but this server changes what it tells the kernel.
 pub(super) const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -36,6 +37,19 @@ pub(super) enum Answer {
     Unserved,
     /// There will be one, from somebody who may wait: no thread that serves requests does.
     Later(PutOff),
+    /// The same, from whoever waits for a repository.
+    Waits(Waiting),
+}
+
+/// What finds an answer for as long as it is told to go on.
+pub(super) struct Waiting(pub(super) Box<Find>);
+
+type Find = dyn FnOnce(&dyn Fn() -> bool) -> Result<Answer> + Send;
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waiting")
+    }
 }
 
 /// What is answered later.

@@ -17,6 +17,7 @@ use super::later::Later;
 use super::node::Snapshots;
 use super::seeking::{Flush, Seeks};
 use super::snapshot_view::SnapshotView;
+use super::waits::Waits;
 use super::wakeful::Wakeful;
 use super::watched::{Watch, Watched};
 use super::{in_flight, notify, read_buffer};
@@ -72,7 +73,8 @@ impl Connection {
         let wakeful = Wakeful::start(move || gather.look())?;
         // A second descriptor of the same open device, not a cloned one: those have queues of their own.
         let crew = Crew::new(device.try_clone()?, wakeful);
-        let edge = Edge::new(head, request.salt, Watched::new(watch), Some(later), crew);
+        let put_off = (Some(later), Waits::new(Arc::clone(&volume)));
+        let edge = Edge::new(head, request.salt, Watched::new(watch), put_off, crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(THREADS), request, start)?;
         Ok(Self {
@@ -95,9 +97,10 @@ impl Connection {
         watch: Watch,
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
-        let view = SnapshotView::new(volume, which);
+        let view = SnapshotView::new(Arc::clone(&volume), which);
         let crew = Crew::new(device.try_clone()?, Wakeful::start(|| ())?);
-        let edge = Edge::new(view, request.salt, Watched::new(watch), None, crew);
+        let put_off = (None, Waits::new(volume));
+        let edge = Edge::new(view, request.salt, Watched::new(watch), put_off, crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(SNAPSHOT_THREADS), request, start)?;
         Ok(Self {

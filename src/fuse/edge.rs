@@ -25,6 +25,7 @@ use super::parse::{self, Parsed};
 use super::replies::{Directory, Pending, Reply};
 use super::request::{Detail, Listing, Operation, Sent};
 use super::serve::Serve;
+use super::waits::Waits;
 use super::watched::Watched;
 use crate::types::SetAttr;
 use crate::volume::{SetIdBits, WriteBack, WriteOrigin};
@@ -37,6 +38,7 @@ pub(super) struct Edge<S> {
     watched: Watched,
     /// Who answers what [`Answer::Later`] puts off; nobody where nothing is.
     later: Option<Later>,
+    waits: Waits,
     crew: Arc<Crew>,
 }
 
@@ -47,11 +49,11 @@ impl<S: fmt::Debug> fmt::Debug for Edge<S> {
 }
 
 impl<S: Serve> Edge<S> {
-    pub(super) const fn new(
+    pub(super) fn new(
         serve: S,
         salt: u64,
         watched: Watched,
-        later: Option<Later>,
+        (later, waits): (Option<Later>, Waits),
         crew: Arc<Crew>,
     ) -> Self {
         Self {
@@ -59,6 +61,7 @@ impl<S: Serve> Edge<S> {
             salt,
             watched,
             later,
+            waits,
             crew,
         }
     }
@@ -134,6 +137,10 @@ impl<S: Serve> Edge<S> {
                     Some(later) => later.answer(put_off, pending),
                     None => pending.error(Errno::EIO),
                 }
+            }
+            Ok(Answer::Waits(waiting)) => {
+                let pending = Pending::new(&request.label(), reply.into(), under_way);
+                self.waits.answer(waiting, pending);
             }
             answer => reply.into().send(&request.label(), answer),
         }

@@ -37,6 +37,8 @@ pub(super) const fn errno(error: &Error) -> Errno {
         | Error::NewerFormat { .. }
         | Error::Exceeded { .. }
         | Error::Corrupt(_)
+        | Error::Elsewhere
+        | Error::Remote(_)
         | Error::Bug(_)
         | Error::Storage { .. } => Errno::EIO,
     }
@@ -45,7 +47,10 @@ pub(super) const fn errno(error: &Error) -> Errno {
 /// Logs a failed request by how unexpected that is, and returns its errno.
 pub(super) fn report(label: &Label<'_>, error: &Error) -> Errno {
     let level = match error {
+        // That a store does not answer is logged once a minute, by whoever asks it.
+        Error::Remote(error) if error.is_passing() => log::Level::Debug,
         Error::Corrupt(_)
+        | Error::Remote(_)
         | Error::Bug(_)
         | Error::Storage { .. }
         | Error::NotAVolume { .. }

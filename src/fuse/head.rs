@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::answer::{Answer, Page, PutOff, Seeking, What};
+use super::answer::{Answer, Page, PutOff, Seeking, Waiting, What};
 use super::capabilities::Terms;
 use super::request::{Detail, Listing, Operation, Request, Sent, Wanted};
 use super::serve::Serve;
@@ -53,7 +53,10 @@ impl Serve for Head {
             } => self.once(request, |caller| {
                 volume.rename(caller, (at, name), (new_parent, new_name), mode)
             }),
-            Operation::Read { offset, len } => volume.read(at, offset, len).map(Answer::Data),
+            Operation::Read { offset, len } => match volume.read_here(at, offset, len) {
+                Err(Error::Elsewhere) => Ok(self.read_later(at, offset, len)),
+                read => read.map(Answer::Data),
+            },
             Operation::Write {
                 offset,
                 data,
@@ -115,6 +118,15 @@ impl Serve for Head {
 impl Head {
     pub(super) const fn new(volume: Arc<Volume>) -> Self {
         Self { volume }
+    }
+
+    fn read_later(&self, at: Ino, offset: u64, len: usize) -> Answer {
+        let volume = Arc::clone(&self.volume);
+        Answer::Waits(Waiting(Box::new(move |goes_on| {
+            volume
+                .read_while(at, offset, len, goes_on)
+                .map(Answer::Data)
+        })))
     }
 
     fn find(&self, parent: Ino, wanted: Wanted<'_>) -> Result<Answer> {

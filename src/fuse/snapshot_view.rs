@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::answer::{Answer, Listed, Page, Told, What};
+use super::answer::{Answer, Listed, Page, Told, Waiting, What};
 use super::capabilities::Terms;
 use super::node::{Node, Snapshots};
 use super::request::{Listing, Operation, Request, Wanted};
@@ -41,8 +41,11 @@ impl Serve for SnapshotView {
                 frozen.readlink(ino).map(Answer::Data)
             }
             Operation::Read { offset, len } => {
-                let (frozen, _, ino) = self.frozen(at)?;
-                frozen.read(ino, offset, len).map(Answer::Data)
+                let (frozen, epoch, ino) = self.frozen(at)?;
+                match frozen.read_here(ino, offset, len) {
+                    Err(Error::Elsewhere) => Ok(self.read_later(epoch, ino, offset, len)),
+                    read => read.map(Answer::Data),
+                }
             }
             Operation::Lseek { offset, seek } => {
                 let (frozen, _, ino) = self.frozen(at)?;
@@ -99,6 +102,15 @@ impl Serve for SnapshotView {
 impl SnapshotView {
     pub(super) const fn new(volume: Arc<Volume>, which: Snapshots) -> Self {
         Self { volume, which }
+    }
+
+    fn read_later(&self, epoch: Epoch, ino: Ino, offset: u64, len: usize) -> Answer {
+        let volume = Arc::clone(&self.volume);
+        Answer::Waits(Waiting(Box::new(move |goes_on| {
+            let frozen = volume.frozen(epoch);
+            let read = frozen.read_while(ino, offset, len, goes_on);
+            read.map(Answer::Data)
+        })))
     }
 
     fn is_root_of_all(&self, at: Ino) -> bool {

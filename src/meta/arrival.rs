@@ -3,6 +3,7 @@
 //!
 //! Nobody else has it open, and what is not finished is thrown away: nothing here is durable, or undone.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::meta::schema::text::sql;
 use crate::meta::tables::inode::bind_inode;
 use crate::meta::{Error, Home, Inode, Result, Session, Sharing};
 use crate::types::{
-    Attr, ChunkHash, ChunkId, EntryRow, Epoch, Ino, Location, Name, PageSums, XattrRow,
+    Attr, ChunkHash, ChunkId, EntryRow, Epoch, FarPlace, Ino, Location, Name, PageSums, XattrRow,
 };
 
 const PLACES: &str = "
@@ -49,23 +50,6 @@ const NUMBERS: &str = "
         (SELECT coalesce(max(ino), 0) + 1 FROM inode), (SELECT coalesce(max(cookie), 0) + 1 FROM dentry))
     WHERE key = 'numbers'";
 
-/// Where a chunk is that has not come yet; packs are numbered by whoever fetches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FarPlace {
-    /// The number of its pack.
-    pub pack: u32,
-    /// Which piece of it.
-    pub piece: u32,
-    /// Where in the pack it begins, in bytes.
-    pub offset: u32,
-    /// Bytes stored.
-    pub stored_len: u32,
-    /// Bytes of plaintext.
-    pub len: u32,
-    /// How they are stored.
-    pub packing: u8,
-}
-
 /// An extent whose chunk has not come yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FarExtent {
@@ -86,6 +70,35 @@ pub struct FarExtent {
 pub struct Arrival {
     session: Session,
     scratch: PathBuf,
+    packs: Packs,
+}
+
+/// Packs, by the numbers that they have while rows come: their names are long.
+#[derive(Debug, Default)]
+struct Packs {
+    names: Vec<PackName>,
+    numbers: HashMap<PackName, i64>,
+}
+
+type PackName = [u8; FarPlace::PACK_BYTES];
+
+impl Packs {
+    fn number(&mut self, name: &PackName) -> i64 {
+        let next = i64::try_from(self.names.len()).unwrap_or(i64::MAX);
+        let number = *self.numbers.entry(*name).or_insert(next);
+        if number == next {
+            self.names.push(*name);
+        }
+        number
+    }
+
+    fn name(&self, number: i64) -> Result<PackName> {
+        let name = usize::try_from(number)
+            .ok()
+            .and_then(|at| self.names.get(at));
+        name.copied()
+            .ok_or_else(|| Error::row("a chunk is in no pack"))
+    }
 }
 
 impl Arrival {
@@ -112,6 +125,7 @@ impl Arrival {
         Ok(Self {
             session,
             scratch: scratch.to_owned(),
+            packs: Packs::default(),
         })
     }
 
@@ -164,17 +178,11 @@ impl Arrival {
     ///
     /// # Errors
     /// As [`Self::inode`], and when something else was said of the chunk before.
-    pub fn extent(&self, extent: &FarExtent) -> Result<()> {
+    pub fn extent(&mut self, extent: &FarExtent) -> Result<()> {
         let at = &extent.place;
+        let pack = self.packs.number(&at.pack);
         let mut stmt = self.session.conn().prepare_cached(PLACE)?;
-        let values = params![
-            at.pack,
-            at.piece,
-            at.offset,
-            at.stored_len,
-            at.len,
-            at.packing
-        ];
+        let values = params![pack, at.piece, at.offset, at.stored_len, at.len, at.codec];
         let (id, is_same): (i64, bool) =
             stmt.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         if !is_same {
@@ -201,25 +209,45 @@ impl Arrival {
         Ok(stmt.query_row([], |row| Ok((uint(row, 0)?, uint(row, 1)?)))?)
     }
 
-    /// The next places of chunks, by pack and piece.
+    /// The next places of chunks, those of a pack together, by piece.
     ///
     /// # Errors
-    /// [`Error::Sqlite`].
+    /// [`Error::Corrupt`], [`Error::Sqlite`].
     pub fn places(&self, after: Option<&FarPlace>, limit: u32) -> Result<Vec<(FarPlace, ChunkId)>> {
+        let after = match after {
+            None => (-1, -1),
+            Some(at) => {
+                let number = self.packs.numbers.get(&at.pack);
+                let number = number.ok_or_else(|| Error::row("a chunk is in no pack"))?;
+                (*number, i64::from(at.piece))
+            }
+        };
         let mut stmt = self.session.conn().prepare_cached(NEXT_PLACES)?;
-        let after = after.map_or((-1, -1), |at| (i64::from(at.pack), i64::from(at.piece)));
-        let rows = stmt.query_map(params![after.0, after.1, limit], |row| {
+        let mut rows = stmt.query(params![after.0, after.1, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
             let place = FarPlace {
-                pack: row.get(0)?,
+                pack: self.packs.name(row.get(0)?)?,
                 piece: row.get(1)?,
                 offset: row.get(2)?,
                 stored_len: row.get(3)?,
                 len: row.get(4)?,
-                packing: row.get(5)?,
+                codec: row.get(5)?,
             };
-            Ok((place, ChunkId(row.get(6)?)))
-        })?;
-        rows.map(|row| Ok(row?)).collect()
+            found.push((place, ChunkId(row.get(6)?)));
+        }
+        Ok(found)
+    }
+
+    /// A chunk stays where it is for now.
+    ///
+    /// # Errors
+    /// As [`Self::inode`].
+    pub fn leave(&self, place: &FarPlace, id: ChunkId) -> Result<()> {
+        let at = place.location();
+        let at = at.ok_or_else(|| Error::row("a chunk has an unknown codec"))?;
+        let (name, sums) = (place.stand_in(), place.sums());
+        self.chunk(id, &name, (&at, &sums), Sharing::Unindexed)
     }
 
     /// A chunk has come, and is stored. One that equals another in the hash index is not in it as well.

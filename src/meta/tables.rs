@@ -5,6 +5,7 @@ pub(super) mod copying;
 pub(super) mod dedup;
 pub(super) mod dentry;
 pub(super) mod extent;
+pub(super) mod far;
 mod fragmented;
 pub(super) mod inode;
 mod orphan;

@@ -78,6 +78,13 @@ impl Remotes {
         }
     }
 
+    /// The root, absolute.
+    #[must_use]
+    pub fn root(&self) -> PathBuf {
+        let root = self.dir.parent().unwrap_or(&self.dir);
+        std::path::absolute(root).unwrap_or_else(|_| root.to_owned())
+    }
+
     /// All, by name.
     ///
     /// # Errors

@@ -111,6 +111,12 @@ impl Index {
         Ok(None)
     }
 
+    /// Whether a pack is there, and stays for as long as this push is under way.
+    #[must_use]
+    pub fn has_pack(&self, pack: &ObjectId) -> bool {
+        self.there.contains(pack)
+    }
+
     /// A chunk that goes into a pack: equal ones need not be sent again.
     pub fn add(&mut self, hash: ChunkHash, place: Place) {
         self.fresh.insert(hash, place);

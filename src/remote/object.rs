@@ -39,6 +39,8 @@ pub(super) enum Kind {
     About,
     /// What is to be removed.
     Mark,
+    /// What a volume needs that fetches its chunks later.
+    Pin,
 }
 
 impl ObjectId {
@@ -126,6 +128,7 @@ impl Kind {
             Self::Snapshot => 4,
             Self::About => 5,
             Self::Mark => 6,
+            Self::Pin => 7,
         }
     }
 
@@ -143,6 +146,7 @@ impl Kind {
             Self::Snapshot => "cask remote 1 snapshot",
             Self::About => "cask remote 1 about",
             Self::Mark => "cask remote 1 mark",
+            Self::Pin => "cask remote 1 pin",
         }
     }
 }

@@ -70,6 +70,7 @@ fn clone(volume: &Volume, from: Option<&SnapshotName>, dir: &Bytes) -> Result<An
     let mut config = Config::new(chunk_bytes, BTreeMap::new());
     config.limits = volume.limits();
     config.compression = volume.compression();
+    config.origin = volume.origin()?;
     let dir = Path::new(OsStr::from_bytes(&dir.0));
     done(volume.clone_into(from.as_ref(), dir, &config))
 }
@@ -113,6 +114,8 @@ fn kind(error: &Error) -> FaultKind {
         | Error::Unsupported
         | Error::ReadOnly
         | Error::Protected
+        | Error::Elsewhere
+        | Error::Remote(_)
         | Error::Bug(_)
         | Error::Storage { .. } => FaultKind::Failed,
     }

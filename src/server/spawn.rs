@@ -16,10 +16,11 @@ use std::thread;
 
 use super::handle::fault;
 use super::supervisor::{self, Inheritance, Link};
-use super::surroundings::{self, with_own_variables};
+use super::surroundings::{self, Reach, with_own_variables};
 use super::{Error, Result, Server, log_file};
 use crate::control::{Answer, Client, Fault, FaultKind, Request, Wire};
 use crate::types::with_causes;
+use crate::volume::Config;
 
 /// Starts a server for the volume in `dir`, an absolute path; returns when it has opened the volume.
 ///
@@ -30,7 +31,10 @@ pub(super) fn start(dir: &Path) -> Result<Client> {
     let log = log_file::open(dir)
         .map_err(|e| Error::io(format!("cannot write the log in {}", dir.display()), e))?;
     // By way of /proc it is this very program, even if its file was replaced meanwhile.
-    let mut supervisor = with_own_variables(&mut Command::new("/proc/self/exe"))
+    // What cannot be understood is refused when the volume is opened.
+    let lacks = Config::load(dir).is_ok_and(|config| config.origin.is_some());
+    let reach = if lacks { Reach::Store } else { Reach::Here };
+    let mut supervisor = with_own_variables(&mut Command::new("/proc/self/exe"), reach)
         .arg0("cask")
         .arg("keep")
         .arg("--volume")

@@ -23,6 +23,18 @@ const KEPT: [&str; 5] = [
     "XDG_RUNTIME_DIR",
 ];
 const KEPT_PREFIX: &str = "CASK_";
+/// What a server has beside that which fetches from a store: the credentials, and the way to it.
+const KEPT_TO_FETCH: [&str; 8] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+const KEPT_TO_FETCH_PREFIX: &str = "AWS_";
 /// Files that a server may want open at once, if it may have them.
 const OPEN_FILES: u64 = 1024 * 1024;
 /// As the kernel has it at the start; the threads of a server have stacks of their own size.
@@ -76,9 +88,23 @@ const LIMITS: [Limit; 5] = [
     },
 ];
 
-/// Gives `command` of all environment variables only those that are meant for cask.
-pub(super) fn with_own_variables(command: &mut Command) -> &mut Command {
-    let is_kept = |name: &str| KEPT.contains(&name) || name.starts_with(KEPT_PREFIX);
+/// What a server has to do with other machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Nothing.
+    Here,
+    /// It fetches from a store.
+    Store,
+}
+
+/// Gives `command` of all environment variables only those that are meant for cask, and credentials only where they are
+/// needed.
+pub(super) fn with_own_variables(command: &mut Command, reach: Reach) -> &mut Command {
+    let is_kept = |name: &str| {
+        let is_own = KEPT.contains(&name) || name.starts_with(KEPT_PREFIX);
+        let is_to_fetch = KEPT_TO_FETCH.contains(&name) || name.starts_with(KEPT_TO_FETCH_PREFIX);
+        is_own || (reach == Reach::Store && is_to_fetch)
+    };
     let kept = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_kept));
     command.env_clear().envs(kept)
 }

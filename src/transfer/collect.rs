@@ -299,7 +299,10 @@ impl Collecting<'_> {
                 self.of.repository.withdraw(&snapshot)?;
             }
         }
-        Ok(())
+        let ended = self.of.repository.pins()?.ended;
+        Ok(ended
+            .iter()
+            .try_for_each(|id| self.of.repository.unpin(id))?)
     }
 }
 
@@ -350,13 +353,12 @@ fn intersection(one: &Condemned, other: &Condemned) -> Condemned {
     }
 }
 
-/// What the published snapshots need, each run read once.
+/// What the published snapshots need, and those that were and whose volumes are not whole yet; each run read once.
 fn needed(repository: &Repository) -> Result<Condemned> {
     let mut needed = Condemned::default();
-    for (snapshot, _) in repository.all_snapshots()? {
-        if snapshot.state != PushState::Published {
-            continue;
-        }
+    let all = repository.all_snapshots()?.into_iter().map(|(one, _)| one);
+    let published = all.filter(|one| one.state == PushState::Published);
+    for snapshot in published.chain(repository.pins()?.needed) {
         for run in &snapshot.runs {
             if needed.runs.insert(run.id) {
                 let reader = RunReader::open(repository.shelf(), repository.master(), &run.id)?;

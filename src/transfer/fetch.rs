@@ -5,7 +5,7 @@ use std::thread::Scope;
 
 use super::Result;
 use super::workers::Workers;
-use crate::remote::{self, Place, Repository, open_chunk};
+use crate::remote::{self, Place, Repository};
 use crate::types::ChunkId;
 use crate::volume::FarChunk;
 
@@ -13,8 +13,6 @@ use crate::volume::FarChunk;
 const AT_ONCE: usize = 4;
 /// Bytes of a request.
 const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
-/// Bytes between two chunks that are fetched with them: a request of its own takes longer.
-const GAP_BYTES: u64 = 64 * 1024;
 
 /// Chunks of one pack that are fetched together, in their order.
 pub(super) type Window = Vec<(Place, ChunkId)>;
@@ -67,36 +65,20 @@ pub(super) fn windows(chunks: Window) -> VecDeque<Window> {
 }
 
 fn fits(window: &Window, place: &Place) -> bool {
-    let (Some((first, _)), Some((last, _))) = (window.first(), window.last()) else {
-        return false;
-    };
-    let end = |place: &Place| u64::from(place.offset) + place.sealed_len() as u64;
-    first.pack == place.pack
-        && u64::from(place.offset) >= end(last)
-        && u64::from(place.offset) - end(last) <= GAP_BYTES
-        && end(place) - u64::from(first.offset) <= WINDOW_BYTES
+    let ends = window.first().zip(window.last());
+    ends.is_some_and(|((first, _), (last, _))| place.extends((first, last), WINDOW_BYTES))
 }
 
 fn fetch(repository: &Repository, window: &Window) -> remote::Result<Fetched> {
-    let (Some((first, _)), Some((last, _))) = (window.first(), window.last()) else {
-        return Err(remote::Error::Bug("a window has no chunks".to_owned()));
-    };
-    let bytes = repository.get_chunks(first, last)?;
-    let mut chunks = Vec::with_capacity(window.len());
-    for (place, id) in window {
-        let at = (place.offset - first.offset) as usize;
-        let sealed = &bytes[at..at + place.sealed_len()];
-        chunks.push(FarChunk {
-            id: *id,
-            plain: open_chunk(repository.master(), place, sealed)?,
-        });
-    }
+    let places: Vec<Place> = window.iter().map(|(place, _)| *place).collect();
+    let remote::Fetched { plain, bytes } = repository.fetch(&places)?;
+    let chunks = plain.into_iter().zip(window);
+    let chunks = chunks.map(|(plain, (_, id))| FarChunk { id: *id, plain });
     Ok(Fetched {
-        chunks,
-        bytes: bytes.len() as u64,
+        chunks: chunks.collect(),
+        bytes,
     })
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

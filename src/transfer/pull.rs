@@ -1,17 +1,15 @@
 //! A snapshot out of a repository: rows first, then the chunks that they name.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::fetch::{Fetched, Fetches, Window, windows};
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{
-    self, ObjectId, Packing, Place, PlacedRow, PushState, RemoteSnapshot, Repository, Row,
-    RunReader,
+    self, ObjectId, Place, PlacedRow, PushState, RemoteSnapshot, Repository, Row, RunReader,
 };
-use crate::types::{ChunkBytes, Ino};
-use crate::volume::{Arriving, Config, FarExtent, FarPlace};
+use crate::types::{ChunkBytes, FarPlace, Ino, RemoteName};
+use crate::volume::{Arriving, Config, Deadline, FarExtent, Origin, Prefetch};
 
 /// Places that are looked at together.
 const PLACES: u32 = 4096;
@@ -29,18 +27,68 @@ pub fn pull(
     if snapshot.state != PushState::Published {
         return Err(Error::Pending(snapshot.name.to_string()));
     }
-    let mut pulling = Pulling {
-        repository,
-        arriving: Arriving::begin(dir, config)?,
-        packs: Packs::default(),
-        progress: Progress::default(),
-        watch,
-    };
-    for run in &snapshot.runs {
-        pulling.take_run(&run.id)?;
-    }
+    let mut pulling = Pulling::begin(repository, (dir, config), watch)?;
+    pulling.take_rows(snapshot)?;
     pulling.take_chunks()?;
     Ok(pulling.arriving.finish(snapshot.numbers)?)
+}
+
+/// What is said of where chunks are to be fetched from, once they are needed.
+#[derive(Debug, Clone)]
+pub struct LaterFrom {
+    /// The root whose remote it is.
+    pub root: PathBuf,
+    /// The remote.
+    pub remote: RemoteName,
+    /// What is fetched before it is needed.
+    pub prefetch: Prefetch,
+    /// How long a read waits for the store.
+    pub deadline: Deadline,
+}
+
+/// As [`pull`], without the chunks: the volume fetches them when they are needed, and in the background.
+///
+/// # Errors
+/// As [`pull`]; [`Error::Remote`] when the snapshot was forgotten meanwhile.
+pub fn pull_rows(
+    repository: &Repository,
+    snapshot: &RemoteSnapshot,
+    (dir, mut config, later): (&Path, Config, &LaterFrom),
+    watch: &dyn Watch,
+) -> Result<()> {
+    if snapshot.state != PushState::Published {
+        return Err(Error::Pending(snapshot.name.to_string()));
+    }
+    let pin = repository.pin(snapshot)?;
+    let made = (|| {
+        // After it was pinned: what is collected from now on is not what it needs.
+        if repository.look_at(snapshot)?.is_none() {
+            let gone = format!("snapshot {}, it was forgotten", snapshot.name);
+            return Err(remote::Error::NotThere(gone).into());
+        }
+        config.origin = Some(Origin {
+            root: later.root.clone(),
+            remote: later.remote.to_string(),
+            repository: repository.id(),
+            snapshot: format!(
+                "{}:{}@{}",
+                later.remote, snapshot.volume_name, snapshot.name
+            ),
+            pin,
+            prefetch: later.prefetch,
+            deadline: later.deadline,
+        });
+        let mut pulling = Pulling::begin(repository, (dir, &config), watch)?;
+        pulling.take_rows(snapshot)?;
+        pulling.leave_chunks()?;
+        Ok(pulling.arriving.finish(snapshot.numbers)?)
+    })();
+    if made.is_err()
+        && let Err(error) = repository.unpin(&pin)
+    {
+        log::debug!("a pin stays for a day: {error}");
+    }
+    made
 }
 
 /// What a volume of a snapshot is like: a new one, with what the pushed one was made with.
@@ -61,48 +109,31 @@ pub fn config_of(snapshot: &RemoteSnapshot) -> Result<Config> {
 struct Pulling<'a> {
     repository: &'a Repository,
     arriving: Arriving,
-    packs: Packs,
     progress: Progress,
     watch: &'a dyn Watch,
 }
 
-/// Packs, by the numbers that rows in the making have for them.
-#[derive(Debug, Default)]
-struct Packs {
-    ids: Vec<ObjectId>,
-    numbers: HashMap<ObjectId, u32>,
-}
-
-impl Packs {
-    fn number(&mut self, id: &ObjectId) -> Result<u32> {
-        if let Some(number) = self.numbers.get(id) {
-            return Ok(*number);
-        }
-        let number = u32::try_from(self.ids.len());
-        let number = number.map_err(|_| Error::Bug("there are too many packs"))?;
-        self.ids.push(*id);
-        self.numbers.insert(*id, number);
-        Ok(number)
-    }
-
-    fn place(&self, far: &FarPlace) -> Result<Place> {
-        let pack = self.ids.get(far.pack as usize).copied();
-        let packing = Packing::from_raw(far.packing);
-        let (pack, packing) = pack
-            .zip(packing)
-            .ok_or(Error::Bug("a place is not its own"))?;
-        Ok(Place {
-            pack,
-            piece: far.piece,
-            offset: far.offset,
-            stored_len: far.stored_len,
-            len: far.len,
-            packing,
+impl<'a> Pulling<'a> {
+    fn begin(
+        repository: &'a Repository,
+        (dir, config): (&Path, &Config),
+        watch: &'a dyn Watch,
+    ) -> Result<Self> {
+        Ok(Self {
+            repository,
+            arriving: Arriving::begin(dir, config)?,
+            progress: Progress::default(),
+            watch,
         })
     }
-}
 
-impl Pulling<'_> {
+    fn take_rows(&mut self, snapshot: &RemoteSnapshot) -> Result<()> {
+        snapshot
+            .runs
+            .iter()
+            .try_for_each(|run| self.take_run(&run.id))
+    }
+
     fn take_run(&mut self, id: &ObjectId) -> Result<()> {
         let (shelf, master) = (self.repository.shelf(), self.repository.master());
         let run = RunReader::open(shelf, master, id)?;
@@ -121,29 +152,8 @@ impl Pulling<'_> {
             Row::Inode(row) => Ok(self.arriving.inode(row)?),
             Row::Entry(row) => Ok(self.arriving.entry(row)?),
             Row::Xattr(row) => Ok(self.arriving.xattr(row)?),
-            Row::Extent(row) => {
-                let extent = self.far(row)?;
-                Ok(self.arriving.extent(&extent)?)
-            }
+            Row::Extent(row) => Ok(self.arriving.extent(&far(row))?),
         }
-    }
-
-    fn far(&mut self, row: &PlacedRow) -> Result<FarExtent> {
-        let place = &row.place;
-        Ok(FarExtent {
-            ino: Ino::from_raw(row.ino),
-            off: row.off,
-            len: row.len,
-            chunk_off: row.chunk_off,
-            place: FarPlace {
-                pack: self.packs.number(&place.pack)?,
-                piece: place.piece,
-                offset: place.offset,
-                stored_len: place.stored_len,
-                len: place.len,
-                packing: place.packing.to_raw(),
-            },
-        })
     }
 
     fn take_chunks(&mut self) -> Result<()> {
@@ -157,8 +167,7 @@ impl Pulling<'_> {
                     break;
                 };
                 after = Some(*last);
-                let places = places.iter();
-                let wanted = places.map(|(far, id)| Ok((self.packs.place(far)?, *id)));
+                let wanted = places.iter().map(|(far, id)| Ok((place(far)?, *id)));
                 for window in windows(wanted.collect::<Result<Window>>()?) {
                     let fetched = fetches.ask(window)?;
                     self.keep(fetched)?;
@@ -169,6 +178,20 @@ impl Pulling<'_> {
             }
             Ok(())
         })
+    }
+
+    fn leave_chunks(&self) -> Result<()> {
+        let mut after = None;
+        loop {
+            let places = self.arriving.places(after.as_ref(), PLACES)?;
+            let Some((last, _)) = places.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for (place, id) in &places {
+                self.arriving.leave(place, *id)?;
+            }
+        }
     }
 
     fn keep(&mut self, fetched: Option<Fetched>) -> Result<()> {
@@ -182,6 +205,20 @@ impl Pulling<'_> {
         self.watch.progress(&self.progress);
         Ok(())
     }
+}
+
+fn far(row: &PlacedRow) -> FarExtent {
+    FarExtent {
+        ino: Ino::from_raw(row.ino),
+        off: row.off,
+        len: row.len,
+        chunk_off: row.chunk_off,
+        place: row.place.to_far(),
+    }
+}
+
+fn place(far: &FarPlace) -> Result<Place> {
+    Place::of_far(far).ok_or(Error::Bug("a place is in no pack"))
 }
 
 /// A row that makes no sense is damage of the repository, and none of the volume that is being made.

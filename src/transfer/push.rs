@@ -14,7 +14,7 @@ use crate::remote::{
     self, Index, ObjectId, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot,
     Repository, Row, RunWriter,
 };
-use crate::types::{RowCursor, RowPage, StoredRow};
+use crate::types::{ChunkHash, RowCursor, RowPage, StoredRow};
 use crate::volume::NamedChunks;
 
 /// How often extents are looked up again when their chunks were moved meanwhile.
@@ -283,6 +283,9 @@ impl<'a> Sending<'a> {
 
     /// Where a chunk is in the repository, or will be; `None` when it is no longer where the row says.
     fn place(&mut self, row: &StoredRow) -> Result<Option<Place>> {
+        if let Some(place) = self.place_there(row) {
+            return Ok(Some(place));
+        }
         let hash = row.chunk.hash();
         if let Some(place) = self.index.find(&hash)? {
             return Ok(Some(place));
@@ -299,6 +302,11 @@ impl<'a> Sending<'a> {
         let Some(plain) = plain else {
             return Ok(None);
         };
+        // What was in a repository until now had a stand-in for a name.
+        let hash = match row.chunk.far() {
+            Some(_) => ChunkHash::of(&plain),
+            None => hash,
+        };
         let place = self.pack.push(hash, plain)?;
         self.index.add(hash, place);
         if self.pack.is_full() {
@@ -308,6 +316,14 @@ impl<'a> Sending<'a> {
             }
         }
         Ok(Some(place))
+    }
+
+    /// Where a chunk is that the volume itself has from this repository still.
+    fn place_there(&self, row: &StoredRow) -> Option<Place> {
+        let far = row.chunk.far()?;
+        let is_here = self.push.chunks.repository() == Some(self.push.repository.id());
+        let place = Place::of_far(&far).filter(|_| is_here)?;
+        self.index.has_pack(&place.pack).then_some(place)
     }
 
     fn put(&mut self, row: Row) -> Result<()> {

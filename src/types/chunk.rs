@@ -52,6 +52,9 @@ pub struct SegmentId(u32);
 impl SegmentId {
     /// No segment: that of a chunk whose bytes are lost. Files that name it can be read but there.
     pub const LOST: Self = Self(0);
+    /// No segment of this host: that of a chunk whose bytes are in a repository still. Segments are counted from 1, and
+    /// never so far.
+    pub const ELSEWHERE: Self = Self(u32::MAX);
 
     /// The segment of this number.
     #[must_use]

@@ -4,8 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attr, ChunkHash, Codec, FileKind, Ino, Location, MAX_FILE_BYTES, MODE_BITS, SegmentId,
-    Timestamp,
+    Attr, ChunkHash, Codec, FarPlace, FileKind, Ino, Location, MAX_FILE_BYTES, MODE_BITS, PageSums,
+    SegmentId, Timestamp,
 };
 
 /// An inode: what stat(2) tells; key `ino`.
@@ -78,6 +78,8 @@ pub struct ChunkPlace {
     len: u32,
     stored_len: u32,
     codec: u8,
+    /// The pack that it is in, while it is in no segment.
+    pack: Option<[u8; FarPlace::PACK_BYTES]>,
 }
 
 /// An extended attribute; key `(ino, name)`.
@@ -195,7 +197,24 @@ impl ChunkPlace {
             len: at.len,
             stored_len: at.stored_len,
             codec: at.codec.to_raw(),
+            pack: None,
         }
+    }
+
+    /// A chunk that is in a pack of a repository.
+    #[must_use]
+    pub fn elsewhere(far: &FarPlace, at: &Location) -> Self {
+        Self {
+            pack: Some(far.pack),
+            ..Self::new(&far.stand_in(), at)
+        }
+    }
+
+    /// Its place in a pack, if that is where it is.
+    #[must_use]
+    pub fn far(&self) -> Option<FarPlace> {
+        let sums = PageSums::from_bytes(self.pack?.as_slice());
+        FarPlace::of(&self.location()?, &sums)
     }
 
     /// Its name.

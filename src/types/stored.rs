@@ -65,6 +65,18 @@ impl Location {
         self.segment == SegmentId::LOST
     }
 
+    /// Whether the bytes are in a repository still.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.segment == SegmentId::ELSEWHERE
+    }
+
+    /// Whether the bytes are in no segment of the volume.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.is_lost() || self.is_elsewhere()
+    }
+
     /// How many bytes to set aside for the plaintext. A damaged row may say more than a chunk can hold; reading what
     /// it says then fails.
     #[must_use]

@@ -40,6 +40,12 @@ pub struct Usage {
     pub segment_bytes: u64,
     /// Of those, segments that clones share.
     pub shared_bytes: u64,
+    /// Chunks that are in a repository still.
+    #[serde(default)]
+    pub elsewhere_chunks: u64,
+    /// What is stored of them there.
+    #[serde(default)]
+    pub elsewhere_bytes: u64,
     /// What the host has free.
     pub host_free_bytes: u64,
     /// What the head may hold.
@@ -111,6 +117,9 @@ pub struct Checked {
     /// A sentence for each file with bytes that an earlier repair found lost.
     #[serde(default)]
     pub lost: Vec<String>,
+    /// Chunks that are in a repository still.
+    #[serde(default)]
+    pub elsewhere: u64,
     /// Chunks that were looked at.
     pub chunks: u64,
     /// Stored bytes that were read and verified.

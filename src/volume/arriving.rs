@@ -11,8 +11,10 @@ use super::error::{Error, Result};
 use super::layout::{DATABASE, SEGMENTS, restrict};
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
-use crate::meta::{Arrival, FarExtent, FarPlace, Home, Sharing};
-use crate::types::{ChunkId, EntryRow, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow};
+use crate::meta::{Arrival, FarExtent, Home, Sharing};
+use crate::types::{
+    ChunkId, EntryRow, FarPlace, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow,
+};
 
 /// What is needed while it is made.
 const SCRATCH: &str = "places.db";
@@ -94,7 +96,7 @@ impl Arriving {
     ///
     /// # Errors
     /// As [`Self::inode`].
-    pub fn extent(&self, extent: &FarExtent) -> Result<()> {
+    pub fn extent(&mut self, extent: &FarExtent) -> Result<()> {
         Ok(self.arrival.extent(extent)?)
     }
 
@@ -112,6 +114,14 @@ impl Arriving {
     /// [`Error::Storage`].
     pub fn places(&self, after: Option<&FarPlace>, limit: u32) -> Result<Vec<(FarPlace, ChunkId)>> {
         Ok(self.arrival.places(after, limit)?)
+    }
+
+    /// Has the volume fetch a chunk when it is needed.
+    ///
+    /// # Errors
+    /// As [`Self::inode`].
+    pub fn leave(&self, place: &FarPlace, id: ChunkId) -> Result<()> {
+        Ok(self.arrival.leave(place, id)?)
     }
 
     /// Stores chunks that have come.

@@ -10,6 +10,7 @@ use super::config::Seal;
 use super::core::Core;
 use super::durability::copying::copy_some;
 use super::durability::refused_retry::retry_refused;
+use super::elsewhere::{hydrate, serve};
 use super::error::{Error, Result};
 use super::health::scrub::scrub;
 use super::history::snapshot::purge_some;
@@ -22,6 +23,8 @@ use super::space::reaper::free_ended;
 
 /// What a power cut can take at most of data that nobody synced.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
+/// Requests at once of a store whose chunks somebody needs.
+const FETCHERS: usize = 8;
 /// Pause after a failure that may pass, such as a full disk.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -51,6 +54,14 @@ impl Workers {
         workers.spawn("reaper", move || free(&shared))?;
         let shared = Arc::clone(core);
         workers.spawn("scrubber", move || scrub(&shared))?;
+        if core.fetcher().is_some() {
+            for _ in 0..FETCHERS {
+                let shared = Arc::clone(core);
+                workers.spawn("fetcher", move || serve(&shared))?;
+            }
+            let shared = Arc::clone(core);
+            workers.spawn("hydrator", move || hydrate(&shared))?;
+        }
         if core.metadata().seal() == Seal::Open {
             let shared = Arc::clone(core);
             workers.spawn("collector", move || collect(&shared))?;
@@ -70,6 +81,9 @@ impl Workers {
         self.core.lookups().close();
         self.core.gc().close();
         self.core.scrubber().close();
+        if let Some(fetcher) = self.core.fetcher() {
+            fetcher.close();
+        }
         self.threads.drain(..).for_each(join);
     }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::elsewhere::Origin;
 use super::layout::CONFIG as FILE;
 use crate::durable;
 use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
@@ -19,7 +20,7 @@ use crate::volume::error::{Error, Result};
 pub(super) const FORMAT: u32 = crate::meta::FORMAT_VERSION;
 
 /// What of it an owner would miss.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "uuid",
     "created",
     "chunk_bytes",
@@ -30,6 +31,7 @@ const KEYS: [&str; 10] = [
     "compression",
     "protection",
     "scrub_rate",
+    "origin",
 ];
 
 /// What `volume.json` holds.
@@ -64,6 +66,9 @@ pub struct Config {
     /// How fast a server reads what is stored again.
     #[serde(default)]
     pub scrub_rate: ScrubRate,
+    /// Where the chunks are that it names and does not have; `None` when it has all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
 }
 
 /// How long a volume lives.
@@ -126,6 +131,7 @@ impl Config {
             compression: Compression::None,
             protection: Protection::Off,
             scrub_rate: ScrubRate::OFF,
+            origin: None,
         }
     }
 

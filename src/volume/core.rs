@@ -7,6 +7,7 @@ use super::durability::arrivals::Arrivals;
 use super::durability::copy_queue::CopyQueue;
 use super::durability::disk::Disk;
 use super::durability::refused::RefusedWrites;
+use super::elsewhere::Fetcher;
 use super::health::scrubber::Scrubber;
 use super::metadata::Metadata;
 use super::space::compression::Packing;
@@ -41,6 +42,8 @@ pub(super) struct Core {
     lookups: LookupCounts,
     gc: GcPolicy,
     scrubber: Scrubber,
+    /// Of a volume that lacks chunks.
+    fetcher: Option<Fetcher>,
 }
 
 impl Core {
@@ -48,7 +51,7 @@ impl Core {
         identity: Identity,
         metadata: Metadata,
         compression: Packing,
-        scrubber: Scrubber,
+        (scrubber, fetcher): (Scrubber, Option<Fetcher>),
         tuning: Tuning,
     ) -> Self {
         Self {
@@ -61,6 +64,7 @@ impl Core {
             lookups: LookupCounts::default(),
             gc: GcPolicy::new(tuning.gc),
             scrubber,
+            fetcher,
             tuning,
         }
     }
@@ -128,6 +132,10 @@ impl Core {
 
     pub(super) const fn scrubber(&self) -> &Scrubber {
         &self.scrubber
+    }
+
+    pub(super) const fn fetcher(&self) -> Option<&Fetcher> {
+        self.fetcher.as_ref()
     }
 
     /// Takes the volume apart when nothing works on it any more.

@@ -3,9 +3,10 @@
 use std::io;
 use std::panic::Location;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::types::NameError;
-use crate::{chunks, meta};
+use crate::{chunks, meta, remote};
 
 /// The result of a volume operation.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -117,6 +118,12 @@ pub enum Error {
     /// Stored data is damaged.
     #[error("damaged: {0}")]
     Corrupt(String),
+    /// The bytes are in a repository still: whoever may wait can have them.
+    #[error("the bytes are in the remote still")]
+    Elsewhere,
+    /// The bytes cannot be had from the repository that they are in, or not now.
+    #[error("the bytes are in a remote, and cannot be fetched")]
+    Remote(#[source] Arc<remote::Error>),
     /// Cannot happen: cask itself is wrong, not what is stored.
     #[error("{0}")]
     Bug(String),
@@ -189,6 +196,7 @@ impl From<chunks::Error> for Error {
             chunks::Error::Missing { .. } | chunks::Error::Corrupt { .. } | chunks::Error::Lost => {
                 Self::Corrupt(error.to_string())
             }
+            chunks::Error::Elsewhere => Self::Elsewhere,
             chunks::Error::Io { op, path, source } => {
                 Self::storage(format!("cannot {op} {}", path.display()), source)
             }

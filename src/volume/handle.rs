@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::background::Workers;
 use super::config::Config;
 use super::core::Core;
+use super::elsewhere::Origin;
+use super::error::Result;
 use super::lock::DirLock;
 
 /// An open volume: the exclusive lock on its directory is held until [`Volume::close`] or drop.
@@ -27,6 +29,14 @@ impl Volume {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where chunks are that the volume does not have yet; `None` when it has all.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn origin(&self) -> Result<Option<Origin>> {
+        Ok(Config::load(self.dir())?.origin)
     }
 
     /// The lock on the volume's directory.

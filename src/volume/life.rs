@@ -12,6 +12,7 @@ use super::core::{Core, Identity};
 use super::durability::disk::Disk;
 use super::durability::recovered::{Log, Past, recovered};
 use super::durability::reserve::Reserve;
+use super::elsewhere::Fetcher;
 use super::error::{Error, Result};
 use super::handle::Volume;
 use super::health::repair;
@@ -243,5 +244,8 @@ fn open_core(dir: PathBuf, config: &Config, past: Past, tuning: Tuning) -> Resul
     };
     let metadata = Metadata::new(disk, reserve, Bounds::new(config.limits), config.seal);
     let compression = Packing::new(config.compression);
-    Ok(Core::new(identity, metadata, compression, scrubber, tuning))
+    let origin = config.origin.clone();
+    let fetcher = origin.map(|origin| Fetcher::new(origin, &identity.dir));
+    let behind = (scrubber, fetcher);
+    Ok(Core::new(identity, metadata, compression, behind, tuning))
 }

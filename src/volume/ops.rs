@@ -25,6 +25,7 @@ pub use rename::RenameMode;
 pub use xattr::SetXattrMode;
 
 use super::data::incoming::{SetIdBits, Write, WriteBack, WriteOrigin};
+use super::data::read::Wait;
 use super::error::Result;
 use super::handle::Volume;
 use crate::types::{Attr, Caller, Ino, Name, NewNode, RequestId, SetAttr};
@@ -112,7 +113,36 @@ impl Volume {
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`] when stored bytes are not those
     /// that were written, [`Error::Storage`].
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
-        read::read(&self.core, ino, offset, len)
+        read::read(&self.core, ino, offset, len, Wait::ALLOWED)
+    }
+
+    /// The same for who may not wait for a repository.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; [`Error::Elsewhere`] when it would wait.
+    pub fn read_here(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        read::read(&self.core, ino, offset, len, Wait::Never)
+    }
+
+    /// As [`Self::read`], which waits for a repository only while `goes_on` says so; see [`Self::wake_waiting`].
+    ///
+    /// # Errors
+    /// As [`Self::read`]; [`Error::Remote`] when it does not go on.
+    pub fn read_while(
+        &self,
+        ino: Ino,
+        offset: u64,
+        len: usize,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<u8>> {
+        read::read(&self.core, ino, offset, len, Wait::While(goes_on))
+    }
+
+    /// Has those that wait for a repository look whether they go on.
+    pub fn wake_waiting(&self) {
+        if let Some(fetcher) = self.core.fetcher() {
+            fetcher.wake();
+        }
     }
 
     /// Removes the name of something that is no directory.

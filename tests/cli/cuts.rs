@@ -225,11 +225,11 @@ fn who_holds_a_volume_and_is_stuck_or_dies_does_not_block_it() {
         return;
     }
     let bench = Bench::with_mount();
-    let patience = Duration::from_secs(5);
+    let timeout = Duration::from_secs(5);
     let hold = || {
         let mut client = Client::connect(&bench.volume_dir("db")).unwrap().unwrap();
         client
-            .hold_for_group(part(&bench, "db"), patience)
+            .hold_for_group(part(&bench, "db"), timeout)
             .map(|()| client)
     };
     let write = |name: &str| {
@@ -241,7 +241,7 @@ fn who_holds_a_volume_and_is_stuck_or_dies_does_not_block_it() {
     let waited = write("stuck");
     assert!(waited > Duration::from_secs(3) && waited < Duration::from_secs(8));
     stuck.prepare_in_group().unwrap();
-    let late = stuck.prepared_within(patience).unwrap_err().to_string();
+    let late = stuck.prepared_within(timeout).unwrap_err().to_string();
     assert!(late.contains("not ready within 5 s"), "{late}");
     drop(stuck);
     let dying = hold().unwrap();

@@ -15,7 +15,7 @@ use cask::volume::{SetIdBits, Volume, WriteOrigin};
 
 use crate::support::{Bench, Outcome, Running, can_mount, run, sh, wait_for};
 
-/// Far more than can be read through in the patience of a test.
+/// Far more than can be read through in the timeout of a test.
 const HUGE: u64 = 1_200 << 30;
 
 #[track_caller]

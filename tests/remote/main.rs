@@ -19,6 +19,7 @@ mod engines;
 mod host;
 mod incremental;
 mod inodes;
+mod lacking;
 mod origin;
 mod proxy;
 mod proxying;

@@ -21,7 +21,7 @@ const LARGE: Size = Size {
 };
 
 #[track_caller]
-fn assert_same(one: &BTreeMap<Vec<u8>, Facts>, other: &BTreeMap<Vec<u8>, Facts>) {
+pub(crate) fn assert_same(one: &BTreeMap<Vec<u8>, Facts>, other: &BTreeMap<Vec<u8>, Facts>) {
     assert!(one.len() > 20, "there is a tree");
     for (name, facts) in one {
         assert_eq!(
@@ -36,7 +36,7 @@ fn assert_same(one: &BTreeMap<Vec<u8>, Facts>, other: &BTreeMap<Vec<u8>, Facts>)
 
 /// What is told of a state, mounted for that.
 #[track_caller]
-fn mounted_facts(host: &Host, state: &str) -> BTreeMap<Vec<u8>, Facts> {
+pub(crate) fn mounted_facts(host: &Host, state: &str) -> BTreeMap<Vec<u8>, Facts> {
     let dir = host.bench.path("look");
     fs::create_dir_all(&dir).unwrap();
     let place = dir.to_str().unwrap();
@@ -47,7 +47,7 @@ fn mounted_facts(host: &Host, state: &str) -> BTreeMap<Vec<u8>, Facts> {
 }
 
 /// Another host has the key file.
-fn another(store: &Store) -> Host {
+pub(crate) fn another(store: &Store) -> Host {
     let host = store.host();
     host.add(&["--key-file=key"]).succeeds();
     host

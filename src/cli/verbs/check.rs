@@ -98,8 +98,12 @@ fn tell_sound(arguments: &Arguments, checked: &Checked, took: Duration) -> Resul
         0 => String::new(),
         count => format!("; bytes of {count} files are lost, as an earlier repair found"),
     };
+    let elsewhere = match checked.elsewhere {
+        0 => String::new(),
+        count => format!("; {count} more are in the remote still"),
+    };
     output::line(&format!(
-        "{}: no damage in {} chunks{read}{lost}",
+        "{}: no damage in {} chunks{read}{elsewhere}{lost}",
         arguments.volume.typed(),
         checked.chunks
     ))

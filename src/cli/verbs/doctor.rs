@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::docker::engine::{self, DOCKER_SOCKET};
 use crate::server::{ServerState, down_reason, mounts, server_state};
-use crate::volume::{Config, Scrubbed};
+use crate::volume::{Config, Scrubbed, Trouble};
 
 use crate::cli::format::human_bytes;
 use crate::cli::locate::{Root, VolumeRef};
@@ -181,7 +181,7 @@ fn volumes(root: &Root) -> Vec<Finding> {
                     ),
                     format!("mend the disk below it, then unmount and mount {typed} again"),
                 )),
-                _ => scrubbed(&one.dir, &typed),
+                _ => scrubbed(&one.dir, &typed).or_else(|| fetching(&one.dir, &typed)),
             }
         })
         .collect();
@@ -200,6 +200,17 @@ fn scrubbed(dir: &Path, typed: &str) -> Option<Finding> {
     };
     let mend = format!("see `cask check --read-data {typed}`");
     Some(Fail(what, mend))
+}
+
+/// A remote that does not give what a volume lacks.
+fn fetching(dir: &Path, typed: &str) -> Option<Finding> {
+    let trouble = Trouble::load(dir).transpose()?;
+    let what = match trouble {
+        Ok(Trouble { error, .. }) => format!("{typed} cannot fetch what it lacks: {error}"),
+        Err(error) => format!("how {typed} fetches what it lacks cannot be read: {error}"),
+    };
+    let mend = "what is here can be read; the next read tries again".to_owned();
+    Some(Warn(what, mend))
 }
 
 fn engines(arguments: &Arguments, root: &Root) -> Vec<Finding> {

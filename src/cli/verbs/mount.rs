@@ -3,13 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::remote::RemoteRef;
 use crate::server::mounts::{self, Attributes, Place, PlaceError, Shows, Spec};
 use crate::server::{self, Server};
 use crate::types::SnapshotName;
-use crate::volume::Seal;
+use crate::volume::store::edit;
+use crate::volume::{Config, Prefetch, Seal};
 
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::options::{Action, Options, Unknown};
+use crate::cli::pulled::{Lacking, make_lacking};
 use crate::cli::state_ref::{SnapshotRef, StateRef, no_snapshot};
 use crate::cli::verbs::create::create_plain;
 use crate::cli::verbs::rm::remove_fresh;
@@ -37,12 +40,24 @@ pub(in crate::cli) struct Arguments {
     /// Create the volume and the mountpoint where they do not exist
     #[arg(long)]
     create: bool,
+    /// Make the volume of a snapshot in a remote, of its newest without a name
+    ///
+    /// It is usable at once. What files hold is fetched when it is read, verified and kept, and in the background, so
+    /// that the remote is needed for a while only. Where it does not answer, what is here can be read, and other reads
+    /// fail after the time of -o remote_timeout.
+    #[arg(long, value_name = "REMOTE:NAME[@SNAP]", value_parser = str::parse::<RemoteRef>)]
+    from: Option<RemoteRef>,
+    /// With --from, what is fetched before it is needed: all, or metadata (what files there are, not what they hold)
+    #[arg(long, value_name = "WHAT", requires = "from")]
+    prefetch: Option<Prefetch>,
     /// Be the volume's server: log to standard error, and return when the last mount is gone
     #[arg(long)]
     pub(in crate::cli) foreground: bool,
     /// Options: ro, rw, nosuid, suid, nodev, dev, noexec, exec, noatime, relatime, strictatime,
     /// nodiratime, diratime, nosymfollow, symfollow; fsname=TEXT (what is shown as the source);
-    /// remount (change the flags of the mount that is there, and of no other)
+    /// remount (change the flags of the mount that is there, and of no other);
+    /// remote_timeout=SECONDS|wait (how long a read waits for the remote that the volume fetches from, instead of 30s;
+    /// counts from the next start of its server)
     ///
     /// Of words about one flag the last counts. Words that fstab(5) has for others, such as defaults,
     /// nofail, _netdev or x-*, are accepted and mean nothing here.
@@ -60,6 +75,19 @@ pub(in crate::cli) struct MountRequest<'a> {
     pub(in crate::cli) mountpoint: &'a Path,
     /// How.
     pub(in crate::cli) options: &'a Options,
+    /// What is made where it is missing.
+    pub(in crate::cli) makes: Makes<'a>,
+}
+
+/// What a mount makes, with its mountpoint.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) enum Makes<'a> {
+    /// Nothing, nor the mountpoint.
+    Nothing,
+    /// The volume, if there is none.
+    Plain,
+    /// The volume, which must not be there, of a snapshot in a remote.
+    From(&'a RemoteRef, Prefetch),
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
@@ -73,6 +101,11 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         snapshot: arguments.state.snapshot.as_ref(),
         mountpoint: &arguments.mountpoint,
         options: &options,
+        makes: match &arguments.from {
+            Some(from) => Makes::From(from, arguments.prefetch.unwrap_or_default()),
+            None if arguments.create => Makes::Plain,
+            None => Makes::Nothing,
+        },
     };
     if options.action == Action::Remount {
         return remount::run(request.mountpoint, request.options);
@@ -81,11 +114,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if let Err(error) = server::raise_limits() {
         log::debug!("{error}");
     }
-    let fresh = if arguments.create {
-        Fresh::make(&request, root)?
-    } else {
-        Fresh::default()
-    };
+    let fresh = Fresh::make(&request, root)?;
     // From here on what was created is taken back on any error, but not once it is mounted.
     let outcome = if arguments.foreground {
         serve(&request, root)
@@ -140,6 +169,7 @@ fn prepare(request: &MountRequest<'_>, root: &Root) -> Result<(Located, Spec, Hi
                     )),
                 _ => error,
             })?;
+    note_deadline(&located, &config, request.options)?;
     let mut source = match request.volume {
         VolumeRef::Name(name) => name.as_str().into(),
         VolumeRef::Dir(_) => located.dir.as_os_str().to_owned(),
@@ -167,6 +197,19 @@ fn prepare(request: &MountRequest<'_>, root: &Root) -> Result<(Located, Spec, Hi
         Err(_) => Hidden(0),
     };
     Ok((located, spec, hidden))
+}
+
+/// What was said of how long a read waits holds from the next start of the server on.
+fn note_deadline(located: &Located, config: &Config, options: &Options) -> Result<()> {
+    let Some((deadline, _)) = options.deadline.zip(config.origin.as_ref()) else {
+        return Ok(());
+    };
+    let noted = edit(&located.dir, |config| {
+        if let Some(origin) = &mut config.origin {
+            origin.deadline = deadline;
+        }
+    });
+    noted.map_err(|e| located.explain_volume(e))
 }
 
 /// How many entries of the mountpoint can't be seen while the volume is mounted over them.
@@ -198,20 +241,16 @@ struct Fresh {
 impl Fresh {
     fn make(request: &MountRequest<'_>, root: &Root) -> Result<Self> {
         let mut fresh = Self::default();
+        if matches!(request.makes, Makes::Nothing) {
+            return Ok(fresh);
+        }
         let directories = missing_directories(request)?;
         // Before anything is made: without the device there will be no mount. Others ask fusermount3, which opens it
         // itself.
         if mounts::is_privileged() {
             mounts::open_fuse().map_err(explain_no_fuse)?;
         }
-        match root.locate(request.volume) {
-            Ok(_) => {}
-            Err(e) if e.kind() == Kind::NotFound && request.snapshot.is_none() => {
-                create_plain(request.volume, root)?;
-                fresh.volume = true;
-            }
-            Err(e) => return Err(e),
-        }
+        fresh.volume = make_volume(request, root)?;
         // One by one, the outermost first: what somebody else made meanwhile is an error.
         let made = directories.iter().rev().try_for_each(fs::create_dir);
         fresh.directories = directories;
@@ -238,6 +277,30 @@ impl Fresh {
         if self.volume {
             remove_fresh(request.volume, root);
         }
+    }
+}
+
+/// Makes the volume, if that is asked for; whether it did.
+fn make_volume(request: &MountRequest<'_>, root: &Root) -> Result<bool> {
+    if let Makes::From(from, prefetch) = request.makes {
+        if request.snapshot.is_some() {
+            let message = format!(
+                "{} is a snapshot, and --from makes a volume",
+                request.volume
+            );
+            return Err(CliError::new(Kind::Usage, message).hint("name the new volume"));
+        }
+        let deadline = request.options.deadline.unwrap_or_default();
+        let lacking = Lacking { prefetch, deadline };
+        make_lacking(request.volume, from, lacking, root)?;
+        return Ok(true);
+    }
+    match root.locate(request.volume) {
+        Ok(_) => Ok(false),
+        Err(e) if e.kind() == Kind::NotFound && request.snapshot.is_none() => {
+            create_plain(request.volume, root).map(|()| true)
+        }
+        Err(e) => Err(e),
     }
 }
 

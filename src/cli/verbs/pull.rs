@@ -1,19 +1,18 @@
 //! `cask pull`.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::locate::{Root, VolumeRef};
+use crate::cli::pulled::{Trouble, build, explain};
 use crate::cli::quantity::parse_duration;
-use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, open_within};
+use crate::cli::remotes::{choose, explain as explain_remote, open_within};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::{RemoteRef, Repository};
 use crate::transfer;
 use crate::types::VolumeNameError;
-use crate::volume::{self, store};
 
 /// Make a volume of a snapshot in a remote, and print its name
 ///
@@ -49,18 +48,6 @@ struct View {
     seconds: f64,
 }
 
-/// Why a volume could not be made.
-enum Trouble {
-    New(volume::Error),
-    From(transfer::Error),
-}
-
-impl From<volume::Error> for Trouble {
-    fn from(error: volume::Error) -> Self {
-        Self::New(error)
-    }
-}
-
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let from = &arguments.from;
     let started = Instant::now();
@@ -75,19 +62,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let config = transfer::config_of(&snapshot);
     let config = config.map_err(|e| explain(Trouble::From(e), from, &volume, root))?;
     let watch = Transferring::start(arguments.format, "pulling");
-    let build = |fresh: &Path| {
-        let made = transfer::pull(&repository, &snapshot, (fresh, &config), &watch);
-        made.map_err(|error| match error {
-            // What fails on this host is about the new volume.
-            transfer::Error::Volume(error) => Trouble::New(error),
-            error => Trouble::From(error),
-        })
-    };
-    let built = match &volume {
-        VolumeRef::Name(name) => root.store().build(name, build),
-        VolumeRef::Dir(dir) => store::build_at(dir, build),
-    };
-    built.map_err(|trouble| explain(trouble, from, &volume, root))?;
+    build(from, &volume, root, |fresh| {
+        transfer::pull(&repository, &snapshot, (fresh, &config), &watch)
+    })?;
     let view = View {
         volume: volume.typed(),
         snapshot: format!("{}:{}@{}", from.remote, from.volume, snapshot.name),
@@ -106,19 +83,4 @@ fn named(from: &RemoteRef, repository: &Repository) -> Result<VolumeRef> {
     parsed.map_err(|error: VolumeNameError| {
         CliError::new(Kind::Usage, error.to_string()).hint("give the new volume a name")
     })
-}
-
-fn explain(trouble: Trouble, from: &RemoteRef, volume: &VolumeRef, root: &Root) -> CliError {
-    match trouble {
-        Trouble::New(error) => {
-            let reference = volume.clone();
-            let dir = root.dir_of(&reference);
-            Located { reference, dir }.explain_volume(error)
-        }
-        Trouble::From(error) => explain_transfer(error, &from.remote, |error| {
-            CliError::new(Kind::Failed, format!("cannot pull {from}"))
-                .because(error)
-                .hint("no volume was made")
-        }),
-    }
 }

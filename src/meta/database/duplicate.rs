@@ -8,7 +8,8 @@ use crate::meta::schema::connect;
 use crate::meta::{Database, Result, Session};
 use crate::types::SegmentId;
 
-const SEGMENTS: &str = "SELECT DISTINCT segment FROM chunk WHERE segment <> 0 ORDER BY segment";
+const SEGMENTS: &str =
+    "SELECT DISTINCT segment FROM chunk WHERE segment NOT IN (0, 4294967295) ORDER BY segment";
 
 impl Database {
     /// Copies one consistent state, which has every operation that was acknowledged, to a new database at

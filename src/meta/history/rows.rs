@@ -3,11 +3,11 @@
 use rusqlite::{Row, params};
 
 use crate::meta::schema::text::sql;
-use crate::meta::tables::chunk::read_location;
+use crate::meta::tables::chunk::read_place;
 use crate::meta::tables::inode::{INODE_COLUMNS, read_inode};
 use crate::meta::{Error, Result, View};
 use crate::types::{
-    ChunkHash, ChunkPlace, EntryRow, InodeRow, RowCursor, RowPage, StoredRow, XattrRow,
+    ChunkHash, ChunkPlace, EntryRow, FarPlace, InodeRow, RowCursor, RowPage, StoredRow, XattrRow,
 };
 
 // Each is two walks along a key that SQLite merges; what a row value is greater than, an index finds
@@ -24,10 +24,10 @@ const ENTRIES: &str = "
         WHERE (parent, name) > (?2, ?3) AND born <= ?1 AND died > ?1
     ORDER BY 1, 2 LIMIT ?4";
 const EXTENTS: &str = sql!(
-    "SELECT e.ino, e.off, e.len, e.chunk_off, c.hash, {c.chunk segment..codec}
+    "SELECT e.ino, e.off, e.len, e.chunk_off, c.hash, {c.chunk segment..sums}
     FROM extent e LEFT JOIN chunk c ON c.id = e.chunk
         WHERE (e.ino, e.off) > (?2, ?3) AND e.born <= ?1
-    UNION ALL SELECT e.ino, e.off, e.len, e.chunk_off, c.hash, {c.chunk segment..codec}
+    UNION ALL SELECT e.ino, e.off, e.len, e.chunk_off, c.hash, {c.chunk segment..sums}
     FROM extent_past e LEFT JOIN chunk c ON c.id = e.chunk
         WHERE (e.ino, e.off) > (?2, ?3) AND e.born <= ?1 AND e.died > ?1
     ORDER BY 1, 2 LIMIT ?4"
@@ -96,13 +96,17 @@ impl View<'_> {
                     "byte {off} of inode {ino} names a chunk that is not there"
                 ))
             })?;
-            let at = read_location(row, 5)?;
+            let (at, sums) = read_place(row, 5)?;
+            let chunk = match FarPlace::of(&at, &sums) {
+                Some(far) => ChunkPlace::elsewhere(&far, &at),
+                None => ChunkPlace::new(&ChunkHash::from_bytes(hash), &at),
+            };
             found.push(StoredRow {
                 ino,
                 off,
                 len: uint(row, 2)?,
                 chunk_off: uint(row, 3)?,
-                chunk: ChunkPlace::new(&ChunkHash::from_bytes(hash), &at),
+                chunk,
             });
         }
         Ok(found)

@@ -29,11 +29,11 @@ const LIST: &str = "
     ORDER BY cookie DESC LIMIT ?4";
 // No extent is longer than a chunk (1 MiB): what reaches into the range begins at most that far before.
 const EXTENTS: &str = sql!(
-    "SELECT {c.chunk segment..sums}, e.off, e.len, e.chunk_off
+    "SELECT {c.chunk segment..sums}, e.off, e.len, e.chunk_off, e.chunk
     FROM extent e LEFT JOIN chunk c ON c.id = e.chunk
         WHERE e.ino = ?2 AND e.off > ?3 - 1048577 AND e.off < ?4 AND e.born <= ?1
     UNION ALL
-    SELECT {c.chunk segment..sums}, e.off, e.len, e.chunk_off
+    SELECT {c.chunk segment..sums}, e.off, e.len, e.chunk_off, e.chunk
     FROM extent_past e LEFT JOIN chunk c ON c.id = e.chunk
         WHERE e.ino = ?2 AND e.off > ?3 - 1048577 AND e.off < ?4 AND e.born <= ?1 AND e.died > ?1
     ORDER BY 7"

@@ -87,7 +87,7 @@ pub enum Missing {
 }
 
 /// Reads a chunk's place and sums from the columns `{chunk segment..sums}`.
-pub(super) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums)> {
+pub(in crate::meta) fn read_place(row: &Row<'_>, at: usize) -> Result<(Location, PageSums)> {
     let place = read_location(row, at)?;
     let sums = row.get_ref(at + 5)?.as_blob().map_err(Error::row)?;
     Ok((place, PageSums::from_bytes(sums)))

@@ -11,6 +11,7 @@ const UNINDEXED: &str = sql!(
     "SELECT {e.extent}, c.hash FROM (
         SELECT {extent} FROM extent WHERE (ino, off) > (?1, ?2) ORDER BY ino, off LIMIT ?3) e
      LEFT JOIN chunk c ON c.id = e.chunk AND e.len < ?4 AND c.shared IN (0, ?5)
+        AND c.segment <> 4294967295
      ORDER BY e.ino, e.off"
 );
 const HASH: &str = "SELECT hash FROM chunk WHERE id = ?1";

@@ -23,7 +23,7 @@ const ROWS: &str = concat!(
     " ORDER BY e.off LIMIT ?4"
 );
 const STORED: &str = sql!(
-    "SELECT {c.chunk segment..sums}, e.off, e.len, e.chunk_off
+    "SELECT {c.chunk segment..sums}, e.off, e.len, e.chunk_off, e.chunk
      FROM extent e LEFT JOIN chunk c ON c.id = e.chunk WHERE ",
     overlapping!(),
     " ORDER BY e.off"
@@ -100,6 +100,8 @@ pub struct StoredExtent {
     pub len: u64,
     /// Where in the chunk they begin.
     pub chunk_off: u64,
+    /// The chunk's row.
+    pub chunk: ChunkId,
     /// Where the chunk is.
     pub at: Location,
     /// The checksums of the chunk's pages.
@@ -152,6 +154,7 @@ pub(in crate::meta) fn read_stored(
                 off,
                 len,
                 chunk_off,
+                chunk: ChunkId(row.get(9)?),
                 at,
                 sums,
             });

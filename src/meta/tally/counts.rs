@@ -60,8 +60,8 @@ impl Tally {
     }
 
     pub(super) fn add_to_segment(&mut self, id: SegmentId, more: InSegment) {
-        // What is lost takes no space anywhere.
-        if id == SegmentId::LOST {
+        // What is lost or elsewhere takes no space here.
+        if id == SegmentId::LOST || id == SegmentId::ELSEWHERE {
             return;
         }
         let segment = self.segments.entry(id).or_default();

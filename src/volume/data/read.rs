@@ -6,6 +6,7 @@ use crate::chunks;
 use crate::meta::StoredExtent;
 use crate::types::{Attr, FileKind, Ino};
 use crate::volume::core::Core;
+use crate::volume::elsewhere;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::inode;
 
@@ -28,24 +29,49 @@ pub(in crate::volume) fn read_stored(
     ino: Ino,
     offset: u64,
     len: usize,
+    wait: Wait<'_>,
 ) -> Result<Vec<u8>> {
-    read_with(core, ino, offset, || find_extents(core, ino, offset, len))
+    read_with(core, (ino, offset), wait, || {
+        find_extents(core, ino, offset, len)
+    })
+}
+
+/// Whether a read may wait for a repository.
+#[derive(Clone, Copy)]
+pub(in crate::volume) enum Wait<'a> {
+    /// It may, for as long as the volume says, and while this says that it goes on.
+    While(&'a dyn Fn() -> bool),
+    /// [`Error::Elsewhere`] then.
+    Never,
+}
+
+impl Wait<'_> {
+    /// For as long as the volume says.
+    pub(in crate::volume) const ALLOWED: Self = Self::While(&|| true);
 }
 
 /// Reads what `find` finds; looks again when a segment was collected meanwhile.
 pub(in crate::volume) fn read_with(
     core: &Core,
-    ino: Ino,
-    offset: u64,
+    (ino, offset): (Ino, u64),
+    wait: Wait<'_>,
     find: impl Fn() -> Result<(Range<u64>, Vec<StoredExtent>)>,
 ) -> Result<Vec<u8>> {
     let mut attempt = 1;
+    let mut until = None;
     loop {
         let (range, extents) = find()?;
         let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
         match fill(core, &mut bytes, &range, &extents) {
             Ok(()) => return Ok(bytes),
             Err(chunks::Error::Missing { .. }) if attempt < ATTEMPTS => attempt += 1,
+            Err(chunks::Error::Elsewhere) => {
+                let Wait::While(goes_on) = wait else {
+                    return Err(Error::Elsewhere);
+                };
+                let until = *until.get_or_insert_with(|| elsewhere::until(core));
+                elsewhere::bring(core, &extents, &elsewhere::Bounds { until, goes_on })?;
+            }
             Err(error @ chunks::Error::Lost) => {
                 log::debug!("{ino} at byte {offset}: {error}");
                 return Err(error.into());
@@ -87,7 +113,11 @@ fn fill(
         // length.
         let out = bytes.get_mut(at(start)..at(end)).unwrap_or_default();
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        core.chunks().read(&extent.at, &extent.sums, skip, out)?;
+        if extent.at.is_elsewhere() {
+            elsewhere::fill(core, extent, skip, out)?;
+        } else {
+            core.chunks().read(&extent.at, &extent.sums, skip, out)?;
+        }
     }
     Ok(())
 }

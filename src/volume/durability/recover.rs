@@ -147,7 +147,7 @@ impl States<'_> {
 
     fn is_there(&mut self, chunk: &StoredChunk) -> Result<bool> {
         // That is known, and no commit is to be given up for it.
-        if chunk.at.is_lost() {
+        if chunk.at.is_absent() {
             return Ok(true);
         }
         let place = (chunk.at.segment, chunk.at.offset);

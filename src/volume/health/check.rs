@@ -73,6 +73,10 @@ fn look_at_chunks(
         };
         after = last.id;
         for chunk in &found {
+            if chunk.at.is_elsewhere() {
+                checked.elsewhere += 1;
+                continue;
+            }
             checked.chunks += 1;
             if chunk.at.is_lost() {
                 all.lost.insert(chunk.id);

@@ -89,7 +89,7 @@ fn scrub_some(core: &Core, rate: ScrubRate, done: &mut Scrubbed) -> Result<()> {
 /// Reads one chunk from the disk; what it means if that is damaged.
 fn scrub_one(core: &Core, chunk: &StoredChunk) -> Result<BTreeMap<i64, Vec<String>>> {
     let none = BTreeMap::new();
-    if chunk.at.is_lost() {
+    if chunk.at.is_absent() {
         return Ok(none);
     }
     match core.chunks().reread(&chunk.at, &chunk.sums, &chunk.hash) {

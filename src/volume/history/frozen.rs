@@ -6,7 +6,7 @@ use crate::meta::{Inode, StoredExtent, View};
 use crate::types::{Attr, Epoch, FileKind, Ino, Name, RowCursor, RowPage};
 use crate::volume::core::Core;
 use crate::volume::data::extents::within;
-use crate::volume::data::read::{clip, read_with};
+use crate::volume::data::read::{Wait, clip, read_with};
 use crate::volume::error::{Error, Result};
 use crate::volume::ops::list::{DirEntry, below};
 
@@ -95,7 +95,33 @@ impl Frozen<'_> {
     /// # Errors
     /// [`Error::NotFound`], [`Error::IsDirectory`], [`Error::Corrupt`], [`Error::Storage`].
     pub fn read(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
-        read_with(self.core, ino, offset, || {
+        self.read_within(ino, offset, len, Wait::ALLOWED)
+    }
+
+    /// As [`Volume::read_here`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_here(&self, ino: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        self.read_within(ino, offset, len, Wait::Never)
+    }
+
+    /// As [`Volume::read_while`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_while(
+        &self,
+        ino: Ino,
+        offset: u64,
+        len: usize,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Vec<u8>> {
+        self.read_within(ino, offset, len, Wait::While(goes_on))
+    }
+
+    fn read_within(&self, ino: Ino, offset: u64, len: usize, wait: Wait<'_>) -> Result<Vec<u8>> {
+        read_with(self.core, (ino, offset), wait, || {
             self.find_extents(ino, offset, len)
         })
     }

@@ -12,6 +12,7 @@ use crate::volume::change::change_for;
 use crate::volume::core::Core;
 use crate::volume::data::extents::{clear, file};
 use crate::volume::data::incoming::{SetIdBits, Write, WriteOrigin};
+use crate::volume::data::read::Wait;
 use crate::volume::durability::copying::finish_copies;
 use crate::volume::durability::refusal_record::clear_refused;
 use crate::volume::durability::refused_retry::check_whole;
@@ -146,7 +147,7 @@ fn copy_bytes(
     if source == target && from.abs_diff(to) < len as u64 {
         return Err(Error::Invalid);
     }
-    let bytes = read(core, source, from, len)?;
+    let bytes = read(core, source, from, len, Wait::ALLOWED)?;
     write(
         core,
         &Write {

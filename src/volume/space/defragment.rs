@@ -13,7 +13,7 @@ use crate::meta::{Copies, ExtentRow, Sharing, StoredExtent, WriteTx};
 use crate::types::{ChunkId, Ino, Location, MAX_FILE_BYTES};
 use crate::volume::core::Core;
 use crate::volume::data::extents::chunk_row;
-use crate::volume::data::read::read_stored;
+use crate::volume::data::read::{Wait, read_stored};
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 use crate::volume::space::dedup::share_equal;
@@ -124,6 +124,8 @@ fn put_together(core: &Core, ino: Ino, runs: &[Run]) -> Result<u64> {
             Ok(content) => read.extend(content),
             // It is damaged, or gone: whoever reads it is told.
             Err(Error::Corrupt(_) | Error::NotFound) => {}
+            // It comes in the background, or nobody needs it.
+            Err(Error::Elsewhere) => {}
             Err(error) => return Err(error),
         }
     }
@@ -151,7 +153,8 @@ fn read_run<'r>(core: &Core, ino: Ino, run: &'r Run) -> Result<Option<ReadRun<'r
     let len = range.end - range.start;
     // Before the bytes: what is written between the two is noticed.
     let places = core.database().read()?.stored_extents(ino, &range)?;
-    let bytes = read_stored(core, ino, range.start, usize::try_from(len).unwrap_or(0))?;
+    let wanted = usize::try_from(len).unwrap_or(0);
+    let bytes = read_stored(core, ino, range.start, wanted, Wait::Never)?;
     let whole = bytes.len() as u64 == len;
     Ok(whole.then_some(ReadRun { run, places, bytes }))
 }

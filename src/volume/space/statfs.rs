@@ -7,6 +7,7 @@ use rustix::fs::statvfs;
 use crate::meta::Tally;
 use crate::types::{Limits, Usage};
 use crate::volume::core::Core;
+use crate::volume::elsewhere;
 use crate::volume::error::{Error, Result};
 use crate::volume::space::headroom::{HOST_BYTES, Headroom, Spending};
 
@@ -32,7 +33,10 @@ pub(super) fn usage(core: &Core) -> Result<Usage> {
     let survey = core.chunks().survey()?;
     let tally = core.database().tally()?;
     let named = count(tally.record_bytes());
+    let elsewhere = elsewhere::count(core)?;
     Ok(Usage {
+        elsewhere_chunks: elsewhere.chunks,
+        elsewhere_bytes: elsewhere.bytes,
         segment_bytes: survey.bytes,
         shared_bytes: survey.shared_bytes,
         dead_bytes: survey.bytes.saturating_sub(named),

@@ -48,7 +48,8 @@ fn examine(piece: &Workpiece, store: &ChunkStore, watch: Watch<'_>) -> Result<Si
             return Ok(sick);
         };
         after = last.id;
-        for chunk in found {
+        // What is elsewhere comes when it is needed.
+        for chunk in found.into_iter().filter(|one| !one.at.is_elsewhere()) {
             match verify(store, &chunk) {
                 Ok(()) => {
                     watch(u64::from(chunk.at.stored_len));

@@ -1,0 +1,91 @@
+//! Pins: what a volume that fetches its chunks later needs of a repository, also after its snapshot was forgotten.
+//!
+//! A pin counts for a day from when it was stored last, by the store's clock: nobody has to remove that of a host that
+//! is gone.
+
+use super::object::{Kind, ObjectId, open_whole, seal_whole};
+use super::shelf::Key;
+use super::{Error, RemoteSnapshot, Repository, Result};
+
+/// Where they are.
+const DIR: &str = "pin";
+/// How long one counts, in seconds.
+const DAY_SECS: i64 = 24 * 3600;
+
+/// What counts and what does not.
+#[derive(Debug, Default)]
+pub struct Pins {
+    /// What is needed still.
+    pub needed: Vec<RemoteSnapshot>,
+    /// Those that nobody has renewed for a day.
+    pub ended: Vec<ObjectId>,
+}
+
+impl Repository {
+    /// Says that a volume needs what the snapshot consists of. Only a snapshot that is there after this is safe: look at it
+    /// again.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn pin(&self, snapshot: &RemoteSnapshot) -> Result<ObjectId> {
+        let id = ObjectId::random()?;
+        let body = serde_json::to_vec(snapshot).map_err(|e| Error::Bug(e.to_string()))?;
+        let (_, bytes) = seal_whole(self.master(), Kind::Pin, body)?;
+        self.shelf().put(&key_of(&id), bytes.into())?;
+        Ok(id)
+    }
+
+    /// Says that it is needed still.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when it had ended; see [`super::Shelf`].
+    pub fn renew_pin(&self, id: &ObjectId) -> Result<()> {
+        let (bytes, _) = self.shelf().get(&key_of(id))?;
+        self.shelf().put(&key_of(id), bytes.into())
+    }
+
+    /// Says that nothing is needed any more.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn unpin(&self, id: &ObjectId) -> Result<()> {
+        self.shelf().delete(&key_of(id))
+    }
+
+    /// All pins.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Newer`]; see [`super::Shelf`].
+    pub fn pins(&self) -> Result<Pins> {
+        let listed = self.shelf().list(DIR)?;
+        let mut pins = Pins::default();
+        if listed.is_empty() {
+            return Ok(pins);
+        }
+        let now = self.time()?;
+        for one in listed {
+            let Ok(id) = one.key.last().parse::<ObjectId>() else {
+                continue;
+            };
+            if now - one.modified > DAY_SECS {
+                pins.ended.push(id);
+                continue;
+            }
+            let bytes = match self.shelf().get(&one.key) {
+                Ok((bytes, _)) => bytes,
+                // Its volume has all since it was listed.
+                Err(Error::Missing { .. }) => continue,
+                Err(error) => return Err(error),
+            };
+            let (_, body) = open_whole(self.master(), Kind::Pin, &one.key, &bytes)?;
+            let snapshot = serde_json::from_slice(&body);
+            pins.needed
+                .push(snapshot.map_err(|e| Error::damaged(&one.key, e))?);
+        }
+        Ok(pins)
+    }
+}
+
+fn key_of(id: &ObjectId) -> Key {
+    Key::new(format!("{DIR}/{id}"))
+}

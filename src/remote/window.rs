@@ -1,0 +1,84 @@
+//! Chunks of a pack that lie close together, and come with one request.
+
+use super::pack::open_chunk;
+use super::place::{Packing, Place};
+use super::repository::Repository;
+use super::{Error, ObjectId, Result};
+use crate::types::FarPlace;
+
+/// Bytes between two chunks that are fetched with them: a request of its own takes longer.
+const GAP_BYTES: u64 = 64 * 1024;
+
+/// What came for a window.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The plaintext of each chunk, in order.
+    pub plain: Vec<Vec<u8>>,
+    /// Bytes that were fetched for them.
+    pub bytes: u64,
+}
+
+impl Place {
+    /// The place that a row of a volume tells; `None` when it is stored in a way that no pack has.
+    #[must_use]
+    pub fn of_far(far: &FarPlace) -> Option<Self> {
+        Some(Self {
+            pack: ObjectId::from_bytes(far.pack),
+            piece: far.piece,
+            offset: far.offset,
+            stored_len: far.stored_len,
+            len: far.len,
+            packing: Packing::from_raw(far.codec)?,
+        })
+    }
+
+    /// The same for a row.
+    #[must_use]
+    pub const fn to_far(&self) -> FarPlace {
+        FarPlace {
+            pack: *self.pack.as_bytes(),
+            piece: self.piece,
+            offset: self.offset,
+            stored_len: self.stored_len,
+            len: self.len,
+            codec: self.packing.to_raw(),
+        }
+    }
+
+    /// Where its sealed bytes end in the pack.
+    const fn end(&self) -> u64 {
+        self.offset as u64 + self.sealed_len() as u64
+    }
+
+    /// Whether it comes with a window from `first` to `last` that shall have `bytes_max` at most.
+    #[must_use]
+    pub fn extends(&self, (first, last): (&Self, &Self), bytes_max: u64) -> bool {
+        let offset = u64::from(self.offset);
+        first.pack == self.pack
+            && offset >= last.end()
+            && offset - last.end() <= GAP_BYTES
+            && self.end() - u64::from(first.offset) <= bytes_max
+    }
+}
+
+impl Repository {
+    /// Fetches chunks of one pack, whose places follow each other, and verifies them.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`]; see [`super::Shelf`].
+    pub fn fetch(&self, window: &[Place]) -> Result<Fetched> {
+        let (Some(first), Some(last)) = (window.first(), window.last()) else {
+            return Err(Error::Bug("a window has no chunks".to_owned()));
+        };
+        let bytes = self.get_chunks(first, last)?;
+        let open = |place: &Place| {
+            let start = (place.offset - first.offset) as usize;
+            let sealed = bytes.get(start..start + place.sealed_len());
+            open_chunk(self.master(), place, sealed.unwrap_or_default())
+        };
+        Ok(Fetched {
+            plain: window.iter().map(open).collect::<Result<_>>()?,
+            bytes: bytes.len() as u64,
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! Reads of chunks that are elsewhere.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::bounds::Bounds;
+use super::fetcher::{Fetcher, Window};
+use super::readahead::Plan;
+use crate::chunks;
+use crate::meta::StoredExtent;
+use crate::remote::Place;
+use crate::types::{ChunkId, FarPlace, about_to_wait};
+use crate::volume::core::Core;
+use crate::volume::error::{Error, Result};
+
+/// Rows that are looked through for what comes with a request.
+const SPAN: u32 = 512;
+
+/// Reads a part of a chunk that is elsewhere, if it has come a moment ago.
+///
+/// # Errors
+/// [`chunks::Error::Elsewhere`] when it has to be fetched.
+pub(in crate::volume) fn fill(
+    core: &Core,
+    extent: &StoredExtent,
+    start: usize,
+    out: &mut [u8],
+) -> chunks::Result<()> {
+    let place = FarPlace::of(&extent.at, &extent.sums);
+    let plain = core
+        .fetcher()
+        .zip(place)
+        .and_then(|(fetcher, place)| fetcher.brought(&place));
+    let plain = plain.ok_or(chunks::Error::Elsewhere)?;
+    let wanted = plain.get(start..start + out.len());
+    // Rows may be damaged: what says more of a chunk than there is can never be read.
+    let wanted = wanted.ok_or(chunks::Error::Corrupt {
+        segment: extent.at.segment,
+        offset: extent.at.offset,
+        what: "it is shorter than what refers to it",
+    })?;
+    out.copy_from_slice(wanted);
+    Ok(())
+}
+
+/// Fetches the chunks of these extents that are elsewhere. Returns when they can be read, or have to be looked up again.
+///
+/// # Errors
+/// [`Error::Remote`], [`Error::Corrupt`] when nobody says where they are, [`Error::Storage`].
+pub(in crate::volume) fn bring(
+    core: &Core,
+    extents: &[StoredExtent],
+    bounds: &Bounds<'_>,
+) -> Result<()> {
+    let fetcher = core.fetcher().ok_or_else(|| {
+        Error::Corrupt("a chunk is in a repository, and nothing says in which".to_owned())
+    })?;
+    about_to_wait();
+    let far = extents
+        .iter()
+        .filter_map(|one| Some((FarPlace::of(&one.at, &one.sums)?, one.chunk)));
+    let far: Vec<_> = far.collect();
+    let wanted: BTreeSet<FarPlace> = far.iter().map(|(place, _)| *place).collect();
+    // Nobody remembers that it failed before.
+    fetcher.retry(&wanted);
+    let missing = fetcher.wait(&wanted, bounds)?;
+    for (place, chunk) in far.iter().filter(|(place, _)| missing.contains(place)) {
+        fetcher.ask(*chunk, windows(core, fetcher, (*place, *chunk))?);
+    }
+    fetcher.wait(&wanted, bounds).map(drop)
+}
+
+/// Until when a read waits that begins now; `None`: for ever.
+pub(in crate::volume) fn until(core: &Core) -> Option<Instant> {
+    core.fetcher().and_then(Fetcher::until)
+}
+
+/// The chunk, and what is fetched with it.
+fn windows(core: &Core, fetcher: &Fetcher, needed: (FarPlace, ChunkId)) -> Result<Vec<Window>> {
+    let Plan {
+        window_bytes,
+        windows,
+    } = fetcher.plan(needed.1);
+    let mut found: Vec<Window> = vec![vec![needed]];
+    let mut from = ChunkId(needed.1.0 + 1);
+    // Not more than is planned for, and not for long where little of what follows is elsewhere.
+    for _ in 0..windows {
+        let next = core.database().read()?.far_chunks(from, SPAN)?;
+        for one in next.unwrap_or_default() {
+            if !extend(&mut found, one, window_bytes) {
+                if found.len() == windows {
+                    return Ok(found);
+                }
+                found.push(vec![one]);
+            }
+        }
+        from = ChunkId(from.0 + i64::from(SPAN));
+    }
+    Ok(found)
+}
+
+/// Puts a chunk behind the last, if it comes with it.
+fn extend(windows: &mut [Window], (place, id): (FarPlace, ChunkId), bytes: u64) -> bool {
+    let Some(window) = windows.last_mut() else {
+        return false;
+    };
+    let ends = window.first().zip(window.last());
+    let ends = ends
+        .and_then(|((first, _), (last, _))| Some((Place::of_far(first)?, Place::of_far(last)?)));
+    let fits = ends
+        .zip(Place::of_far(&place))
+        .is_some_and(|((first, last), place)| place.extends((&first, &last), bytes));
+    if fits {
+        window.push((place, id));
+    }
+    fits
+}

@@ -1,0 +1,256 @@
+//! What is asked of the repository, by whom, and what came of it: equal requests are made once, and whoever waits does so
+//! for a bounded time.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::bounds::Bounds;
+use super::brought::Brought;
+use super::origin::{Origin, Prefetch};
+use super::readahead::{Plan, ReadAhead};
+use super::source::Source;
+use crate::remote::{self, Place};
+use crate::types::{ChunkId, FarPlace};
+use crate::volume::error::{Error, Result};
+
+/// After a request that failed for now, before the same is asked again.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// Chunks of one pack that are fetched together.
+pub(super) type Window = Vec<(FarPlace, ChunkId)>;
+
+/// The chunks of a volume that are elsewhere, on their way.
+#[derive(Debug)]
+pub(in crate::volume) struct Fetcher {
+    source: Source,
+    state: Mutex<State>,
+    /// Something was asked for, has come, or failed.
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    brought: Brought,
+    ahead: ReadAhead,
+    queue: VecDeque<Window>,
+    under_way: BTreeSet<FarPlace>,
+    /// What could not be fetched when it was asked for last.
+    failed: BTreeMap<FarPlace, Arc<remote::Error>>,
+    closing: bool,
+}
+
+/// What has become of chunks that were asked for.
+enum Outcome {
+    /// Each has come, or may be asked for.
+    Ready(BTreeSet<FarPlace>),
+    Failed(Arc<remote::Error>),
+    Closing,
+    Late,
+}
+
+impl Fetcher {
+    /// `dir` is the volume's.
+    pub(in crate::volume) fn new(origin: Origin, dir: &Path) -> Self {
+        Self {
+            source: Source::new(origin, dir),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) const fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Whether chunks come before they are needed.
+    pub(super) fn prefetches(&self) -> bool {
+        self.source.origin().prefetch == Prefetch::All
+    }
+
+    /// A chunk that has come a moment ago.
+    pub(super) fn brought(&self, place: &FarPlace) -> Option<Arc<[u8]>> {
+        self.state.lock().brought.get(place)
+    }
+
+    /// Until when a read waits that begins now.
+    pub(super) fn until(&self) -> Option<Instant> {
+        let deadline = self.source.origin().deadline.time();
+        deadline.map(|time| Instant::now() + time)
+    }
+
+    /// What to fetch for somebody who needs `chunk`.
+    pub(super) fn plan(&self, chunk: ChunkId) -> Plan {
+        self.state.lock().ahead.plan(chunk)
+    }
+
+    /// Has these fetched; what is under way or has come is not fetched twice.
+    pub(super) fn ask(&self, chunk: ChunkId, windows: Vec<Window>) {
+        let mut state = self.state.lock();
+        for mut window in windows {
+            window
+                .retain(|(place, _)| !state.under_way.contains(place) && !state.brought.has(place));
+            let Some((_, last)) = window.last() else {
+                continue;
+            };
+            let next = ChunkId(last.0 + 1);
+            state.ahead.planned(chunk, next);
+            let places = window.iter().map(|(place, _)| *place);
+            state.under_way.extend(places);
+            state.queue.push_back(window);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until `wanted` have come; those that have to be asked for, if any.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] when the store does not answer in time, or not with what was stored.
+    pub(super) fn wait(
+        &self,
+        wanted: &BTreeSet<FarPlace>,
+        bounds: &Bounds<'_>,
+    ) -> Result<BTreeSet<FarPlace>> {
+        match self.outcome(wanted, bounds) {
+            Outcome::Ready(missing) => Ok(missing),
+            Outcome::Failed(error) => Err(Error::Remote(error)),
+            Outcome::Closing => Err(self.late("nobody waits for it any more")),
+            Outcome::Late => Err(self.late("it did not come in time")),
+        }
+    }
+
+    fn outcome(&self, wanted: &BTreeSet<FarPlace>, bounds: &Bounds<'_>) -> Outcome {
+        let until = bounds.until;
+        let is_late = || until.is_some_and(|until| Instant::now() >= until);
+        let mut state = self.state.lock();
+        loop {
+            if state.closing || !(bounds.goes_on)() {
+                return Outcome::Closing;
+            }
+            if is_late() {
+                return Outcome::Late;
+            }
+            if let Some((place, error)) = wanted
+                .iter()
+                .find_map(|one| Some((*one, Arc::clone(state.failed.get(one)?))))
+            {
+                if !error.is_passing() {
+                    return Outcome::Failed(error);
+                }
+                // Nothing is remembered of a failure: the next one to ask tries again.
+                self.changed.wait_for(&mut state, PAUSE);
+                state.failed.remove(&place);
+                continue;
+            }
+            let is_under_way = wanted.iter().any(|one| state.under_way.contains(one));
+            if !is_under_way {
+                return Outcome::Ready(state.brought.missing(wanted));
+            }
+            match until {
+                Some(until) => drop(self.changed.wait_until(&mut state, until)),
+                None => self.changed.wait(&mut state),
+            }
+        }
+    }
+
+    fn late(&self, why: &str) -> Error {
+        let said = self.source.trouble().unwrap_or_else(|| why.to_owned());
+        Error::Remote(Arc::new(remote::Error::Unreachable {
+            op: "fetch from",
+            object: self.source.origin().snapshot.clone(),
+            source: said.into(),
+        }))
+    }
+
+    /// Forgets that these could not be fetched.
+    pub(super) fn retry(&self, wanted: &BTreeSet<FarPlace>) {
+        let mut state = self.state.lock();
+        for place in wanted {
+            state.failed.remove(place);
+        }
+    }
+
+    /// The next window to fetch; `None` when the volume is being closed.
+    pub(super) fn next(&self) -> Option<Window> {
+        let mut state = self.state.lock();
+        loop {
+            if state.closing {
+                return None;
+            }
+            if let Some(window) = state.queue.pop_front() {
+                return Some(window);
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Fetches a window that is under way, and tells those who wait; what came.
+    ///
+    /// # Errors
+    /// Those of [`Source::fetch`].
+    pub(super) fn fetch(
+        &self,
+        window: &Window,
+    ) -> std::result::Result<Vec<Arc<[u8]>>, Arc<remote::Error>> {
+        let places: Option<Vec<_>> = window.iter().map(|(far, _)| Place::of_far(far)).collect();
+        let fetched = places
+            .ok_or_else(|| remote::Error::Bug("a chunk is in no pack".to_owned()))
+            .and_then(|places| self.source.fetch(&places));
+        let fetched = fetched.map(|fetched| fetched.plain.into_iter().map(Arc::from).collect());
+        let fetched = fetched.map_err(Arc::new);
+        self.conclude(window, &fetched);
+        fetched
+    }
+
+    fn conclude(
+        &self,
+        window: &Window,
+        fetched: &std::result::Result<Vec<Arc<[u8]>>, Arc<remote::Error>>,
+    ) {
+        let mut state = self.state.lock();
+        for (at, (place, _)) in window.iter().enumerate() {
+            let is_awaited = state.under_way.remove(place);
+            match fetched {
+                Ok(plain) => {
+                    let plain = plain.get(at).cloned().unwrap_or_default();
+                    state.brought.put(*place, plain);
+                }
+                Err(error) if is_awaited => {
+                    state.failed.insert(*place, Arc::clone(error));
+                }
+                Err(_) => {}
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Whether the volume is being closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.state.lock().closing
+    }
+
+    /// Waits so long, or until the volume is being closed.
+    pub(super) fn pause(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state.lock();
+        while !state.closing && !self.changed.wait_until(&mut state, until).timed_out() {}
+    }
+
+    /// Has those that wait look whether they go on.
+    pub(in crate::volume) fn wake(&self) {
+        // With the lock, so that none is between its look and its wait.
+        let _state = self.state.lock();
+        self.changed.notify_all();
+    }
+
+    /// Ends the threads that fetch, and whoever waits for them.
+    pub(in crate::volume) fn close(&self) {
+        self.state.lock().closing = true;
+        self.changed.notify_all();
+    }
+}

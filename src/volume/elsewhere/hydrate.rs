@@ -1,0 +1,162 @@
+//! Fetching what nobody has asked for yet, until all is here.
+
+use std::collections::VecDeque;
+use std::thread;
+use std::time::Duration;
+
+use super::fetcher::{Fetcher, Window};
+use super::keep::keep;
+use crate::meta::FarCount;
+use crate::remote::Place;
+use crate::types::{ChunkId, FarPlace};
+use crate::volume::config::edit;
+use crate::volume::core::Core;
+use crate::volume::error::Result;
+
+/// Rows that are looked through at a time.
+const SPAN: u32 = 4096;
+/// Requests at once.
+const AT_ONCE: usize = 4;
+/// Bytes of a request.
+const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// After a round in which something could not be fetched, or kept.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// How much is elsewhere.
+pub(in crate::volume) fn count(core: &Core) -> Result<FarCount> {
+    if core.fetcher().is_none() {
+        return Ok(FarCount::default());
+    }
+    Ok(core.database().read_beside()?.far_count()?)
+}
+
+/// Fetches all, and forgets the repository then.
+pub(in crate::volume) fn hydrate(core: &Core) {
+    let Some(fetcher) = core.fetcher() else {
+        return;
+    };
+    while !fetcher.is_closing() {
+        if let Err(error) = fetcher.source().keep_pinned() {
+            log::debug!("it is not said that the snapshot is needed still: {error}");
+        }
+        if !fetcher.prefetches() {
+            fetcher.pause(Duration::from_secs(600));
+            continue;
+        }
+        match round(core, fetcher) {
+            Ok(Round::Whole) => return conclude(core, fetcher),
+            Ok(Round::Fetched) => {}
+            Ok(Round::Stopped) => fetcher.pause(RETRY),
+            Err(error) => {
+                log::warn!("cannot look what is still to be fetched: {error}");
+                fetcher.pause(RETRY);
+            }
+        }
+    }
+}
+
+/// How a look through all rows ended.
+enum Round {
+    /// Nothing is elsewhere any more.
+    Whole,
+    /// What was found has come.
+    Fetched,
+    /// Something could not be fetched or kept, or the volume is being closed.
+    Stopped,
+}
+
+/// Looks through all rows once, and fetches what is found.
+fn round(core: &Core, fetcher: &Fetcher) -> Result<Round> {
+    let mut from = ChunkId(0);
+    let mut round = Round::Whole;
+    loop {
+        let Some(found) = core.database().read_beside()?.far_chunks(from, SPAN)? else {
+            return Ok(round);
+        };
+        from = ChunkId(from.0 + i64::from(SPAN));
+        for windows in grouped(found).chunks(AT_ONCE) {
+            if fetcher.is_closing() || !fetch(core, fetcher, windows) {
+                return Ok(Round::Stopped);
+            }
+            round = Round::Fetched;
+        }
+    }
+}
+
+/// Fetches some windows at once; whether all came, and are kept.
+fn fetch(core: &Core, fetcher: &Fetcher, windows: &[Window]) -> bool {
+    thread::scope(|scope| {
+        let fetch = |window: &Window| match fetcher.fetch(window) {
+            Ok(plain) => keep(core, window, &plain),
+            Err(_) => false,
+        };
+        let threads: Vec<_> = windows
+            .iter()
+            .map(|window| scope.spawn(move || fetch(window)))
+            .collect();
+        // The scope waits for those that are not asked.
+        threads
+            .into_iter()
+            .all(|thread| thread.join().unwrap_or(false))
+    })
+}
+
+/// Chunks by their packs, those together that lie together.
+fn grouped(mut found: Window) -> Vec<Window> {
+    found.sort_unstable();
+    let mut windows: VecDeque<Window> = VecDeque::new();
+    for (place, id) in found {
+        match windows.back_mut() {
+            Some(window) if extends(window, &place) => window.push((place, id)),
+            _ => windows.push_back(vec![(place, id)]),
+        }
+    }
+    windows.into()
+}
+
+fn extends(window: &Window, place: &FarPlace) -> bool {
+    let ends = window.first().zip(window.last());
+    let ends = ends.and_then(|((first, _), (last, _))| {
+        Some((
+            Place::of_far(first)?,
+            Place::of_far(last)?,
+            Place::of_far(place)?,
+        ))
+    });
+    ends.is_some_and(|(first, last, place)| place.extends((&first, &last), WINDOW_BYTES))
+}
+
+/// All is here: durable first, then the volume no longer says where it came from.
+fn conclude(core: &Core, fetcher: &Fetcher) {
+    let forgotten = core
+        .disk()
+        .sync()
+        .and_then(|()| edit(core.dir(), |config| config.origin = None));
+    match forgotten {
+        // What keeps it from being collected ends by itself: clones may need it still.
+        Ok(()) => log::info!("all of {} is here", fetcher.source().origin().snapshot),
+        Err(error) => log::warn!("all is here, and it cannot be noted: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_come_together_in_whatever_order_rows_name_them() {
+        let place = |pack, offset| FarPlace {
+            pack: [pack; 32],
+            piece: offset,
+            offset,
+            stored_len: 984,
+            len: 984,
+            codec: 0,
+        };
+        let found = [(1, 64), (0, 1064), (0, 64), (1, 4_000_000), (1, 1064)];
+        let found = found.map(|(pack, offset)| (place(pack, offset), ChunkId(1)));
+        let windows = grouped(found.to_vec());
+        let counts: Vec<_> = windows.iter().map(Vec::len).collect();
+        assert_eq!(counts, [2, 2, 1]);
+    }
+}
