@@ -117,6 +117,10 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
             Kind::Failed,
             "give the key file or passphrase that the repository was made with",
         ),
+        Error::LastKey => (
+            Kind::InUse,
+            "`cask remote key add NAME` makes another, and then it can go",
+        ),
         Error::Newer { .. } => (Kind::Failed, "use a newer cask"),
         Error::NoRepository(_) => (
             Kind::NotFound,

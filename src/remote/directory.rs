@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
 use super::hex;
-use super::keys::KeySource;
+use super::keys::{KeyId, KeySource};
 use super::seal::MasterKey;
 use super::shelf::Shelf;
 use super::shelf::local::Local;
@@ -41,6 +41,12 @@ pub struct Settings {
     pub limit_up: Option<u64>,
     /// The repository's identity.
     pub repository: VolumeId,
+    /// The wrapped key that was opened, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// The one that was opened before, which is about to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<KeyId>,
     /// What its store can do.
     pub ability: Ability,
 }
@@ -146,6 +152,8 @@ impl Remotes {
             region: new.region.clone(),
             limit_up: None,
             repository: repository.id(),
+            key: Some(repository.key_of(source)?),
+            retiring: None,
             ability,
         };
         self.dir_of(name).make(&settings, repository.master())?;

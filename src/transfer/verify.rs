@@ -24,6 +24,8 @@ pub struct Verified {
     pub snapshots: u64,
     /// Pushes that have not ended.
     pub pending: u64,
+    /// Keys that open the repository.
+    pub keys: u64,
     /// Packs that snapshots need.
     pub packs: u64,
     /// Bytes that were read.
@@ -46,6 +48,7 @@ pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Resul
         needed: BTreeMap::new(),
         found: Verified::default(),
     };
+    verifying.look_at_keys()?;
     verifying.look_at_snapshots()?;
     let indexes = remote::damaged_indexes(repository)?;
     verifying.tell(indexes);
@@ -73,6 +76,17 @@ struct Verifying<'a> {
 }
 
 impl Verifying<'_> {
+    fn look_at_keys(&mut self) -> Result<()> {
+        let keys = self.repository.keys()?;
+        self.tell(keys.damaged);
+        self.found.keys = keys.whole.len() as u64;
+        if keys.whole.is_empty() {
+            let fault = "keys: none is whole, no other host can open the repository";
+            self.found.faults.push(fault.to_owned());
+        }
+        Ok(())
+    }
+
     /// Also at those of volumes of which nobody can tell what they are called.
     fn look_at_snapshots(&mut self) -> Result<()> {
         let volumes = self.repository.volumes()?;

@@ -19,6 +19,7 @@ mod engines;
 mod host;
 mod incremental;
 mod inodes;
+mod keys;
 mod origin;
 mod proxy;
 mod proxying;

@@ -12,7 +12,7 @@ use crate::types::RemoteName;
 
 /// Verify that a repository has all that its snapshots need
 ///
-/// Rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
+/// Keys and the rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
 /// --read-data every pack is read and every chunk verified. What is wrong is printed, a line each, and then the
 /// exit code is 6; a push sends again what is in packs that are damaged.
 #[derive(Debug, clap::Args)]
@@ -33,6 +33,7 @@ pub(in crate::cli) struct Arguments {
 struct View<'a> {
     snapshots: u64,
     pending: u64,
+    keys: u64,
     packs: u64,
     bytes: u64,
     faults: &'a [String],
@@ -79,7 +80,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         found.faults.len()
     );
     Err(CliError::new(Kind::Damaged, message)
-        .hint("push the volumes that this host has: what is damaged is sent again; snapshots that are not named are whole"))
+        .hint("push the volumes that this host has: what is damaged is sent again; snapshots that are not named are whole; `cask remote key rm` and `key add` replace keys"))
 }
 
 fn summary(found: &Verified) -> String {
@@ -93,6 +94,7 @@ fn view(found: &Verified) -> View<'_> {
     View {
         snapshots: found.snapshots,
         pending: found.pending,
+        keys: found.keys,
         packs: found.packs,
         bytes: found.bytes,
         faults: &found.faults,
