@@ -1,12 +1,13 @@
 //! The remotes of a host: for each a directory below the root, with where the repository is, its key, and what this host
 //! knows of it. Only their owner can read them.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
@@ -24,6 +25,8 @@ use crate::types::{RemoteName, VolumeId};
 const SETTINGS: &str = "config.json";
 const KEY: &str = "key";
 const CACHE: &str = "cache";
+/// Held, in the directory of all remotes, by whoever makes or forgets one; no remote's name begins with a dot.
+const LOCK: &str = ".lock";
 
 /// What a host knows of a repository. The field names are published (`cask remote inspect`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,7 +120,7 @@ impl Remotes {
     /// Looks what a store can do, makes a repository there or opens the one that is there, and notes both.
     ///
     /// # Errors
-    /// [`Error::Exists`] when `making` says that there should be none; [`Error::NoRepository`], [`Error::WrongKey`],
+    /// [`Error::Exists`] when `making` says that there should be none, or there is such a remote; [`Error::NoRepository`], [`Error::WrongKey`],
     /// [`Error::Unfit`], [`Error::Host`]; see [`Shelf`].
     pub fn add(
         &self,
@@ -133,8 +136,7 @@ impl Remotes {
         if making == Making::New
             && let RemoteUrl::File(dir) = &new.url
         {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-            made.map_err(|e| Error::host(format!("create {}", dir.display()), e))?;
+            make_private(dir)?;
         }
         let url = new.url.to_string();
         let ability = Ability::probe(&|form| place.open(form));
@@ -168,6 +170,12 @@ pub enum Making {
     New,
     /// It is there.
     Existing,
+}
+
+/// Makes a directory for its owner, and those above it.
+fn make_private(dir: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| Error::host(format!("create {}", dir.display()), e))
 }
 
 fn name_place(error: Error, place: &str) -> Error {
@@ -306,6 +314,7 @@ impl RemoteDir {
     /// # Errors
     /// [`Error::Host`].
     pub fn remove(&self) -> Result<()> {
+        let _lock = self.lock()?;
         let cannot = |e| Error::host(format!("remove {}", self.dir.display()), e);
         // Without its settings it is no remote, whatever of the rest is left.
         let settings = self.dir.join(SETTINGS);
@@ -314,14 +323,30 @@ impl RemoteDir {
     }
 
     fn make(&self, settings: &Settings, master: &MasterKey) -> Result<()> {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir);
-        made.map_err(|e| Error::host(format!("create {}", self.dir.display()), e))?;
+        // A directory is no reservation: a removal that was killed leaves one, and so does a push beside a removal.
+        let _lock = self.lock()?;
+        if self.is_there() {
+            return Err(Error::Exists {
+                object: format!("remote \"{}\"", self.name),
+            });
+        }
+        make_private(&self.dir)?;
         self.store(KEY, hex::encode(master.as_bytes()).as_bytes())?;
         // Last: what has no settings is no remote.
         self.set(settings)
+    }
+
+    /// Nobody else makes or forgets a remote while this is held.
+    fn lock(&self) -> Result<File> {
+        let all = self.dir.parent().unwrap_or(&self.dir);
+        make_private(all)?;
+        let path = all.join(LOCK);
+        let cannot = |e| Error::host(format!("lock {}", path.display()), e);
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(cannot)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+        Ok(file)
     }
 
     fn store(&self, name: &str, bytes: &[u8]) -> Result<()> {
