@@ -172,6 +172,10 @@ pub enum Making {
     Existing,
 }
 
+fn told_name(volume: VolumeId) -> String {
+    format!("{CACHE}/about-{volume}")
+}
+
 /// Makes a directory for its owner, and those above it.
 fn make_private(dir: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
@@ -298,15 +302,47 @@ impl RemoteDir {
     /// # Errors
     /// [`Error::Host`]; see [`Shelf`].
     pub fn tell_about(&self, repository: &Repository, about: &VolumeAbout) -> Result<()> {
-        let name = format!("{CACHE}/about-{}", about.volume);
         let bytes = serde_json::to_vec(about).map_err(|e| Error::Bug(e.to_string()))?;
-        if fs::read(self.dir.join(&name)).is_ok_and(|told| told == bytes) {
+        if fs::read(self.told(about.volume)).is_ok_and(|told| told == bytes) {
             return Ok(());
         }
         repository.put_about(about)?;
         let made = fs::create_dir_all(self.cache());
         made.map_err(|e| Error::host(format!("create {}", self.cache().display()), e))?;
-        self.store(&name, &bytes)
+        self.store(&told_name(about.volume), &bytes)
+    }
+
+    /// Says it anew where it was lost or damaged since: one request more, where [`Self::tell_about`] needs none.
+    ///
+    /// # Errors
+    /// [`Error::Newer`], [`Error::Host`]; see [`Shelf`].
+    pub fn mend_about(&self, repository: &Repository, about: &VolumeAbout) -> Result<()> {
+        match repository.about(about.volume) {
+            Err(Error::Missing { .. } | Error::Damaged { .. }) => {
+                self.forget_told(about.volume)?;
+                self.tell_about(repository, about)
+            }
+            read => read.map(drop),
+        }
+    }
+
+    /// What was said of a volume is lost: the next push of it says it again.
+    ///
+    /// # Errors
+    /// [`Error::Host`].
+    pub fn forget_told(&self, volume: VolumeId) -> Result<()> {
+        let told = self.told(volume);
+        match fs::remove_file(&told) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::host(format!("remove {}", told.display()), e))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What this host has said of a volume.
+    fn told(&self, volume: VolumeId) -> PathBuf {
+        self.dir.join(told_name(volume))
     }
 
     /// Forgets the remote. The repository stays as it is.

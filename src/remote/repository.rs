@@ -285,14 +285,10 @@ impl Repository {
     /// # Errors
     /// See [`Shelf`].
     pub fn volumes(&self) -> Result<Found<VolumeAbout>> {
-        let mut found = Found::new();
-        for listed in self.shelf.list("vol")? {
-            if listed.key.last() == ABOUT {
-                found.take(self.read_about(&listed.key))?;
-            }
-        }
+        let pushed = self.pushed()?;
+        let mut found = self.abouts()?;
         let named: BTreeSet<VolumeId> = found.whole.iter().map(|one| one.volume).collect();
-        for volume in self.pushed()?.difference(&named) {
+        for volume in pushed.difference(&named) {
             let newest = self.snapshots(*volume)?.whole.pop();
             found.whole.extend(newest.map(|one| VolumeAbout {
                 volume: *volume,
@@ -301,6 +297,28 @@ impl Repository {
             }));
         }
         Ok(found)
+    }
+
+    /// What is said of volumes, and what of that cannot be read.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn abouts(&self) -> Result<Found<VolumeAbout>> {
+        let mut found = Found::new();
+        for listed in self.shelf.list("vol")? {
+            if listed.key.last() == ABOUT {
+                found.take(self.read_about(&listed.key))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is said of one volume.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Newer`]; see [`Shelf`].
+    pub fn about(&self, volume: VolumeId) -> Result<VolumeAbout> {
+        self.read_about(&about_key(volume))
     }
 
     /// All volumes that have snapshots, whether it is known what they are called or not.

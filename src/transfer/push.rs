@@ -46,6 +46,8 @@ pub struct Pushed {
     pub sent: u64,
     /// Objects that were.
     pub objects: u64,
+    /// Those of them that hold chunks.
+    pub packs: u64,
 }
 
 impl Push<'_> {
@@ -78,6 +80,7 @@ impl Push<'_> {
         snapshot.state = PushState::Published;
         snapshot.inodes = sent.inodes;
         snapshot.bytes = sent.progress.total;
+        let packs = sent.progress.objects - sent.runs.len() as u64;
         snapshot.runs = sent.runs;
         snapshot.numbers = sent.numbers;
         self.repository.publish(&snapshot, &tag)?;
@@ -86,6 +89,7 @@ impl Push<'_> {
             bytes: sent.progress.total,
             sent: sent.progress.moved,
             objects: sent.progress.objects,
+            packs,
         })
     }
 }

@@ -34,6 +34,8 @@ pub struct Verified {
     pub faults: Vec<String>,
     /// Packs that are not what they should be.
     pub bad_packs: BTreeSet<ObjectId>,
+    /// Volumes of which nothing that can be read says what they are called.
+    pub unnamed: BTreeSet<VolumeId>,
 }
 
 /// Verifies all snapshots of a repository.
@@ -89,19 +91,39 @@ impl Verifying<'_> {
 
     /// Also at those of volumes of which nobody can tell what they are called.
     fn look_at_snapshots(&mut self) -> Result<()> {
-        let volumes = self.repository.volumes()?;
+        // Before what is said of them: a push says that first.
+        let pushed = self.repository.pushed()?;
+        let volumes = self.repository.abouts()?;
         self.tell(volumes.damaged);
         let names = volumes.whole.into_iter();
         let names: BTreeMap<VolumeId, String> =
             names.map(|about| (about.volume, about.name)).collect();
-        for volume in self.repository.pushed()? {
-            let name = names.get(&volume).cloned();
-            let name = name.unwrap_or_else(|| volume.to_string());
+        for volume in pushed {
             let snapshots = self.repository.snapshots(volume)?;
             self.tell(snapshots.damaged);
+            let name = match (names.get(&volume), snapshots.whole.last()) {
+                (Some(name), _) => name.clone(),
+                (None, newest) => {
+                    self.look_for_about(volume)?;
+                    newest.map_or_else(|| volume.to_string(), |one| one.volume_name.clone())
+                }
+            };
             for snapshot in &snapshots.whole {
                 self.look_at(snapshot, &format!("{name}@{}", snapshot.name))?;
             }
+        }
+        Ok(())
+    }
+
+    /// What cannot be read was told; what is not there was not.
+    fn look_for_about(&mut self, volume: VolumeId) -> Result<()> {
+        self.found.unnamed.insert(volume);
+        match self.repository.about(volume) {
+            Err(error @ remote::Error::Missing { .. }) => {
+                self.found.faults.push(error.to_string());
+            }
+            Err(error) if error.is_passing() => return Err(error.into()),
+            Ok(_) | Err(_) => {}
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::locate::Root;
-use crate::cli::remotes::{choose, explain_transfer, open};
+use crate::cli::remotes::{choose, explain, explain_transfer, open};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result, output};
 use crate::remote::rewrite_index;
@@ -14,7 +14,8 @@ use crate::types::RemoteName;
 ///
 /// Keys and the rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
 /// --read-data every pack is read and every chunk verified. What is wrong is printed, a line each, and then the
-/// exit code is 6; a push sends again what is in packs that are damaged.
+/// exit code is 6; a push sends again what is in packs that are damaged, and
+/// what its volume is called where that is lost.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The remote; not needed where there is only one
@@ -67,6 +68,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     watch.end(&summary(&found), &view(&found))?;
     if found.faults.is_empty() {
         return Ok(());
+    }
+    for volume in &found.unnamed {
+        let forgotten = dir.forget_told(*volume);
+        forgotten.map_err(|e| explain(e, dir.name()))?;
     }
     if !found.bad_packs.is_empty() {
         // Else a push would take for there what is damaged. Who may not delete can tell of it still.
