@@ -26,6 +26,8 @@ pub struct Verified {
     pub pending: u64,
     /// Keys that open the repository.
     pub keys: u64,
+    /// Objects that were not finished: by pushes that were killed, or that are under way.
+    pub unfinished: u64,
     /// Packs that snapshots need.
     pub packs: u64,
     /// Bytes that were read.
@@ -50,6 +52,7 @@ pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Resul
         needed: BTreeMap::new(),
         found: Verified::default(),
     };
+    verifying.found.unfinished = repository.shelf().unfinished()?.len() as u64;
     verifying.look_at_keys()?;
     verifying.look_at_snapshots()?;
     let indexes = remote::damaged_indexes(repository)?;

@@ -30,3 +30,4 @@ mod round_trip;
 #[allow(dead_code, reason = "these tests need not all of it")]
 #[path = "../cli/support.rs"]
 mod support;
+mod unfinished;

@@ -34,6 +34,7 @@ pub(in crate::cli) struct Arguments {
 struct View<'a> {
     snapshots: u64,
     pending: u64,
+    unfinished: u64,
     keys: u64,
     packs: u64,
     bytes: u64,
@@ -89,16 +90,21 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 fn summary(found: &Verified) -> String {
-    format!(
+    let whole = format!(
         "{} snapshots, {} packs, {} pushes that have not ended",
         found.snapshots, found.packs, found.pending
-    )
+    );
+    match found.unfinished {
+        0 => whole,
+        unfinished => format!("{whole}, {unfinished} objects that were not finished"),
+    }
 }
 
 fn view(found: &Verified) -> View<'_> {
     View {
         snapshots: found.snapshots,
         pending: found.pending,
+        unfinished: found.unfinished,
         keys: found.keys,
         packs: found.packs,
         bytes: found.bytes,
