@@ -93,7 +93,7 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
     match error {
         Error::Unreachable { .. } => (
             Kind::Unreachable,
-            "try again later; what was sent already is not sent again",
+            "try again later, or let push and pull ask for longer with --wait; what was sent already is not sent again",
         ),
         Error::Denied { .. } => (
             Kind::Failed,

@@ -1,11 +1,13 @@
 //! The remotes of a host: for each a directory below the root, with where the repository is, its key, and what this host
 //! knows of it. Only their owner can read them.
 
+use std::env;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -16,7 +18,7 @@ use super::keys::{KeyId, KeySource};
 use super::seal::MasterKey;
 use super::shelf::Shelf;
 use super::shelf::local::Local;
-use super::shelf::s3::{Endpoint, S3, TagForm, check_endpoint};
+use super::shelf::s3::{Endpoint, PATIENCE, S3, TagForm, check_endpoint};
 use super::url::RemoteUrl;
 use super::{Ability, Error, Repository, Result, VolumeAbout};
 use crate::durable;
@@ -25,6 +27,10 @@ use crate::types::{RemoteName, VolumeId};
 const SETTINGS: &str = "config.json";
 const KEY: &str = "key";
 const CACHE: &str = "cache";
+/// Who adds a remote waits for an answer, and may have mistyped the address.
+const PATIENCE_ADDING: Duration = Duration::from_secs(2);
+/// Milliseconds in the place of [`PATIENCE`].
+const PATIENCE_VARIABLE: &str = "CASK_REMOTE_PATIENCE_MS";
 /// Held, in the directory of all remotes, by whoever makes or forgets one; no remote's name begins with a dot.
 const LOCK: &str = ".lock";
 
@@ -204,6 +210,7 @@ impl Place {
             endpoint: Endpoint {
                 url: new.endpoint.clone(),
                 region: new.region.clone(),
+                patience: PATIENCE_ADDING,
             },
         }
     }
@@ -216,6 +223,13 @@ impl Place {
             }
         }
     }
+}
+
+/// How long a store that does not answer is asked again; tests set less than is usual.
+fn patience() -> Duration {
+    let text = env::var(PATIENCE_VARIABLE).ok();
+    let millis = text.and_then(|text| text.parse().ok());
+    millis.map_or(PATIENCE, Duration::from_millis)
 }
 
 const fn form_of(ability: Ability) -> TagForm {
@@ -278,6 +292,7 @@ impl RemoteDir {
             endpoint: Endpoint {
                 url: settings.endpoint.clone(),
                 region: settings.region.clone(),
+                patience: patience(),
             },
         };
         let shelf = place.open(form_of(settings.ability));

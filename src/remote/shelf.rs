@@ -3,6 +3,7 @@
 pub(super) mod local;
 pub(super) mod memory;
 pub(super) mod paced;
+mod patience;
 pub(super) mod persistent;
 pub(super) mod s3;
 

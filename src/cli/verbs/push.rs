@@ -40,7 +40,7 @@ pub(in crate::cli) struct Arguments {
     /// Bytes a second that are sent at most, such as 20M
     #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
     limit: Option<u64>,
-    /// How long a store that cannot be reached is asked again, such as 1h
+    /// How long a store that cannot be reached is asked again, such as 1h; otherwise until nothing came of it for 30 s
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     wait: Option<Duration>,
     /// text, or json: an object a line, how far it is once a second, and at the end what was done
