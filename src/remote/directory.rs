@@ -18,7 +18,7 @@ use super::keys::{KeyId, KeySource};
 use super::seal::MasterKey;
 use super::shelf::Shelf;
 use super::shelf::local::Local;
-use super::shelf::s3::{Endpoint, PATIENCE, S3, TagForm, check_endpoint};
+use super::shelf::s3::{Endpoint, GIVE_UP_AFTER, S3, TagForm, check_endpoint};
 use super::url::RemoteUrl;
 use super::{Ability, Error, Repository, Result, VolumeAbout};
 use crate::durable;
@@ -28,9 +28,9 @@ const SETTINGS: &str = "config.json";
 const KEY: &str = "key";
 const CACHE: &str = "cache";
 /// Who adds a remote waits for an answer, and may have mistyped the address.
-const PATIENCE_ADDING: Duration = Duration::from_secs(2);
-/// Milliseconds in the place of [`PATIENCE`].
-const PATIENCE_VARIABLE: &str = "CASK_REMOTE_PATIENCE_MS";
+const GIVE_UP_ADDING_AFTER: Duration = Duration::from_secs(2);
+/// Milliseconds in the place of [`GIVE_UP_AFTER`].
+const GIVE_UP_VARIABLE: &str = "CASK_REMOTE_GIVE_UP_MS";
 /// Held, in the directory of all remotes, by whoever makes or forgets one; no remote's name begins with a dot.
 const LOCK: &str = ".lock";
 
@@ -210,7 +210,7 @@ impl Place {
             endpoint: Endpoint {
                 url: new.endpoint.clone(),
                 region: new.region.clone(),
-                patience: PATIENCE_ADDING,
+                give_up_after: GIVE_UP_ADDING_AFTER,
             },
         }
     }
@@ -226,10 +226,10 @@ impl Place {
 }
 
 /// How long a store that does not answer is asked again; tests set less than is usual.
-fn patience() -> Duration {
-    let text = env::var(PATIENCE_VARIABLE).ok();
+fn give_up_after() -> Duration {
+    let text = env::var(GIVE_UP_VARIABLE).ok();
     let millis = text.and_then(|text| text.parse().ok());
-    millis.map_or(PATIENCE, Duration::from_millis)
+    millis.map_or(GIVE_UP_AFTER, Duration::from_millis)
 }
 
 const fn form_of(ability: Ability) -> TagForm {
@@ -292,7 +292,7 @@ impl RemoteDir {
             endpoint: Endpoint {
                 url: settings.endpoint.clone(),
                 region: settings.region.clone(),
-                patience: patience(),
+                give_up_after: give_up_after(),
             },
         };
         let shelf = place.open(form_of(settings.ability));

@@ -3,8 +3,8 @@
 pub(super) mod local;
 pub(super) mod memory;
 pub(super) mod paced;
-mod patience;
 pub(super) mod persistent;
+mod retry;
 pub(super) mod s3;
 
 use std::fmt;

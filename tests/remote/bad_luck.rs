@@ -254,15 +254,15 @@ fn a_store_that_is_away_is_told_and_waited_for() {
     };
     let (name, bytes) = scene.fresh_volume();
     let state = format!("{name}@s");
-    let patience = Duration::from_secs(4);
-    scene.host = scene.host.impatient(patience);
+    let time = Duration::from_secs(4);
+    scene.host = scene.host.gives_up_after(time);
     scene.proxy.refuse();
     let since = Instant::now();
     let failed = scene.host.run(&["push", &state]);
     let took = since.elapsed();
     failed.fails(7, &["remote \"r\"", "does not answer", "try again later"]);
     assert!(took < Duration::from_secs(75), "it took {took:?}");
-    assert!(took > patience / 4, "it took {took:?}");
+    assert!(took > time / 4, "it took {took:?}");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_secs(3));

@@ -36,7 +36,7 @@ pub(crate) struct Host {
     address: Vec<String>,
     environment: Vec<(&'static str, String)>,
     tuning: Tuning,
-    patience: Option<Duration>,
+    give_up_after: Option<Duration>,
 }
 
 /// How much servers do in the background.
@@ -134,7 +134,7 @@ impl Host {
             address,
             environment,
             tuning: Tuning::OfTests,
-            patience: None,
+            give_up_after: None,
         };
         fs::create_dir(host.bench.path("mnt")).unwrap();
         host.write_secret("key", KEY);
@@ -148,8 +148,8 @@ impl Host {
     }
 
     /// The same, which gives a store up earlier than is usual.
-    pub(crate) fn impatient(mut self, patience: Duration) -> Self {
-        self.patience = Some(patience);
+    pub(crate) fn gives_up_after(mut self, time: Duration) -> Self {
+        self.give_up_after = Some(time);
         self
     }
 
@@ -182,9 +182,9 @@ impl Host {
         ] {
             command.env_remove(name);
         }
-        if let Some(patience) = self.patience {
-            let millis = patience.as_millis().to_string();
-            command.env("CASK_REMOTE_PATIENCE_MS", millis);
+        if let Some(time) = self.give_up_after {
+            let millis = time.as_millis().to_string();
+            command.env("CASK_REMOTE_GIVE_UP_MS", millis);
         }
         if self.tuning == Tuning::Usual {
             command.env_remove("CASK_TUNING");

@@ -16,15 +16,15 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use super::patience::Patience;
+use super::retry::Retry;
 use super::{Bytes, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::remote::{Error, Result};
 
 /// How long nothing may come of an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long nothing may come of any request before the store counts as away.
-pub(in crate::remote) const PATIENCE: Duration = SILENCE_MAX;
-/// How long the client itself sends a request again that fails for now, and how often; [`Patience`] goes on after that.
+pub(in crate::remote) const GIVE_UP_AFTER: Duration = SILENCE_MAX;
+/// How long the client itself sends a request again that fails for now, and how often; [`Retry`] goes on after that.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 const RETRIES: usize = 2;
 /// How often is asked where two that write at once may both lose.
@@ -40,7 +40,7 @@ pub(in crate::remote) struct Endpoint {
     /// Its region.
     pub(in crate::remote) region: Option<String>,
     /// How long nothing may come of any request before the store counts as away.
-    pub(in crate::remote) patience: Duration,
+    pub(in crate::remote) give_up_after: Duration,
 }
 
 /// How `If-Match` wants the tag that a store gave.
@@ -59,7 +59,7 @@ pub(in crate::remote) struct S3 {
     prefix: String,
     tags: TagForm,
     runtime: Runtime,
-    patience: Patience,
+    retry: Retry,
 }
 
 impl S3 {
@@ -78,7 +78,7 @@ impl S3 {
             prefix: prefix.to_owned(),
             tags,
             runtime,
-            patience: Patience::of(endpoint.patience),
+            retry: Retry::of(endpoint.give_up_after),
         })
     }
 
@@ -105,7 +105,7 @@ impl S3 {
 
     /// Asks until there is an answer, or nothing has come of any request for too long.
     fn ask<T>(&self, ask: impl Fn() -> object_store::Result<T>) -> object_store::Result<T> {
-        self.patience.ask(may_pass, ask)
+        self.retry.ask(may_pass, ask)
     }
 
     /// The same, and some times more while nobody has won.

@@ -15,14 +15,14 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Of one way to a store.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Retry {
     /// How long nothing may come of any request.
     limit: Duration,
     /// When something did.
     progress: Mutex<Option<Instant>>,
 }
 
-impl Patience {
+impl Retry {
     pub(super) const fn of(limit: Duration) -> Self {
         Self {
             limit,
@@ -83,29 +83,26 @@ mod tests {
         Refused,
     }
 
-    fn ask(patience: &Patience, answer: impl Fn() -> Result<(), Answer>) -> Result<(), Answer> {
-        patience.ask(|error| *error == Answer::Busy, answer)
+    fn ask(retry: &Retry, answer: impl Fn() -> Result<(), Answer>) -> Result<(), Answer> {
+        retry.ask(|error| *error == Answer::Busy, answer)
     }
 
     #[test]
     fn who_is_refused_does_not_wait_and_who_is_not_answered_does() {
-        let patience = Patience::of(LIMIT);
+        let retry = Retry::of(LIMIT);
         let since = Instant::now();
-        assert_eq!(
-            ask(&patience, || Err(Answer::Refused)),
-            Err(Answer::Refused)
-        );
+        assert_eq!(ask(&retry, || Err(Answer::Refused)), Err(Answer::Refused));
         assert!(since.elapsed() < PAUSE / 2);
         let asked = AtomicU32::new(0);
         let busy = || {
             asked.fetch_add(1, Ordering::SeqCst);
             Err(Answer::Busy)
         };
-        assert_eq!(ask(&patience, busy), Err(Answer::Busy));
+        assert_eq!(ask(&retry, busy), Err(Answer::Busy));
         assert!(asked.into_inner() > 1);
         let took = since.elapsed();
         assert!(took < LIMIT * 2, "{took:?}");
-        let none = Patience::of(Duration::ZERO);
+        let none = Retry::of(Duration::ZERO);
         let since = Instant::now();
         assert_eq!(ask(&none, || Err(Answer::Busy)), Err(Answer::Busy));
         assert!(since.elapsed() < PAUSE / 2);
@@ -113,13 +110,13 @@ mod tests {
 
     #[test]
     fn what_comes_of_others_is_waited_for() {
-        let patience = Patience::of(LIMIT);
+        let retry = Retry::of(LIMIT);
         let since = Instant::now();
         thread::scope(|scope| {
             scope.spawn(|| {
                 while since.elapsed() < LIMIT * 2 {
                     thread::sleep(LIMIT / 10);
-                    ask(&patience, || Ok(())).unwrap();
+                    ask(&retry, || Ok(())).unwrap();
                 }
             });
             let late = || {
@@ -129,7 +126,7 @@ mod tests {
                     Ok(())
                 }
             };
-            assert_eq!(ask(&patience, late), Ok(()));
+            assert_eq!(ask(&retry, late), Ok(()));
         });
     }
 }
