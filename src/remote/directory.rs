@@ -27,8 +27,6 @@ use crate::types::{RemoteName, VolumeId};
 const SETTINGS: &str = "config.json";
 const KEY: &str = "key";
 const CACHE: &str = "cache";
-/// Who adds a remote waits for an answer, and may have mistyped the address.
-const GIVE_UP_ADDING_AFTER: Duration = Duration::from_secs(2);
 /// Milliseconds in the place of [`GIVE_UP_AFTER`].
 const GIVE_UP_VARIABLE: &str = "CASK_REMOTE_GIVE_UP_MS";
 /// Held, in the directory of all remotes, by whoever makes or forgets one; no remote's name begins with a dot.
@@ -210,7 +208,8 @@ impl Place {
             endpoint: Endpoint {
                 url: new.endpoint.clone(),
                 region: new.region.clone(),
-                give_up_after: GIVE_UP_ADDING_AFTER,
+                // Who adds a remote may have mistyped the address, and a store that breaks off is to be found out.
+                give_up_after: Duration::ZERO,
             },
         }
     }

@@ -26,7 +26,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(in crate::remote) const GIVE_UP_AFTER: Duration = SILENCE_MAX;
 /// How long the client itself sends a request again that fails for now, and how often; [`Retry`] goes on after that.
 const RETRY_FOR: Duration = Duration::from_secs(60);
-const RETRIES: usize = 2;
+const RETRIES: usize = 8;
 /// How often is asked where two that write at once may both lose.
 const ATTEMPTS: u32 = 4;
 /// After the first time; longer after each that follows.
