@@ -93,7 +93,7 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
     match error {
         Error::Unreachable { .. } => (
             Kind::Unreachable,
-            "try again later; what was sent already is not sent again",
+            "try again later, or let push and pull ask for longer with --wait; what was sent already is not sent again",
         ),
         Error::Denied { .. } => (
             Kind::Failed,
@@ -116,6 +116,10 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
         Error::WrongKey => (
             Kind::Failed,
             "give the key file or passphrase that the repository was made with",
+        ),
+        Error::LastKey => (
+            Kind::InUse,
+            "`cask remote key add NAME` makes another, and then it can go",
         ),
         Error::Newer { .. } => (Kind::Failed, "use a newer cask"),
         Error::NoRepository(_) => (

@@ -1,21 +1,24 @@
 //! The remotes of a host: for each a directory below the root, with where the repository is, its key, and what this host
 //! knows of it. Only their owner can read them.
 
-use std::fs::{self, DirBuilder};
+use std::env;
+use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
 use super::hex;
-use super::keys::KeySource;
+use super::keys::{KeyId, KeySource};
 use super::seal::MasterKey;
 use super::shelf::Shelf;
 use super::shelf::local::Local;
-use super::shelf::s3::{Endpoint, S3, TagForm, check_endpoint};
+use super::shelf::s3::{Endpoint, GIVE_UP_AFTER, S3, TagForm, check_endpoint};
 use super::url::RemoteUrl;
 use super::{Ability, Error, Repository, Result, VolumeAbout};
 use crate::durable;
@@ -24,6 +27,12 @@ use crate::types::{RemoteName, VolumeId};
 const SETTINGS: &str = "config.json";
 const KEY: &str = "key";
 const CACHE: &str = "cache";
+/// How long a store may be away before [`RemoteDir::open_briefly`] tells.
+const BRIEFLY: Duration = Duration::from_secs(1);
+/// Milliseconds in the place of [`GIVE_UP_AFTER`].
+const GIVE_UP_VARIABLE: &str = "CASK_REMOTE_GIVE_UP_MS";
+/// Held, in the directory of all remotes, by whoever makes or forgets one; no remote's name begins with a dot.
+const LOCK: &str = ".lock";
 
 /// What a host knows of a repository. The field names are published (`cask remote inspect`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +50,12 @@ pub struct Settings {
     pub limit_up: Option<u64>,
     /// The repository's identity.
     pub repository: VolumeId,
+    /// The wrapped key that was opened, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// The one that was opened before, which is about to be removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<KeyId>,
     /// What its store can do.
     pub ability: Ability,
 }
@@ -118,7 +133,7 @@ impl Remotes {
     /// Looks what a store can do, makes a repository there or opens the one that is there, and notes both.
     ///
     /// # Errors
-    /// [`Error::Exists`] when `making` says that there should be none; [`Error::NoRepository`], [`Error::WrongKey`],
+    /// [`Error::Exists`] when `making` says that there should be none, or there is such a remote; [`Error::NoRepository`], [`Error::WrongKey`],
     /// [`Error::Unfit`], [`Error::Host`]; see [`Shelf`].
     pub fn add(
         &self,
@@ -134,8 +149,7 @@ impl Remotes {
         if making == Making::New
             && let RemoteUrl::File(dir) = &new.url
         {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-            made.map_err(|e| Error::host(format!("create {}", dir.display()), e))?;
+            make_private(dir)?;
         }
         let url = new.url.to_string();
         let ability = Ability::probe(&|form| place.open(form));
@@ -153,6 +167,8 @@ impl Remotes {
             region: new.region.clone(),
             limit_up: None,
             repository: repository.id(),
+            key: Some(repository.key_of(source)?),
+            retiring: None,
             ability,
         };
         self.dir_of(name).make(&settings, repository.master())?;
@@ -167,6 +183,16 @@ pub enum Making {
     New,
     /// It is there.
     Existing,
+}
+
+fn told_name(volume: VolumeId) -> String {
+    format!("{CACHE}/about-{volume}")
+}
+
+/// Makes a directory for its owner, and those above it.
+fn make_private(dir: &Path) -> Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| Error::host(format!("create {}", dir.display()), e))
 }
 
 fn name_place(error: Error, place: &str) -> Error {
@@ -191,6 +217,8 @@ impl Place {
             endpoint: Endpoint {
                 url: new.endpoint.clone(),
                 region: new.region.clone(),
+                // Who adds a remote may have mistyped the address, and a store that breaks off is to be found out.
+                give_up_after: Duration::ZERO,
             },
         }
     }
@@ -203,6 +231,13 @@ impl Place {
             }
         }
     }
+}
+
+/// How long a store that does not answer is asked again; tests set less than is usual.
+fn give_up_after() -> Duration {
+    let text = env::var(GIVE_UP_VARIABLE).ok();
+    let millis = text.and_then(|text| text.parse().ok());
+    millis.map_or(GIVE_UP_AFTER, Duration::from_millis)
 }
 
 const fn form_of(ability: Ability) -> TagForm {
@@ -256,6 +291,18 @@ impl RemoteDir {
     /// # Errors
     /// Those of [`Self::settings`] and [`Repository::open`].
     pub fn open(&self) -> Result<Repository> {
+        self.open_giving_up(give_up_after())
+    }
+
+    /// The same for who asks again by himself: a store that does not answer is told of soon.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_briefly(&self) -> Result<Repository> {
+        self.open_giving_up(BRIEFLY)
+    }
+
+    fn open_giving_up(&self, give_up_after: Duration) -> Result<Repository> {
         let settings = self.settings()?;
         let url = settings.url.parse();
         let url: RemoteUrl =
@@ -265,6 +312,7 @@ impl RemoteDir {
             endpoint: Endpoint {
                 url: settings.endpoint.clone(),
                 region: settings.region.clone(),
+                give_up_after,
             },
         };
         let shelf = place.open(form_of(settings.ability));
@@ -289,15 +337,47 @@ impl RemoteDir {
     /// # Errors
     /// [`Error::Host`]; see [`Shelf`].
     pub fn tell_about(&self, repository: &Repository, about: &VolumeAbout) -> Result<()> {
-        let name = format!("{CACHE}/about-{}", about.volume);
         let bytes = serde_json::to_vec(about).map_err(|e| Error::Bug(e.to_string()))?;
-        if fs::read(self.dir.join(&name)).is_ok_and(|told| told == bytes) {
+        if fs::read(self.told(about.volume)).is_ok_and(|told| told == bytes) {
             return Ok(());
         }
         repository.put_about(about)?;
         let made = fs::create_dir_all(self.cache());
         made.map_err(|e| Error::host(format!("create {}", self.cache().display()), e))?;
-        self.store(&name, &bytes)
+        self.store(&told_name(about.volume), &bytes)
+    }
+
+    /// Says it anew where it was lost or damaged since: one request more, where [`Self::tell_about`] needs none.
+    ///
+    /// # Errors
+    /// [`Error::Newer`], [`Error::Host`]; see [`Shelf`].
+    pub fn mend_about(&self, repository: &Repository, about: &VolumeAbout) -> Result<()> {
+        match repository.about(about.volume) {
+            Err(Error::Missing { .. } | Error::Damaged { .. }) => {
+                self.forget_told(about.volume)?;
+                self.tell_about(repository, about)
+            }
+            read => read.map(drop),
+        }
+    }
+
+    /// What was said of a volume is lost: the next push of it says it again.
+    ///
+    /// # Errors
+    /// [`Error::Host`].
+    pub fn forget_told(&self, volume: VolumeId) -> Result<()> {
+        let told = self.told(volume);
+        match fs::remove_file(&told) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(Error::host(format!("remove {}", told.display()), e))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What this host has said of a volume.
+    fn told(&self, volume: VolumeId) -> PathBuf {
+        self.dir.join(told_name(volume))
     }
 
     /// Forgets the remote. The repository stays as it is.
@@ -305,6 +385,7 @@ impl RemoteDir {
     /// # Errors
     /// [`Error::Host`].
     pub fn remove(&self) -> Result<()> {
+        let _lock = self.lock()?;
         let cannot = |e| Error::host(format!("remove {}", self.dir.display()), e);
         // Without its settings it is no remote, whatever of the rest is left.
         let settings = self.dir.join(SETTINGS);
@@ -313,14 +394,30 @@ impl RemoteDir {
     }
 
     fn make(&self, settings: &Settings, master: &MasterKey) -> Result<()> {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir);
-        made.map_err(|e| Error::host(format!("create {}", self.dir.display()), e))?;
+        // A directory is no reservation: a removal that was killed leaves one, and so does a push beside a removal.
+        let _lock = self.lock()?;
+        if self.is_there() {
+            return Err(Error::Exists {
+                object: format!("remote \"{}\"", self.name),
+            });
+        }
+        make_private(&self.dir)?;
         self.store(KEY, hex::encode(master.as_bytes()).as_bytes())?;
         // Last: what has no settings is no remote.
         self.set(settings)
+    }
+
+    /// Nobody else makes or forgets a remote while this is held.
+    fn lock(&self) -> Result<File> {
+        let all = self.dir.parent().unwrap_or(&self.dir);
+        make_private(all)?;
+        let path = all.join(LOCK);
+        let cannot = |e| Error::host(format!("lock {}", path.display()), e);
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(cannot)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+        Ok(file)
     }
 
     fn store(&self, name: &str, bytes: &[u8]) -> Result<()> {

@@ -59,6 +59,9 @@ pub enum Error {
     /// The key opens nothing there.
     #[error("it is not a key of this repository")]
     WrongKey,
+    /// Without it nobody could open the repository.
+    #[error("it is the last key that opens the repository")]
+    LastKey,
     /// A newer cask wrote the object.
     #[error("{object} has format {found}; this cask knows formats up to {known}")]
     Newer {

@@ -18,12 +18,12 @@ use super::shelf::{Key, Listed};
 use super::{Error, Found, PackedChunk, Result, SealedPack};
 use crate::types::ChunkHash;
 use journal::{Ended, Journal};
-use sorted::{Sorted, make_dir};
+use sorted::{Room, Sorted, make_dir};
 
 /// Chunks that are held in memory before they become an index object.
 const FRESH_MAX: usize = 100_000;
 
-/// Index objects from which small ones are put together: each is asked about each chunk, and takes a descriptor.
+/// Index objects from which small ones are put together: each is asked about each chunk.
 const OBJECTS_MAX: usize = 32;
 
 /// The chunks of a repository, as far as this host knows.
@@ -31,6 +31,8 @@ const OBJECTS_MAX: usize = 32;
 pub struct Index {
     dir: PathBuf,
     known: Vec<Sorted>,
+    /// What more of it is held open.
+    room: Room,
     /// Packs that stay for as long as this push is under way.
     there: BTreeSet<ObjectId>,
     /// What is in no index object yet.
@@ -55,9 +57,9 @@ impl Index {
         make_dir(&kept)?;
         let listed = repository.shelf().list(DIR)?;
         let condemned = packs_of(repository.marks_among(&listed)?);
-        let mut known = Vec::new();
+        let (mut known, mut room) = (Vec::new(), Room::new());
         for one in &listed {
-            known.extend(fetch(repository, &kept, &one.key)?);
+            known.extend(fetch(repository, &kept, &one.key, &mut room)?);
         }
         remove_others(&kept, &listed)?;
         let there = present(repository, &condemned)?;
@@ -67,6 +69,7 @@ impl Index {
         let mut index = Self {
             dir: kept,
             known,
+            room,
             there,
             fresh: HashMap::new(),
             journal,
@@ -147,7 +150,8 @@ impl Index {
             return Ok(());
         }
         let (id, body) = store(repository, &self.fresh)?;
-        self.known.push(keep(&self.dir, &id, &body)?);
+        let kept = keep(&self.dir, &id, &body, &mut self.room)?;
+        self.known.push(kept);
         self.fresh.clear();
         self.journal.clear()
     }
@@ -222,7 +226,7 @@ fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -
     let is_index = |one: &Listed| one.key.last().parse::<ObjectId>().is_ok();
     let is_alone = listed.iter().filter(|one| is_index(one)).count() == 1;
     for one in listed {
-        let Some(sorted) = fetch(repository, kept, &one.key)? else {
+        let Some(sorted) = fetch(repository, kept, &one.key, &mut Room::new())? else {
             continue;
         };
         if (is_alone || !is_small(&sorted)) && !sorted.names_any(gone) {
@@ -245,12 +249,17 @@ fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -
 }
 
 /// `None` of what is none of ours or damaged: the index only saves that chunks are sent again.
-fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Option<Sorted>> {
+fn fetch(
+    repository: &Repository,
+    dir: &Path,
+    key: &Key,
+    room: &mut Room,
+) -> Result<Option<Sorted>> {
     let Ok(id) = key.last().parse::<ObjectId>() else {
         return Ok(None);
     };
     // What is kept and no longer whole is fetched again.
-    if let Ok(kept) = Sorted::open(&dir.join(id.to_string())) {
+    if let Ok(kept) = Sorted::open(&dir.join(id.to_string()), room) {
         return Ok(Some(kept));
     }
     let body = match read(repository, key, &id) {
@@ -262,7 +271,7 @@ fn fetch(repository: &Repository, dir: &Path, key: &Key) -> Result<Option<Sorted
         }
         read => read?,
     };
-    keep(dir, &id, &body).map(Some)
+    keep(dir, &id, &body, room).map(Some)
 }
 
 /// Which index objects cannot be read: what they tell of is sent again.
@@ -289,10 +298,10 @@ fn read(repository: &Repository, key: &Key, id: &ObjectId) -> Result<Vec<u8>> {
     Ok(body)
 }
 
-fn keep(dir: &Path, id: &ObjectId, body: &[u8]) -> Result<Sorted> {
+fn keep(dir: &Path, id: &ObjectId, body: &[u8], room: &mut Room) -> Result<Sorted> {
     let path = dir.join(id.to_string());
     sorted::store(&path, body)?;
-    Sorted::open(&path)
+    Sorted::open(&path, room)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
-use super::keys::{self, KeySource};
+use super::keys::{self, KeyId, KeySource, StoredKey};
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::pack::{SealedPack, chunks_of, pack_key};
 use super::run::run_key;
@@ -81,7 +81,7 @@ impl Repository {
         }
         let (id, master) = (VolumeId::random(), MasterKey::random()?);
         // The key first: what has a mark can be opened. One whose mark another was faster to write opens nothing.
-        keys::add(&*shelf, id, &master, source)?;
+        let own = keys::add(&*shelf, id, &master, source)?;
         let found = Mark {
             format: FORMAT,
             repository: id,
@@ -89,7 +89,11 @@ impl Repository {
         let bytes = serde_json::to_vec_pretty(&found).map_err(|e| Error::Bug(e.to_string()))?;
         let key = Key::new(MARK);
         if ability.creates {
-            shelf.create(&key, bytes.into())?;
+            let created = shelf.create(&key, bytes.into());
+            if matches!(created, Err(Error::Exists { .. })) {
+                own.discard(&*shelf);
+            }
+            created?;
         } else {
             shelf.put(&key, bytes.into())?;
         }
@@ -108,7 +112,7 @@ impl Repository {
     pub fn unlock(shelf: Arc<dyn Shelf>, ability: Ability, source: &KeySource) -> Result<Self> {
         let found = mark(&*shelf)?;
         let found = found.ok_or_else(|| Error::NoRepository("the store".to_owned()))?;
-        let master = keys::find(&*shelf, found.repository, source)?;
+        let (_, master) = keys::find(&*shelf, found.repository, source)?;
         Ok(Self {
             shelf,
             master,
@@ -178,10 +182,35 @@ impl Repository {
     /// Lets one more passphrase or key file open it.
     ///
     /// # Errors
-    /// See [`Shelf`].
-    pub fn add_key(&self, source: &KeySource) -> Result<()> {
+    /// [`Error::Setting`] of what protects nothing; see [`Shelf`].
+    pub fn add_key(&self, source: &KeySource) -> Result<KeyId> {
         source.check()?;
         keys::add(&*self.shelf, self.id, &self.master, source)
+    }
+
+    /// All keys, and why some cannot be used.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn keys(&self) -> Result<Found<StoredKey>> {
+        keys::all(&*self.shelf, self.id, &self.master)
+    }
+
+    /// Which key `source` opens.
+    ///
+    /// # Errors
+    /// [`Error::WrongKey`], [`Error::Newer`] when it opens none; [`Error::Damaged`]; see [`Shelf`].
+    pub fn key_of(&self, source: &KeySource) -> Result<KeyId> {
+        let (key, _) = keys::find(&*self.shelf, self.id, source)?;
+        KeyId::of(&key)
+    }
+
+    /// Removes a key, unless no other opens the repository. Hosts that have used it go on: they have the master key.
+    ///
+    /// # Errors
+    /// [`Error::LastKey`]; [`Error::NotThere`]; see [`Shelf`].
+    pub fn remove_key(&self, id: &KeyId) -> Result<()> {
+        keys::remove(&*self.shelf, self.id, &self.master, id)
     }
 
     /// Stores a pack.
@@ -256,14 +285,10 @@ impl Repository {
     /// # Errors
     /// See [`Shelf`].
     pub fn volumes(&self) -> Result<Found<VolumeAbout>> {
-        let mut found = Found::new();
-        for listed in self.shelf.list("vol")? {
-            if listed.key.last() == ABOUT {
-                found.take(self.read_about(&listed.key))?;
-            }
-        }
+        let pushed = self.pushed()?;
+        let mut found = self.abouts()?;
         let named: BTreeSet<VolumeId> = found.whole.iter().map(|one| one.volume).collect();
-        for volume in self.pushed()?.difference(&named) {
+        for volume in pushed.difference(&named) {
             let newest = self.snapshots(*volume)?.whole.pop();
             found.whole.extend(newest.map(|one| VolumeAbout {
                 volume: *volume,
@@ -272,6 +297,28 @@ impl Repository {
             }));
         }
         Ok(found)
+    }
+
+    /// What is said of volumes, and what of that cannot be read.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    pub fn abouts(&self) -> Result<Found<VolumeAbout>> {
+        let mut found = Found::new();
+        for listed in self.shelf.list("vol")? {
+            if listed.key.last() == ABOUT {
+                found.take(self.read_about(&listed.key))?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is said of one volume.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Damaged`], [`Error::Newer`]; see [`Shelf`].
+    pub fn about(&self, volume: VolumeId) -> Result<VolumeAbout> {
+        self.read_about(&about_key(volume))
     }
 
     /// All volumes that have snapshots, whether it is known what they are called or not.

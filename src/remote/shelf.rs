@@ -4,6 +4,7 @@ pub(super) mod local;
 pub(super) mod memory;
 pub(super) mod paced;
 pub(super) mod persistent;
+mod retry;
 pub(super) mod s3;
 
 use std::fmt;
@@ -106,6 +107,15 @@ pub trait Shelf: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Shelf`].
     fn list(&self, dir: &str) -> Result<Vec<Listed>>;
+
+    /// Objects whose writing was begun and not ended, where the store shows such. Their names are those of no objects;
+    /// [`Self::delete`] takes them.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    fn unfinished(&self) -> Result<Vec<Listed>> {
+        Ok(Vec::new())
+    }
 
     /// Removes an object, if it is there.
     ///

@@ -14,15 +14,16 @@ use super::collecting_here::CollectingHere;
 use super::pulse::BEAT;
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{
-    self, Condemned, Mark, MarkKind, ObjectId, PushState, RemoteSnapshot, Repository, RunReader,
-    Tag, rewrite_index,
+    self, Condemned, Listed, Mark, MarkKind, ObjectId, PushState, RemoteSnapshot, Repository,
+    RunReader, Tag, rewrite_index,
 };
 
 /// How long a push or a collection may say nothing before it counts as dead.
 const SILENCE: Duration = Duration::from_secs(10 * BEAT.as_secs());
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How old a mark must be, by the store's clock, where the store decides nothing.
+/// How old a mark must be, by the store's clock, where the store decides nothing; and how old a half-written object, by
+/// the same: whoever writes one changes it all the time.
 const DAY_SECS: i64 = 24 * 3600;
 
 /// What is collected.
@@ -80,6 +81,8 @@ pub struct Collected {
     pub abandoned: u64,
     /// Packs and runs that are marked, and may go in a day.
     pub marked: u64,
+    /// Objects that were half written when their push was killed.
+    pub unfinished: u64,
 }
 
 /// Collects.
@@ -95,13 +98,17 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
     };
     // After the lists: what is stored later is not looked at.
     let unneeded = sizes.without(&needed(repository)?);
+    let unfinished = unfinished(repository)?;
     if of.extent == Extent::Look {
-        return Ok(sizes.count(&unneeded));
+        return Ok(sizes.count(&unneeded).with(&unfinished));
     }
     let mut here = CollectingHere::begin(of.cache, repository)?;
+    for one in &unfinished {
+        repository.shelf().delete(&one.key)?;
+    }
     if is_nothing(&unneeded) && repository.marks()?.is_empty() {
         here.end()?;
-        return Ok(Collected::default());
+        return Ok(Collected::default().with(&unfinished));
     }
     let mark = repository.mark(MarkKind::Now, unneeded)?;
     here.note(&mark)?;
@@ -115,7 +122,26 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
     let collected = collecting.run(&sizes)?;
     repository.unmark(collecting.mark.key())?;
     here.end()?;
-    Ok(collected)
+    Ok(collected.with(&unfinished))
+}
+
+/// What was begun and not ended, and is so old that nobody goes on with it: should somebody do so all the same, its object
+/// gets no name, and its push fails.
+fn unfinished(repository: &Repository) -> Result<Vec<Listed>> {
+    let mut found = repository.shelf().unfinished()?;
+    if !found.is_empty() {
+        let now = repository.time()?;
+        found.retain(|one| now - one.modified >= DAY_SECS);
+    }
+    Ok(found)
+}
+
+impl Collected {
+    fn with(mut self, unfinished: &[Listed]) -> Self {
+        self.unfinished = unfinished.len() as u64;
+        self.bytes += unfinished.iter().map(|one| one.bytes).sum::<u64>();
+        self
+    }
 }
 
 /// A collection that has said so.

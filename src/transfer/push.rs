@@ -4,6 +4,7 @@
 //! there. A push that is killed leaves objects that nothing names, and the next one need not send them again.
 
 use std::collections::HashSet;
+use std::mem::discriminant;
 use std::path::Path;
 use std::thread;
 
@@ -14,7 +15,7 @@ use crate::remote::{
     self, Index, ObjectId, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot,
     Repository, Row, RunWriter,
 };
-use crate::types::{ChunkHash, RowCursor, RowPage, StoredRow};
+use crate::types::{ChunkHash, EntryRow, InodeRow, RowCursor, RowPage, StoredRow, XattrRow};
 use crate::volume::NamedChunks;
 
 /// How often extents are looked up again when their chunks were moved meanwhile.
@@ -46,6 +47,8 @@ pub struct Pushed {
     pub sent: u64,
     /// Objects that were.
     pub objects: u64,
+    /// Those of them that hold chunks.
+    pub packs: u64,
 }
 
 impl Push<'_> {
@@ -78,6 +81,7 @@ impl Push<'_> {
         snapshot.state = PushState::Published;
         snapshot.inodes = sent.inodes;
         snapshot.bytes = sent.progress.total;
+        let packs = sent.progress.objects - sent.runs.len() as u64;
         snapshot.runs = sent.runs;
         snapshot.numbers = sent.numbers;
         self.repository.publish(&snapshot, &tag)?;
@@ -86,6 +90,7 @@ impl Push<'_> {
             bytes: sent.progress.total,
             sent: sent.progress.moved,
             objects: sent.progress.objects,
+            packs,
         })
     }
 }
@@ -167,100 +172,78 @@ impl<'a> Sending<'a> {
     }
 
     fn send(&mut self) -> Result<()> {
-        self.send_inodes()?;
-        self.send_entries()?;
-        self.send_extents()?;
-        self.send_xattrs()?;
+        // In this order: which inodes have no name is known first.
+        self.send_table(RowCursor::Inodes(0))?;
+        self.send_table(RowCursor::Entries(0, Vec::new()))?;
+        self.send_table(RowCursor::Extents(0, 0))?;
+        self.send_table(RowCursor::Xattrs(0, Vec::new()))?;
         self.end_pack()?;
         self.publish_index()?;
         self.index.merge(self.push.repository)?;
         self.end_run()
     }
 
-    fn rows(&self, after: &RowCursor) -> Result<RowPage> {
-        self.push.state.rows(after).map_err(Error::State)
-    }
-
-    fn send_inodes(&mut self) -> Result<()> {
-        let mut after = 0;
+    fn send_table(&mut self, first: RowCursor) -> Result<()> {
+        let (mut after, mut attempt) = (first, 0);
         loop {
-            let RowPage::Inodes(rows) = self.rows(&RowCursor::Inodes(after))? else {
-                return Err(mismatch());
-            };
-            let Some(last) = rows.last() else {
+            let page = self.push.state.rows(&after).map_err(Error::State)?;
+            let Some(end) = page.end() else {
                 return Ok(());
             };
-            after = last.ino;
-            for row in rows {
-                if row.nlink == 0 {
-                    self.unnamed.insert(row.ino);
-                    continue;
-                }
-                self.inodes += 1;
-                self.numbers = self.numbers.max(row.ino + 1);
-                self.progress.total += row.allocated;
-                self.put(Row::Inode(row))?;
+            if discriminant(&end) != discriminant(&after) {
+                return Err(Error::Bug("other rows came than were asked for"));
             }
-        }
-    }
-
-    fn send_entries(&mut self) -> Result<()> {
-        let mut after = RowCursor::Entries(0, Vec::new());
-        loop {
-            let RowPage::Entries(rows) = self.rows(&after)? else {
-                return Err(mismatch());
+            let reached = match page {
+                RowPage::Inodes(rows) => self.send_each(rows, Self::send_inode, end)?,
+                RowPage::Entries(rows) => self.send_each(rows, Self::send_entry, end)?,
+                RowPage::Xattrs(rows) => self.send_each(rows, Self::send_xattr, end)?,
+                RowPage::Extents(rows) => self.send_extents(&rows, &after)?,
             };
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            after = RowCursor::Entries(last.parent, last.name.clone());
-            for row in rows {
-                self.numbers = self.numbers.max(row.cookie + 1);
-                self.put(Row::Entry(row))?;
-            }
-        }
-    }
-
-    fn send_xattrs(&mut self) -> Result<()> {
-        let mut after = RowCursor::Xattrs(0, Vec::new());
-        loop {
-            let RowPage::Xattrs(rows) = self.rows(&after)? else {
-                return Err(mismatch());
-            };
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            after = RowCursor::Xattrs(last.ino, last.name.clone());
-            for row in rows {
-                if !self.unnamed.contains(&row.ino) {
-                    self.put(Row::Xattr(row))?;
-                }
-            }
-        }
-    }
-
-    fn send_extents(&mut self) -> Result<()> {
-        let (mut after, mut attempt) = ((0, 0), 0);
-        loop {
-            let RowPage::Extents(rows) = self.rows(&RowCursor::Extents(after.0, after.1))? else {
-                return Err(mismatch());
-            };
-            let Some(last) = rows.last() else {
-                return Ok(());
-            };
-            let end = (last.ino, last.off);
-            let reached = self.send_page(&rows, after)?;
             attempt = if reached == after { attempt + 1 } else { 0 };
-            if reached != end && attempt >= ATTEMPTS {
+            if attempt >= ATTEMPTS {
                 return Err(Error::Bug("a chunk is moved again and again"));
             }
             after = reached;
         }
     }
 
-    /// Sends extents up to one whose chunk was moved since; the last that was sent.
-    fn send_page(&mut self, rows: &[StoredRow], after: (u64, u64)) -> Result<(u64, u64)> {
-        let mut reached = after;
+    /// Sends all rows of a page, which ends there.
+    fn send_each<T>(
+        &mut self,
+        rows: Vec<T>,
+        send: impl Fn(&mut Self, T) -> Result<()>,
+        end: RowCursor,
+    ) -> Result<RowCursor> {
+        rows.into_iter().try_for_each(|row| send(self, row))?;
+        Ok(end)
+    }
+
+    fn send_inode(&mut self, row: InodeRow) -> Result<()> {
+        if row.nlink == 0 {
+            self.unnamed.insert(row.ino);
+            return Ok(());
+        }
+        self.inodes += 1;
+        self.numbers = self.numbers.max(row.ino + 1);
+        self.progress.total += row.allocated;
+        self.put(Row::Inode(row))
+    }
+
+    fn send_entry(&mut self, row: EntryRow) -> Result<()> {
+        self.numbers = self.numbers.max(row.cookie + 1);
+        self.put(Row::Entry(row))
+    }
+
+    fn send_xattr(&mut self, row: XattrRow) -> Result<()> {
+        if self.unnamed.contains(&row.ino) {
+            return Ok(());
+        }
+        self.put(Row::Xattr(row))
+    }
+
+    /// Sends extents up to one whose chunk was moved since; behind the last that was sent.
+    fn send_extents(&mut self, rows: &[StoredRow], after: &RowCursor) -> Result<RowCursor> {
+        let mut reached = after.clone();
         for row in rows {
             if !self.unnamed.contains(&row.ino) {
                 let Some(place) = self.place(row)? else {
@@ -276,7 +259,7 @@ impl<'a> Sending<'a> {
                     place,
                 }))?;
             }
-            reached = (row.ino, row.off);
+            reached = RowCursor::Extents(row.ino, row.off);
         }
         Ok(reached)
     }
@@ -362,8 +345,4 @@ impl<'a> Sending<'a> {
         self.progress.objects += 1;
         self.push.watch.progress(&self.progress);
     }
-}
-
-const fn mismatch() -> Error {
-    Error::Bug("other rows came than were asked for")
 }

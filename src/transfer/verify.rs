@@ -24,6 +24,10 @@ pub struct Verified {
     pub snapshots: u64,
     /// Pushes that have not ended.
     pub pending: u64,
+    /// Keys that open the repository.
+    pub keys: u64,
+    /// Objects that were not finished: by pushes that were killed, or that are under way.
+    pub unfinished: u64,
     /// Packs that snapshots need.
     pub packs: u64,
     /// Bytes that were read.
@@ -32,6 +36,8 @@ pub struct Verified {
     pub faults: Vec<String>,
     /// Packs that are not what they should be.
     pub bad_packs: BTreeSet<ObjectId>,
+    /// Volumes of which nothing that can be read says what they are called.
+    pub unnamed: BTreeSet<VolumeId>,
 }
 
 /// Verifies all snapshots of a repository.
@@ -46,6 +52,8 @@ pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Resul
         needed: BTreeMap::new(),
         found: Verified::default(),
     };
+    verifying.found.unfinished = repository.shelf().unfinished()?.len() as u64;
+    verifying.look_at_keys()?;
     verifying.look_at_snapshots()?;
     let indexes = remote::damaged_indexes(repository)?;
     verifying.tell(indexes);
@@ -73,21 +81,52 @@ struct Verifying<'a> {
 }
 
 impl Verifying<'_> {
+    fn look_at_keys(&mut self) -> Result<()> {
+        let keys = self.repository.keys()?;
+        self.tell(keys.damaged);
+        self.found.keys = keys.whole.len() as u64;
+        if keys.whole.is_empty() {
+            let fault = "keys: none is whole, no other host can open the repository";
+            self.found.faults.push(fault.to_owned());
+        }
+        Ok(())
+    }
+
     /// Also at those of volumes of which nobody can tell what they are called.
     fn look_at_snapshots(&mut self) -> Result<()> {
-        let volumes = self.repository.volumes()?;
+        // Before what is said of them: a push says that first.
+        let pushed = self.repository.pushed()?;
+        let volumes = self.repository.abouts()?;
         self.tell(volumes.damaged);
         let names = volumes.whole.into_iter();
         let names: BTreeMap<VolumeId, String> =
             names.map(|about| (about.volume, about.name)).collect();
-        for volume in self.repository.pushed()? {
-            let name = names.get(&volume).cloned();
-            let name = name.unwrap_or_else(|| volume.to_string());
+        for volume in pushed {
             let snapshots = self.repository.snapshots(volume)?;
             self.tell(snapshots.damaged);
+            let name = match (names.get(&volume), snapshots.whole.last()) {
+                (Some(name), _) => name.clone(),
+                (None, newest) => {
+                    self.look_for_about(volume)?;
+                    newest.map_or_else(|| volume.to_string(), |one| one.volume_name.clone())
+                }
+            };
             for snapshot in &snapshots.whole {
                 self.look_at(snapshot, &format!("{name}@{}", snapshot.name))?;
             }
+        }
+        Ok(())
+    }
+
+    /// What cannot be read was told; what is not there was not.
+    fn look_for_about(&mut self, volume: VolumeId) -> Result<()> {
+        self.found.unnamed.insert(volume);
+        match self.repository.about(volume) {
+            Err(error @ remote::Error::Missing { .. }) => {
+                self.found.faults.push(error.to_string());
+            }
+            Err(error) if error.is_passing() => return Err(error.into()),
+            Ok(_) | Err(_) => {}
         }
         Ok(())
     }

@@ -119,6 +119,25 @@ pub enum RowPage {
     Xattrs(Vec<XattrRow>),
 }
 
+impl RowPage {
+    /// Behind its last row; `None` at the end of the table.
+    #[must_use]
+    pub fn end(&self) -> Option<RowCursor> {
+        match self {
+            Self::Inodes(rows) => rows.last().map(|row| RowCursor::Inodes(row.ino)),
+            Self::Entries(rows) => {
+                let last = rows.last();
+                last.map(|row| RowCursor::Entries(row.parent, row.name.clone()))
+            }
+            Self::Extents(rows) => rows.last().map(|row| RowCursor::Extents(row.ino, row.off)),
+            Self::Xattrs(rows) => {
+                let last = rows.last();
+                last.map(|row| RowCursor::Xattrs(row.ino, row.name.clone()))
+            }
+        }
+    }
+}
+
 /// A row that means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("inode {ino}: {what}")]

@@ -254,12 +254,15 @@ fn a_store_that_is_away_is_told_and_waited_for() {
     };
     let (name, bytes) = scene.fresh_volume();
     let state = format!("{name}@s");
+    let time = Duration::from_secs(4);
+    scene.host = scene.host.gives_up_after(time);
     scene.proxy.refuse();
     let since = Instant::now();
     let failed = scene.host.run(&["push", &state]);
     let took = since.elapsed();
     failed.fails(7, &["remote \"r\"", "does not answer", "try again later"]);
     assert!(took < Duration::from_secs(75), "it took {took:?}");
+    assert!(took > time / 4, "it took {took:?}");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_secs(3));
@@ -270,6 +273,54 @@ fn a_store_that_is_away_is_told_and_waited_for() {
     let there = scene.another();
     scene.pulls(&there, &name, &bytes);
     eprintln!("a store that refuses is given up after {took:?}");
+}
+
+/// Nobody has to say that a store may be away for some seconds.
+#[test]
+fn a_store_that_comes_back_soon_is_waited_for() {
+    let Some(mut scene) = Scene::new() else {
+        return;
+    };
+    let (name, bytes) = scene.fresh_volume();
+    let state = format!("{name}@s");
+    let stay = Duration::from_secs(8);
+    let since = Instant::now();
+    scene.proxy.refuse();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(stay);
+            scene.proxy.resume();
+        });
+        scene.host.run(&["push", &state]).succeeds();
+    });
+    assert!(since.elapsed() >= stay);
+    let there = scene.another();
+    scene.pulls(&there, &name, &bytes);
+}
+
+/// What a store says of a request it says again.
+#[test]
+fn who_is_refused_does_not_wait() {
+    let Some(mut scene) = Scene::new() else {
+        return;
+    };
+    let (name, _) = scene.fresh_volume();
+    let state = format!("{name}@s");
+    for (status, code, exit) in [
+        (401, "InvalidAccessKeyId", 1),
+        (403, "AccessDenied", 1),
+        (400, "InvalidRequest", 7),
+    ] {
+        scene
+            .proxy
+            .add(When::request("PUT", "/run/"), Fault::Answer(status, code));
+        let since = Instant::now();
+        let failed = scene.host.run(&["push", &state]);
+        let took = since.elapsed();
+        scene.proxy.clear();
+        failed.fails(exit, &["remote \"r\"", code]);
+        assert!(took < Duration::from_secs(10), "{status}: it took {took:?}");
+    }
 }
 
 /// The store goes away in the middle: what was sent by then is not sent again.

@@ -47,6 +47,34 @@ fn hosts_push_at_the_same_time() {
     }
 }
 
+#[test]
+fn of_those_that_add_one_name_one_wins() {
+    let store = Store::dir();
+    store.host().create();
+    let other = Store::dir();
+    other.host().create();
+    let host = store.host();
+    let urls = [&store, &other].map(|one| format!("file://{}", one.objects().display()));
+    for _ in 0..3 {
+        let added = thread::scope(|scope| {
+            let adding = [0, 1, 2, 3].map(|number| {
+                let (host, url) = (&host, &urls[number % 2]);
+                let add = ["remote", "add", "same", url.as_str(), "--key-file=key"];
+                scope.spawn(move || host.run(&add))
+            });
+            adding.map(|one| one.join().unwrap())
+        });
+        let won = added.iter().filter(|one| one.code == 0).count();
+        assert_eq!(won, 1, "{added:?}");
+        for lost in added.into_iter().filter(|one| one.code != 0) {
+            lost.fails(4, &["remote \"same\" exists", "another name"]);
+        }
+        // The key is that of the address.
+        host.run(&["remote", "check", "same"]).succeeds();
+        host.run(&["remote", "rm", "same"]).succeeds();
+    }
+}
+
 /// What a removed snapshot held goes bit by bit: no half of it may be published.
 #[test]
 fn a_snapshot_that_is_removed_is_not_pushed() {

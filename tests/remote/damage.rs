@@ -282,17 +282,43 @@ fn damage_of_what_a_volume_is_called_is_found() {
         .to_str()
         .unwrap();
     let by_uuid = format!("r:{uuid}@one");
-    let look = |harm| {
-        // Where it is gone the snapshots say the same, and nothing is lost.
-        if !matches!(harm, Harm::Delete) {
-            scene.is_named(&object);
-        }
+    let look = |_harm| {
+        // The snapshots say the same, and nothing is lost.
+        scene.is_named(&object);
         scene.can_be_had("r:b@one", 1);
         scene.can_be_had("r:a@one", 2);
         scene.can_be_had(&by_uuid, 2);
     };
     scene.each_harm(&object, look);
     scene.exchanged("vol", |_| look(Harm::FlipFirst));
+}
+
+#[test]
+fn what_a_volume_is_called_is_said_again() {
+    let scene = Scene::new();
+    let object = scene.other("vol");
+    let about = scene.path(&object);
+    let is_whole = || {
+        let found = scene.here.run(&["remote", "check"]);
+        assert!(!found.out.contains("vol/"), "{found:?}");
+    };
+    let harms: [&dyn Fn(); 2] = [&|| fs::remove_file(&about).unwrap(), &|| {
+        fs::write(&about, b"rotten").unwrap();
+    }];
+    // A push that sends nothing does so when a check has told.
+    for spoil in harms {
+        spoil();
+        scene.is_named(&object);
+        scene.here.push("b");
+        is_whole();
+    }
+    // One that sends chunks looks.
+    for spoil in harms {
+        spoil();
+        fs::remove_dir_all(scene.store.objects().join("pack")).unwrap();
+        scene.here.push("b");
+        is_whole();
+    }
 }
 
 #[test]

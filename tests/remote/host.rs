@@ -36,6 +36,7 @@ pub(crate) struct Host {
     address: Vec<String>,
     environment: Vec<(&'static str, String)>,
     tuning: Tuning,
+    give_up_after: Option<Duration>,
 }
 
 /// How much servers do in the background.
@@ -133,6 +134,7 @@ impl Host {
             address,
             environment,
             tuning: Tuning::OfTests,
+            give_up_after: None,
         };
         fs::create_dir(host.bench.path("mnt")).unwrap();
         host.write_secret("key", KEY);
@@ -142,6 +144,12 @@ impl Host {
     /// The same, whose servers work in the background as those of users do.
     pub(crate) fn untuned(mut self) -> Self {
         self.tuning = Tuning::Usual;
+        self
+    }
+
+    /// The same, which gives a store up earlier than is usual.
+    pub(crate) fn gives_up_after(mut self, time: Duration) -> Self {
+        self.give_up_after = Some(time);
         self
     }
 
@@ -173,6 +181,10 @@ impl Host {
             "CASK_REMOTE_KEY_FILE",
         ] {
             command.env_remove(name);
+        }
+        if let Some(time) = self.give_up_after {
+            let millis = time.as_millis().to_string();
+            command.env("CASK_REMOTE_GIVE_UP_MS", millis);
         }
         if self.tuning == Tuning::Usual {
             command.env_remove("CASK_TUNING");

@@ -19,6 +19,7 @@ mod engines;
 mod host;
 mod incremental;
 mod inodes;
+mod keys;
 mod lacking;
 mod origin;
 mod proxy;
@@ -30,3 +31,4 @@ mod round_trip;
 #[allow(dead_code, reason = "these tests need not all of it")]
 #[path = "../cli/support.rs"]
 mod support;
+mod unfinished;

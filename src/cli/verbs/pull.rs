@@ -29,7 +29,7 @@ pub(in crate::cli) struct Arguments {
     /// The new volume: a name, or a directory; otherwise what it is called there
     #[arg(value_name = "NAME|DIR", value_parser = VolumeRef::parser())]
     volume: Option<VolumeRef>,
-    /// How long a store that cannot be reached is asked again, such as 1h
+    /// How long a store that cannot be reached is asked again, such as 1h; otherwise until nothing came of it for 30 s
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     wait: Option<Duration>,
     /// text, or json: an object a line, how far it is once a second, and at the end what was made

@@ -40,7 +40,7 @@ pub(in crate::cli) struct Arguments {
     /// Bytes a second that are sent at most, such as 20M
     #[arg(long, value_name = "BYTES", value_parser = parse_rate)]
     limit: Option<u64>,
-    /// How long a store that cannot be reached is asked again, such as 1h
+    /// How long a store that cannot be reached is asked again, such as 1h; otherwise until nothing came of it for 30 s
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     wait: Option<Duration>,
     /// text, or json: an object a line, how far it is once a second, and at the end what was done
@@ -139,12 +139,20 @@ impl Pushing<'_> {
                 bytes: 0,
                 sent: 0,
                 objects: 0,
+                packs: 0,
             };
             return watch.end(&name, &View::of(&name, nothing, started));
         }
+        let (about, failed) = (self.about(), |e| explain(e, self.dir.name()));
         // Before it is there: what can be pulled can be named.
-        self.tell_about()?;
+        let told = self.dir.tell_about(self.repository, &about);
+        told.map_err(failed)?;
         let pushed = self.send(&taken.name, &watch, &self.intended(taken)?)?;
+        // A push that has nothing to send is to stay as cheap as it is.
+        if pushed.packs > 0 {
+            let mended = self.dir.mend_about(self.repository, &about);
+            mended.map_err(failed)?;
+        }
         watch.end(&name, &View::of(&name, pushed, started))
     }
 
@@ -219,15 +227,13 @@ impl Pushing<'_> {
         })
     }
 
-    /// Says what the volume is called, where that is news.
-    fn tell_about(&self) -> Result<()> {
-        let about = VolumeAbout {
+    /// What is said of the volume.
+    fn about(&self) -> VolumeAbout {
+        VolumeAbout {
             volume: self.config.uuid,
             name: volume_name(self.located),
             host: host(),
-        };
-        let told = self.dir.tell_about(self.repository, &about);
-        told.map_err(|e| explain(e, self.dir.name()))
+        }
     }
 }
 

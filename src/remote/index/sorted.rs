@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::durable;
 use crate::remote::object::ObjectId;
@@ -18,10 +19,34 @@ const STRIDE: usize = 64;
 /// Bytes of the hash that a kept file begins with: a place that rotted must not be sent.
 const SUM_BYTES: usize = 32;
 
+/// Bytes of entries that are held in memory where they are: those of some 5000 chunks.
+const SMALL_BYTES: usize = 256 * 1024;
+/// Bytes of all of these.
+const MEMORY_MAX: usize = 16 * 1024 * 1024;
+/// Files that are held open: a process may have 1024 descriptors, and some hosts allow fewer.
+const FILES_MAX: usize = 32;
+
+/// How much more is held in memory, and open. Who may not delete makes ever more index objects, and nobody puts them
+/// together.
+#[derive(Debug)]
+pub(super) struct Room {
+    bytes: usize,
+    files: usize,
+}
+
+/// Where entries are looked up.
+#[derive(Debug)]
+enum Kept {
+    Memory(Vec<u8>),
+    Open(File),
+    /// Opened for each look.
+    Closed(PathBuf),
+}
+
 /// Entries in a file.
 #[derive(Debug)]
 pub(super) struct Sorted {
-    file: File,
+    kept: Kept,
     packs: Vec<ObjectId>,
     /// Where the entries begin.
     at: u64,
@@ -75,12 +100,33 @@ pub(super) fn store(path: &Path, body: &[u8]) -> Result<()> {
     stored.map_err(|e| Error::host(format!("keep {}", path.display()), e))
 }
 
+impl Room {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: MEMORY_MAX,
+            files: FILES_MAX,
+        }
+    }
+
+    fn keep(&mut self, path: &Path, entries: &[u8]) -> io::Result<Kept> {
+        if entries.len() <= SMALL_BYTES && entries.len() <= self.bytes {
+            self.bytes -= entries.len();
+            return Ok(Kept::Memory(entries.to_vec()));
+        }
+        if self.files > 0 {
+            self.files -= 1;
+            return File::open(path).map(Kept::Open);
+        }
+        Ok(Kept::Closed(path.to_owned()))
+    }
+}
+
 impl Sorted {
-    /// Opens what was kept.
+    /// Opens what was kept, in a part of the room that is left.
     ///
     /// # Errors
     /// [`Error::Damaged`] when it is not what was kept; [`Error::Host`].
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path, room: &mut Room) -> Result<Self> {
         let cannot = |e| Error::host(format!("read {}", path.display()), e);
         let damaged = |what: &str| Error::damaged(path.display(), what);
         let bytes = fs::read(path).map_err(cannot)?;
@@ -93,7 +139,7 @@ impl Sorted {
         let (packs, entries) = parse(body).ok_or_else(|| damaged("it is no index"))?;
         let hashes = entries.chunks(ENTRY_BYTES).step_by(STRIDE).map(hash_of);
         Ok(Self {
-            file: File::open(path).map_err(cannot)?,
+            kept: room.keep(path, entries).map_err(cannot)?,
             packs,
             at: (bytes.len() - entries.len()) as u64,
             entries: entries.len() / ENTRY_BYTES,
@@ -114,10 +160,11 @@ impl Sorted {
         };
         let first = stride * STRIDE;
         let count = STRIDE.min(self.entries - first);
-        let mut bytes = vec![0; count * ENTRY_BYTES];
-        let at = self.at + (first * ENTRY_BYTES) as u64;
-        let read = self.file.read_exact_at(&mut bytes, at);
-        read.map_err(|e| Error::host("read what is kept of the index", e))?;
+        let bytes = match self.read(first, count) {
+            // Another push has seen that its object was replaced: whatever was in it may be sent again.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(cannot_read)?,
+        };
         let mut entries = bytes.chunks(ENTRY_BYTES);
         let entry = entries.find(|entry| hash_of(entry) == *hash);
         Ok(entry.and_then(|entry| self.place(entry)))
@@ -138,12 +185,23 @@ impl Sorted {
     /// # Errors
     /// [`Error::Host`].
     pub(super) fn all(&self) -> Result<Vec<(ChunkHash, Place)>> {
-        let mut bytes = vec![0; self.entries * ENTRY_BYTES];
-        let read = self.file.read_exact_at(&mut bytes, self.at);
-        read.map_err(|e| Error::host("read what is kept of the index", e))?;
+        let bytes = self.read(0, self.entries).map_err(cannot_read)?;
         let entries = bytes.chunks(ENTRY_BYTES);
         let found = entries.filter_map(|entry| Some((hash_of(entry), self.place(entry)?)));
         Ok(found.collect())
+    }
+
+    /// The bytes of so many entries.
+    fn read(&self, first: usize, count: usize) -> io::Result<Vec<u8>> {
+        let (start, len) = (first * ENTRY_BYTES, count * ENTRY_BYTES);
+        let mut bytes = vec![0; len];
+        let at = self.at + start as u64;
+        match &self.kept {
+            Kept::Memory(all) => bytes.copy_from_slice(&all[start..start + len]),
+            Kept::Open(file) => file.read_exact_at(&mut bytes, at)?,
+            Kept::Closed(path) => File::open(path)?.read_exact_at(&mut bytes, at)?,
+        }
+        Ok(bytes)
     }
 
     fn place(&self, entry: &[u8]) -> Option<Place> {
@@ -161,6 +219,10 @@ impl Sorted {
         };
         place.is_possible().then_some(place)
     }
+}
+
+fn cannot_read(e: io::Error) -> Error {
+    Error::host("read what is kept of the index", e)
 }
 
 /// Whether these bytes are an index.
@@ -182,4 +244,55 @@ fn hash_of(entry: &[u8]) -> ChunkHash {
     let mut hash = [0; ChunkHash::LEN];
     hash.copy_from_slice(&entry[..ChunkHash::LEN]);
     ChunkHash::from_bytes(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_is_found_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |number: u8| dir.path().join(number.to_string());
+        let hash =
+            |number: u8, chunk: u32| ChunkHash::of(&[&[number][..], &chunk.to_le_bytes()].concat());
+        let place = |number: u8, chunk| Place {
+            pack: ObjectId::from_bytes([number; 32]),
+            piece: chunk,
+            offset: 64,
+            stored_len: 1,
+            len: 1,
+            packing: Packing::Plain,
+        };
+        let mut room = Room {
+            bytes: 300 * ENTRY_BYTES,
+            files: 2,
+        };
+        let open = |number| {
+            let chunks = (0..200).map(|chunk| (hash(number, chunk), place(number, chunk)));
+            store(&path(number), &encode(&chunks.collect())).unwrap();
+            Sorted::open(&path(number), &mut room).unwrap()
+        };
+        let all: Vec<Sorted> = (0..6).map(open).collect();
+        let kept = |is: fn(&Kept) -> bool| all.iter().filter(|one| is(&one.kept)).count();
+        assert_eq!(kept(|kept| matches!(kept, Kept::Memory(_))), 1);
+        assert_eq!(kept(|kept| matches!(kept, Kept::Open(_))), 2);
+        for (number, sorted) in (0..).zip(&all) {
+            for chunk in 0..200 {
+                let found = sorted.find(&hash(number, chunk)).unwrap();
+                assert_eq!(found, Some(place(number, chunk)));
+            }
+            assert_eq!(sorted.find(&hash(number, 200)).unwrap(), None);
+            assert_eq!(sorted.all().unwrap().len(), 200);
+        }
+        for number in 0..6 {
+            fs::remove_file(path(number)).unwrap();
+        }
+        let found = all
+            .iter()
+            .zip(0..)
+            .map(|(one, number)| one.find(&hash(number, 0)));
+        let found = found.filter(|found| matches!(found, Ok(Some(_)))).count();
+        assert_eq!(found, 3);
+    }
 }

@@ -79,6 +79,41 @@ impl Local {
         Ok(())
     }
 
+    /// The files below `dir` whose names are wanted.
+    fn walk(&self, dir: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Listed>> {
+        let mut found = Vec::new();
+        let mut left = vec![dir.to_owned()];
+        while let Some(dir) = left.pop() {
+            let cannot = |e| failed("list", dir.clone(), e);
+            let entries = match fs::read_dir(self.dir.join(&dir)) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries.map_err(cannot)?,
+            };
+            for entry in entries {
+                let entry = entry.map_err(cannot)?;
+                let Ok(name) = entry.file_name().into_string() else {
+                    continue;
+                };
+                let path = match dir.as_str() {
+                    "" => name.clone(),
+                    dir => format!("{dir}/{name}"),
+                };
+                // One that was removed meanwhile is not there.
+                match entry.metadata() {
+                    Ok(meta) if meta.is_dir() && !name.starts_with('.') => left.push(path),
+                    Ok(meta) if !meta.is_dir() && is_wanted(&name) => found.push(Listed {
+                        key: Key::new(path),
+                        bytes: meta.len(),
+                        modified: meta.mtime(),
+                    }),
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot(e)),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+
     fn read(&self, key: &Key) -> io::Result<(Vec<u8>, Tag)> {
         let bytes = fs::read(self.path(key))?;
         let tag = Tag(blake3::hash(&bytes).to_hex().to_string());
@@ -170,37 +205,11 @@ impl Shelf for Local {
     }
 
     fn list(&self, dir: &str) -> Result<Vec<Listed>> {
-        let mut found = Vec::new();
-        let mut left = vec![dir.to_owned()];
-        while let Some(dir) = left.pop() {
-            let cannot = |e| failed("list", dir.clone(), e);
-            let entries = match fs::read_dir(self.dir.join(&dir)) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                entries => entries.map_err(cannot)?,
-            };
-            for entry in entries {
-                let entry = entry.map_err(cannot)?;
-                let Ok(name) = entry.file_name().into_string() else {
-                    continue;
-                };
-                if name.starts_with('.') {
-                    continue;
-                }
-                let path = format!("{dir}/{name}");
-                // One that was removed meanwhile is not there.
-                match entry.metadata() {
-                    Ok(meta) if meta.is_dir() => left.push(path),
-                    Ok(meta) => found.push(Listed {
-                        key: Key::new(path),
-                        bytes: meta.len(),
-                        modified: meta.mtime(),
-                    }),
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(e) => return Err(cannot(e)),
-                }
-            }
-        }
-        Ok(found)
+        self.walk(dir, |name| !name.starts_with('.'))
+    }
+
+    fn unfinished(&self) -> Result<Vec<Listed>> {
+        self.walk("", |name| name.starts_with(UNFINISHED))
     }
 
     fn delete(&self, key: &Key) -> Result<()> {

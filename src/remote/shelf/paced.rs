@@ -67,6 +67,10 @@ impl Shelf for Paced {
         self.shelf.list(dir)
     }
 
+    fn unfinished(&self) -> Result<Vec<Listed>> {
+        self.shelf.unfinished()
+    }
+
     fn delete(&self, key: &Key) -> Result<()> {
         self.shelf.delete(key)
     }

@@ -64,6 +64,10 @@ impl Shelf for Persistent {
         self.ask(|shelf| shelf.list(dir))
     }
 
+    fn unfinished(&self) -> Result<Vec<Listed>> {
+        self.ask(|shelf| shelf.unfinished())
+    }
+
     fn delete(&self, key: &Key) -> Result<()> {
         self.ask(|shelf| shelf.delete(key))
     }

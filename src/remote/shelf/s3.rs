@@ -16,15 +16,22 @@ use object_store::{
 };
 use tokio::runtime::{Builder, Runtime};
 
+use super::retry::Retry;
 use super::{Bytes, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::remote::{Error, Result};
 
 /// How long nothing may come of an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long a request that fails for now is sent again.
+/// The same for somebody who waits for a read.
+const SILENCE_MAX_BRIEF: Duration = Duration::from_secs(10);
+/// How long an object may take to be sent: the client counts from the first byte of the request to the answer.
+const SENDING_MAX: Duration = Duration::from_secs(600);
+/// How long nothing may come of any request before the store counts as away.
+pub(in crate::remote) const GIVE_UP_AFTER: Duration = SILENCE_MAX;
+/// How long the client itself sends a request again that fails for now, and how often; [`Retry`] goes on after that.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 const RETRIES: usize = 8;
-/// How often is asked what the client itself does not ask again.
+/// How often is asked where two that write at once may both lose.
 const ATTEMPTS: u32 = 4;
 /// After the first time; longer after each that follows.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -36,6 +43,8 @@ pub(in crate::remote) struct Endpoint {
     pub(in crate::remote) url: Option<String>,
     /// Its region.
     pub(in crate::remote) region: Option<String>,
+    /// How long nothing may come of any request before the store counts as away.
+    pub(in crate::remote) give_up_after: Duration,
 }
 
 /// How `If-Match` wants the tag that a store gave.
@@ -51,9 +60,12 @@ pub(in crate::remote) enum TagForm {
 #[derive(Debug)]
 pub(in crate::remote) struct S3 {
     store: Arc<AmazonS3>,
+    /// The same for what is sent, which may be long, on a slow line.
+    sending: Arc<AmazonS3>,
     prefix: String,
     tags: TagForm,
     runtime: Runtime,
+    retry: Retry,
 }
 
 impl S3 {
@@ -63,15 +75,20 @@ impl S3 {
         tags: TagForm,
     ) -> Result<Self> {
         endpoint.url.as_deref().map_or(Ok(()), check_endpoint)?;
-        let store = builder(bucket, endpoint).build();
+        let silence = SILENCE_MAX.min(endpoint.give_up_after.max(SILENCE_MAX_BRIEF));
+        let store = builder(bucket, endpoint, silence).build();
+        let sending = builder(bucket, endpoint, SENDING_MAX).build();
+        let sending = sending.map_err(|e| Error::Setting(e.to_string()))?;
         let store = store.map_err(|e| Error::Setting(e.to_string()))?;
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::host("start the client of the store", e))?;
         Ok(Self {
             store: Arc::new(store),
+            sending: Arc::new(sending),
             prefix: prefix.to_owned(),
             tags,
             runtime,
+            retry: Retry::of(endpoint.give_up_after),
         })
     }
 
@@ -87,24 +104,26 @@ impl S3 {
     fn send(&self, key: &Key, bytes: Bytes, mode: &PutMode) -> Result<Tag> {
         let path = self.path(key.as_str())?;
         let payload = PutPayload::from(bytes);
-        let sent = self.ask_again(is_conflict, || {
+        let sent = self.contend(|| {
             let options = PutOptions::from(mode.clone());
             self.runtime
-                .block_on(self.store.put_opts(&path, payload.clone(), options))
+                .block_on(self.sending.put_opts(&path, payload.clone(), options))
         });
         let sent = sent.map_err(|e| failed("store", key, &e))?;
         Ok(Tag(sent.e_tag.unwrap_or_default()))
     }
 
-    /// Asks some times more while the error is one that the client itself takes for the answer.
-    fn ask_again<T>(
-        &self,
-        is_passing: impl Fn(&object_store::Error) -> bool,
-        ask: impl Fn() -> object_store::Result<T>,
-    ) -> object_store::Result<T> {
+    /// Asks until there is an answer, or nothing has come of any request for too long.
+    fn ask<T>(&self, ask: impl Fn() -> object_store::Result<T>) -> object_store::Result<T> {
+        self.retry.ask(may_pass, ask)
+    }
+
+    /// The same, and some times more while nobody has won.
+    fn contend<T>(&self, ask: impl Fn() -> object_store::Result<T>) -> object_store::Result<T> {
+        let ask = || self.ask(&ask);
         for attempt in 1..ATTEMPTS {
             match ask() {
-                Err(error) if is_passing(&error) => {
+                Err(error) if is_conflict(&error) => {
                     log::info!("{}: asking again", said(&error));
                     thread::sleep(PAUSE * attempt);
                 }
@@ -142,11 +161,11 @@ fn part(mut bytes: Vec<u8>, range: &Range<u64>) -> Vec<u8> {
     bytes.split_off(start)
 }
 
-fn builder(bucket: &str, endpoint: &Endpoint) -> AmazonS3Builder {
-    // The whole of a request may take as long as it goes on: a pack takes minutes on a slow line.
+/// A client; `silence` is how long nothing may come of an answer.
+fn builder(bucket: &str, endpoint: &Endpoint, silence: Duration) -> AmazonS3Builder {
     let client = ClientOptions::new()
         .with_timeout_disabled()
-        .with_read_timeout(SILENCE_MAX)
+        .with_read_timeout(silence)
         .with_connect_timeout(SILENCE_MAX)
         .with_allow_http(true);
     let retry = RetryConfig {
@@ -175,10 +194,21 @@ fn is_conflict(error: &object_store::Error) -> bool {
         && error.to_string().contains("ConditionalRequestConflict")
 }
 
-/// The connection ended within the answer: the client resumes objects, and no lists.
-fn is_cut(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::Generic { .. })
-        && error.to_string().contains("response body")
+/// The store could not be reached, was busy, or broke off. What it says of the request itself (4xx) it says again, but
+/// for 408 and 429 (RFC 9110, 15.5; RFC 6585).
+fn may_pass(error: &object_store::Error) -> bool {
+    let object_store::Error::Generic { .. } = error else {
+        return false;
+    };
+    if is_about_credentials(error) || is_unmarked(error) {
+        return false;
+    }
+    let text = error.to_string();
+    let status = text.split_once("status code: ").map(|(_, rest)| rest);
+    let is_final = |status: &str| {
+        status.starts_with('4') && !status.starts_with("408") && !status.starts_with("429")
+    };
+    !status.is_some_and(is_final) && !text.contains("redirect without LOCATION")
 }
 
 /// The last place where credentials are looked for (AWS EC2 user guide, "Instance metadata") did not answer.
@@ -274,13 +304,15 @@ impl Shelf for S3 {
 
     fn get(&self, key: &Key) -> Result<(Vec<u8>, Tag)> {
         let path = self.path(key.as_str())?;
-        let got = self.runtime.block_on(async {
-            let found = self.store.get(&path).await?;
-            if found.meta.size > OBJECT_BYTES_MAX {
-                return Ok(None);
-            }
-            let tag = found.meta.e_tag.clone().unwrap_or_default();
-            Ok(Some((found.bytes().await?, tag)))
+        let got = self.ask(|| {
+            self.runtime.block_on(async {
+                let found = self.store.get(&path).await?;
+                if found.meta.size > OBJECT_BYTES_MAX {
+                    return Ok(None);
+                }
+                let tag = found.meta.e_tag.clone().unwrap_or_default();
+                Ok(Some((found.bytes().await?, tag)))
+            })
         });
         let got = got.map_err(|e| failed("read", key, &e))?;
         let (bytes, tag) = got.ok_or_else(|| Error::damaged(key, "it is too long"))?;
@@ -293,9 +325,11 @@ impl Shelf for S3 {
             range: Some(GetRange::Bounded(range.clone())),
             ..GetOptions::default()
         };
-        let got = self.runtime.block_on(async {
-            let found = self.store.get_opts(&path, options).await?;
-            found.bytes().await
+        let got = self.ask(|| {
+            self.runtime.block_on(async {
+                let found = self.store.get_opts(&path, options.clone()).await?;
+                found.bytes().await
+            })
         });
         match got {
             Err(error) if is_unmarked(&error) => Ok(part(self.get(key)?.0, &range)),
@@ -307,7 +341,7 @@ impl Shelf for S3 {
         use futures_util::TryStreamExt as _;
         let key = Key::new(dir);
         let path = self.path(dir)?;
-        let found = self.ask_again(is_cut, || {
+        let found = self.ask(|| {
             self.runtime
                 .block_on(self.store.list(Some(&path)).try_collect::<Vec<_>>())
         });
@@ -329,7 +363,7 @@ impl Shelf for S3 {
 
     fn delete(&self, key: &Key) -> Result<()> {
         let path = self.path(key.as_str())?;
-        let deleted = self.ask_again(is_cut, || self.runtime.block_on(self.store.delete(&path)));
+        let deleted = self.ask(|| self.runtime.block_on(self.store.delete(&path)));
         match deleted.map_err(|e| failed("delete", key, &e)) {
             Err(Error::Missing { .. }) => Ok(()),
             deleted => deleted,

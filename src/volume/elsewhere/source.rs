@@ -84,7 +84,7 @@ impl Source {
         }
         let dir = self.origin.dir();
         let dir = dir.map_err(|e| Error::Setting(e.to_string()))?;
-        let found = dir.open()?;
+        let found = dir.open_briefly()?;
         if found.id() != self.origin.repository {
             return Err(Error::OtherRepository {
                 found: found.id().to_string(),

@@ -4,7 +4,7 @@ use super::secret::Secret;
 use crate::cli::locate::Root;
 use crate::cli::remotes::{explain, remotes};
 use crate::cli::{CliError, Kind, Result, output};
-use crate::remote::{Making, NewRemote, RemoteUrl, Settings};
+use crate::remote::{Error, Making, NewRemote, RemoteUrl, Settings};
 use crate::types::RemoteName;
 
 /// Let this host use a repository, or make one, and print what its store can do
@@ -37,9 +37,13 @@ pub(in crate::cli) struct Arguments {
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let name = &arguments.name;
     let remotes = remotes(root);
-    if remotes.dir_of(name).is_there() {
+    let is_there = || remotes.dir_of(name).is_there();
+    let exists = || {
         let message = format!("remote \"{name}\" exists already");
-        return Err(CliError::new(Kind::Exists, message).hint("choose another name"));
+        CliError::new(Kind::Exists, message).hint("choose another name")
+    };
+    if is_there() {
+        return Err(exists());
     }
     let source = arguments.secret.read()?;
     let new = NewRemote {
@@ -52,8 +56,11 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     } else {
         Making::Existing
     };
-    let settings = remotes.add(name, &new, &source, making);
-    let settings = settings.map_err(|e| explain(e, name))?;
+    let settings = match remotes.add(name, &new, &source, making) {
+        // Another command was faster.
+        Err(Error::Exists { .. }) if is_there() => return Err(exists()),
+        added => added.map_err(|e| explain(e, name))?,
+    };
     for line in settings.ability.lines() {
         output::line(line)?;
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::locate::Root;
-use crate::cli::remotes::{choose, explain_transfer, open};
+use crate::cli::remotes::{choose, explain, explain_transfer, open};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result, output};
 use crate::remote::rewrite_index;
@@ -12,9 +12,10 @@ use crate::types::RemoteName;
 
 /// Verify that a repository has all that its snapshots need
 ///
-/// Rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
+/// Keys and the rows of all snapshots are read, and it is looked up that their packs are there and long enough; with
 /// --read-data every pack is read and every chunk verified. What is wrong is printed, a line each, and then the
-/// exit code is 6; a push sends again what is in packs that are damaged.
+/// exit code is 6; a push sends again what is in packs that are damaged, and
+/// what its volume is called where that is lost.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The remote; not needed where there is only one
@@ -33,6 +34,8 @@ pub(in crate::cli) struct Arguments {
 struct View<'a> {
     snapshots: u64,
     pending: u64,
+    unfinished: u64,
+    keys: u64,
     packs: u64,
     bytes: u64,
     faults: &'a [String],
@@ -67,6 +70,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if found.faults.is_empty() {
         return Ok(());
     }
+    for volume in &found.unnamed {
+        let forgotten = dir.forget_told(*volume);
+        forgotten.map_err(|e| explain(e, dir.name()))?;
+    }
     if !found.bad_packs.is_empty() {
         // Else a push would take for there what is damaged. Who may not delete can tell of it still.
         if let Err(error) = rewrite_index(&repository, &dir.cache(), &found.bad_packs) {
@@ -79,20 +86,26 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         found.faults.len()
     );
     Err(CliError::new(Kind::Damaged, message)
-        .hint("push the volumes that this host has: what is damaged is sent again; snapshots that are not named are whole"))
+        .hint("push the volumes that this host has: what is damaged is sent again; snapshots that are not named are whole; `cask remote key rm` and `key add` replace keys"))
 }
 
 fn summary(found: &Verified) -> String {
-    format!(
+    let whole = format!(
         "{} snapshots, {} packs, {} pushes that have not ended",
         found.snapshots, found.packs, found.pending
-    )
+    );
+    match found.unfinished {
+        0 => whole,
+        unfinished => format!("{whole}, {unfinished} objects that were not finished"),
+    }
 }
 
 fn view(found: &Verified) -> View<'_> {
     View {
         snapshots: found.snapshots,
         pending: found.pending,
+        unfinished: found.unfinished,
+        keys: found.keys,
         packs: found.packs,
         bytes: found.bytes,
         faults: &found.faults,

@@ -14,7 +14,8 @@ use crate::types::RemoteName;
 ///
 /// Pushes and pulls may run meanwhile, on any host. A push that has said nothing for ten minutes is given up:
 /// should it come back, it cannot publish. Where the store cannot decide that, what is to go is marked, and goes when it
-/// is marked for a day. A collection that was killed is gone on with by the next one.
+/// is marked for a day. A collection that was killed is gone on with by the next one. In a directory what killed pushes
+/// have left half written goes as well, when that is a day old by the clock of whoever keeps the directory.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The remote; not needed where there is only one
@@ -36,6 +37,7 @@ struct View {
     bytes: u64,
     abandoned: u64,
     marked: u64,
+    unfinished: u64,
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
@@ -66,8 +68,12 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 fn summary(collected: &Collected, extent: Extent) -> String {
+    let unfinished = match collected.unfinished {
+        0 => String::new(),
+        unfinished => format!(", {unfinished} objects that were not finished"),
+    };
     let what = format!(
-        "{} packs and {} runs, {}",
+        "{} packs and {} runs{unfinished}, {}",
         collected.packs,
         collected.runs,
         human_bytes(collected.bytes)
@@ -90,6 +96,7 @@ impl View {
             bytes: collected.bytes,
             abandoned: collected.abandoned,
             marked: collected.marked,
+            unfinished: collected.unfinished,
         }
     }
 }
