@@ -59,6 +59,15 @@ pub enum Error {
     /// The key opens nothing there.
     #[error("it is not a key of this repository")]
     WrongKey,
+    /// It is no stream of `cask send`.
+    #[error("this is no stream of cask send")]
+    NoStream,
+    /// A stream was cut off.
+    #[error("the stream ends too early, after {bytes} bytes")]
+    Cut {
+        /// How many came.
+        bytes: u64,
+    },
     /// A newer cask wrote the object.
     #[error("{object} has format {found}; this cask knows formats up to {known}")]
     Newer {
