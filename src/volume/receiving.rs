@@ -85,6 +85,25 @@ impl Receiving {
         partial::about(target)
     }
 
+    /// How many chunks are left of what was cut, and the last of them, verified. Needs no space.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when nothing is; [`Error::InUse`] when somebody receives into it now; [`Error::Storage`].
+    pub fn left(target: &Path) -> Result<(u64, Option<ChunkHash>)> {
+        let partial = partial::of(target)?;
+        if Self::about(target)?.is_none() {
+            return Err(Error::NotFound);
+        }
+        let _lock = DirLock::take(&partial)?;
+        let (mut kept, mut last) = (0, None);
+        partial::each_chunk(&partial.join(SEGMENTS), |chunk| {
+            kept += 1;
+            last = Some(chunk.hash);
+            Ok(())
+        })?;
+        Ok((kept, last))
+    }
+
     /// Removes what was left; whether something was.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ const LARGE: Size = Size {
 };
 
 #[track_caller]
-fn assert_same(one: &BTreeMap<Vec<u8>, Facts>, other: &BTreeMap<Vec<u8>, Facts>) {
+pub(crate) fn assert_same(one: &BTreeMap<Vec<u8>, Facts>, other: &BTreeMap<Vec<u8>, Facts>) {
     assert!(one.len() > 20, "there is a tree");
     for (name, facts) in one {
         assert_eq!(
@@ -36,7 +36,7 @@ fn assert_same(one: &BTreeMap<Vec<u8>, Facts>, other: &BTreeMap<Vec<u8>, Facts>)
 
 /// What is told of a state, mounted for that.
 #[track_caller]
-fn mounted_facts(host: &Host, state: &str) -> BTreeMap<Vec<u8>, Facts> {
+pub(crate) fn mounted_facts(host: &Host, state: &str) -> BTreeMap<Vec<u8>, Facts> {
     let dir = host.bench.path("look");
     fs::create_dir_all(&dir).unwrap();
     let place = dir.to_str().unwrap();
@@ -103,7 +103,7 @@ fn comes_back(store: &Store, size: Size) {
 }
 
 /// Changes files that were pushed and makes others, until it is told.
-fn write_beside(mnt: &Path, number: usize, is_over: &AtomicBool) {
+pub(crate) fn write_beside(mnt: &Path, number: usize, is_over: &AtomicBool) {
     let big = OpenOptions::new()
         .write(true)
         .open(mnt.join("big"))

@@ -83,8 +83,7 @@ pub fn kept_of(target: &Path) -> Result<Option<ResumeToken>> {
     let Some(opening) = left_of(target)? else {
         return Ok(None);
     };
-    let receiving = Receiving::resume(target, Compression::None)?;
-    Ok(Some(ResumeToken::of(&opening, receiving.kept())))
+    Ok(Some(ResumeToken::of(&opening, Receiving::left(target)?)))
 }
 
 /// One that cannot be understood is of another cask, and none to go on with.
