@@ -64,7 +64,7 @@ pub enum Error {
     NoStream,
     /// A stream was cut off.
     #[error("the stream ends too early, after {bytes} bytes")]
-    Cut {
+    Truncated {
         /// How many came.
         bytes: u64,
     },

@@ -17,7 +17,7 @@ use crate::remote::{self, Base, Opening, StreamReader};
 use crate::server::with_closed;
 use crate::transfer::{self, Received, ResumeToken};
 use crate::types::{SnapshotName, VolumeNameError};
-use crate::volume::{Landing, Receiving};
+use crate::volume::{Landing, Receiving, Seal};
 
 /// Bytes that are read at once.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -94,7 +94,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 /// The volume, which need not be there.
 fn target(volume: &VolumeRef, root: &Root) -> Located {
     let dir = root.dir_of(volume);
-    let dir = std::path::absolute(&dir).unwrap_or(dir);
+    // What takes the volume's place must not take that of a link to it.
+    let found = dir.canonicalize().or_else(|_| std::path::absolute(&dir));
+    let dir = found.unwrap_or(dir);
     Located {
         reference: volume.clone(),
         dir,
@@ -174,7 +176,10 @@ impl Accepting<'_> {
                 Ok(false) | Err(_) => Ok(()),
             };
         };
-        let (found, _) = root.open(&located.reference)?;
+        let (found, config) = root.open(&located.reference)?;
+        if config.seal == Seal::Sealed {
+            return Err(located.explain_volume(crate::volume::Error::ReadOnly));
+        }
         refuse_used(&found)?;
         let list = snapshot::list(&found, &Op::Snapshots)?;
         if list.iter().any(|one| one.name == self.opening.name) {

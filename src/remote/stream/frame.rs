@@ -190,7 +190,7 @@ impl<R: Read> StreamReader<R> {
     /// Reads how a stream begins.
     ///
     /// # Errors
-    /// [`Error::NoStream`], [`Error::Newer`], [`Error::Cut`], [`Error::Damaged`]; [`Error::Host`] when it cannot be read.
+    /// [`Error::NoStream`], [`Error::Newer`], [`Error::Truncated`], [`Error::Damaged`]; [`Error::Host`] when it cannot be read.
     pub fn begin(from: R) -> Result<(Self, Opening)> {
         let mut reader = Self {
             from,
@@ -199,7 +199,7 @@ impl<R: Read> StreamReader<R> {
             frames: 0,
         };
         let magic = match reader.array::<8>() {
-            Err(Error::Cut { bytes }) if bytes > 0 => return Err(Error::NoStream),
+            Err(Error::Truncated { bytes }) if bytes > 0 => return Err(Error::NoStream),
             magic => magic?,
         };
         if magic != *MAGIC {
@@ -213,7 +213,7 @@ impl<R: Read> StreamReader<R> {
                 known: VERSION,
             });
         }
-        let (kind, payload) = reader.frame()?;
+        let (kind, payload) = reader.raw_frame()?;
         if kind != OPENING {
             return Err(reader.damaged("it does not say what it is of"));
         }
@@ -229,9 +229,9 @@ impl<R: Read> StreamReader<R> {
     /// What comes next. After [`Frame::End`] nothing does.
     ///
     /// # Errors
-    /// [`Error::Cut`], [`Error::Damaged`]; [`Error::Host`] when it cannot be read.
-    pub fn next(&mut self) -> Result<Frame> {
-        let (kind, payload) = self.frame()?;
+    /// [`Error::Truncated`], [`Error::Damaged`]; [`Error::Host`] when it cannot be read.
+    pub fn frame(&mut self) -> Result<Frame> {
+        let (kind, payload) = self.raw_frame()?;
         let what = || format!("it holds nothing that can be unpacked (kind {kind})");
         match kind {
             ROWS => match rows_of(&payload) {
@@ -251,7 +251,7 @@ impl<R: Read> StreamReader<R> {
         }
     }
 
-    fn frame(&mut self) -> Result<(u8, Vec<u8>)> {
+    fn raw_frame(&mut self) -> Result<(u8, Vec<u8>)> {
         let [kind] = self.array()?;
         let len = u32::from_le_bytes(self.array()?) as usize;
         if len > FRAME_BYTES_MAX {
@@ -279,7 +279,7 @@ impl<R: Read> StreamReader<R> {
         let mut done = 0;
         while done < bytes.len() {
             match self.from.read(&mut bytes[done..]) {
-                Ok(0) => return Err(Error::Cut { bytes: self.bytes }),
+                Ok(0) => return Err(Error::Truncated { bytes: self.bytes }),
                 Ok(count) => {
                     done += count;
                     self.bytes += count as u64;

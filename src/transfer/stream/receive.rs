@@ -123,7 +123,7 @@ fn take_all<R: Read>(
 ) -> Result<StreamEnd> {
     let mut progress = Progress::default();
     loop {
-        match stream.next()? {
+        match stream.frame()? {
             Frame::End(end) => return Ok(end),
             Frame::Chunks(chunks) => receiving.store(&chunks)?,
             Frame::Rows(rows) => {
