@@ -441,3 +441,50 @@ fn a_full_disk_ends_a_stream_that_can_go_on() {
     assert_eq!(told.code, 0, "{}{}", told.out, told.err);
     assert!(told.err.contains("space"), "{}", told.err);
 }
+
+/// Whenever the program dies, the volume is what it was or what it is to be, and the stream can go on.
+#[test]
+fn a_receive_that_is_killed_leaves_one_state_or_the_other() {
+    let (here, there) = (host(), host());
+    if !can_mount() {
+        return;
+    }
+    let whole = some_frames(&here);
+    let bytes = Random::new(seed() + 1).bytes(3_000_000);
+    change(&here, |mnt| fs::write(mnt.join("more"), &bytes).unwrap());
+    here.run(&["snapshot", "db@b"]).succeeds();
+    let more = send(&here, &["db@b", "--from", "@a"]);
+    let killed = |stream: &[u8], after: u64| {
+        let path = there.bench.path("incoming");
+        fs::write(&path, stream).unwrap();
+        let mut command = there.command(&["receive", "db"]);
+        command.stdin(fs::File::open(&path).unwrap());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        std::thread::sleep(std::time::Duration::from_millis(after));
+        child.as_mut().unwrap().kill().unwrap();
+        child.unwrap().wait().unwrap();
+    };
+    for after in 0.. {
+        killed(&whole, after * 10);
+        if there.volumes().is_empty() {
+            continue;
+        }
+        is_whole(&there, "db");
+        break;
+    }
+    for after in 0.. {
+        killed(&more, after * 7);
+        is_whole(&there, "db");
+        assert!(there.read("db@a", "one") == here.read("db@a", "one"));
+        if snapshots(&there, "db") != ["a"] {
+            break;
+        }
+        there
+            .run(&["cp", "db:/more", there.bench.path("no").to_str().unwrap()])
+            .fails(1, &["there is no /more"]);
+    }
+    assert!(there.read("db", "more") == bytes);
+    // It may have been killed between its last rename and the removal of what it needed.
+    there.run(&["receive", "--abort", "db"]);
+    assert_eq!(there.left_over(), ["db"]);
+}

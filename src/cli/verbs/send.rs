@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal};
 
 use crate::cli::locate::{Located, Root};
 use crate::cli::source::with_rows;
-use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot};
+use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot, typed};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::verbs::push::{host, volume_name};
 use crate::cli::verbs::{snapshot, sync};
@@ -124,7 +124,13 @@ impl Sending<'_> {
     fn take(&self) -> Result<SnapshotName> {
         sync::flush(self.located)?;
         let taken = snapshot::take_unnamed(self.located, "");
-        taken.map_err(|(error, name)| explain_state(error, self.located, &name))
+        let taken = taken.map_err(|(error, name)| explain_state(error, self.located, &name))?;
+        // The next stream may build on it.
+        output::note(&format!(
+            "sending {}",
+            typed(&self.arguments.state.volume, &taken)
+        ));
+        Ok(taken)
     }
 
     /// The snapshot of this name, or, for a token, of this epoch; both where both are given.

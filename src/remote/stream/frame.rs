@@ -355,3 +355,124 @@ fn unpacked(stored: &[u8], len: u32, packing: Packing) -> Option<Vec<u8>> {
     };
     (plain.len() == len as usize).then_some(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::run::HashedRow;
+    use crate::remote::snapshot::VolumeFacts;
+    use crate::types::{Compression, EntryRow, VolumeId, XattrRow};
+
+    fn opening() -> Opening {
+        Opening {
+            volume: VolumeId::random(),
+            volume_name: "db".to_owned(),
+            name: "a".parse().unwrap(),
+            created: 7,
+            epoch: 1,
+            label: String::new(),
+            host: String::new(),
+            facts: VolumeFacts {
+                chunk_bytes: 4096,
+                compression: Compression::None,
+                labels: std::collections::BTreeMap::new(),
+            },
+            base: None,
+            skipped: 0,
+        }
+    }
+
+    fn chunks() -> Vec<(ChunkHash, Vec<u8>)> {
+        let plain = [vec![7; 500], vec![1], (0..=255).collect()];
+        plain.map(|plain| (ChunkHash::of(&plain), plain)).to_vec()
+    }
+
+    fn rows() -> Vec<StreamRow> {
+        let name = |number: u64| number.to_string().into_bytes();
+        let entry = |number| {
+            StreamRow::Entry(EntryRow {
+                parent: 1,
+                name: name(number),
+                ino: number,
+                cookie: number + 1,
+            })
+        };
+        let extent = |number| {
+            StreamRow::Extent(HashedRow {
+                ino: number,
+                off: 4096,
+                len: 100,
+                chunk_off: 1,
+                hash: ChunkHash::of(&name(number)),
+            })
+        };
+        let xattr = StreamRow::Xattr(XattrRow {
+            ino: 2,
+            name: b"user.a".to_vec(),
+            value: vec![9; 100],
+        });
+        let entries = (2..1100).map(entry);
+        entries.chain((2..9).map(extent)).chain([xattr]).collect()
+    }
+
+    const END_OF: StreamEnd = StreamEnd {
+        inodes: 1,
+        bytes: 2,
+        numbers: 3,
+        chunks: 3,
+    };
+
+    fn stream() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = StreamWriter::begin(&mut bytes, &opening()).unwrap();
+        for (hash, plain) in chunks() {
+            writer.chunk(&hash, plain).unwrap();
+        }
+        for row in rows() {
+            writer.row(row).unwrap();
+        }
+        let told = writer.finish(&END_OF).unwrap();
+        assert_eq!(told, bytes.len() as u64);
+        bytes
+    }
+
+    type Whole = (Vec<StreamRow>, Vec<(ChunkHash, Vec<u8>)>, StreamEnd);
+
+    fn read(bytes: &[u8]) -> Result<Whole> {
+        let (mut reader, _) = StreamReader::begin(bytes)?;
+        let (mut rows, mut chunks) = (Vec::new(), Vec::new());
+        loop {
+            match reader.frame()? {
+                Frame::Rows(more) => rows.extend(more),
+                Frame::Chunks(more) => chunks.extend(more),
+                Frame::End(end) => return Ok((rows, chunks, end)),
+            }
+        }
+    }
+
+    #[test]
+    fn a_stream_comes_back() {
+        assert_eq!(read(&stream()).unwrap(), (rows(), chunks(), END_OF));
+    }
+
+    #[test]
+    fn one_that_is_cut_or_changed_at_any_byte_or_goes_on_is_none() {
+        let mut bytes = stream();
+        for at in 0..bytes.len() {
+            assert!(read(&bytes[..at]).is_err(), "cut at {at}");
+            bytes[at] ^= 1 << (at % 8);
+            assert!(read(&bytes).is_err(), "changed at {at}");
+            bytes[at] ^= 1 << (at % 8);
+        }
+        bytes.push(0);
+        assert!(read(&bytes).is_err());
+    }
+
+    #[test]
+    fn frames_of_two_streams_are_not_exchanged() {
+        let (one, other) = (stream(), stream());
+        let at = one.len() / 2;
+        let mixed = [&one[..at], &other[at..]].concat();
+        assert!(one != other && read(&mixed).is_err());
+    }
+}
