@@ -1,7 +1,8 @@
-//! A state that arrives in a stream, which may be cut: what came is kept beside the volume, in `.receiving-NAME`, which is
-//! no volume, and becomes one, or the next state of one, by one rename.
+//! A state that arrives in a stream, which may be cut: what came is kept beside the volume, in `.receiving-NAME`,
+//! which is no volume, and becomes one, or the next state of one, by one rename.
 //!
-//! What is kept is the segments: each record in them says which chunk it is. Tables are made anew when the stream goes on.
+//! What is kept is the segments: each record in them says which chunk it is. Tables are made anew when the stream goes
+//! on.
 
 mod joining;
 mod partial;
@@ -71,6 +72,8 @@ impl Receiving {
         let first = partial::first_segment(target)?;
         let mut receiving = Self::open((target, partial), (lock, first), compression)?;
         let segments = receiving.partial.join(SEGMENTS);
+        // Nobody else syncs what a process appended that was killed.
+        ChunkStore::sync_leftovers(&segments, SegmentId::from_raw(1))?;
         partial::each_chunk(&segments, |chunk| {
             receiving.note(&chunk.hash, (&chunk.at, &chunk.sums))
         })?;
@@ -227,8 +230,8 @@ impl Receiving {
     /// Makes it the volume in its directory, which must not exist, or be empty. Durable when this returns.
     ///
     /// # Errors
-    /// [`Error::Exists`]; [`Error::Corrupt`] when what has come does not fit, [`Error::NoSpace`], [`Error::Storage`]. What
-    /// came is kept then.
+    /// [`Error::Exists`]; [`Error::Corrupt`] when what has come does not fit, [`Error::NoSpace`], [`Error::Storage`].
+    /// What came is kept then.
     pub fn finish(self, config: &Config, snapshot: &ArrivedSnapshot) -> Result<()> {
         // Before any row names them for good (invariant 1).
         self.keep()?;

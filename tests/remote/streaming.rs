@@ -157,6 +157,13 @@ fn goes_on(here: &Host, there: &Host) {
     assert_same(&mounted_facts(there, "db"), &mounted_facts(here, "db"));
     let old = snapshots(here, "db");
     assert!(old.ends_with(&["c".to_owned(), "d".to_owned()]), "{old:?}");
+    for name in &old[..old.len() - 1] {
+        here.run(&["snapshot", "rm", &format!("db@{name}")])
+            .succeeds();
+    }
+    here.run(&["gc", "db"]).succeeds();
+    is_whole(here, "db");
+    assert_same(&mounted_facts(there, "db"), &mounted_facts(here, "db"));
 }
 
 #[test]
@@ -193,6 +200,74 @@ fn a_stream_on_top_of_a_snapshot_is_as_long_as_what_is_new() {
     receive(&there, &more, &[]).succeeds();
     is_whole(&there, "db");
     assert!(here.read("db", "table") == there.read("db", "table"));
+}
+
+/// Whatever happens to names, bytes and attributes between two snapshots.
+#[test]
+fn rounds_of_random_changes_arrive() {
+    if !can_mount() {
+        return;
+    }
+    let (here, there) = (host(), host());
+    let mut random = Random::new(seed());
+    change(&here, |mnt| plant(mnt, SMALL, 2));
+    here.run(&["snapshot", "db@s0"]).succeeds();
+    receive(&there, &send(&here, &["db@s0"]), &[]).succeeds();
+    for round in 1..7 {
+        change(&here, |mnt| {
+            (0..200).for_each(|_| disturb(mnt, &mut random))
+        });
+        let (old, new) = (format!("@s{}", round - 1), format!("db@s{round}"));
+        here.run(&["snapshot", &new]).succeeds();
+        let more = send(&here, &[&new, "--from", &old]);
+        receive(&there, &more, &[]).succeeds();
+        is_whole(&there, "db");
+        assert_same(&mounted_facts(&here, &new), &mounted_facts(&there, "db"));
+        let diff = |host: &Host| {
+            host.run(&["diff", &format!("db{old}"), &new])
+                .succeeds()
+                .out
+        };
+        assert_eq!(diff(&here), diff(&there));
+    }
+    for round in 0..6 {
+        let state = format!("db@s{round}");
+        assert_same(
+            &mounted_facts(&here, &state),
+            &mounted_facts(&there, &state),
+        );
+    }
+}
+
+/// Some change or other; one that cannot be is none.
+fn disturb(mnt: &Path, random: &mut Random) {
+    let mut name = || mnt.join("many").join(random.index(300).to_string());
+    let (one, other) = (name(), name());
+    let open = |path: &Path| {
+        OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+    };
+    match random.index(8) {
+        0 => drop(fs::remove_file(one)),
+        1 => drop(fs::rename(one, other)),
+        2 => drop(fs::hard_link(one, other)),
+        3 => drop(fs::remove_file(&one).and_then(|()| fs::create_dir(&one))),
+        4 => drop(fs::remove_dir(&one)),
+        5 => drop(std::os::unix::fs::symlink("where", one)),
+        6 => {
+            let len = 1 + random.index(50_000);
+            let bytes = random.bytes(len);
+            let off = random.below(200_000);
+            drop(open(&one).and_then(|file| file.write_all_at(&bytes, off)));
+        }
+        _ => {
+            let len = random.below(100_000);
+            drop(open(&one).and_then(|file| file.set_len(len)));
+        }
+    }
 }
 
 /// A volume of some frames, and a whole stream of it.
@@ -465,7 +540,7 @@ fn a_receive_that_is_killed_leaves_one_state_or_the_other() {
         child.unwrap().wait().unwrap();
     };
     for after in 0.. {
-        killed(&whole, after * 10);
+        killed(&whole, after * 25);
         if there.volumes().is_empty() {
             continue;
         }
@@ -473,7 +548,7 @@ fn a_receive_that_is_killed_leaves_one_state_or_the_other() {
         break;
     }
     for after in 0.. {
-        killed(&more, after * 7);
+        killed(&more, after * 17);
         is_whole(&there, "db");
         assert!(there.read("db@a", "one") == here.read("db@a", "one"));
         if snapshots(&there, "db") != ["a"] {

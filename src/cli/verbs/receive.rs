@@ -147,11 +147,10 @@ impl Accepting<'_> {
         let mut receiving = begun.map_err(|e| explain(e, located))?;
         let watch = Transferring::start(self.arguments.format, "receiving");
         let received = transfer::receive(&mut stream, &mut receiving, &watch);
-        let received = received.map_err(|error| {
-            let token = ResumeToken::of(opening, receiving.kept());
-            explain(error, located).hint(go_on(located, &token))
-        })?;
-        let kept = self.land(receiving, &received)?;
+        let token = ResumeToken::of(opening, receiving.kept());
+        let received =
+            received.map_err(|error| explain(error, located).hint(go_on(located, &token)))?;
+        let kept = self.land(receiving, &received, &token)?;
         let name = located.reference.typed();
         let view = View {
             volume: name.clone(),
@@ -226,9 +225,15 @@ impl Accepting<'_> {
     }
 
     /// Puts in place what came; the snapshot of what the volume held before, where that was to be kept.
-    fn land(&self, receiving: Receiving, received: &Received) -> Result<Option<SnapshotName>> {
+    fn land(
+        &self,
+        receiving: Receiving,
+        received: &Received,
+        token: &ResumeToken,
+    ) -> Result<Option<SnapshotName>> {
         let (opening, located) = (self.opening, &self.located);
-        let failed = |e: crate::volume::Error| explain(e.into(), located);
+        let failed =
+            |e: crate::volume::Error| explain(e.into(), located).hint(go_on(located, token));
         let snapshot = received.snapshot(opening);
         let Some(base) = &opening.base else {
             let config = transfer::received_config(opening);

@@ -1,5 +1,5 @@
-//! The same for a state whose extents name their chunks by hashes, and whose chunks come in any order, some perhaps from
-//! elsewhere.
+//! The same for a state whose extents name their chunks by hashes, and whose chunks come in any order, some perhaps
+//! from elsewhere.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What arrived becomes the next snapshot of a copy of a volume's database, and its head: rows that are as before stay, so
-//! that earlier snapshots keep what they see and the next comparison finds what changed.
+//! What arrived becomes the next snapshot of a copy of a volume's database, and its head: rows that are as before
+//! stay, so that earlier snapshots keep what they see and the next comparison finds what changed.
 
 use std::path::Path;
 
@@ -116,8 +116,8 @@ const SNAPSHOT: &str = sql!(
 const NEXT_EPOCH: &str = "UPDATE setting SET value = ?1 + 1 WHERE key = 'epoch'";
 
 impl HashedArrival {
-    /// Merges what arrived into the database at `copy`, which nobody else has open, instead of finishing it: chunks that
-    /// did not come are taken from those that the copy names.
+    /// Merges what arrived into the database at `copy`, which nobody else has open, instead of finishing it: chunks
+    /// that did not come are taken from those that the copy names.
     ///
     /// # Errors
     /// [`Error::Corrupt`] with the first thing that does not fit, or a chunk that is not there; [`Error::Full`],

@@ -64,8 +64,8 @@ impl Sender {
     /// Sends a state.
     ///
     /// # Errors
-    /// [`Error::Chunk`] when a chunk of this host is damaged; [`Error::Unfit`] when the token is not of this stream; see
-    /// [`Error`]. What was written is no whole stream then.
+    /// [`Error::Chunk`] when a chunk of this host is damaged; [`Error::Unfit`] when the token is not of this stream;
+    /// see [`Error`]. What was written is no whole stream then.
     pub fn run(
         &self,
         (state, chunks): (&dyn State, &NamedChunks),

@@ -1,5 +1,5 @@
-//! What came becomes the next snapshot and the head of a volume that is there: of a copy of it that shares its segments,
-//! which takes its place at once. Whatever fails on the way, the volume is as it was.
+//! What came becomes the next snapshot and the head of a volume that is there: of a copy of it that shares its
+//! segments, which takes its place at once. Whatever fails on the way, the volume is as it was.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -28,13 +28,13 @@ pub enum Landing {
 }
 
 impl Receiving {
-    /// Makes it the newest snapshot and the head of the volume in its directory, which nobody may have open. The head must
-    /// be as it was at snapshot `base`; if it is not, it is kept as the snapshot `safety`, where that is given. Durable
-    /// when this returns.
+    /// Makes it the newest snapshot and the head of the volume in its directory, which nobody may have open. The head
+    /// must be as it was at snapshot `base`; if it is not, it is kept as the snapshot `safety`, where that is given.
+    /// Durable when this returns.
     ///
     /// # Errors
-    /// [`Error::NotFound`] without the snapshot `base`, [`Error::InUse`]; [`Error::Corrupt`] when what has come does not
-    /// fit, [`Error::NoSpace`], [`Error::Storage`]. What came is kept then.
+    /// [`Error::NotFound`] without the snapshot `base`, [`Error::InUse`]; [`Error::Corrupt`] when what has come does
+    /// not fit, [`Error::NoSpace`], [`Error::Storage`]. What came is kept then.
     pub fn join(
         self,
         base: &SnapshotName,
