@@ -215,7 +215,7 @@ fn rounds_of_random_changes_arrive() {
     receive(&there, &send(&here, &["db@s0"]), &[]).succeeds();
     for round in 1..7 {
         change(&here, |mnt| {
-            (0..200).for_each(|_| disturb(mnt, &mut random))
+            (0..200).for_each(|_| disturb(mnt, &mut random));
         });
         let (old, new) = (format!("@s{}", round - 1), format!("db@s{round}"));
         here.run(&["snapshot", &new]).succeeds();
@@ -492,8 +492,6 @@ fn a_full_disk_ends_a_stream_that_can_go_on() {
     let whole = some_frames(&here);
     let stream = there.bench.path("incoming");
     fs::write(&stream, &whole).unwrap();
-    let small = there.bench.path("small");
-    fs::create_dir(&small).unwrap();
     let script = r#"mount -t tmpfs -o size=3m none "$2" || exit 77
         "$CASK" receive "$2/db" < "$1" && exit 1
         test ! -e "$2/db" || exit 2
@@ -501,20 +499,57 @@ fn a_full_disk_ends_a_stream_that_can_go_on() {
         mount -o remount,size=300m "$2" || exit 4
         "$CASK" receive "$2/db" < "$1" || exit 5
         "$CASK" check --read-data "$2/db" || exit 6"#;
-    let cask = there.command(&[]);
+    let told = on_a_small_disk(&there, script, &[&stream]);
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.err.contains("no space"), "{}", told.err);
+}
+
+/// The disk is full when the next state of a volume is made of what came: the volume is as it was.
+#[test]
+fn a_full_disk_leaves_the_volume_that_was_to_change() {
+    let (here, there) = (host(), host());
+    if !can_mount() {
+        return;
+    }
+    let whole = there.bench.path("whole");
+    fs::write(&whole, some_frames(&here)).unwrap();
+    let bytes = Random::new(seed() + 1).bytes(2_000_000);
+    change(&here, |mnt| fs::write(mnt.join("more"), &bytes).unwrap());
+    here.run(&["snapshot", "db@b"]).succeeds();
+    let more = there.bench.path("more");
+    fs::write(&more, send(&here, &["db@b", "--from", "@a"])).unwrap();
+    let script = r#"mount -t tmpfs -o size=300m none "$3" || exit 77
+        "$CASK" receive "$3/db" < "$1" || exit 1
+        for spare in 100 1500 2100 2300 2400 2500; do
+            used=$(df --output=used -k "$3" | tail -n 1)
+            mount -o remount,size=$((used + spare))k "$3" || exit 2
+            "$CASK" receive "$3/db" < "$2" && echo fits && exit 0
+            mount -o remount,size=300m "$3" || exit 3
+            "$CASK" check --read-data "$3/db" || exit 4
+            test "$("$CASK" snapshot ls "$3/db" --format '{{.Name}}')" = a || exit 5
+            "$CASK" receive --abort "$3/db"
+        done
+        "$CASK" receive "$3/db" < "$2" && "$CASK" check --read-data "$3/db""#;
+    let told = on_a_small_disk(&there, script, &[&whole, &more]);
+    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
+    assert!(told.err.contains("no space"), "{}", told.err);
+}
+
+/// Runs a script in a mount namespace of its own; its last argument is a place for a small disk.
+fn on_a_small_disk(host: &Host, script: &str, arguments: &[&Path]) -> Outcome {
+    let small = host.bench.path("small");
+    fs::create_dir(&small).unwrap();
+    let cask = host.command(&[]);
     let mut command = std::process::Command::new("unshare");
-    command
-        .args(["-m", "sh", "-c", script, "sh"])
-        .args([&stream, &small]);
+    command.args(["-m", "sh", "-c", script, "sh"]);
+    command.args(arguments).arg(&small);
     command.env("CASK", cask.get_program());
     for (name, value) in cask.get_envs() {
         if let Some(value) = value {
             command.env(name, value);
         }
     }
-    let told = run(&mut command);
-    assert_eq!(told.code, 0, "{}{}", told.out, told.err);
-    assert!(told.err.contains("space"), "{}", told.err);
+    run(&mut command)
 }
 
 /// Whenever the program dies, the volume is what it was or what it is to be, and the stream can go on.
