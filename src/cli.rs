@@ -45,8 +45,8 @@ use locate::Root;
 use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, pull, push, remote, rename, resize, restore_volume, rm, rollback, serve, set,
-    snapshot, sync, umount, upgrade,
+    ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
+    send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -125,6 +125,8 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Remote(arguments) => remote::run(&arguments, &root),
         Command::Push(arguments) => push::run(&arguments, &root),
         Command::Pull(arguments) => pull::run(&arguments, &root),
+        Command::Send(arguments) => send::run(&arguments, &root),
+        Command::Receive(arguments) => receive::run(&arguments, &root),
         Command::Cp(arguments) => cp::run(&arguments, &root),
         Command::Upgrade(arguments) => upgrade::run(&arguments, &root),
         Command::Doctor(arguments) => doctor::run(&arguments, &root),

@@ -41,6 +41,17 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_parent(to)
 }
 
+/// Gives two existing files or directories each other's name at once, and syncs the directories of both names.
+///
+/// # Errors
+/// Any I/O error; `EINVAL` where the filesystem cannot (renameat2(2), `RENAME_EXCHANGE`).
+pub fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?;
+    sync_parent(one)?;
+    sync_parent(other)
+}
+
 /// Syncs the file at `path`.
 ///
 /// # Errors

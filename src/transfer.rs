@@ -9,6 +9,7 @@ mod fetch;
 mod pull;
 mod pulse;
 mod push;
+mod stream;
 mod upload;
 mod verify;
 mod workers;
@@ -17,6 +18,10 @@ pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use error::{Error, Result};
 pub use pull::{LaterFrom, config_of, pull, pull_rows};
 pub use push::{Push, Pushed};
+pub use stream::{
+    BadToken, Received, ResumeToken, Sender, Sent, begin_receive, kept_of, receive,
+    received_config, state_digest,
+};
 pub use verify::{Depth, Verified, verify};
 
 use crate::types::{RowCursor, RowPage};

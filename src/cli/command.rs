@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, pull, push, remote, rename, resize, restore_volume, rm, rollback, serve, set,
-    snapshot, sync, umount, upgrade,
+    ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
+    send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -57,6 +57,8 @@ pub(super) enum Command {
     Remote(remote::Arguments),
     Push(push::Arguments),
     Pull(pull::Arguments),
+    Send(send::Arguments),
+    Receive(receive::Arguments),
     Docker(docker::Arguments),
     Doctor(doctor::Arguments),
     Upgrade(upgrade::Arguments),

@@ -45,6 +45,8 @@ pub(super) fn start(command: &Command) {
         | Command::Remote(_)
         | Command::Push(_)
         | Command::Pull(_)
+        | Command::Send(_)
+        | Command::Receive(_)
         | Command::Buffer(_)
         | Command::FlushFiles
         | Command::Completions(_) => false,

@@ -78,6 +78,11 @@ pub(super) fn warn(text: &str) {
     say(&format!("cask: warning: {text}"));
 }
 
+/// Says what a command has done whose standard output is for something else.
+pub(super) fn note(text: &str) {
+    say(&format!("cask: {text}"));
+}
+
 /// Says why a command failed; of a reader who has seen enough nothing needs to be said.
 pub(super) fn complain(error: &CliError) {
     if error.kind() == Kind::Unread {

@@ -113,6 +113,7 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
             Kind::Damaged,
             "`cask remote check NAME` tells which snapshots are whole",
         ),
+        Error::NoStream | Error::Truncated { .. } => (Kind::Failed, "see `cask receive --help`"),
         Error::WrongKey => (
             Kind::Failed,
             "give the key file or passphrase that the repository was made with",

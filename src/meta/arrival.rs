@@ -3,6 +3,11 @@
 //!
 //! Nobody else has it open, and what is not finished is thrown away: nothing here is durable, or undone.
 
+mod hashed;
+mod merge;
+
+pub use hashed::{ArrivedSnapshot, HashedArrival, HashedExtent};
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -62,6 +62,15 @@ pub enum Error {
     /// Without it nobody could open the repository.
     #[error("it is the last key that opens the repository")]
     LastKey,
+    /// It is no stream of `cask send`.
+    #[error("this is no stream of cask send")]
+    NoStream,
+    /// A stream was cut off.
+    #[error("the stream ends too early, after {bytes} bytes")]
+    Truncated {
+        /// How many came.
+        bytes: u64,
+    },
     /// A newer cask wrote the object.
     #[error("{object} has format {found}; this cask knows formats up to {known}")]
     Newer {

@@ -115,7 +115,7 @@ fn entry(chunk: &PackedChunk) -> Vec<u8> {
 }
 
 /// Only where it is worth it: a frame has to be unpacked by everybody who reads the chunk.
-fn compressed(plain: Vec<u8>) -> (Packing, Vec<u8>) {
+pub(super) fn compressed(plain: Vec<u8>) -> (Packing, Vec<u8>) {
     match zstd::bulk::compress(&plain, LEVEL) {
         Ok(packed) if packed.len() < plain.len() - plain.len() / 16 => (Packing::Zstd, packed),
         Ok(_) | Err(_) => (Packing::Plain, plain),

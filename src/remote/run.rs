@@ -2,6 +2,11 @@
 //!
 //! An extent names a place in a pack, not a hash: who reads a volume needs no index.
 
+mod hashed;
+
+pub use hashed::{HashedRow, StreamRow};
+pub(super) use hashed::{decode_rows, encode_rows};
+
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};

@@ -32,6 +32,12 @@ pub enum Error {
     /// The push of it has not ended.
     #[error("the push of snapshot \"{0}\" has not ended")]
     Pending(String),
+    /// The stream does not go with what is here.
+    #[error("{0}")]
+    Unfit(&'static str),
+    /// What chunks are called is not known before they have come.
+    #[error("some of its chunks are in a remote still")]
+    Lacking,
     /// Another collection is under way.
     #[error("another collection is under way")]
     Collecting,

@@ -20,7 +20,7 @@ use crate::volume::error::{Error, Result};
 pub(super) const FORMAT: u32 = crate::meta::FORMAT_VERSION;
 
 /// What of it an owner would miss.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 10] = [
     "uuid",
     "created",
     "chunk_bytes",
@@ -31,8 +31,9 @@ const KEYS: [&str; 11] = [
     "compression",
     "protection",
     "scrub_rate",
-    "origin",
 ];
+/// That is there only while the volume lacks chunks.
+const ORIGIN: &str = "origin";
 
 /// What `volume.json` holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,7 +202,8 @@ impl Config {
         let mut config = serde_json::to_value(Self::new(ChunkBytes::DEFAULT, BTreeMap::new()))
             .map_err(|e| Error::storage("cannot encode the configuration", e.into()))?;
         let mut missing = Vec::new();
-        for key in KEYS {
+        let has_origin = value_of(&bytes, ORIGIN).is_some_and(|found| !found.is_null());
+        for key in KEYS.into_iter().chain(has_origin.then_some(ORIGIN)) {
             let mut more = config.clone();
             let understood = value_of(&bytes, key).is_some_and(|value| {
                 more[key] = value;

@@ -271,7 +271,7 @@ fn give_up(fresh: &Path) {
     }
 }
 
-fn place(fresh: &Path, dir: &Path) -> Result<()> {
+pub(super) fn place(fresh: &Path, dir: &Path) -> Result<()> {
     // rename(2) puts a directory in the place of one that is empty, and of nothing else.
     durable::rename(fresh, dir).map_err(|e| {
         let is_taken = matches!(

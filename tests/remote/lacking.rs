@@ -144,6 +144,9 @@ fn a_volume_that_lacks_chunks_is_written_and_pushed() {
     changed[50_000..50_100].fill(7);
     let file = fs::OpenOptions::new().write(true).open(mnt.join("f1"));
     std::os::unix::fs::FileExt::write_all_at(&file.unwrap(), &[7; 100], 50_000).unwrap();
+    // What chunks are called is not known before they have come.
+    let refused = there.run(&["send", "new"]);
+    assert!(refused.code == 1 && refused.err.contains("in a remote still"));
     proxy.reset_traffic();
     there.push("new");
     let traffic = proxy.traffic();

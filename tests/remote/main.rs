@@ -28,6 +28,7 @@ mod proxying;
 mod random;
 mod restoring;
 mod round_trip;
+mod streaming;
 #[allow(dead_code, reason = "these tests need not all of it")]
 #[path = "../cli/support.rs"]
 mod support;

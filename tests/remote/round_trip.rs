@@ -103,7 +103,7 @@ fn comes_back(store: &Store, size: Size) {
 }
 
 /// Changes files that were pushed and makes others, until it is told.
-fn write_beside(mnt: &Path, number: usize, is_over: &AtomicBool) {
+pub(crate) fn write_beside(mnt: &Path, number: usize, is_over: &AtomicBool) {
     let big = OpenOptions::new()
         .write(true)
         .open(mnt.join("big"))

@@ -246,12 +246,12 @@ fn opened(arguments: &Arguments, dir: &RemoteDir) -> Result<Repository> {
 }
 
 /// A volume that is named by its directory is called by the last part of it.
-fn volume_name(located: &Located) -> String {
+pub(in crate::cli) fn volume_name(located: &Located) -> String {
     let last = located.dir.file_name().unwrap_or(located.dir.as_os_str());
     last.to_string_lossy().into_owned()
 }
 
-fn host() -> String {
+pub(in crate::cli) fn host() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()
