@@ -35,6 +35,7 @@ mod tuning;
 mod unmounting;
 mod upgrading;
 
+pub use content::change;
 pub use error::Error;
 pub use flusher::flush_files;
 pub use group_snapshot::{Member, NotTaken, take_group_snapshot};

@@ -51,7 +51,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("argon2", &["remote"]),
     ("postcard", &["server"]),
     ("crc32c", &["chunks"]),
-    ("lru", &["chunks", "volume"]),
+    ("lru", &["chunks", "volume", "remote", "transfer"]),
     ("jiff", &["cli", "types", "volume"]),
     ("signal_hook", &["server", "cli"]),
     ("uuid", &["types"]),

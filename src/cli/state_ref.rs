@@ -5,6 +5,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::control::FaultKind;
+use crate::remote::RemoteRef;
 use crate::server;
 use crate::types::{SnapshotName, SnapshotNameError, VolumeNameError};
 
@@ -18,6 +19,57 @@ pub(super) struct StateRef {
     pub(super) volume: VolumeRef,
     /// The snapshot.
     pub(super) snapshot: Option<SnapshotName>,
+}
+
+/// A state of a volume of this host, or a snapshot in a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AnyState {
+    /// Of a volume of this host.
+    Here(StateRef),
+    /// In a remote: the newest, if none is named.
+    There(RemoteRef),
+}
+
+impl AnyState {
+    /// Parses an argument: names of volumes have no colon, and directories a slash.
+    pub(super) fn parse(text: &OsStr) -> Result<Self, StateRefError> {
+        let state = match StateRef::parse(text) {
+            Ok(state) => return Ok(Self::Here(state)),
+            Err(error) => error,
+        };
+        let remote = text.to_str().and_then(|text| text.parse().ok());
+        remote.map(Self::There).ok_or(state)
+    }
+
+    /// For clap: [`Self::parse`] of a whole argument.
+    pub(super) fn parser() -> impl clap::builder::TypedValueParser<Value = Self> {
+        use clap::builder::TypedValueParser;
+        clap::builder::OsStringValueParser::new().try_map(|text| Self::parse(&text))
+    }
+}
+
+/// A snapshot of a volume of this host, or one in a remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AnySnapshot {
+    /// Of a volume of this host.
+    Here(SnapshotRef),
+    /// In a remote.
+    There(RemoteRef),
+}
+
+impl AnySnapshot {
+    /// For clap: a state that is a snapshot.
+    pub(super) fn parser() -> impl clap::builder::TypedValueParser<Value = Self> {
+        use clap::builder::TypedValueParser;
+        clap::builder::OsStringValueParser::new().try_map(|text| match AnyState::parse(&text)? {
+            AnyState::Here(StateRef { volume, snapshot }) => {
+                let name = snapshot.ok_or(StateRefError::NoSnapshot)?;
+                Ok(Self::Here(SnapshotRef { volume, name }))
+            }
+            AnyState::There(there) if there.snapshot.is_none() => Err(StateRefError::NoSnapshot),
+            AnyState::There(there) => Ok(Self::There(there)),
+        })
+    }
 }
 
 /// A snapshot of a volume.
@@ -137,6 +189,18 @@ pub(super) fn no_snapshot(snapshot: &SnapshotRef) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_colon_leads_to_a_remote_unless_it_is_in_a_snapshot_name() {
+        let parse = |text: &str| AnyState::parse(OsStr::new(text)).unwrap();
+        assert!(matches!(parse("db@08:00"), AnyState::Here(_)));
+        assert!(matches!(parse("./s3:db"), AnyState::Here(_)));
+        let AnyState::There(there) = parse("s3:db@08:00") else {
+            panic!("it is in a remote");
+        };
+        assert_eq!(there.to_string(), "s3:db@08:00");
+        assert!(AnyState::parse(OsStr::new("s3:")).is_err());
+    }
 
     #[test]
     fn the_last_at_sign_begins_a_snapshot_unless_a_slash_follows() {

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::block::{self, Cells};
+use super::hex;
 use super::object::{HEADER_BYTES, Header, Kind, ObjectBuilder, ObjectId, ObjectOpener};
 use super::place::{Packing, Place};
 use super::seal::{MasterKey, TAG_BYTES};
@@ -54,29 +55,46 @@ pub enum Row {
     Xattr(XattrRow),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What rows of a table are sorted by.
+pub type RowKey = (u64, Vec<u8>);
+
+/// What a row tells of; runs have them in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Table {
+pub enum Table {
+    /// Inodes.
     Inode,
+    /// Entries of directories.
     Entry,
+    /// Extents of files.
     Extent,
+    /// Extended attributes.
     Xattr,
 }
 
 /// A run's trailer, as JSON.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Trailer {
+pub(super) struct Trailer {
     /// The packs that extents name by their place in this list.
     packs: Vec<ObjectId>,
-    blocks: Vec<BlockPlace>,
+    pub(super) blocks: Vec<BlockPlace>,
 }
 
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct BlockPlace {
-    table: Table,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct BlockPlace {
+    pub(super) table: Table,
     rows: usize,
-    offset: usize,
-    bytes: usize,
+    pub(super) offset: usize,
+    pub(super) bytes: usize,
+    /// The key of its first row: the number, and in hexadecimal what follows it.
+    first: (u64, String),
+}
+
+impl BlockPlace {
+    /// The key of its first row; `None` when it is none.
+    pub(super) fn first(&self) -> Option<RowKey> {
+        Some((self.first.0, hex::decode(&self.first.1)?))
+    }
 }
 
 /// A run that is being written, in the order of its keys.
@@ -141,7 +159,7 @@ impl RunWriter {
     fn end_block(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
-        let Some(table) = rows.first().map(Row::table) else {
+        let Some((table, first)) = rows.first().map(|row| (row.table(), row.key())) else {
             return Ok(());
         };
         let block = match table {
@@ -165,6 +183,7 @@ impl RunWriter {
             rows: rows.len(),
             offset,
             bytes,
+            first: (first.0, hex::encode(&first.1)),
         });
         Ok(())
     }
@@ -199,7 +218,18 @@ fn collect<T>(rows: &[Row], cells: impl Fn(&Row) -> Option<T>) -> Vec<T> {
 }
 
 impl Row {
-    const fn table(&self) -> Table {
+    /// What rows of its table are sorted by: a number, and bytes.
+    #[must_use]
+    pub fn key(&self) -> RowKey {
+        match self {
+            Self::Inode(row) => (row.ino, Vec::new()),
+            Self::Entry(row) => (row.parent, row.name.clone()),
+            Self::Extent(row) => (row.ino, row.off.to_be_bytes().to_vec()),
+            Self::Xattr(row) => (row.ino, row.name.clone()),
+        }
+    }
+
+    pub(super) const fn table(&self) -> Table {
         match self {
             Self::Inode(_) => Table::Inode,
             Self::Entry(_) => Table::Entry,
@@ -409,16 +439,19 @@ impl RunReader {
         let end = at.offset.checked_add(at.bytes).ok_or_else(damaged)?;
         let sealed = self.bytes.get(at.offset..end).ok_or_else(damaged)?;
         let block = self.opener.piece(number as u64, sealed)?;
-        self.rows(at, &block).ok_or_else(damaged)
+        self.trailer.rows(at, &block).ok_or_else(damaged)
     }
+}
 
-    fn rows(&self, at: &BlockPlace, block: &[u8]) -> Option<Vec<Row>> {
+impl Trailer {
+    /// The rows of a block; `None` when it is none of these.
+    pub(super) fn rows(&self, at: &BlockPlace, block: &[u8]) -> Option<Vec<Row>> {
         match at.table {
             Table::Inode => each(block::decode(block, at.rows)?, inode_of),
             Table::Entry => each(block::decode(block, at.rows)?, entry_of),
             Table::Xattr => each(block::decode(block, at.rows)?, xattr_of),
             Table::Extent => each(block::decode(block, at.rows)?, |cells| {
-                extent_of(&cells, &self.trailer.packs)
+                extent_of(&cells, &self.packs)
             }),
         }
     }

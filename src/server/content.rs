@@ -24,7 +24,9 @@ pub(super) fn with_bytes((snapshot, bytes): (Snapshot, SnapshotBytes)) -> Snapsh
     }
 }
 
-pub(super) fn change(change: Change) -> control::Change {
+/// A change, as it is sent and told.
+#[must_use]
+pub fn change(change: Change) -> control::Change {
     control::Change {
         kind: match change.kind {
             ChangeKind::Added => control::ChangeKind::Added,

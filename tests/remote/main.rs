@@ -11,6 +11,7 @@ mod answering;
 mod bad_input;
 mod bad_luck;
 mod beside;
+mod browsing;
 mod collecting;
 mod commands;
 mod damage;

@@ -6,9 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::cli::locate::{Located, Root};
-use crate::cli::source::{Entry, Failure, Source, find, with_source};
-use crate::cli::state_ref::{StateRef, StateRefError};
+use crate::cli::locate::Root;
+use crate::cli::source::{Entry, Failure, Origin as Read, Source, find, kind_of, with_any};
+use crate::cli::state_ref::{AnyState, StateRefError};
 use crate::cli::{CliError, Kind, Result};
 
 /// Copy a file or a directory out of a volume, or out of a snapshot, without mounting it
@@ -17,8 +17,8 @@ use crate::cli::{CliError, Kind, Result};
 /// holes; without root, as much of that as the system allows. Symbolic links are copied, and not followed.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// What to copy: PATH is absolute, from the root of the volume
-    #[arg(value_name = "NAME[@SNAP]:PATH", value_parser = Origin::parser())]
+    /// What to copy: PATH is absolute, from the root of the volume; with REMOTE, out of a snapshot there
+    #[arg(value_name = "[REMOTE:]NAME[@SNAP]:PATH", value_parser = Origin::parser())]
     from: Origin,
     /// Where to: a new name, or a directory in which it gets the name that it has
     #[arg(value_name = "DEST")]
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Arguments {
 /// A path in a state of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
-    state: StateRef,
+    state: AnyState,
     path: PathBuf,
 }
 
@@ -47,7 +47,7 @@ impl Origin {
         let at = bytes.windows(2).position(|pair| pair == b":/");
         let at = at.ok_or(OriginError::NoPath)?;
         Ok(Self {
-            state: StateRef::parse(OsStr::from_bytes(&bytes[..at]))?,
+            state: AnyState::parse(OsStr::from_bytes(&bytes[..at]))?,
             path: PathBuf::from(OsStr::from_bytes(&bytes[at + 1..])),
         })
     }
@@ -60,16 +60,16 @@ impl Origin {
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let Origin { state, path } = &arguments.from;
-    with_source(state, root, |located, source| {
-        let entry = find(source, path).map_err(|e| explain_missing(e, located, path))?;
-        let to = destination(&arguments.to, &entry, located)?;
+    with_any(state, root, |origin, source| {
+        let entry = find(source, path).map_err(|e| explain_missing(e, origin, path))?;
+        let to = destination(&arguments.to, &entry, origin.name.as_deref())?;
         copy(source, &entry, &to)
     })
 }
 
-fn destination(to: &Path, entry: &Entry, located: &Located) -> Result<PathBuf> {
+fn destination(to: &Path, entry: &Entry, name: Option<&OsStr>) -> Result<PathBuf> {
     let to = if to.is_dir() {
-        let own = entry.path.file_name().or(located.dir.file_name());
+        let own = entry.path.file_name().or(name);
         to.join(own.unwrap_or(OsStr::new("root")))
     } else {
         to.to_owned()
@@ -87,21 +87,21 @@ fn destination(to: &Path, entry: &Entry, located: &Located) -> Result<PathBuf> {
 fn copy(source: &dyn Source, entry: &Entry, to: &Path) -> Result<()> {
     let copied = place::Target::at(to).and_then(|target| target.fill(source, entry));
     copied.map_err(|error| {
-        CliError::new(Kind::Failed, format!("cannot copy to {}", to.display()))
+        CliError::new(kind_of(&error), format!("cannot copy to {}", to.display()))
             .because(error)
             .hint("nothing was copied")
     })
 }
 
-fn explain_missing(error: Failure, located: &Located, path: &Path) -> CliError {
+fn explain_missing(error: Failure, from: &Read, path: &Path) -> CliError {
     if error.is_missing() {
-        let message = format!("there is no {} in {located}", path.display());
+        let message = format!("there is no {} in {}", path.display(), from.said);
         return CliError::new(Kind::Failed, message)
             .hint("symbolic links in a path are not followed");
     }
-    CliError::new(Kind::Failed, format!("cannot read {}", path.display()))
+    CliError::new(kind_of(&error), format!("cannot read {}", path.display()))
         .because(error)
-        .hint(format!("see {}", located.dir.join("server.log").display()))
+        .hint(from.more.clone())
 }
 
 #[cfg(test)]
@@ -112,9 +112,16 @@ mod tests {
     fn the_first_colon_and_slash_separate_state_and_path() {
         let parse = |text: &str| Origin::parse(OsStr::new(text));
         let origin = parse("db@08:00:/a:/b").unwrap();
-        assert_eq!(origin.state.snapshot.unwrap().as_str(), "08:00");
+        let AnyState::Here(state) = &origin.state else {
+            panic!("it is here");
+        };
+        assert_eq!(state.snapshot.as_ref().unwrap().as_str(), "08:00");
         assert_eq!(origin.path, Path::new("/a:/b"));
         assert!(parse("./d:/").is_ok());
+        assert!(matches!(
+            parse("s3:db@a:/b").unwrap().state,
+            AnyState::There(_)
+        ));
         for bad in ["db", "db:a", ":/a", "db@:/a"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

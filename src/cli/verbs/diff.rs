@@ -3,11 +3,15 @@
 use serde::Serialize;
 
 use crate::control::{Answer, Change, ChangeKind, Op};
+use crate::remote::RemoteRef;
 use crate::server::{self, perform};
+use crate::transfer;
 use crate::types::SnapshotName;
 
 use crate::cli::locate::{Located, Root, VolumeRef};
-use crate::cli::state_ref::{SnapshotRef, explain};
+use crate::cli::remotes;
+use crate::cli::source::pushed_tree;
+use crate::cli::state_ref::{AnySnapshot, SnapshotRef, explain};
 use crate::cli::verbs::sync;
 use crate::cli::{CliError, Kind, Result, format, output};
 
@@ -20,12 +24,12 @@ use crate::cli::{CliError, Kind, Result, format, output};
 /// In paths, control characters, `\` and what is not UTF-8 are escaped (`\n`, `\\`, `\xff`).
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// The older state
-    #[arg(value_name = "NAME@SNAP", value_parser = SnapshotRef::parser())]
-    from: SnapshotRef,
-    /// The newer state, of the same volume; without it, the volume as it is now
-    #[arg(value_name = "NAME@SNAP", value_parser = SnapshotRef::parser())]
-    to: Option<SnapshotRef>,
+    /// The older state; with REMOTE, of a volume there, at the cost of a look at all that tells of files
+    #[arg(value_name = "[REMOTE:]NAME@SNAP", value_parser = AnySnapshot::parser())]
+    from: AnySnapshot,
+    /// The newer state, of the same volume; without it, the volume as it is now, or its newest snapshot in the remote
+    #[arg(value_name = "[REMOTE:]NAME@SNAP", value_parser = AnySnapshot::parser())]
+    to: Option<AnySnapshot>,
     /// Print an object a line: change, path and old_path; where a path is not UTF-8, path_bytes or
     /// old_path_bytes has its bytes
     #[arg(long)]
@@ -46,17 +50,24 @@ struct View {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
-    let (located, _) = root.open(&arguments.from.volume)?;
-    let to = match &arguments.to {
-        Some(to) => Some(same_volume(to, &arguments.from.volume, &located, root)?),
-        None => {
-            // Else what programs have just written would not be among the changes.
-            sync::flush(&located)?;
-            None
+    let changes = match (&arguments.from, &arguments.to) {
+        (AnySnapshot::Here(from), None) => compare_here(from, None, root)?,
+        (AnySnapshot::Here(from), Some(AnySnapshot::Here(to))) => {
+            compare_here(from, Some(to), root)?
+        }
+        (AnySnapshot::There(from), None) => compare_there(from, None, root)?,
+        (AnySnapshot::There(from), Some(AnySnapshot::There(to))) => {
+            compare_there(from, Some(to), root)?
+        }
+        (AnySnapshot::Here(_), Some(AnySnapshot::There(_)))
+        | (AnySnapshot::There(_), Some(AnySnapshot::Here(_))) => {
+            let message = "one of the two is in a remote, and the other is here";
+            return Err(CliError::new(Kind::Usage, message)
+                .hint("push the one that is here, and compare both there"));
         }
     };
     let mut text = String::new();
-    for change in compare(&located, &arguments.from.name, to)? {
+    for change in changes {
         text.push_str(&if arguments.json {
             format::json(&View::of(change))?
         } else {
@@ -65,6 +76,42 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         text.push('\n');
     }
     output::raw(&text)
+}
+
+fn compare_here(from: &SnapshotRef, to: Option<&SnapshotRef>, root: &Root) -> Result<Vec<Change>> {
+    let (located, _) = root.open(&from.volume)?;
+    let to = match to {
+        Some(to) => Some(same_volume(to, &from.volume, &located, root)?),
+        None => {
+            // Else what programs have just written would not be among the changes.
+            sync::flush(&located)?;
+            None
+        }
+    };
+    compare(&located, &from.name, to)
+}
+
+fn compare_there(from: &RemoteRef, to: Option<&RemoteRef>, root: &Root) -> Result<Vec<Change>> {
+    let newest = RemoteRef {
+        snapshot: None,
+        ..from.clone()
+    };
+    let to = to.unwrap_or(&newest);
+    if (&to.remote, &to.volume) != (&from.remote, &from.volume) {
+        let message = format!("{from} and {to} are not of one volume");
+        return Err(CliError::new(Kind::Usage, message).hint("compare two snapshots of one volume"));
+    }
+    let repository = remotes::open(&remotes::choose(root, Some(&from.remote))?)?;
+    let (old, new) = (
+        pushed_tree(from, &repository)?,
+        pushed_tree(to, &repository)?,
+    );
+    let changes = transfer::compare(&old, &new).map_err(|e| {
+        remotes::explain_transfer(e, &from.remote, |e| {
+            CliError::new(Kind::Failed, format!("cannot compare {from} and {to}")).because(e)
+        })
+    })?;
+    Ok(changes.into_iter().map(server::change).collect())
 }
 
 fn same_volume<'a>(

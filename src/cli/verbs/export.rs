@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use crate::durable;
 
 use crate::cli::archive;
-use crate::cli::locate::{Located, Root};
-use crate::cli::source::{Source, with_source};
-use crate::cli::state_ref::StateRef;
+use crate::cli::locate::Root;
+use crate::cli::source::{Origin, Source, kind_of, with_any};
+use crate::cli::state_ref::AnyState;
 use crate::cli::{CliError, Kind, Result, output};
 
 /// Bytes that are written at once.
@@ -31,9 +31,9 @@ const MODE: u32 = 0o600;
 /// the export began.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
-    /// What to export
-    #[arg(value_name = "NAME[@SNAP]", value_parser = StateRef::parser())]
-    state: StateRef,
+    /// What to export; with REMOTE, a snapshot there
+    #[arg(value_name = "[REMOTE:]NAME[@SNAP]", value_parser = AnyState::parser())]
+    state: AnyState,
     /// The archive, which must not exist; otherwise it goes to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -46,21 +46,21 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
                 .hint("name a file with -o, or pass it on with a pipe"),
         );
     }
-    with_source(&arguments.state, root, |located, source| {
+    with_any(&arguments.state, root, |origin, source| {
         match &arguments.output {
-            None => write(located, source, io::stdout().lock()).and_then(|()| output::sync()),
-            Some(path) => write_file(located, source, path),
+            None => write(origin, source, io::stdout().lock()).and_then(|()| output::sync()),
+            Some(path) => write_file(origin, source, path),
         }
     })
 }
 
-fn write_file(located: &Located, source: &dyn Source, path: &Path) -> Result<()> {
+fn write_file(origin: &Origin, source: &dyn Source, path: &Path) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(exists(path));
     }
     match unnamed_beside(path) {
         Ok(file) => {
-            write_whole(located, source, &file, path)?;
+            write_whole(origin, source, &file, path)?;
             // By way of /proc, as open(2) has it for O_TMPFILE: AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH.
             let fd = format!("/proc/self/fd/{}", file.as_raw_fd());
             let named = linkat(CWD, fd, CWD, path, AtFlags::SYMLINK_FOLLOW);
@@ -70,7 +70,7 @@ fn write_file(located: &Located, source: &dyn Source, path: &Path) -> Result<()>
                 .map_err(|e| cannot_create(path, e))
         }
         // EISDIR is the answer of a kernel that does not know O_TMPFILE (open(2)).
-        Err(e) if e == Errno::OPNOTSUPP || e == Errno::ISDIR => write_named(located, source, path),
+        Err(e) if e == Errno::OPNOTSUPP || e == Errno::ISDIR => write_named(origin, source, path),
         Err(e) => Err(cannot_create(path, e.into())),
     }
 }
@@ -83,11 +83,11 @@ fn unnamed_beside(path: &Path) -> rustix::io::Result<File> {
 }
 
 /// Where files cannot be without a name, what is begun has one.
-fn write_named(located: &Located, source: &dyn Source, path: &Path) -> Result<()> {
+fn write_named(origin: &Origin, source: &dyn Source, path: &Path) -> Result<()> {
     let mut options = File::options();
     let created = options.write(true).create_new(true).mode(MODE).open(path);
     let file = created.map_err(|e| cannot_create(path, e))?;
-    let written = write_whole(located, source, &file, path);
+    let written = write_whole(origin, source, &file, path);
     if written.is_err()
         && let Err(e) = std::fs::remove_file(path)
     {
@@ -96,8 +96,8 @@ fn write_named(located: &Located, source: &dyn Source, path: &Path) -> Result<()
     written
 }
 
-fn write_whole(located: &Located, source: &dyn Source, file: &File, path: &Path) -> Result<()> {
-    write(located, source, file)?;
+fn write_whole(origin: &Origin, source: &dyn Source, file: &File, path: &Path) -> Result<()> {
+    write(origin, source, file)?;
     file.sync_all().map_err(|e| {
         CliError::new(Kind::Failed, format!("cannot write {}", path.display())).because(e)
     })
@@ -115,15 +115,10 @@ fn cannot_create(path: &Path, e: io::Error) -> CliError {
     CliError::new(Kind::Failed, format!("cannot create {}", path.display())).because(e)
 }
 
-fn write(located: &Located, source: &dyn Source, out: impl Write) -> Result<()> {
+fn write(origin: &Origin, source: &dyn Source, out: impl Write) -> Result<()> {
     let out = BufWriter::with_capacity(BUFFER_BYTES, out);
     archive::write::write(source, out).map_err(|error| {
-        let kind = if error.is_broken_pipe() {
-            Kind::Unread
-        } else {
-            Kind::Failed
-        };
-        CliError::new(kind, format!("cannot export {located}"))
+        CliError::new(kind_of(&error), format!("cannot export {}", origin.said))
             .because(error)
             .hint("the archive is of no use")
     })

@@ -1,0 +1,212 @@
+//! A snapshot in a repository as a tree that can be read, without a volume of it: what is looked at is fetched.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::sync::Arc;
+use std::thread;
+
+use lru::LruCache;
+use parking_lot::Mutex;
+
+use super::{Error, Result};
+use crate::remote::{self, Place, PlacedRow, PushState, RemoteSnapshot, Repository, SnapshotRows};
+use crate::types::{Attr, FileKind, Ino, Name, NameBuf};
+use crate::volume;
+
+/// Chunks that are held: 32 MiB of large ones.
+const CHUNKS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// Bytes of a request.
+const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// Who reads on gets so much more than was asked for, by several requests at once.
+const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A snapshot that was pushed.
+#[derive(Debug)]
+pub struct PushedTree {
+    repository: Repository,
+    rows: SnapshotRows,
+    chunks: Mutex<LruCache<Place, Arc<[u8]>>>,
+    /// The file that was read last, and up to where.
+    last: Mutex<(Ino, u64)>,
+}
+
+impl PushedTree {
+    /// Opens a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Pending`], [`Error::Remote`].
+    pub fn open(repository: &Repository, snapshot: &RemoteSnapshot) -> Result<Self> {
+        if snapshot.state != PushState::Published {
+            return Err(Error::Pending(snapshot.name.to_string()));
+        }
+        Ok(Self {
+            repository: repository.clone(),
+            rows: SnapshotRows::open(repository, snapshot)?,
+            chunks: Mutex::new(LruCache::new(CHUNKS_MAX)),
+            last: Mutex::new((Ino::from_raw(0), 0)),
+        })
+    }
+
+    /// Its rows.
+    #[must_use]
+    pub const fn rows(&self) -> &SnapshotRows {
+        &self.rows
+    }
+
+    /// The attributes of an inode.
+    ///
+    /// # Errors
+    /// [`Error::Volume`] when there is none; [`Error::Remote`]. So do all that follow.
+    pub fn attr(&self, ino: Ino) -> Result<Attr> {
+        let row = self.rows.inode(ino.raw())?.ok_or_else(not_found)?;
+        row.attr().map_err(|e| damaged(&e.to_string()))
+    }
+
+    /// What has this name in a directory.
+    ///
+    /// # Errors
+    /// See [`Self::attr`].
+    pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Attr> {
+        let row = self.rows.entry(dir.raw(), name.as_bytes())?;
+        self.attr(Ino::from_raw(row.ok_or_else(not_found)?.ino))
+    }
+
+    /// What a directory holds, by name.
+    ///
+    /// # Errors
+    /// See [`Self::attr`].
+    pub fn list(&self, dir: Ino) -> Result<Vec<(NameBuf, Attr)>> {
+        let entries = self.rows.entries(dir.raw())?.into_iter();
+        let found = entries.map(|entry| {
+            let name = Name::parse(&entry.name).map_err(|_| damaged("a name is none"))?;
+            Ok((name.to_owned(), self.attr(Ino::from_raw(entry.ino))?))
+        });
+        found.collect()
+    }
+
+    /// The target of a symbolic link.
+    ///
+    /// # Errors
+    /// See [`Self::attr`].
+    pub fn target(&self, link: Ino) -> Result<Vec<u8>> {
+        Ok(self.rows.inode(link.raw())?.ok_or_else(not_found)?.target)
+    }
+
+    /// All extended attributes, by name.
+    ///
+    /// # Errors
+    /// See [`Self::attr`].
+    pub fn xattrs(&self, ino: Ino) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let rows = self.rows.xattrs(ino.raw())?.into_iter();
+        Ok(rows.map(|row| (row.name, row.value)).collect())
+    }
+
+    /// The next bytes of a file from `from` on that are no hole.
+    ///
+    /// # Errors
+    /// See [`Self::attr`].
+    pub fn next_run(&self, file: Ino, from: u64) -> Result<Option<Range<u64>>> {
+        let found = self.rows.next_extent(file.raw(), from)?;
+        Ok(found.map(|row| row.off.max(from)..row.off + row.len))
+    }
+
+    /// At most `len` bytes of a file from `offset` on; none at its end.
+    ///
+    /// # Errors
+    /// See [`Self::attr`].
+    pub fn read(&self, file: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let attr = self.attr(file)?;
+        if attr.kind != FileKind::File {
+            return Err(volume::Error::Invalid.into());
+        }
+        let end = offset.saturating_add(len as u64).min(attr.size).max(offset);
+        let goes_on = std::mem::replace(&mut *self.last.lock(), (file, end)) == (file, offset);
+        let wanted = offset..end;
+        let fetched = if goes_on {
+            offset..end.saturating_add(AHEAD_BYTES)
+        } else {
+            wanted.clone()
+        };
+        let extents = self.rows.extents(file.raw(), &fetched)?;
+        let is_needed = |row: &&PlacedRow| row.off < end;
+        let needed: Vec<PlacedRow> = extents.iter().filter(is_needed).copied().collect();
+        if needed.iter().any(|row| self.held(&row.place).is_none()) {
+            self.fetch(extents.iter().map(|row| row.place).collect())?;
+        }
+        self.filled(&wanted, &needed)
+    }
+
+    fn held(&self, place: &Place) -> Option<Arc<[u8]>> {
+        self.chunks.lock().get(place).cloned()
+    }
+
+    /// Fetches what is not held, neighbours together and several at once.
+    fn fetch(&self, places: BTreeSet<Place>) -> Result<()> {
+        let mut windows: Vec<Vec<Place>> = Vec::new();
+        for place in places.into_iter().filter(|one| self.held(one).is_none()) {
+            let ends = windows.last().and_then(|one| one.first().zip(one.last()));
+            let fits = ends.is_some_and(|ends| place.extends(ends, WINDOW_BYTES));
+            match windows.last_mut() {
+                Some(window) if fits => window.push(place),
+                _ => windows.push(vec![place]),
+            }
+        }
+        let repository = &self.repository;
+        let fetched: Vec<_> = thread::scope(|scope| {
+            let fetch = |window| scope.spawn(move || repository.fetch(window));
+            let threads: Vec<_> = windows.iter().map(|one| fetch(one.as_slice())).collect();
+            threads
+                .into_iter()
+                .map(thread::ScopedJoinHandle::join)
+                .collect()
+        });
+        for (window, fetched) in windows.iter().zip(fetched) {
+            let fetched = fetched.map_err(|_| Error::Bug("a thread that fetches panicked"))??;
+            let mut chunks = self.chunks.lock();
+            for (place, plain) in window.iter().zip(fetched.plain) {
+                chunks.put(*place, plain.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn filled(&self, range: &Range<u64>, extents: &[PlacedRow]) -> Result<Vec<u8>> {
+        let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let mut bytes = vec![0; at(range.end - range.start)];
+        for row in extents {
+            let start = row.off.max(range.start);
+            let end = (row.off + row.len).min(range.end);
+            let skip = at(row.chunk_off + (start - row.off));
+            let plain = match self.held(&row.place) {
+                Some(plain) => plain,
+                // More was fetched than is held.
+                None => {
+                    self.fetch(BTreeSet::from([row.place]))?;
+                    let again = self.held(&row.place);
+                    again.ok_or(Error::Bug("what was fetched is not held"))?
+                }
+            };
+            let out = bytes.get_mut(at(start - range.start)..at(end - range.start));
+            let from = out
+                .as_ref()
+                .and_then(|out| plain.get(skip..skip + out.len()));
+            let (out, from) = out
+                .zip(from)
+                .ok_or_else(|| damaged("an extent does not fit its chunk"))?;
+            out.copy_from_slice(from);
+        }
+        Ok(bytes)
+    }
+}
+
+fn not_found() -> Error {
+    volume::Error::NotFound.into()
+}
+
+fn damaged(what: &str) -> Error {
+    Error::Remote(remote::Error::Damaged {
+        object: "a run".to_owned(),
+        what: what.to_owned(),
+    })
+}
