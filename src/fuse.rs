@@ -4,6 +4,7 @@
 //! errors to errno. Knows no rule of the filesystem: a callback parses a request, has it answered, and sends the answer.
 
 mod answer;
+mod awaited;
 mod capabilities;
 mod connection;
 mod convert;

@@ -7,6 +7,7 @@
 
 pub mod mounts;
 
+mod awaiting;
 mod close_notice;
 mod content;
 mod error;
@@ -35,6 +36,7 @@ mod tuning;
 mod unmounting;
 mod upgrading;
 
+pub use awaiting::can_be_followed;
 pub use content::change;
 pub use error::Error;
 pub use flusher::flush_files;

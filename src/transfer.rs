@@ -2,7 +2,6 @@
 //!
 //! Knows volumes and repositories, and neither FUSE nor servers: a state that a server has open is read through [`State`].
 
-mod browse;
 mod collect;
 mod collecting_here;
 mod compare;
@@ -16,11 +15,10 @@ mod upload;
 mod verify;
 mod workers;
 
-pub use browse::PushedTree;
 pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use compare::compare;
 pub use error::{Error, Result};
-pub use pull::{LaterFrom, config_of, pull, pull_rows};
+pub use pull::{Ahead, LaterFrom, config_of, pull, pull_rows};
 pub use push::{Push, Pushed};
 pub use stream::{
     BadToken, Received, ResumeToken, Sender, Sent, begin_receive, kept_of, receive,

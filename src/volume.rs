@@ -4,6 +4,7 @@
 //! that work behind the operations. A folder for each field; what they share is beside them.
 
 mod arriving;
+mod awaited;
 mod background;
 mod change;
 mod config;
@@ -28,9 +29,10 @@ mod tuning;
 pub use crate::meta::{ArrivedSnapshot, FarExtent, HashedExtent, SeenChunks};
 pub use crate::meta::{Hold, Snapshot, SnapshotBytes};
 pub use arriving::{Arriving, FarChunk};
+pub use awaited::Awaited;
 pub use config::{Config, Life, Protection, RootOwner, Seal};
 pub use data::{NamedChunks, SetIdBits, WriteBack, WriteOrigin};
-pub use elsewhere::{Deadline, Origin, Prefetch, PrefetchError, Trouble};
+pub use elsewhere::{Deadline, Origin, Prefetch, PrefetchError, Rows, Trouble};
 pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, Watch, repair};

@@ -11,6 +11,7 @@ use crate::cli::options::{Action, Options, Unknown};
 use crate::cli::state_ref::StateRef;
 use crate::cli::verbs::mount::{Makes, MountRequest, mount};
 use crate::cli::{CliError, Kind, Result, logging, remount};
+use crate::transfer::Ahead;
 
 /// What follows the name, if the program was called by such a name.
 pub(super) fn arguments_of(arguments: &[OsString]) -> Option<&[OsString]> {
@@ -44,6 +45,7 @@ pub(super) fn run(arguments: &[OsString]) -> Result<()> {
         mountpoint: &call.target,
         options: &options,
         makes: Makes::Nothing,
+        ahead: Ahead::Refused,
     };
     mount(&request, &Root::find(None)?).map(|_| ())
 }

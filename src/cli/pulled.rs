@@ -6,7 +6,7 @@ use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, open, remotes};
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::RemoteRef;
-use crate::transfer::{self, LaterFrom, Progress, Watch, config_of, pull_rows};
+use crate::transfer::{self, Ahead, LaterFrom, Progress, Watch, config_of, pull_rows};
 use crate::volume::{self, Deadline, Prefetch, store};
 
 /// Why a volume could not be made.
@@ -55,6 +55,8 @@ pub(super) struct Lacking {
     pub(super) prefetch: Prefetch,
     /// How long a read waits for the store.
     pub(super) deadline: Deadline,
+    /// Whether it may be used before it is known here what files it has.
+    pub(super) ahead: Ahead,
 }
 
 /// Makes a volume that fetches its chunks when they are needed.
@@ -74,6 +76,7 @@ pub(super) fn make_lacking(
         remote: from.remote.clone(),
         prefetch: lacking.prefetch,
         deadline: lacking.deadline,
+        ahead: lacking.ahead,
     };
     build(from, volume, root, |fresh| {
         pull_rows(&repository, &snapshot, (fresh, config, &later), &Unwatched)

@@ -17,9 +17,9 @@ pub(super) use walk::{Place, Visitor, walk};
 use std::ffi::{OsStr, OsString};
 
 use crate::control::FaultKind;
-use crate::remote::{RemoteRef, Repository};
+use crate::remote::{PushState, PushedTree, RemoteRef, Repository};
 use crate::server::{self, read_served, with_closed};
-use crate::transfer::PushedTree;
+use crate::transfer;
 use crate::volume::Reading;
 
 use crate::cli::locate::{Located, Root};
@@ -74,11 +74,14 @@ pub(super) fn with_any<T>(
 pub(super) fn pushed_tree(from: &RemoteRef, repository: &Repository) -> Result<PushedTree> {
     let snapshot = from.find_snapshot(repository);
     let snapshot = snapshot.map_err(|e| remotes::explain(e, &from.remote))?;
-    PushedTree::open(repository, &snapshot).map_err(|e| {
-        remotes::explain_transfer(e, &from.remote, |e| {
-            CliError::new(Kind::Failed, format!("cannot read {from}")).because(e)
-        })
-    })
+    if snapshot.state != PushState::Published {
+        let pending = transfer::Error::Pending(snapshot.name.to_string());
+        return Err(remotes::explain_transfer(pending, &from.remote, |e| {
+            CliError::new(Kind::Failed, e.to_string())
+        }));
+    }
+    let opened = PushedTree::open(repository, &snapshot);
+    opened.map_err(|e| remotes::explain(e, &from.remote))
 }
 
 /// Does `work` with a state of a volume.

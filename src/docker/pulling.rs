@@ -5,7 +5,8 @@ use std::path::Path;
 use super::options::MountRequest;
 use super::{Error, Result};
 use crate::remote::{RemoteRef, Remotes};
-use crate::transfer::{LaterFrom, Progress, Watch, config_of, pull_rows};
+use crate::server::can_be_followed;
+use crate::transfer::{Ahead, LaterFrom, Progress, Watch, config_of, pull_rows};
 use crate::volume::Deadline;
 
 /// Nobody reads how far it is.
@@ -40,6 +41,11 @@ pub(super) fn pull_into(
         remote: from.remote.clone(),
         prefetch: wanted.prefetch.unwrap_or_default(),
         deadline: Deadline::default(),
+        ahead: if can_be_followed() {
+            Ahead::Allowed
+        } else {
+            Ahead::Refused
+        },
     };
     let made = pull_rows(&repository, &snapshot, (fresh, config, &later), &Unwatched);
     made.map_err(failed)

@@ -39,6 +39,8 @@ pub(super) enum Answer {
     Later(PutOff),
     /// The same, from whoever waits for a repository.
     Waits(Waiting),
+    /// None from this server: the kernel sends it again, to the one that follows.
+    LeftToNext,
 }
 
 /// What finds an answer for as long as it is told to go on.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fuser::{Config, Session, SessionACL};
 
+use super::awaited::AwaitedHead;
 use super::crew::Crew;
 use super::edge::Edge;
 use super::gather::Gather;
@@ -21,7 +22,7 @@ use super::waits::Waits;
 use super::wakeful::Wakeful;
 use super::watched::{Watch, Watched};
 use super::{in_flight, notify, read_buffer};
-use crate::volume::Volume;
+use crate::volume::{Awaited, Volume};
 
 /// Threads that serve requests: what waits for the disk holds one for as long as that takes.
 const THREADS: usize = 8;
@@ -43,6 +44,7 @@ pub struct Connection {
 enum Kind {
     Head(Session<Edge<Head>>, Arc<Volume>),
     Snapshots(Session<Edge<SnapshotView>>),
+    Awaited(Session<Edge<AwaitedHead>>),
 }
 
 impl Connection {
@@ -73,12 +75,37 @@ impl Connection {
         let wakeful = Wakeful::start(move || gather.look())?;
         // A second descriptor of the same open device, not a cloned one: those have queues of their own.
         let crew = Crew::new(device.try_clone()?, wakeful);
-        let put_off = (Some(later), Waits::new(Arc::clone(&volume)));
+        let put_off = (Some(later), Waits::of(Arc::clone(&volume)));
         let edge = Edge::new(head, request.salt, Watched::new(watch), put_off, crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(THREADS), request, start)?;
         Ok(Self {
             kind: Kind::Head(session, volume),
+            device: kept,
+            start,
+        })
+    }
+
+    /// The same for a volume that has no tables yet; what would change something waits for the next server.
+    ///
+    /// # Errors
+    /// As [`Connection::to_head`].
+    pub fn to_awaited(
+        device: OwnedFd,
+        volume: Arc<Awaited>,
+        request: &InitRequest,
+        start: SessionStart,
+        watch: Watch,
+    ) -> io::Result<Self> {
+        read_buffer::map_buffers();
+        let head = AwaitedHead::new(volume);
+        let crew = Crew::new(device.try_clone()?, Wakeful::start(|| ())?);
+        let put_off = (None, Waits::woken_by(|| ()));
+        let edge = Edge::new(head, request.salt, Watched::new(watch), put_off, crew);
+        let kept = device.try_clone()?;
+        let session = meet(edge, device, config(THREADS), request, start)?;
+        Ok(Self {
+            kind: Kind::Awaited(session),
             device: kept,
             start,
         })
@@ -99,7 +126,7 @@ impl Connection {
         read_buffer::map_buffers();
         let view = SnapshotView::new(Arc::clone(&volume), which);
         let crew = Crew::new(device.try_clone()?, Wakeful::start(|| ())?);
-        let put_off = (None, Waits::new(volume));
+        let put_off = (None, Waits::of(volume));
         let edge = Edge::new(view, request.salt, Watched::new(watch), put_off, crew);
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(SNAPSHOT_THREADS), request, start)?;
@@ -121,6 +148,7 @@ impl Connection {
         }
         match self.kind {
             Kind::Snapshots(session) => session.run(),
+            Kind::Awaited(session) => session.run(),
             Kind::Head(session, volume) => thread::scope(|scope| {
                 let asking = scope.spawn(|| ask_for_orphans(&self.device, &volume));
                 let result = session.run();

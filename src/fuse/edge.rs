@@ -138,6 +138,10 @@ impl<S: Serve> Edge<S> {
                     None => pending.error(Errno::EIO),
                 }
             }
+            // A reply that is dropped says EIO.
+            Ok(Answer::LeftToNext) => {
+                std::mem::forget(Pending::new(&request.label(), reply.into(), under_way));
+            }
             Ok(Answer::Waits(waiting)) => {
                 let pending = Pending::new(&request.label(), reply.into(), under_way);
                 self.waits.answer(waiting, pending);

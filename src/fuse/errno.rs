@@ -38,6 +38,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         | Error::Exceeded { .. }
         | Error::Corrupt(_)
         | Error::Elsewhere
+        | Error::Awaited
         | Error::Remote(_)
         | Error::Bug(_)
         | Error::Storage { .. } => Errno::EIO,

@@ -131,7 +131,7 @@ pub(super) fn xattr_names(names: Vec<u8>, caller: &Caller, size: u32) -> Result<
 }
 
 /// A value of unknown length: a size of 0 asks for the length (getxattr(2)).
-fn sized(bytes: Vec<u8>, size: u32) -> Result<Answer> {
+pub(super) fn sized(bytes: Vec<u8>, size: u32) -> Result<Answer> {
     match u32::try_from(bytes.len()) {
         Ok(len) if size == 0 => Ok(Answer::XattrLen(len)),
         Ok(len) if len <= size => Ok(Answer::Xattr(bytes)),

@@ -18,7 +18,8 @@ const STACK_BYTES: usize = 256 * 1024;
 
 /// The answers of one connection that wait; it ends only when none does.
 pub(super) struct Waits {
-    volume: Arc<Volume>,
+    /// Has those that wait look whether they go on.
+    wake: Box<dyn Fn() + Send + Sync>,
     shared: Arc<Shared>,
 }
 
@@ -35,9 +36,15 @@ struct State {
 }
 
 impl Waits {
-    pub(super) fn new(volume: Arc<Volume>) -> Self {
+    /// Those of a volume.
+    pub(super) fn of(volume: Arc<Volume>) -> Self {
+        Self::woken_by(move || volume.wake_waiting())
+    }
+
+    /// The same, of those that look by themselves, or when `wake` has them do so.
+    pub(super) fn woken_by(wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
-            volume,
+            wake: Box::new(wake),
             shared: Arc::default(),
         }
     }
@@ -91,7 +98,7 @@ impl Drop for Waits {
     /// Ends those that wait: the volume must not be held when the connection has ended.
     fn drop(&mut self) {
         self.shared.state.lock().is_over = true;
-        self.volume.wake_waiting();
+        (self.wake)();
         let mut state = self.shared.state.lock();
         while state.threads > 0 {
             self.shared.one_less.wait(&mut state);

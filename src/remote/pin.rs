@@ -35,6 +35,17 @@ impl Repository {
         Ok(id)
     }
 
+    /// What a pin keeps.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] when it had ended, [`Error::Damaged`]; see [`super::Shelf`].
+    pub fn pinned(&self, id: &ObjectId) -> Result<RemoteSnapshot> {
+        let key = key_of(id);
+        let (bytes, _) = self.shelf().get(&key)?;
+        let (_, body) = open_whole(self.master(), Kind::Pin, &key, &bytes)?;
+        serde_json::from_slice(&body).map_err(|e| Error::damaged(&key, e))
+    }
+
     /// Says that it is needed still.
     ///
     /// # Errors

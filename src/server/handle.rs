@@ -115,6 +115,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::ReadOnly
         | Error::Protected
         | Error::Elsewhere
+        | Error::Awaited
         | Error::Remote(_)
         | Error::Bug(_)
         | Error::Storage { .. } => FaultKind::Failed,

@@ -23,6 +23,7 @@ use rustix::fs::Mode;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::awaiting::fetch_tables;
 use super::close_notice::CloseNotice;
 use super::own_mount::Serving;
 use super::pressure::{self, Beginning};
@@ -32,7 +33,14 @@ use super::{Error, Result, requests, tuning};
 use crate::control::{self, Device, Fault, FaultKind, Phase, Tree};
 use crate::fuse::SessionStart;
 use crate::types::with_causes;
-use crate::volume::{self, Volume};
+use crate::volume::store::DirLock;
+use crate::volume::{self, Awaited, Volume};
+
+/// What a server has open.
+enum Opened {
+    Volume(Arc<Volume>),
+    Awaited(Arc<Awaited>),
+}
 
 /// A volume's server, before it serves.
 pub struct Server {
@@ -50,7 +58,10 @@ impl Server {
     /// Those of [`Volume::open`]; I/O errors.
     pub fn open(dir: &Path) -> Result<Self> {
         let tuning = tuning::of_environment()?;
-        Self::of(dir, None, |dir| Volume::open_with(dir, tuning))
+        Self::of(dir, None, |dir| {
+            let volume = Volume::open_with(dir, tuning)?;
+            Ok(Opened::Volume(Arc::new(volume)))
+        })
     }
 
     /// Opens the volume in `dir` as [`Self::open`] does, and serves what a server before it served.
@@ -59,13 +70,22 @@ impl Server {
     /// As [`Self::open`].
     pub(super) fn take_over(dir: &Path, link: &Arc<Link>, given: Inheritance) -> Result<Self> {
         let tuning = tuning::of_environment()?;
-        let mut server = Self::of(dir, Some(Arc::clone(link)), |dir| match given.lock {
-            // Only a server that follows another one gets the lock, and the supervisor may have that one's program still.
-            Some(lock) => {
-                Volume::open_held(dir, lock.into(), tuning, |format| link.no_way_back(format))
+        let open = |dir: &Path| {
+            let lock = given.lock.map(DirLock::from);
+            if Awaited::is_in(dir)? {
+                let awaited = Awaited::open(dir, lock)?;
+                return Ok(Opened::Awaited(Arc::new(awaited)));
             }
-            None => Volume::open_with(dir, tuning),
-        })?;
+            let volume = match lock {
+                // Only a server that follows another one gets the lock, and the supervisor may have that one's program still.
+                Some(lock) => {
+                    Volume::open_held(dir, lock, tuning, |format| link.no_way_back(format))
+                }
+                None => Volume::open_with(dir, tuning),
+            };
+            volume.map(|volume| Opened::Volume(Arc::new(volume)))
+        };
+        let mut server = Self::of(dir, Some(Arc::clone(link)), open)?;
         // Before a connection goes on: no write may be taken where an earlier server has lost some (invariant 6).
         server.pass_on_stops(given.is_stopped);
         let goes_on = !given.connections.is_empty();
@@ -101,19 +121,28 @@ impl Server {
     fn of(
         dir: &Path,
         link: Option<Arc<Link>>,
-        open: impl FnOnce(&Path) -> volume::Result<Volume>,
+        open: impl FnOnce(&Path) -> volume::Result<Opened>,
     ) -> Result<Self> {
         // Before anything is opened: SQLite makes its files by it.
         rustix::process::umask(Mode::from_raw_mode(0o077));
-        let volume = open(dir)?;
+        let opened = open(dir)?;
         let listener = control::bind(dir)
             .map_err(|e| Error::io(format!("cannot listen in {}", dir.display()), e))?;
         let (sender, events) = mpsc::channel();
+        let (uuid, life) = match &opened {
+            Opened::Volume(volume) => (volume.config().uuid, volume.config().life),
+            Opened::Awaited(awaited) => (awaited.config().uuid, awaited.config().life),
+        };
+        let (volume, awaited) = match opened {
+            Opened::Volume(volume) => (Some(volume), None),
+            Opened::Awaited(awaited) => (None, Some(awaited)),
+        };
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
-            uuid: volume.config().uuid,
-            life: volume.config().life,
-            volume: RwLock::new(Some(Arc::new(volume))),
+            uuid,
+            life,
+            volume: RwLock::new(volume),
+            awaited: RwLock::new(awaited),
             state: Mutex::new(State {
                 phase: Phase::Starting,
                 shown: Vec::new(),
@@ -125,6 +154,10 @@ impl Server {
             link,
         });
         watch_signals(&shared)?;
+        if let Some(awaited) = shared.awaited.read().clone() {
+            let shared = Arc::downgrade(&shared);
+            thread::spawn(move || fetch_tables(awaited, &shared));
+        }
         let accepting = Arc::clone(&shared);
         thread::spawn(move || requests::accept(&listener, &accepting));
         Ok(Self {

@@ -21,14 +21,17 @@ use super::{Error, Result};
 use crate::control::{
     self, Answer, Device, Fault, FaultKind, Op, Phase, Program, ShownSnapshot, Status, Tree,
 };
-use crate::fuse::{Connection, InitRequest, SessionStart, Snapshots};
+use crate::fuse::{Connection, InitRequest, SessionStart, Snapshots, Watch};
 use crate::types::{Epoch, VolumeId};
 use crate::volume::store::{self, DirLock};
-use crate::volume::{self, Life, Volume};
+use crate::volume::{self, Awaited, Life, Volume};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 /// How long the kernel may take to send what it has ready when a mount is made.
 const INIT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long the end of a server waits for tables that are being fetched.
+const LOADING_MAX: Duration = Duration::from_secs(2);
 
 /// What the thread that runs the server is told.
 pub(super) enum Event {
@@ -83,6 +86,8 @@ pub(super) struct Shared {
     pub(super) life: Life,
     /// Read-locked during requests, so that closing waits for those under way.
     pub(super) volume: RwLock<Option<Arc<Volume>>>,
+    /// In its place while it has no tables: another server follows when it has.
+    pub(super) awaited: RwLock<Option<Arc<Awaited>>>,
     pub(super) state: Mutex<State>,
     pub(super) was_mounted: AtomicBool,
     pub(super) events: Sender<Event>,
@@ -125,7 +130,7 @@ impl Shared {
         if !self.shows_single_snapshots() {
             return Err(said(FaultKind::Refused, "its keeper is of an earlier cask"));
         }
-        let volume = self.volume().ok_or_else(closing)?;
+        let volume = self.volume().ok_or_else(|| self.none())?;
         let snapshot = volume.snapshot(name).map_err(|e| fault(&e))?;
         Ok(Showing::Snapshot {
             epoch: snapshot.epoch.0,
@@ -178,27 +183,19 @@ impl Shared {
         fuse: OwnedFd,
         start: SessionStart,
     ) -> std::result::Result<(), Fault> {
-        let volume = self.volume().ok_or_else(closing)?;
         let own = fuse
             .try_clone()
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
         let request = init_request_of(kept);
         let watch = Link::watch(self.link.as_ref(), kept.salt);
-        let started = match kept.tree {
-            Showing::Head => {
-                let flusher = own.try_clone().map(Flusher::new);
-                let flusher = flusher.map_err(|e| failed("cannot keep /dev/fuse", &e))?;
-                let flush = Box::new(move |ino| flusher.flush(ino));
-                Connection::to_head(fuse, volume, &request, start, watch, flush)
+        let awaited = self.awaited.read().clone();
+        let started = match (&kept.tree, awaited) {
+            (Showing::Head, Some(awaited)) => {
+                Connection::to_awaited(fuse, awaited, &request, start, watch)
             }
-            Showing::Snapshots => {
-                Connection::to_snapshots(fuse, volume, Snapshots::All, &request, start, watch)
-            }
-            Showing::Snapshot { epoch, .. } => {
-                let one = Snapshots::One(Epoch(epoch));
-                Connection::to_snapshots(fuse, volume, one, &request, start, watch)
-            }
+            (tree, _) => self.connect(tree, fuse, &own, (&request, start, watch))?,
         };
+
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
         // Not before: a connection whose handshake failed is nothing to go on with.
         if start == SessionStart::First {
@@ -219,10 +216,51 @@ impl Shared {
             .map_err(|e| failed("the server is not running", &e))
     }
 
+    /// Meets the kernel for a volume that is open.
+    fn connect(
+        &self,
+        tree: &Showing,
+        fuse: OwnedFd,
+        own: &OwnedFd,
+        (request, start, watch): (&InitRequest, SessionStart, Watch),
+    ) -> std::result::Result<io::Result<Connection>, Fault> {
+        let volume = self.volume().ok_or_else(|| self.none())?;
+        Ok(match tree {
+            Showing::Head => {
+                let flusher = own.try_clone().map(Flusher::new);
+                let flusher = flusher.map_err(|e| failed("cannot keep /dev/fuse", &e))?;
+                let flush = Box::new(move |ino| flusher.flush(ino));
+                Connection::to_head(fuse, volume, request, start, watch, flush)
+            }
+            Showing::Snapshots => {
+                Connection::to_snapshots(fuse, volume, Snapshots::All, request, start, watch)
+            }
+            Showing::Snapshot { epoch, .. } => {
+                let one = Snapshots::One(Epoch(*epoch));
+                Connection::to_snapshots(fuse, volume, one, request, start, watch)
+            }
+        })
+    }
+
+    /// Why there is no open volume.
+    fn none(&self) -> Fault {
+        match &*self.awaited.read() {
+            Some(awaited) => {
+                let from = awaited.snapshot();
+                let what = format!("what files it has is being fetched from {from}; try again");
+                said(FaultKind::Failed, &what)
+            }
+            None => closing(),
+        }
+    }
+
     fn have_kept(&self, link: &Link, kept: &Kept, fuse: BorrowedFd<'_>) -> io::Result<()> {
         if let Some(volume) = self.volume() {
             // In this order: no connection is kept without the lock (invariant 11).
             link.locked(volume.lock())?;
+        }
+        if let Some(awaited) = &*self.awaited.read() {
+            link.locked(awaited.lock()?.as_fd())?;
         }
         link.connected(kept.clone(), fuse)
     }
@@ -314,6 +352,13 @@ impl Shared {
     }
 
     pub(super) fn perform(&self, op: &Op) -> std::result::Result<Answer, Fault> {
+        if self.awaited.read().is_some() {
+            // Nothing was written that could be lost.
+            return match op {
+                Op::Sync | Op::Drain => Ok(Answer::Done),
+                _ => Err(self.none()),
+            };
+        }
         let done = self.with(|volume| handle(op, volume).map_err(|e| fault(&e)));
         done.unwrap_or_else(|| Err(closing()))
     }
@@ -342,6 +387,14 @@ impl Shared {
     pub(super) fn close(&self) -> Result<()> {
         // First: whoever asks from now on is told to wait for the end.
         self.state().phase = Phase::Closing;
+        if let Some(awaited) = self.awaited.write().take() {
+            // What was begun of the tables is begun anew, by whoever has the lock then. One that waits for a store keeps it
+            // to the end of this process, and the next server finds what this one leaves.
+            if awaited.close(LOADING_MAX) {
+                self.clear_away();
+            }
+            return Ok(());
+        }
         self.with(|volume| volume.spending().close());
         let volume = {
             let mut held = self.volume.write();

@@ -4,9 +4,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::browse::PushedTree;
 use super::{Error, Result};
-use crate::remote::{self, Row, Table};
+use crate::remote::{self, PushedTree, Row, Table};
 use crate::types::{EntryRow, Ino, InodeRow};
 use crate::volume::{Change, ChangeKind};
 
@@ -242,10 +241,12 @@ impl<'t> Comparison<'t> {
             return Ok(false);
         }
         // The same bytes can be cut and stored otherwise.
-        let (ino, mut offset) = (Ino::from_raw(new.ino), 0);
+        let attr = |row: &InodeRow| row.attr().map_err(|_| lost(row.ino));
+        let (was, is) = (attr(old)?, attr(new)?);
+        let mut offset = 0;
         while offset < new.size {
-            let block = |side: &Side<'_>| side.tree.read(ino, offset, BLOCK_BYTES);
-            if block(&self.old)? != block(&self.new)? {
+            let before = self.old.tree.read(&was, offset, BLOCK_BYTES)?;
+            if before != self.new.tree.read(&is, offset, BLOCK_BYTES)? {
                 return Ok(true);
             }
             offset += BLOCK_BYTES as u64;

@@ -1,15 +1,15 @@
 //! A snapshot out of a repository: rows first, then the chunks that they name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use super::fetch::{Fetched, Fetches, Window, windows};
 use super::{Error, Progress, Result, Watch};
-use crate::remote::{
-    self, ObjectId, Place, PlacedRow, PushState, RemoteSnapshot, Repository, Row, RunReader,
-};
-use crate::types::{ChunkBytes, FarPlace, Ino, RemoteName};
-use crate::volume::{Arriving, Config, Deadline, FarExtent, Origin, Prefetch};
+use crate::remote::{self, Place, PushState, RemoteSnapshot, Repository};
+use crate::types::{ChunkBytes, FarPlace, RemoteName};
+use crate::volume;
+use crate::volume::{Arriving, Awaited, Config, Deadline, Origin, Prefetch, Rows};
 
 /// Places that are looked at together.
 const PLACES: u32 = 4096;
@@ -44,9 +44,24 @@ pub struct LaterFrom {
     pub prefetch: Prefetch,
     /// How long a read waits for the store.
     pub deadline: Deadline,
+    /// Whether the volume may be used before it is known here what files it has.
+    pub ahead: Ahead,
 }
 
-/// As [`pull`], without the chunks: the volume fetches them when they are needed, and in the background.
+/// Whether a volume may be used before its tables are here: that takes a server that another can follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ahead {
+    /// It may.
+    Allowed,
+    /// All that tells of files comes first.
+    Refused,
+}
+
+/// From so many inodes on a volume is used before it is known here what files it has.
+const MANY_INODES: u64 = 20_000;
+
+/// As [`pull`], without the chunks: the volume fetches them when they are needed, and in the background. Where `ahead`
+/// allows it, and there are many, so it does what tells of files.
 ///
 /// # Errors
 /// As [`pull`]; [`Error::Remote`] when the snapshot was forgotten meanwhile.
@@ -66,6 +81,7 @@ pub fn pull_rows(
             let gone = format!("snapshot {}, it was forgotten", snapshot.name);
             return Err(remote::Error::NotThere(gone).into());
         }
+        let waits = later.ahead == Ahead::Allowed && snapshot.inodes >= MANY_INODES;
         config.origin = Some(Origin {
             root: later.root.clone(),
             remote: later.remote.to_string(),
@@ -75,12 +91,16 @@ pub fn pull_rows(
                 later.remote, snapshot.volume_name, snapshot.name
             ),
             pin,
+            rows: if waits { Rows::Elsewhere } else { Rows::Here },
             prefetch: later.prefetch,
             deadline: later.deadline,
         });
+        if waits {
+            return Ok(Awaited::make(dir, &config)?);
+        }
         let mut pulling = Pulling::begin(repository, (dir, &config), watch)?;
         pulling.take_rows(snapshot)?;
-        pulling.leave_chunks()?;
+        pulling.arriving.leave_chunks()?;
         Ok(pulling.arriving.finish(snapshot.numbers)?)
     })();
     if made.is_err()
@@ -128,32 +148,10 @@ impl<'a> Pulling<'a> {
     }
 
     fn take_rows(&mut self, snapshot: &RemoteSnapshot) -> Result<()> {
-        snapshot
-            .runs
-            .iter()
-            .try_for_each(|run| self.take_run(&run.id))
-    }
-
-    fn take_run(&mut self, id: &ObjectId) -> Result<()> {
-        let (shelf, master) = (self.repository.shelf(), self.repository.master());
-        let run = RunReader::open(shelf, master, id)?;
-        for number in 0..run.blocks() {
-            for row in run.block(number)? {
-                self.take_row(&row)
-                    .map_err(|error| name_run(error, id, number))?;
-            }
-        }
-        self.progress.objects += 1;
-        Ok(())
-    }
-
-    fn take_row(&mut self, row: &Row) -> Result<()> {
-        match row {
-            Row::Inode(row) => Ok(self.arriving.inode(row)?),
-            Row::Entry(row) => Ok(self.arriving.entry(row)?),
-            Row::Xattr(row) => Ok(self.arriving.xattr(row)?),
-            Row::Extent(row) => Ok(self.arriving.extent(&far(row))?),
-        }
+        let all = || Ok(());
+        let taken = self.arriving.take_rows(self.repository, snapshot, all);
+        self.progress.objects += snapshot.runs.len() as u64;
+        taken.map_err(of_repository)
     }
 
     fn take_chunks(&mut self) -> Result<()> {
@@ -180,20 +178,6 @@ impl<'a> Pulling<'a> {
         })
     }
 
-    fn leave_chunks(&self) -> Result<()> {
-        let mut after = None;
-        loop {
-            let places = self.arriving.places(after.as_ref(), PLACES)?;
-            let Some((last, _)) = places.last() else {
-                return Ok(());
-            };
-            after = Some(*last);
-            for (place, id) in &places {
-                self.arriving.leave(place, *id)?;
-            }
-        }
-    }
-
     fn keep(&mut self, fetched: Option<Fetched>) -> Result<()> {
         let Some(fetched) = fetched else {
             return Ok(());
@@ -207,29 +191,17 @@ impl<'a> Pulling<'a> {
     }
 }
 
-fn far(row: &PlacedRow) -> FarExtent {
-    FarExtent {
-        ino: Ino::from_raw(row.ino),
-        off: row.off,
-        len: row.len,
-        chunk_off: row.chunk_off,
-        place: row.place.to_far(),
-    }
-}
-
 fn place(far: &FarPlace) -> Result<Place> {
     Place::of_far(far).ok_or(Error::Bug("a place is in no pack"))
 }
 
-/// A row that makes no sense is damage of the repository, and none of the volume that is being made.
-fn name_run(error: Error, id: &ObjectId, block: usize) -> Error {
+/// What the volume's side says of the repository is the repository's.
+fn of_repository(error: volume::Error) -> Error {
     match error {
-        Error::Volume(crate::volume::Error::Corrupt(what)) => {
-            Error::Remote(remote::Error::Damaged {
-                object: format!("run {id}"),
-                what: format!("block {block}: {what}"),
-            })
-        }
-        error => error,
+        volume::Error::Remote(error) => match Arc::try_unwrap(error) {
+            Ok(error) => Error::Remote(error),
+            Err(error) => Error::Volume(volume::Error::Remote(error)),
+        },
+        error => Error::Volume(error),
     }
 }

@@ -2,8 +2,10 @@
 //! has come.
 
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::config::Config;
 use super::data::SHARED_BYTES_MIN;
@@ -12,12 +14,15 @@ use super::layout::{DATABASE, SEGMENTS, restrict};
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
 use crate::meta::{Arrival, FarExtent, Home, Sharing};
+use crate::remote::{self, ObjectId, RemoteSnapshot, Repository, Row, RunReader};
 use crate::types::{
     ChunkId, EntryRow, FarPlace, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow,
 };
 
 /// What is needed while it is made.
 const SCRATCH: &str = "places.db";
+/// Places that are looked at together.
+const PLACES: u32 = 4096;
 
 /// A volume that is being made.
 #[derive(Debug)]
@@ -43,10 +48,27 @@ impl Arriving {
     /// # Errors
     /// [`Error::NoSpace`], [`Error::Storage`]; what was begun in `dir` is left there, as after all that follows.
     pub fn begin(dir: &Path, config: &Config) -> Result<Self> {
+        make_dirs(dir)?;
+        Self::begin_in(dir, config)
+    }
+
+    /// The same in a directory that [`make_dirs`] has made, whose volume has no tables yet. What is left of an earlier time
+    /// goes.
+    pub(super) fn begin_in(dir: &Path, config: &Config) -> Result<Self> {
         let segments = dir.join(SEGMENTS);
-        for made in [dir, &segments] {
-            let result = DirBuilder::new().mode(0o700).create(made);
-            result.map_err(|e| Error::storage(format!("cannot create {}", made.display()), e))?;
+        for name in [DATABASE, SCRATCH] {
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                let left = dir.join(format!("{name}{suffix}"));
+                match fs::remove_file(&left) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                        return Err(Error::storage(
+                            format!("cannot remove {}", left.display()),
+                            e,
+                        ));
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
         }
         let path = dir.join(DATABASE);
         let arrival = Arrival::begin(&path, &dir.join(SCRATCH))?;
@@ -57,6 +79,63 @@ impl Arriving {
             arrival,
             chunks: ChunkStore::open(&segments, SegmentId::from_raw(1))?,
         })
+    }
+
+    /// Adds the rows of a snapshot, a block at a time.
+    ///
+    /// # Errors
+    /// Those of `each_block`; [`Error::Remote`], also where rows make no sense; [`Error::NoSpace`], [`Error::Storage`].
+    pub fn take_rows(
+        &mut self,
+        repository: &Repository,
+        snapshot: &RemoteSnapshot,
+        mut each_block: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        for run in &snapshot.runs {
+            let reader = RunReader::open(repository.shelf(), repository.master(), &run.id);
+            let reader = reader.map_err(remote)?;
+            for number in 0..reader.blocks() {
+                for row in reader.block(number).map_err(remote)? {
+                    let taken = self.take_row(&row);
+                    taken.map_err(|error| name_run(error, &run.id, number))?;
+                }
+                each_block()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_row(&mut self, row: &Row) -> Result<()> {
+        match row {
+            Row::Inode(row) => self.inode(row),
+            Row::Entry(row) => self.entry(row),
+            Row::Xattr(row) => self.xattr(row),
+            Row::Extent(row) => self.extent(&FarExtent {
+                ino: Ino::from_raw(row.ino),
+                off: row.off,
+                len: row.len,
+                chunk_off: row.chunk_off,
+                place: row.place.to_far(),
+            }),
+        }
+    }
+
+    /// Has the volume fetch all chunks when they are needed.
+    ///
+    /// # Errors
+    /// As [`Self::inode`].
+    pub fn leave_chunks(&self) -> Result<()> {
+        let mut after = None;
+        loop {
+            let places = self.places(after.as_ref(), PLACES)?;
+            let Some((last, _)) = places.last() else {
+                return Ok(());
+            };
+            after = Some(*last);
+            for (place, id) in &places {
+                self.leave(place, *id)?;
+            }
+        }
     }
 
     /// Adds an inode.
@@ -120,7 +199,7 @@ impl Arriving {
     ///
     /// # Errors
     /// As [`Self::inode`].
-    pub fn leave(&self, place: &FarPlace, id: ChunkId) -> Result<()> {
+    fn leave(&self, place: &FarPlace, id: ChunkId) -> Result<()> {
         Ok(self.arrival.leave(place, id)?)
     }
 
@@ -153,6 +232,15 @@ impl Arriving {
     /// # Errors
     /// [`Error::Corrupt`] when what has come does not fit, [`Error::NoSpace`], [`Error::Storage`].
     pub fn finish(self, numbers: u64) -> Result<()> {
+        self.finish_by(numbers, |dir, config| config.store(dir))
+    }
+
+    /// The same; `note` makes a volume of the directory, by what it notes.
+    pub(super) fn finish_by(
+        self,
+        numbers: u64,
+        note: impl FnOnce(&Path, &Config) -> Result<()>,
+    ) -> Result<()> {
         let path = self.dir.join(DATABASE);
         // Before any row names them for good (invariant 1).
         self.chunks.sync(Stream::Fresh, |synced| synced)?;
@@ -161,11 +249,35 @@ impl Arriving {
         let cannot = |e| Error::storage(format!("cannot sync {}", self.dir.display()), e);
         durable::sync_file(&path).map_err(cannot)?;
         // Last: what has no configuration is no volume.
-        self.config.store(&self.dir)?;
+        note(&self.dir, &self.config)?;
         debug_assert!(
             fs::symlink_metadata(self.dir.join(SCRATCH)).is_err(),
             "what was needed meanwhile is gone"
         );
         durable::sync_parent(&self.dir).map_err(cannot)
+    }
+}
+
+/// The directory of a volume, and that of its segments.
+pub(super) fn make_dirs(dir: &Path) -> Result<()> {
+    for made in [dir, &dir.join(SEGMENTS)] {
+        let result = DirBuilder::new().mode(0o700).create(made);
+        result.map_err(|e| Error::storage(format!("cannot create {}", made.display()), e))?;
+    }
+    Ok(())
+}
+
+fn remote(error: remote::Error) -> Error {
+    Error::Remote(Arc::new(error))
+}
+
+/// A row that makes no sense is damage of the repository, and none of the volume that is being made.
+fn name_run(error: Error, id: &ObjectId, block: usize) -> Error {
+    match error {
+        Error::Corrupt(what) => remote(remote::Error::Damaged {
+            object: format!("run {id}"),
+            what: format!("block {block}: {what}"),
+        }),
+        error => error,
     }
 }

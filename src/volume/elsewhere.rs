@@ -16,7 +16,7 @@ mod serve;
 mod source;
 mod trouble;
 
-pub use origin::{Deadline, Origin, Prefetch, PrefetchError};
+pub use origin::{Deadline, Origin, Prefetch, PrefetchError, Rows};
 pub use trouble::Trouble;
 
 pub(in crate::volume) use bounds::Bounds;

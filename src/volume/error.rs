@@ -121,6 +121,9 @@ pub enum Error {
     /// The bytes are in a repository still: whoever may wait can have them.
     #[error("the bytes are in the remote still")]
     Elsewhere,
+    /// What files there are is in a repository still: a server fetches that.
+    #[error("what files it has is in the remote still")]
+    Awaited,
     /// The bytes cannot be had from the repository that they are in, or not now.
     #[error("the bytes are in a remote, and cannot be fetched")]
     Remote(#[source] Arc<remote::Error>),

@@ -12,7 +12,7 @@ use super::core::{Core, Identity};
 use super::durability::disk::Disk;
 use super::durability::recovered::{Log, Past, recovered};
 use super::durability::reserve::Reserve;
-use super::elsewhere::Fetcher;
+use super::elsewhere::{Fetcher, Rows};
 use super::error::{Error, Result};
 use super::handle::Volume;
 use super::health::repair;
@@ -133,6 +133,9 @@ impl Volume {
         tuning: Tuning,
         before_step: impl FnOnce(u32) -> io::Result<()>,
     ) -> Result<Self> {
+        if matches!(&config.origin, Some(origin) if origin.rows == Rows::Elsewhere) {
+            return Err(Error::Awaited);
+        }
         debug_assert!(
             lock.is_held(),
             "invariant 11: another process has the volume"

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "a test that does nothing says why")]
 
 mod answering;
+mod awaited;
 mod bad_input;
 mod bad_luck;
 mod beside;

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::cli::source::tree::{Failure, Source, Xattr};
-use crate::transfer::PushedTree;
+use crate::remote::PushedTree;
 use crate::types::{Attr, Ino, Name, NameBuf};
+use crate::volume::Error;
 
 impl Source for PushedTree {
     fn is_live(&self) -> bool {
@@ -12,7 +13,7 @@ impl Source for PushedTree {
     }
 
     fn attr(&self, ino: Ino) -> Result<Attr, Failure> {
-        Ok(Self::attr(self, ino)?)
+        Ok(Self::attr(self, ino)?.ok_or(Error::NotFound)?)
     }
 
     fn children(&self, dir: Ino) -> Result<Vec<(NameBuf, Attr)>, Failure> {
@@ -20,11 +21,11 @@ impl Source for PushedTree {
     }
 
     fn child(&self, dir: Ino, name: &Name) -> Result<Attr, Failure> {
-        Ok(self.lookup(dir, name)?)
+        Ok(self.lookup(dir, name)?.ok_or(Error::NotFound)?)
     }
 
     fn target(&self, link: Ino) -> Result<Vec<u8>, Failure> {
-        Ok(Self::target(self, link)?)
+        Ok(Self::target(self, link)?.ok_or(Error::NotFound)?)
     }
 
     fn xattrs(&self, ino: Ino) -> Result<Vec<Xattr>, Failure> {
@@ -36,6 +37,7 @@ impl Source for PushedTree {
     }
 
     fn read(&self, file: Ino, offset: u64, len: usize) -> Result<Vec<u8>, Failure> {
-        Ok(Self::read(self, file, offset, len)?)
+        let attr = Source::attr(self, file)?;
+        Ok(Self::read(self, &attr, offset, len)?)
     }
 }

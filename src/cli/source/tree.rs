@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::Kind;
 use crate::control::FaultKind;
+use crate::remote;
 use crate::server;
-use crate::transfer;
 use crate::types::{Attr, FileKind, Ino, Name, NameBuf, NameError};
 use crate::volume;
 
@@ -60,7 +60,7 @@ pub(in crate::cli) enum Failure {
     #[error(transparent)]
     Server(#[from] server::Error),
     #[error(transparent)]
-    Transfer(#[from] transfer::Error),
+    Remote(#[from] remote::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("bytes {0}-{1}")]
@@ -97,7 +97,7 @@ impl Failure {
     pub(in crate::cli) fn at(self, path: &Path) -> Self {
         match self {
             Self::At(..) => self,
-            Self::Volume(_) | Self::Server(_) | Self::Transfer(_) | Self::Io(_) | Self::In(..) => {
+            Self::Volume(_) | Self::Server(_) | Self::Remote(_) | Self::Io(_) | Self::In(..) => {
                 Self::At(path.to_owned(), Box::new(self))
             }
         }
@@ -108,26 +108,26 @@ impl Failure {
         match self {
             Self::Io(e) => e.kind() == std::io::ErrorKind::BrokenPipe,
             Self::In(_, _, cause) | Self::At(_, cause) => cause.is_broken_pipe(),
-            Self::Volume(_) | Self::Server(_) | Self::Transfer(_) => false,
+            Self::Volume(_) | Self::Server(_) | Self::Remote(_) => false,
         }
     }
 
     /// Whether the store of a remote did not answer.
     pub(in crate::cli) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Transfer(transfer::Error::Remote(error)) => error.is_passing(),
+            Self::Remote(error) => error.is_passing(),
             Self::In(_, _, cause) | Self::At(_, cause) => cause.is_unreachable(),
-            Self::Volume(_) | Self::Server(_) | Self::Transfer(_) | Self::Io(_) => false,
+            Self::Volume(_) | Self::Server(_) | Self::Io(_) => false,
         }
     }
 
     /// Whether what it is about is not there.
     pub(in crate::cli) fn is_missing(&self) -> bool {
         match self {
-            Self::Volume(error) | Self::Transfer(transfer::Error::Volume(error)) => {
+            Self::Volume(error) => {
                 matches!(error, volume::Error::NotFound | volume::Error::NotDirectory)
             }
-            Self::Transfer(_) => false,
+            Self::Remote(_) => false,
             Self::Server(server::Error::Fault(fault)) => fault.kind == FaultKind::NoSnapshot,
             Self::Server(_) => false,
             Self::Io(e) => e.kind() == std::io::ErrorKind::NotFound,

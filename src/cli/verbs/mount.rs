@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::remote::RemoteRef;
 use crate::server::mounts::{self, Attributes, Place, PlaceError, Shows, Spec};
 use crate::server::{self, Server};
+use crate::transfer::Ahead;
 use crate::types::SnapshotName;
 use crate::volume::store::edit;
 use crate::volume::{Config, Prefetch, Seal};
@@ -77,6 +78,8 @@ pub(in crate::cli) struct MountRequest<'a> {
     pub(in crate::cli) options: &'a Options,
     /// What is made where it is missing.
     pub(in crate::cli) makes: Makes<'a>,
+    /// Whether a volume that is made may be used before it has tables.
+    pub(in crate::cli) ahead: Ahead,
 }
 
 /// What a mount makes, with its mountpoint.
@@ -105,6 +108,11 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
             Some(from) => Makes::From(from, arguments.prefetch.unwrap_or_default()),
             None if arguments.create => Makes::Plain,
             None => Makes::Nothing,
+        },
+        ahead: if server::can_be_followed() && !arguments.foreground {
+            Ahead::Allowed
+        } else {
+            Ahead::Refused
         },
     };
     if options.action == Action::Remount {
@@ -291,7 +299,11 @@ fn make_volume(request: &MountRequest<'_>, root: &Root) -> Result<bool> {
             return Err(CliError::new(Kind::Usage, message).hint("name the new volume"));
         }
         let deadline = request.options.deadline.unwrap_or_default();
-        let lacking = Lacking { prefetch, deadline };
+        let lacking = Lacking {
+            prefetch,
+            deadline,
+            ahead: request.ahead,
+        };
         make_lacking(request.volume, from, lacking, root)?;
         return Ok(true);
     }

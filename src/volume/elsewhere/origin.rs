@@ -23,10 +23,24 @@ pub struct Origin {
     pub snapshot: String,
     /// What keeps it from being collected there.
     pub pin: ObjectId,
+    /// Whether it is known here what files there are.
+    #[serde(default)]
+    pub rows: Rows,
     /// What is fetched before it is needed.
     pub prefetch: Prefetch,
     /// How long a read waits for the store.
     pub deadline: Deadline,
+}
+
+/// Where the rows are that tell of files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rows {
+    /// In the volume.
+    #[default]
+    Here,
+    /// In the repository still: the volume has no tables yet.
+    Elsewhere,
 }
 
 /// What is fetched before it is needed.
@@ -111,7 +125,7 @@ impl Default for Deadline {
 
 impl Deadline {
     /// The time, unless it is endless.
-    pub(super) const fn time(self) -> Option<Duration> {
+    pub(in crate::volume) const fn time(self) -> Option<Duration> {
         match self {
             Self::Seconds(seconds) => Some(Duration::from_secs(seconds)),
             Self::Endless => None,

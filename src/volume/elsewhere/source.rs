@@ -60,9 +60,20 @@ impl Source {
     /// # Errors
     /// [`Error::OtherRepository`]; those of [`Repository::fetch`].
     pub(in crate::volume) fn fetch(&self, window: &[Place]) -> Result<Fetched> {
-        let fetched = self.repository().and_then(|at| at.fetch(window));
-        self.note(fetched.as_ref().err());
-        fetched
+        self.ask(|repository| repository.fetch(window))
+    }
+
+    /// Asks the repository something.
+    ///
+    /// # Errors
+    /// [`Error::OtherRepository`]; those of `ask`.
+    pub(in crate::volume) fn ask<T>(
+        &self,
+        ask: impl FnOnce(&Repository) -> Result<T>,
+    ) -> Result<T> {
+        let answered = self.repository().and_then(|at| ask(&at));
+        self.note(answered.as_ref().err());
+        answered
     }
 
     /// Says that the snapshot is needed still, if that was long ago.

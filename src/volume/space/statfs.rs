@@ -1,5 +1,6 @@
 //! What a volume holds, and what there is room for.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::statvfs;
@@ -77,9 +78,13 @@ pub(in crate::volume) fn available_on_host(core: &Core) -> Result<u64> {
 }
 
 fn room_on_host(core: &Core) -> Result<Room> {
-    let stat = statvfs(core.dir()).map_err(|e| {
-        Error::storage(format!("cannot statvfs {}", core.dir().display()), e.into())
-    })?;
+    room_in(core.dir())
+}
+
+/// What the host has for a volume in `dir`.
+pub(in crate::volume) fn room_in(dir: &Path) -> Result<Room> {
+    let stat = statvfs(dir)
+        .map_err(|e| Error::storage(format!("cannot statvfs {}", dir.display()), e.into()))?;
     Ok(Room {
         block_bytes: stat.f_frsize,
         blocks: stat.f_blocks,

@@ -38,6 +38,11 @@ fn exchange(client: &Open, reader: &mut BufReader<&TcpStream>, head: &Head) -> i
     let fate = shared.decide(&Request {
         method: head.word(0).to_owned(),
         target: head.word(1).to_owned(),
+        is_whole: !head
+            .bytes
+            .to_ascii_lowercase()
+            .windows(8)
+            .any(|at| at == b"\r\nrange:"),
     });
     std::thread::sleep(fate.delay);
     match fate.fault {

@@ -1,11 +1,13 @@
 //! What passed the proxy.
 
-/// The first line of a request.
+/// What is known of a request by its head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: String,
     /// Path and query, encoded as the client sent them.
     pub(crate) target: String,
+    /// Whether all of the object is asked for.
+    pub(crate) is_whole: bool,
 }
 
 impl Request {

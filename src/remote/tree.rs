@@ -9,10 +9,8 @@ use std::thread;
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::{Error, Result};
-use crate::remote::{self, Place, PlacedRow, PushState, RemoteSnapshot, Repository, SnapshotRows};
-use crate::types::{Attr, FileKind, Ino, Name, NameBuf};
-use crate::volume;
+use super::{Error, Place, PlacedRow, RemoteSnapshot, Repository, Result, SnapshotRows};
+use crate::types::{Attr, Ino, InodeRow, Name, NameBuf};
 
 /// Chunks that are held: 32 MiB of large ones.
 const CHUNKS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -32,14 +30,11 @@ pub struct PushedTree {
 }
 
 impl PushedTree {
-    /// Opens a snapshot.
+    /// Opens a snapshot that is published.
     ///
     /// # Errors
-    /// [`Error::Pending`], [`Error::Remote`].
+    /// Those of [`SnapshotRows::open`].
     pub fn open(repository: &Repository, snapshot: &RemoteSnapshot) -> Result<Self> {
-        if snapshot.state != PushState::Published {
-            return Err(Error::Pending(snapshot.name.to_string()));
-        }
         Ok(Self {
             repository: repository.clone(),
             rows: SnapshotRows::open(repository, snapshot)?,
@@ -54,22 +49,24 @@ impl PushedTree {
         &self.rows
     }
 
-    /// The attributes of an inode.
+    /// The attributes of an inode, if there is one.
     ///
     /// # Errors
-    /// [`Error::Volume`] when there is none; [`Error::Remote`]. So do all that follow.
-    pub fn attr(&self, ino: Ino) -> Result<Attr> {
-        let row = self.rows.inode(ino.raw())?.ok_or_else(not_found)?;
-        row.attr().map_err(|e| damaged(&e.to_string()))
+    /// [`Error::Missing`], [`Error::Damaged`]; see [`super::Shelf`]. So do all that follow.
+    pub fn attr(&self, ino: Ino) -> Result<Option<Attr>> {
+        let row = self.rows.inode(ino.raw())?;
+        row.map(|row| attr_of(&row)).transpose()
     }
 
     /// What has this name in a directory.
     ///
     /// # Errors
     /// See [`Self::attr`].
-    pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Attr> {
-        let row = self.rows.entry(dir.raw(), name.as_bytes())?;
-        self.attr(Ino::from_raw(row.ok_or_else(not_found)?.ino))
+    pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Option<Attr>> {
+        match self.rows.entry(dir.raw(), name.as_bytes())? {
+            Some(row) => self.attr(Ino::from_raw(row.ino)),
+            None => Ok(None),
+        }
     }
 
     /// What a directory holds, by name.
@@ -80,7 +77,9 @@ impl PushedTree {
         let entries = self.rows.entries(dir.raw())?.into_iter();
         let found = entries.map(|entry| {
             let name = Name::parse(&entry.name).map_err(|_| damaged("a name is none"))?;
-            Ok((name.to_owned(), self.attr(Ino::from_raw(entry.ino))?))
+            let attr = self.attr(Ino::from_raw(entry.ino))?;
+            let attr = attr.ok_or_else(|| damaged("an entry leads nowhere"))?;
+            Ok((name.to_owned(), attr))
         });
         found.collect()
     }
@@ -89,8 +88,8 @@ impl PushedTree {
     ///
     /// # Errors
     /// See [`Self::attr`].
-    pub fn target(&self, link: Ino) -> Result<Vec<u8>> {
-        Ok(self.rows.inode(link.raw())?.ok_or_else(not_found)?.target)
+    pub fn target(&self, link: Ino) -> Result<Option<Vec<u8>>> {
+        Ok(self.rows.inode(link.raw())?.map(|row| row.target))
     }
 
     /// All extended attributes, by name.
@@ -111,16 +110,13 @@ impl PushedTree {
         Ok(found.map(|row| row.off.max(from)..row.off + row.len))
     }
 
-    /// At most `len` bytes of a file from `offset` on; none at its end.
+    /// At most `len` bytes of `file` from `offset` on; none at its end.
     ///
     /// # Errors
     /// See [`Self::attr`].
-    pub fn read(&self, file: Ino, offset: u64, len: usize) -> Result<Vec<u8>> {
-        let attr = self.attr(file)?;
-        if attr.kind != FileKind::File {
-            return Err(volume::Error::Invalid.into());
-        }
-        let end = offset.saturating_add(len as u64).min(attr.size).max(offset);
+    pub fn read(&self, file: &Attr, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let end = offset.saturating_add(len as u64).min(file.size).max(offset);
+        let file = file.ino;
         let goes_on = std::mem::replace(&mut *self.last.lock(), (file, end)) == (file, offset);
         let wanted = offset..end;
         let fetched = if goes_on {
@@ -162,7 +158,8 @@ impl PushedTree {
                 .collect()
         });
         for (window, fetched) in windows.iter().zip(fetched) {
-            let fetched = fetched.map_err(|_| Error::Bug("a thread that fetches panicked"))??;
+            let fetched =
+                fetched.map_err(|_| Error::Bug("a thread that fetches panicked".to_owned()))??;
             let mut chunks = self.chunks.lock();
             for (place, plain) in window.iter().zip(fetched.plain) {
                 chunks.put(*place, plain.into());
@@ -184,7 +181,7 @@ impl PushedTree {
                 None => {
                     self.fetch(BTreeSet::from([row.place]))?;
                     let again = self.held(&row.place);
-                    again.ok_or(Error::Bug("what was fetched is not held"))?
+                    again.ok_or_else(|| Error::Bug("what was fetched is not held".to_owned()))?
                 }
             };
             let out = bytes.get_mut(at(start - range.start)..at(end - range.start));
@@ -200,13 +197,10 @@ impl PushedTree {
     }
 }
 
-fn not_found() -> Error {
-    volume::Error::NotFound.into()
+fn attr_of(row: &InodeRow) -> Result<Attr> {
+    row.attr().map_err(|e| damaged(&e.to_string()))
 }
 
 fn damaged(what: &str) -> Error {
-    Error::Remote(remote::Error::Damaged {
-        object: "a run".to_owned(),
-        what: what.to_owned(),
-    })
+    Error::damaged("a run", what)
 }
