@@ -1,0 +1,1 @@
+../../tests/remote/proxy.rs
