@@ -291,7 +291,7 @@ impl Awaited {
         let until = limit.map(|limit| Instant::now() + limit);
         loop {
             let looked = self
-                .tree()
+                .tree(until)
                 .and_then(|tree| self.source.ask(|_| look(&tree)));
             match looked {
                 Err(error) if error.is_passing() && goes_on() => {
@@ -305,9 +305,21 @@ impl Awaited {
         }
     }
 
-    fn tree(&self) -> remote::Result<Arc<PushedTree>> {
-        // Held while it is opened: whoever comes meanwhile needs the same.
-        let mut tree = self.tree.lock();
+    fn late(&self) -> remote::Error {
+        remote::Error::Unreachable {
+            op: "fetch from",
+            object: self.snapshot().to_owned(),
+            source: "it did not come in time".into(),
+        }
+    }
+
+    fn tree(&self, until: Option<Instant>) -> remote::Result<Arc<PushedTree>> {
+        // Held while it is opened: whoever comes meanwhile needs the same, and waits no longer than he may.
+        let held = match until {
+            Some(until) => self.tree.try_lock_until(until),
+            None => Some(self.tree.lock()),
+        };
+        let mut tree = held.ok_or_else(|| self.late())?;
         if let Some(tree) = &*tree {
             return Ok(Arc::clone(tree));
         }

@@ -171,6 +171,9 @@ fn what_has_no_tables_yet_is_unmounted_mounted_and_removed() {
     there.run(&["ls"]).succeeds();
     umount(&there);
     assert!(is_awaited(&there));
+    there
+        .run(&["check", "--repair", "new"])
+        .fails(1, &["in the remote still"]);
     let refused = there.run(&["cp", "new:/9/9", "/tmp/none"]);
     assert!(
         refused.code == 1 && refused.err.contains("in the remote still"),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::chunks::{ChunkStore, Stream};
 use crate::meta::{self, Mend, Missed, Workpiece, log_path, salvage};
 use crate::types::{ChunkId, Epoch, Repaired};
+use crate::volume::awaited::Awaited;
 use crate::volume::config::{Config, FORMAT};
 use crate::volume::durability::recovered::{Log, Past, recovered};
 use crate::volume::error::{Error, Result};
@@ -38,6 +39,10 @@ const FRESH: &str = "fresh.db";
 pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
     let cannot = |e| Error::storage(format!("cannot repair {}", dir.display()), e);
     let dir = dir.canonicalize().map_err(cannot)?;
+    // What is there of its tables is not whole, and is made anew by whoever mounts it.
+    if matches!(Awaited::is_in(&dir), Ok(true)) {
+        return Err(Error::Awaited);
+    }
     if !dir.join(DATABASE).is_file() {
         return Err(Error::Corrupt(format!(
             "{DATABASE} is missing, and without it nobody knows the files: nothing was changed"
