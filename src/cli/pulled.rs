@@ -7,7 +7,7 @@ use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, o
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::RemoteRef;
 use crate::transfer::{self, Ahead, LaterFrom, Progress, Watch, config_of, pull_rows};
-use crate::volume::{self, Deadline, Prefetch, store};
+use crate::volume::{self, Deadline, Life, Prefetch, store};
 
 /// Why a volume could not be made.
 pub(super) enum Trouble {
@@ -55,6 +55,8 @@ pub(super) struct Lacking {
     pub(super) prefetch: Prefetch,
     /// How long a read waits for the store.
     pub(super) deadline: Deadline,
+    /// How long it lives.
+    pub(super) life: Life,
     /// Whether it may be used before it is known here what files it has.
     pub(super) ahead: Ahead,
 }
@@ -70,7 +72,8 @@ pub(super) fn make_lacking(
     let snapshot = from.find_snapshot(&repository);
     let snapshot = snapshot.map_err(|e| explain_remote(e, &from.remote))?;
     let config = config_of(&snapshot);
-    let config = config.map_err(|e| explain(Trouble::From(e), from, volume, root))?;
+    let mut config = config.map_err(|e| explain(Trouble::From(e), from, volume, root))?;
+    config.life = lacking.life;
     let later = LaterFrom {
         root: remotes(root).root(),
         remote: from.remote.clone(),

@@ -366,6 +366,38 @@ fn a_collection_leaves_what_a_volume_lacks() {
     here.verify();
 }
 
+/// Of a remote, too, a clone is one of its own: it is read without a mount, and what it lacks comes when it is mounted.
+#[test]
+fn a_clone_of_what_is_in_a_remote_lacks_what_nobody_has_read() {
+    if !can_mount() {
+        return;
+    }
+    let store = Store::dir();
+    let here = store.host();
+    here.create();
+    push_files(&here, 8);
+    let there = another(&store);
+    let told = there.run(&["clone", "r:db", "new"]).succeeds().out;
+    assert_eq!(told, "new\n");
+    assert!(there.read("new", "f3") == Random::new(3).bytes(200_000));
+    there.run(&["check", "new"]).succeeds();
+    assert!(lacks(&there, "new") > 0);
+    there
+        .run(&["clone", "--ephemeral", "r:db", "brief"])
+        .succeeds();
+    let mnt = there.bench.path("mnt");
+    there
+        .run(&["mount", "new", mnt.to_str().unwrap()])
+        .succeeds();
+    wait_until("all comes", || inspected(&there, "new").is_null());
+    umount(&there, "new");
+    there.run(&["check", "--read-data", "new"]).succeeds();
+    there.run(&["clone", "r:db", "new"]).fails(4, &["\"new\""]);
+    there
+        .run(&["clone", "r:db@none", "other"])
+        .fails(3, &["no r:db@none"]);
+}
+
 #[test]
 fn what_cannot_be_mounted_leaves_no_volume() {
     let store = Store::dir();

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use crate::control::{Bytes, Op};
 use crate::server::{self, perform};
-use crate::volume::{Life, store};
+use crate::transfer::Ahead;
+use crate::volume::{Deadline, Life, Prefetch, store};
 
 use crate::cli::locate::{Located, Root, VolumeRef};
-use crate::cli::state_ref::{StateRef, explain};
+use crate::cli::pulled::{Lacking, make_lacking};
+use crate::cli::state_ref::{AnyState, StateRef, explain};
 use crate::cli::verbs::sync;
 use crate::cli::{CliError, Kind, Result, output};
 
@@ -16,11 +18,14 @@ use crate::cli::{CliError, Kind, Result, output};
 ///
 /// The stored bytes are shared through hard links, or copied where the filesystem has none; neither
 /// volume notices what becomes of the other. The cost is that of copying the database.
+///
+/// Of a snapshot in a remote what tells of files is fetched, and what they hold when it is read, or in the background
+/// while the volume is mounted.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// What to clone
-    #[arg(value_name = "NAME[@SNAP]", value_parser = StateRef::parser())]
-    from: StateRef,
+    #[arg(value_name = "[REMOTE:]NAME[@SNAP]", value_parser = AnyState::parser())]
+    from: AnyState,
     /// The new volume: a name, or a directory
     #[arg(value_name = "NEW", value_parser = VolumeRef::parser())]
     new: VolumeRef,
@@ -42,8 +47,29 @@ impl From<crate::volume::Error> for Failure {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
-    let (located, _) = root.open(&arguments.from.volume)?;
-    if arguments.from.snapshot.is_none() {
+    let made = match &arguments.from {
+        AnyState::Here(from) => clone_here(from, arguments, root),
+        AnyState::There(from) => {
+            let life = if arguments.ephemeral {
+                Life::Ephemeral
+            } else {
+                Life::Lasting
+            };
+            let lacking = Lacking {
+                life,
+                prefetch: Prefetch::default(),
+                deadline: Deadline::default(),
+                ahead: Ahead::Refused,
+            };
+            make_lacking(&arguments.new, from, lacking, root)
+        }
+    };
+    made.and_then(|()| output::line(&arguments.new.typed()))
+}
+
+fn clone_here(from: &StateRef, arguments: &Arguments, root: &Root) -> Result<()> {
+    let (located, _) = root.open(&from.volume)?;
+    if from.snapshot.is_none() {
         // A snapshot is what it is; the head lacks what the kernel still holds.
         sync::flush(&located)?;
     }
@@ -54,7 +80,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         })?,
     };
     let copy = |fresh: &Path| {
-        copy(&located, &arguments.from, fresh)?;
+        copy(&located, from, fresh)?;
         if arguments.ephemeral {
             // While nobody can see it by its name: a volume is ephemeral from the first, or never.
             store::edit(fresh, |config| config.life = Life::Ephemeral)?;
@@ -65,12 +91,11 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         VolumeRef::Name(name) => root.store().build(name, copy),
         VolumeRef::Dir(_) => store::build_at(&wanted.dir, copy),
     };
-    built.map_err(|failure| match (failure, &arguments.from.snapshot) {
+    built.map_err(|failure| match (failure, &from.snapshot) {
         (Failure::New(error), _) => wanted.explain_volume(error),
         (Failure::Old(error), Some(name)) => explain(error, &located, name),
         (Failure::Old(error), None) => located.explain(error),
-    })?;
-    output::line(&arguments.new.typed())
+    })
 }
 
 fn copy(located: &Located, from: &StateRef, fresh: &Path) -> std::result::Result<(), Failure> {

@@ -9,7 +9,7 @@ use crate::server::{self, Server};
 use crate::transfer::Ahead;
 use crate::types::SnapshotName;
 use crate::volume::store::edit;
-use crate::volume::{Config, Prefetch, Seal};
+use crate::volume::{Config, Life, Prefetch, Seal};
 
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::options::{Action, Options, Unknown};
@@ -302,6 +302,7 @@ fn make_volume(request: &MountRequest<'_>, root: &Root) -> Result<bool> {
         let lacking = Lacking {
             prefetch,
             deadline,
+            life: Life::Lasting,
             ahead: request.ahead,
         };
         make_lacking(request.volume, from, lacking, root)?;
