@@ -273,6 +273,35 @@ fn compressed_chunks_read_back_and_take_less() {
     volume.close().unwrap();
 }
 
+/// What the collector moves it stores as new chunks are: the counts are those of the rows all the same.
+#[test]
+fn what_is_compressed_when_it_is_moved_is_counted_anew() {
+    let home = Home::new();
+    let volume = home.open();
+    let text = |i: usize| format!("line of file {i} ").repeat(20_000).into_bytes();
+    for i in 0..20 {
+        let file = make(&volume, &format!("{i}"));
+        write(&volume, file.ino, 0, &text(i)).unwrap();
+    }
+    let before = volume.usage().unwrap();
+    volume.set_compression(Compression::Lz4).unwrap();
+    for i in (0..20).step_by(2) {
+        let name = format!("{i}");
+        volume
+            .unlink(&Caller::root(), Ino::ROOT, crate::name(&name))
+            .unwrap();
+    }
+    volume.collect().unwrap();
+    let after = volume.usage().unwrap();
+    assert!(after.live_bytes < before.live_bytes / 4, "{after:?}");
+    assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+    volume.close().unwrap();
+    let volume = home.open();
+    assert_eq!(volume.usage().unwrap().live_bytes, after.live_bytes);
+    assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+    volume.close().unwrap();
+}
+
 #[test]
 fn damage_in_a_compressed_chunk_is_an_error() {
     let home = Home::new();

@@ -45,7 +45,8 @@ const KEEP_REF: &str = sql!(
 );
 const MOVE: &str = "
     UPDATE chunk SET segment = ?4, off = ?5, stored_len = ?6, codec = ?7
-    WHERE id = ?1 AND segment = ?2 AND off = ?3";
+    WHERE id = ?1 AND segment = ?2 AND off = ?3
+    RETURNING live > 0";
 const IN_SEGMENTS: &str = sql!(
     "SELECT {chunk segment..sums}, hash, id FROM chunk
      WHERE id > ?1 ORDER BY id LIMIT ?2"
@@ -337,7 +338,7 @@ impl WriteTx<'_> {
     /// Notes that the chunk's bytes are at `to` now; whether it was still at `from`.
     pub fn move_chunk(&mut self, chunk: ChunkId, from: &Location, to: &Location) -> Result<bool> {
         // By its place as well: the id may be another chunk's by now, whose bytes are elsewhere.
-        let moved = self.conn().prepare_cached(MOVE)?.execute(params![
+        let values = params![
             chunk.0,
             from.segment.raw(),
             from.offset.cast_signed(),
@@ -345,12 +346,31 @@ impl WriteTx<'_> {
             to.offset.cast_signed(),
             to.stored_len,
             i64::from(to.codec.to_raw()),
-        ])?;
-        if moved == 1 {
-            self.tally.place(from, -1);
-            self.tally.place(to, 1);
+        ];
+        let mut stmt = self.conn().prepare_cached(MOVE)?;
+        let mut rows = stmt.query(values)?;
+        let is_live: Option<bool> = rows.next()?.map(|row| row.get(0)).transpose()?;
+        // To the end: SQLite refuses a COMMIT while a statement that writes is under way.
+        while rows.next()?.is_some() {}
+        drop(rows);
+        drop(stmt);
+        if let Some(is_live) = is_live {
+            self.count_moved(is_live, from, to);
         }
-        Ok(moved == 1)
+        Ok(is_live.is_some())
+    }
+
+    /// A chunk has another place, where it may be stored otherwise.
+    pub(super) fn count_moved(&mut self, is_live: bool, from: &Location, to: &Location) {
+        let stored = if is_live {
+            &mut self.tally.head
+        } else {
+            &mut self.tally.past
+        };
+        stored.take(Stored::of(from));
+        stored.add(Stored::of(to));
+        self.tally.place(from, -1);
+        self.tally.place(to, 1);
     }
 }
 

@@ -108,19 +108,8 @@ impl WriteTx<'_> {
         drop(rows);
         drop(stmt);
         if let Some(is_live) = is_live {
-            self.restore_tally(is_live, &from, at);
+            self.count_moved(is_live, &from, at);
         }
         Ok(())
-    }
-
-    fn restore_tally(&mut self, is_live: bool, from: &Location, at: &Location) {
-        let stored = if is_live {
-            &mut self.tally.head
-        } else {
-            &mut self.tally.past
-        };
-        stored.take(crate::meta::Stored::of(from));
-        stored.add(crate::meta::Stored::of(at));
-        self.tally.place(at, 1);
     }
 }
