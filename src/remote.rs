@@ -32,7 +32,7 @@ pub use ability::{Ability, Replacing};
 pub use directory::{Making, NewRemote, RemoteDir, Remotes, Settings};
 pub use error::{Error, Result};
 pub use found::Found;
-pub use index::{Index, damaged as damaged_indexes, rewrite as rewrite_index};
+pub use index::{Index, Lookup, damaged as damaged_indexes, rewrite as rewrite_index};
 pub use keys::{KeyId, KeyIdError, KeyKind, KeySource, Passphrase, StoredKey};
 pub use mark::{Condemned, Mark, MarkKind};
 pub use object::ObjectId;

@@ -4,6 +4,7 @@
 
 mod collect;
 mod collecting_here;
+mod copies;
 mod error;
 mod fetch;
 mod pull;
@@ -15,6 +16,7 @@ mod verify;
 mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
+pub use copies::RemoteCopies;
 pub use error::{Error, Result};
 pub use pull::{LaterFrom, config_of, pull, pull_rows};
 pub use push::{Push, Pushed};

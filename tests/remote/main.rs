@@ -21,6 +21,7 @@ mod incremental;
 mod inodes;
 mod keys;
 mod lacking;
+mod mending;
 mod origin;
 mod proxy;
 mod proxying;

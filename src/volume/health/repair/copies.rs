@@ -1,0 +1,69 @@
+//! Where else the chunks may be that a volume has lost: who repairs it says so, and nothing is asked where nothing is
+//! lost.
+
+use std::collections::HashMap;
+
+use crate::chunks::{ChunkStore, NewChunk, Stream};
+use crate::meta::{StoredChunk, Workpiece};
+use crate::types::{ChunkHash, ChunkId};
+use crate::volume::error::Result;
+
+/// Takes the plaintext of a chunk that was found.
+pub type Take<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+/// A place with chunks of any volumes.
+pub trait Copies {
+    /// What it is called in a sentence, such as "remote nas".
+    fn name(&self) -> String;
+
+    /// Looks for chunks by their hashes, and hands over those that are there. What cannot be had is passed over; what is
+    /// handed over need not be what was wanted: whoever takes it verifies it.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    fn find(&self, wanted: &[ChunkHash], take: &mut Take<'_>) -> Result<()>;
+}
+
+/// Rows of chunks that the segments do not hold, by name.
+pub(super) type Missing = HashMap<ChunkHash, Vec<StoredChunk>>;
+
+/// Stores chunks of which there are copies, and takes them out of `missing`; a sentence for each place that had some.
+pub(super) fn fetch(
+    piece: &mut Workpiece,
+    store: &ChunkStore,
+    missing: &mut Missing,
+    copies: &[&dyn Copies],
+) -> Result<Vec<String>> {
+    let mut told = Vec::new();
+    for place in copies {
+        if missing.is_empty() {
+            break;
+        }
+        let wanted: Vec<ChunkHash> = missing.keys().copied().collect();
+        let mut count = 0_usize;
+        place.find(&wanted, &mut |plain| {
+            let fresh = NewChunk::of(plain);
+            for chunk in missing.remove(&fresh.hash).unwrap_or_default() {
+                put(piece, store, (chunk.id, &fresh))?;
+                count += 1;
+            }
+            Ok(())
+        })?;
+        if count > 0 {
+            let from = place.name();
+            told.push(format!("data: {count} chunks were fetched from {from}"));
+        }
+    }
+    Ok(told)
+}
+
+fn put(
+    piece: &mut Workpiece,
+    store: &ChunkStore,
+    (id, fresh): (ChunkId, &NewChunk<'_>),
+) -> Result<()> {
+    for at in store.append(Stream::Moved, &[fresh])?.places {
+        piece.place_chunk(id, &at, &fresh.sums)?;
+    }
+    Ok(())
+}
