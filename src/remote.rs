@@ -15,6 +15,7 @@ mod keys;
 mod mark;
 mod object;
 mod pack;
+mod pack_directory;
 mod pin;
 mod place;
 mod reference;

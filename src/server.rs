@@ -34,6 +34,7 @@ mod surroundings;
 mod tuning;
 mod unmounting;
 mod upgrading;
+mod volume_chunks;
 
 pub use error::Error;
 pub use flusher::flush_files;
@@ -52,6 +53,7 @@ pub use surroundings::{raise_limits, take_usual_signals};
 pub use tuning::of_environment as tuning_of_environment;
 pub use unmounting::unmount;
 pub use upgrading::{Upgraded, upgrade};
+pub use volume_chunks::VolumeChunks;
 
 /// The result of what is asked of a server or of its mounts.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -4,22 +4,23 @@
 
 mod collect;
 mod collecting_here;
-mod copies;
 mod error;
 mod fetch;
+mod near;
 mod pull;
 mod pulse;
 mod push;
+mod remote_chunks;
 mod stream;
 mod upload;
 mod verify;
 mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
-pub use copies::RemoteCopies;
 pub use error::{Error, Result};
-pub use pull::{LaterFrom, config_of, pull, pull_rows};
+pub use pull::{LaterFrom, config_of, pull, pull_beside, pull_rows};
 pub use push::{Push, Pushed};
+pub use remote_chunks::RemoteChunks;
 pub use stream::{
     BadToken, Received, ResumeToken, Sender, Sent, begin_receive, kept_of, receive,
     received_config, state_digest,

@@ -33,7 +33,7 @@ pub use data::{NamedChunks, SetIdBits, WriteBack, WriteOrigin};
 pub use elsewhere::{Deadline, Origin, Prefetch, PrefetchError, Trouble};
 pub use error::{Error, Result};
 pub use handle::Volume;
-pub use health::{Copies, Depth, Scrubbed, Take, Watch, repair, repair_from};
+pub use health::{ChunkSource, Depth, Scrubbed, Take, Watch, repair, repair_from};
 pub use history::{Change, ChangeKind, CommitRecords, Frozen, Moment, Outcome, Reading, Seek};
 pub use life::create;
 pub use ops::{DirEntry, FIRST_COOKIE, FallocateMode, LINKS_MAX, RenameMode, SetXattrMode};

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::fetch::{Fetched, Fetches, Window, windows};
+use super::near::Near;
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{
     self, ObjectId, Place, PlacedRow, PushState, RemoteSnapshot, Repository, Row, RunReader,
 };
 use crate::types::{ChunkBytes, FarPlace, Ino, RemoteName};
-use crate::volume::{Arriving, Config, Deadline, FarExtent, Origin, Prefetch};
+use crate::volume::{Arriving, ChunkSource, Config, Deadline, FarExtent, Origin, Prefetch};
 
 /// Places that are looked at together.
 const PLACES: u32 = 4096;
@@ -21,6 +22,20 @@ const PLACES: u32 = 4096;
 pub fn pull(
     repository: &Repository,
     snapshot: &RemoteSnapshot,
+    made: (&Path, &Config),
+    watch: &dyn Watch,
+) -> Result<()> {
+    pull_beside(&[], repository, snapshot, made, watch)
+}
+
+/// As [`pull`]; chunks that `near` has are not fetched.
+///
+/// # Errors
+/// As [`pull`].
+pub fn pull_beside(
+    near: &[&dyn ChunkSource],
+    repository: &Repository,
+    snapshot: &RemoteSnapshot,
     (dir, config): (&Path, &Config),
     watch: &dyn Watch,
 ) -> Result<()> {
@@ -29,7 +44,7 @@ pub fn pull(
     }
     let mut pulling = Pulling::begin(repository, (dir, config), watch)?;
     pulling.take_rows(snapshot)?;
-    pulling.take_chunks()?;
+    pulling.take_chunks(near)?;
     Ok(pulling.arriving.finish(snapshot.numbers)?)
 }
 
@@ -156,8 +171,9 @@ impl<'a> Pulling<'a> {
         }
     }
 
-    fn take_chunks(&mut self) -> Result<()> {
+    fn take_chunks(&mut self, near: &[&dyn ChunkSource]) -> Result<()> {
         self.progress.total = self.arriving.place_count()?.1;
+        let mut near = Near::of(self.repository, near)?;
         thread::scope(|scope| {
             let mut fetches = Fetches::start(scope, self.repository);
             let mut after = None;
@@ -168,7 +184,11 @@ impl<'a> Pulling<'a> {
                 };
                 after = Some(*last);
                 let wanted = places.iter().map(|(far, id)| Ok((place(far)?, *id)));
-                for window in windows(wanted.collect::<Result<Window>>()?) {
+                let mut wanted = wanted.collect::<Result<Window>>()?;
+                if let Some(near) = &mut near {
+                    wanted = self.take_near(near, wanted)?;
+                }
+                for window in windows(wanted) {
                     let fetched = fetches.ask(window)?;
                     self.keep(fetched)?;
                 }
@@ -178,6 +198,15 @@ impl<'a> Pulling<'a> {
             }
             Ok(())
         })
+    }
+
+    /// Takes what is near; the rest.
+    fn take_near(&mut self, near: &mut Near<'_>, wanted: Window) -> Result<Window> {
+        let all = stored_bytes(&wanted);
+        let rest = near.take(wanted, |chunk| self.arriving.store(&[chunk]))?;
+        self.progress.done += all - stored_bytes(&rest);
+        self.watch.progress(&self.progress);
+        Ok(rest)
     }
 
     fn leave_chunks(&self) -> Result<()> {
@@ -205,6 +234,10 @@ impl<'a> Pulling<'a> {
         self.watch.progress(&self.progress);
         Ok(())
     }
+}
+
+fn stored_bytes(chunks: &Window) -> u64 {
+    chunks.iter().map(|(at, _)| u64::from(at.stored_len)).sum()
 }
 
 fn far(row: &PlacedRow) -> FarExtent {

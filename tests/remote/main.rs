@@ -22,6 +22,7 @@ mod inodes;
 mod keys;
 mod lacking;
 mod mending;
+mod near;
 mod origin;
 mod proxy;
 mod proxying;

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::control::Answer;
 use crate::server;
-use crate::transfer::RemoteCopies;
+use crate::transfer::RemoteChunks;
 use crate::types::{Checked, Repaired, with_causes};
-use crate::volume::{self, Config, Copies, Depth};
+use crate::volume::{self, ChunkSource, Config, Depth};
 
 use crate::cli::format::human_bytes;
 use crate::cli::locate::{Located, Root, VolumeRef};
@@ -144,8 +144,8 @@ fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
     refuse_used(&located)?;
     let progress = (!arguments.quiet).then(|| Progress::wait("repairing"));
     let watch = |bytes| progress.iter().for_each(|shown| shown.verified(bytes));
-    let (remotes, unlisted) = copies(root);
-    let asked: Vec<&dyn Copies> = remotes.iter().map(|one| one as &dyn Copies).collect();
+    let (remotes, unlisted) = sources(root);
+    let asked: Vec<&dyn ChunkSource> = remotes.iter().map(|one| one as &dyn ChunkSource).collect();
     let done = volume::repair_from(&located.dir, &asked, &watch);
     drop(progress);
     let done = done.map_err(|e| match e {
@@ -155,7 +155,7 @@ fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
             .hint("restore it from a backup; nothing was changed"),
         e => located.explain_volume(e),
     })?;
-    let troubles = remotes.iter().filter_map(RemoteCopies::trouble);
+    let troubles = remotes.iter().filter_map(RemoteChunks::trouble);
     let unlisted = unlisted.filter(|_| !done.lost.is_empty());
     for trouble in unlisted.into_iter().chain(troubles) {
         output::line(&format!("not all could be looked for: {trouble}"))?;
@@ -164,9 +164,9 @@ fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 /// Where chunks may be that the volume has lost, and why it is not known of some remotes.
-fn copies(root: &Root) -> (Vec<RemoteCopies>, Option<String>) {
+fn sources(root: &Root) -> (Vec<RemoteChunks>, Option<String>) {
     match remotes(root).all() {
-        Ok(found) => (found.into_iter().map(RemoteCopies::of).collect(), None),
+        Ok(found) => (found.into_iter().map(RemoteChunks::of).collect(), None),
         // What is damaged and nowhere else has to be repaired all the same.
         Err(error) => (Vec::new(), Some(with_causes(&error))),
     }

@@ -11,14 +11,16 @@ use crate::cli::remotes::{choose, explain as explain_remote, open_within};
 use crate::cli::transferring::{Told, Transferring};
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::{RemoteRef, Repository};
+use crate::server::VolumeChunks;
 use crate::transfer;
 use crate::types::VolumeNameError;
+use crate::volume::ChunkSource;
 
 /// Make a volume of a snapshot in a remote, and print its name
 ///
 /// The volume is all that was pushed: inode numbers, hard links, holes, extended attributes and ACLs, times
 /// and owners. Every byte is verified. It appears under its name when all of it is there; if anything fails there
-/// is no new volume.
+/// is no new volume. Chunks that other volumes of this root have are copied from them, and not fetched.
 ///
 /// Exit code 7: the store could not be reached.
 #[derive(Debug, clap::Args)]
@@ -62,8 +64,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let config = transfer::config_of(&snapshot);
     let config = config.map_err(|e| explain(Trouble::From(e), from, &volume, root))?;
     let watch = Transferring::start(arguments.format, "pulling");
+    let volumes: Vec<_> = root.dirs().into_iter().map(VolumeChunks::of).collect();
+    let near: Vec<&dyn ChunkSource> = volumes.iter().map(|one| one as &dyn ChunkSource).collect();
     build(from, &volume, root, |fresh| {
-        transfer::pull(&repository, &snapshot, (fresh, &config), &watch)
+        transfer::pull_beside(&near, &repository, &snapshot, (fresh, &config), &watch)
     })?;
     let view = View {
         volume: volume.typed(),

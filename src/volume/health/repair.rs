@@ -4,7 +4,7 @@
 //! open finishes if the repair was interrupted (`swap`); before it, nothing but garbage was added to the volume.
 
 mod chunks;
-mod copies;
+mod sources;
 mod swap;
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ use crate::volume::layout::REPAIR;
 use crate::volume::layout::{DATABASE, SEGMENTS, restrict};
 use crate::volume::lock::DirLock;
 
-pub use copies::{Copies, Take};
+pub use sources::{ChunkSource, Take};
 
 pub(in crate::volume) use swap::finish;
 
@@ -47,7 +47,7 @@ pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
 ///
 /// # Errors
 /// Those of [`repair`].
-pub fn repair_from(dir: &Path, copies: &[&dyn Copies], watch: Watch<'_>) -> Result<Repaired> {
+pub fn repair_from(dir: &Path, sources: &[&dyn ChunkSource], watch: Watch<'_>) -> Result<Repaired> {
     let cannot = |e| Error::storage(format!("cannot repair {}", dir.display()), e);
     let dir = dir.canonicalize().map_err(cannot)?;
     if !dir.join(DATABASE).is_file() {
@@ -64,7 +64,7 @@ pub fn repair_from(dir: &Path, copies: &[&dyn Copies], watch: Watch<'_>) -> Resu
         Some(_) => Log::Gone,
         None => Log::Expected,
     };
-    let done = attempt(&dir, (&config, log), changes, (copies, watch));
+    let done = attempt(&dir, (&config, log), changes, (sources, watch));
     clear(&dir.join(REPAIR))?;
     done
 }
@@ -73,7 +73,7 @@ fn attempt(
     dir: &Path,
     (config, log): (&Config, Log),
     mut changes: Vec<String>,
-    means: (&[&dyn Copies], Watch<'_>),
+    means: (&[&dyn ChunkSource], Watch<'_>),
 ) -> Result<Repaired> {
     let past = prepare(dir, log)?;
     changes.extend(past.found.iter().cloned());
@@ -106,7 +106,7 @@ fn mend(
     piece: &mut Workpiece,
     store: &ChunkStore,
     dir: &Path,
-    means: (&[&dyn Copies], Watch<'_>),
+    means: (&[&dyn ChunkSource], Watch<'_>),
     changes: &mut Vec<String>,
 ) -> Result<Vec<String>> {
     piece.mend()?;

@@ -8,7 +8,7 @@ use crate::chunks::{ChunkStore, NewChunk, ScannedChunk, Stream, sift};
 use crate::meta::{Saved, StoredChunk, Workpiece};
 use crate::types::{ChunkHash, ChunkId, SegmentId};
 use crate::volume::error::Result;
-use crate::volume::health::repair::copies::{self, Copies, Missing};
+use crate::volume::health::repair::sources::{self, ChunkSource, Missing};
 use crate::volume::health::stored::verify;
 use crate::volume::health::watch::Watch;
 
@@ -20,7 +20,7 @@ pub(super) fn mend(
     piece: &mut Workpiece,
     store: &ChunkStore,
     segments: &Path,
-    (copies, watch): (&[&dyn Copies], Watch<'_>),
+    (sources, watch): (&[&dyn ChunkSource], Watch<'_>),
 ) -> Result<Vec<String>> {
     let mut sick = examine(piece, store, watch)?;
     let mut told = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn mend(
         let found = find(&sick.unread, store, segments)?;
         let (mut missing, healed) = heal(piece, store, &mut sick, &found)?;
         told.extend(healed);
-        told.extend(copies::fetch(piece, store, &mut missing, copies)?);
+        told.extend(sources::fetch(piece, store, &mut missing, sources)?);
         lose(piece, store, missing.values().flatten())?;
     }
     told.extend(describe_anew(piece, store, &sick.undescribed)?);

@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use super::fetch::windows;
 use crate::remote::{self, Lookup, Place, RemoteDir, Repository};
 use crate::types::{ChunkHash, with_causes};
-use crate::volume::{self, Copies, Take};
+use crate::volume::{self, ChunkSource, Take};
 
 /// The chunks of a remote, which is opened when it is asked.
 #[derive(Debug)]
-pub struct RemoteCopies {
+pub struct RemoteChunks {
     dir: RemoteDir,
     trouble: RefCell<Option<String>>,
 }
@@ -28,7 +28,7 @@ impl From<remote::Error> for Trouble {
     }
 }
 
-impl RemoteCopies {
+impl RemoteChunks {
     /// Those of the remote in `dir`.
     #[must_use]
     pub const fn of(dir: RemoteDir) -> Self {
@@ -89,7 +89,7 @@ impl RemoteCopies {
     }
 }
 
-impl Copies for RemoteCopies {
+impl ChunkSource for RemoteChunks {
     fn name(&self) -> String {
         format!("remote {}", self.dir.name())
     }

@@ -12,7 +12,7 @@ use crate::volume::error::Result;
 pub type Take<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 
 /// A place with chunks of any volumes.
-pub trait Copies {
+pub trait ChunkSource {
     /// What it is called in a sentence, such as "remote nas".
     fn name(&self) -> String;
 
@@ -32,10 +32,10 @@ pub(super) fn fetch(
     piece: &mut Workpiece,
     store: &ChunkStore,
     missing: &mut Missing,
-    copies: &[&dyn Copies],
+    sources: &[&dyn ChunkSource],
 ) -> Result<Vec<String>> {
     let mut told = Vec::new();
-    for place in copies {
+    for place in sources {
         if missing.is_empty() {
             break;
         }
