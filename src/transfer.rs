@@ -18,7 +18,7 @@ mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use error::{Error, Result};
-pub use pull::{LaterFrom, config_of, pull, pull_beside, pull_rows};
+pub use pull::{LaterFrom, config_of, pull, pull_all, pull_beside, pull_rows};
 pub use push::{Push, Pushed};
 pub use remote_chunks::RemoteChunks;
 pub use stream::{

@@ -10,7 +10,9 @@ use crate::remote::{
     self, ObjectId, Place, PlacedRow, PushState, RemoteSnapshot, Repository, Row, RunReader,
 };
 use crate::types::{ChunkBytes, FarPlace, Ino, RemoteName};
-use crate::volume::{Arriving, ChunkSource, Config, Deadline, FarExtent, Origin, Prefetch};
+use crate::volume::{
+    ArrivedSnapshot, Arriving, ChunkSource, Config, Deadline, FarExtent, Origin, Prefetch,
+};
 
 /// Places that are looked at together.
 const PLACES: u32 = 4096;
@@ -46,6 +48,36 @@ pub fn pull_beside(
     pulling.take_rows(snapshot)?;
     pulling.take_chunks(near)?;
     Ok(pulling.arriving.finish(snapshot.numbers)?)
+}
+
+/// As [`pull_beside`], of several snapshots of one volume, the oldest first: each is a snapshot of the new volume, and
+/// the last is its head. What is equal in them is fetched and stored once.
+///
+/// # Errors
+/// As [`pull`]; [`Error::Volume`] when two have one name.
+pub fn pull_all(
+    near: &[&dyn ChunkSource],
+    repository: &Repository,
+    snapshots: &[RemoteSnapshot],
+    (dir, config): (&Path, &Config),
+    watch: &dyn Watch,
+) -> Result<()> {
+    let arriving = Arriving::begin_states(dir, config)?;
+    let mut pulling = Pulling::into(repository, arriving, watch);
+    for snapshot in snapshots {
+        if snapshot.state != PushState::Published {
+            return Err(Error::Pending(snapshot.name.to_string()));
+        }
+        pulling.take_rows(snapshot)?;
+        pulling.arriving.end_state(&ArrivedSnapshot {
+            name: snapshot.name.clone(),
+            created: snapshot.created,
+            label: snapshot.label.clone(),
+            numbers: snapshot.numbers,
+        })?;
+    }
+    pulling.take_chunks(near)?;
+    Ok(pulling.arriving.finish_states()?)
 }
 
 /// What is said of where chunks are to be fetched from, once they are needed.
@@ -134,12 +166,16 @@ impl<'a> Pulling<'a> {
         (dir, config): (&Path, &Config),
         watch: &'a dyn Watch,
     ) -> Result<Self> {
-        Ok(Self {
+        Ok(Self::into(repository, Arriving::begin(dir, config)?, watch))
+    }
+
+    fn into(repository: &'a Repository, arriving: Arriving, watch: &'a dyn Watch) -> Self {
+        Self {
             repository,
-            arriving: Arriving::begin(dir, config)?,
+            arriving,
             progress: Progress::default(),
             watch,
-        })
+        }
     }
 
     fn take_rows(&mut self, snapshot: &RemoteSnapshot) -> Result<()> {

@@ -16,6 +16,7 @@ mod commands;
 mod damage;
 mod ending;
 mod engines;
+mod history;
 mod host;
 mod incremental;
 mod inodes;
