@@ -43,7 +43,7 @@ pub use handle::{fault, handle};
 pub use life::Server;
 pub use log_file::bound_log;
 pub use mounting::{mount, mount_here};
-pub use perform::{check, perform, with_closed};
+pub use perform::{check, find_chunks, perform, with_closed};
 pub use read_served::{Served, read_served};
 pub use record::{
     Record, ServerState, down_reason, mounts_of, server_state, snapshot_shown, volume_of,

@@ -52,11 +52,6 @@ pub enum Ask {
         /// After which.
         after: RowCursor,
     },
-    /// Where the volume has chunks: [`Told::Bytes`] are a list of [`crate::types::ChunkPlace`] as postcard has it.
-    Chunks {
-        /// Their hashes, one behind the other.
-        hashes: Bytes,
-    },
     /// Bytes of a file.
     Read {
         /// The file.

@@ -5,13 +5,11 @@
 
 use std::io;
 
-use serde::Serialize;
-
 use super::faults::closing;
 use super::group_part::Opened;
 use super::handle::fault;
 use crate::control::{Answer, Ask, Bytes, Listed, Node, Told, Wire};
-use crate::types::{ChunkHash, Ino, Name, SnapshotName};
+use crate::types::{Ino, Name, SnapshotName};
 use crate::volume::{self, Reading, Volume};
 
 /// Entries listed at once.
@@ -92,12 +90,11 @@ fn tell(reading: &Reading<'_>, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
             }
         }
         Ask::Rows { after } => {
-            return bytes_of(&reading.rows(&after)?);
-        }
-        Ask::Chunks { hashes } => {
-            let wanted = hashes.0.as_chunks().0.iter();
-            let wanted: Vec<_> = wanted.copied().map(ChunkHash::from_bytes).collect();
-            return bytes_of(&reading.find_chunks(&wanted)?);
+            let page = reading.rows(&after)?;
+            let bytes = postcard::to_allocvec(&page)
+                .map_err(|e| volume::Error::Bug(format!("rows cannot be sent: {e}")))?;
+            let len = bytes.len() as u64;
+            return Ok((Told::Bytes { len }, bytes));
         }
         Ask::Read { file, offset, len } => {
             let len = usize::try_from(len.min(READ_BYTES_MAX)).unwrap_or(0);
@@ -107,13 +104,6 @@ fn tell(reading: &Reading<'_>, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
         }
     };
     Ok((told, Vec::new()))
-}
-
-fn bytes_of(told: &impl Serialize) -> volume::Result<(Told, Vec<u8>)> {
-    let bytes = postcard::to_allocvec(told)
-        .map_err(|e| volume::Error::Bug(format!("what was found cannot be sent: {e}")))?;
-    let len = bytes.len() as u64;
-    Ok((Told::Bytes { len }, bytes))
 }
 
 fn list(reading: &Reading<'_>, dir: Ino, after: u64) -> volume::Result<Vec<Listed>> {

@@ -9,11 +9,8 @@ use super::mounts::Spec;
 use super::retry::{connect, with_retry};
 use super::{Error, Result};
 use crate::control::{self, Ask, Bytes, Client, Told};
-use crate::types::{
-    Attr, ChunkHash, ChunkPlace, Ino, Name, NameBuf, RowCursor, RowPage, SnapshotName,
-};
+use crate::types::{Attr, Ino, Name, NameBuf, RowCursor, RowPage, SnapshotName};
 use parking_lot::Mutex;
-use serde::de::DeserializeOwned;
 
 /// No page of rows takes more.
 const ROW_BYTES_MAX: u64 = 64 << 20;
@@ -156,22 +153,8 @@ impl Served {
     /// See [`Self::getattr`].
     pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
         let after = after.clone();
-        self.list_of(&Ask::Rows { after })
-    }
-
-    /// Where the volume has these chunks, as far as its index of hashes tells.
-    ///
-    /// # Errors
-    /// See [`Self::getattr`]; [`Error::Control`] of a server that does not know how.
-    pub fn find_chunks(&self, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
-        let hashes = wanted.iter().flat_map(|hash| *hash.as_bytes()).collect();
-        let hashes = Bytes(hashes);
-        self.list_of(&Ask::Chunks { hashes })
-    }
-
-    fn list_of<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T> {
         let mut client = self.client.lock();
-        match client.ask(ask)? {
+        match client.ask(&Ask::Rows { after })? {
             Told::Bytes { len } if len <= ROW_BYTES_MAX => {
                 let bytes = client.receive_bytes(len)?;
                 postcard::from_bytes(&bytes).map_err(|_| mismatch())

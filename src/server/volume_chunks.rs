@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{Result, read_served, with_closed};
-use crate::types::{ChunkHash, ChunkPlace, with_causes};
+use super::find_chunks;
+use crate::types::{ChunkHash, with_causes};
 use crate::volume::{self, ChunkSource, NamedChunks, Take};
 
 /// The chunks of the volume in a directory. One that cannot be read has none.
@@ -18,13 +18,6 @@ impl VolumeChunks {
     pub const fn of(dir: PathBuf) -> Self {
         Self { dir }
     }
-
-    fn places(&self, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
-        match read_served(&self.dir, None)? {
-            Some(served) => served.find_chunks(wanted),
-            None => with_closed(&self.dir, |volume| volume.find_chunks(wanted)),
-        }
-    }
 }
 
 impl ChunkSource for VolumeChunks {
@@ -38,7 +31,7 @@ impl ChunkSource for VolumeChunks {
             log::debug!("nothing comes from {}: {}", self.name(), with_causes(error));
             Ok(())
         };
-        let places = match self.places(wanted) {
+        let places = match find_chunks(&self.dir, wanted) {
             Ok(places) if places.is_empty() => return Ok(()),
             Ok(places) => places,
             Err(error) => return unread(&error),

@@ -27,15 +27,16 @@ pub(super) struct Near<'a> {
 }
 
 impl<'a> Near<'a> {
-    /// `None` where there is nothing to take chunks from.
+    /// `None` where there is nothing to take chunks from, or not enough to take; `bytes` are needed in all.
     ///
     /// # Errors
     /// Those of [`Repository::packs`].
     pub(super) fn of(
         repository: &'a Repository,
         sources: &'a [&'a dyn ChunkSource],
+        bytes: u64,
     ) -> Result<Option<Self>> {
-        if sources.is_empty() {
+        if sources.is_empty() || bytes < WORTH_BYTES {
             return Ok(None);
         }
         Ok(Some(Self {

@@ -209,7 +209,7 @@ impl<'a> Pulling<'a> {
 
     fn take_chunks(&mut self, near: &[&dyn ChunkSource]) -> Result<()> {
         self.progress.total = self.arriving.place_count()?.1;
-        let mut near = Near::of(self.repository, near)?;
+        let mut near = Near::of(self.repository, near, self.progress.total)?;
         thread::scope(|scope| {
             let mut fetches = Fetches::start(scope, self.repository);
             let mut after = None;

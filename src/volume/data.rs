@@ -3,7 +3,7 @@
 
 pub(super) mod extents;
 pub(super) mod incoming;
-pub(in crate::volume) mod named;
+mod named;
 pub(super) mod read;
 pub(super) mod write;
 

@@ -172,7 +172,10 @@ pub(super) fn merge_rows(conn: &Connection, snapshot: &ArrivedSnapshot) -> Resul
         conn.execute(delete, [])?;
         conn.execute(add, [now])?;
     }
-    conn.execute(NOTE_REVIVED, [now])?;
+    // Nothing is compared with what was before the first.
+    if newest > 0 {
+        conn.execute(NOTE_REVIVED, [now])?;
+    }
     conn.execute(NUMBERS, [snapshot.numbers.cast_signed()])?;
     let values = params![
         now,

@@ -7,7 +7,6 @@ use crate::chunks::{self, ChunkStore};
 use crate::remote::{self, Place};
 use crate::types::{ChunkHash, ChunkPlace, FarPlace, SegmentId, VolumeId};
 use crate::volume::config::Config;
-use crate::volume::core::Core;
 use crate::volume::elsewhere::Source;
 use crate::volume::error::{Error, Result};
 use crate::volume::handle::Volume;
@@ -20,20 +19,15 @@ impl Volume {
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Storage`].
     pub fn find_chunks(&self, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
-        find_chunks(&self.core, wanted)
+        let mut found = Vec::new();
+        for hash in wanted {
+            let at = self.core.database().read_once()?.find_place(hash)?;
+            let here = at.filter(|at| !at.is_lost() && !at.is_elsewhere());
+            found.extend(here.map(|at| (at.segment.raw(), at.offset, ChunkPlace::new(hash, &at))));
+        }
+        found.sort_unstable_by_key(|(segment, offset, _)| (*segment, *offset));
+        Ok(found.into_iter().map(|(_, _, place)| place).collect())
     }
-}
-
-/// As [`Volume::find_chunks`].
-pub(in crate::volume) fn find_chunks(core: &Core, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
-    let mut found = Vec::new();
-    for hash in wanted {
-        let at = core.database().read_once()?.find_place(hash)?;
-        let here = at.filter(|at| !at.is_lost() && !at.is_elsewhere());
-        found.extend(here.map(|at| (at.segment.raw(), at.offset, ChunkPlace::new(hash, &at))));
-    }
-    found.sort_unstable_by_key(|(segment, offset, _)| (*segment, *offset));
-    Ok(found.into_iter().map(|(_, _, place)| place).collect())
 }
 
 /// The chunks of a volume.

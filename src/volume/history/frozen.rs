@@ -3,10 +3,9 @@
 use std::ops::Range;
 
 use crate::meta::{Inode, StoredExtent, View};
-use crate::types::{Attr, ChunkHash, ChunkPlace, Epoch, FileKind, Ino, Name, RowCursor, RowPage};
+use crate::types::{Attr, Epoch, FileKind, Ino, Name, RowCursor, RowPage};
 use crate::volume::core::Core;
 use crate::volume::data::extents::within;
-use crate::volume::data::named::find_chunks;
 use crate::volume::data::read::{Wait, clip, read_with};
 use crate::volume::error::{Error, Result};
 use crate::volume::ops::list::{DirEntry, below};
@@ -39,14 +38,6 @@ impl Frozen<'_> {
     /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Storage`].
     pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
         self.with(|view| Ok(view.rows(after)?))
-    }
-
-    /// As [`crate::volume::Volume::find_chunks`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn find_chunks(&self, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
-        find_chunks(self.core, wanted)
     }
 
     /// The inode that `name` in `parent` leads to.

@@ -5,8 +5,7 @@ use std::ops::Range;
 
 use crate::meta::Copies;
 use crate::types::{
-    Attr, ChunkHash, ChunkPlace, Epoch, Group, GroupId, Ino, Name, RowCursor, RowPage,
-    SnapshotName, VolumeId,
+    Attr, Epoch, Group, GroupId, Ino, Name, RowCursor, RowPage, SnapshotName, VolumeId,
 };
 use crate::volume::change::change;
 use crate::volume::core::Core;
@@ -101,17 +100,6 @@ impl Reading<'_> {
         match self {
             Self::Head(_) => Err(Error::Unsupported),
             Self::Frozen(frozen) => frozen.rows(after),
-        }
-    }
-
-    /// As [`Volume::find_chunks`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn find_chunks(&self, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
-        match self {
-            Self::Head(volume) => volume.find_chunks(wanted),
-            Self::Frozen(frozen) => frozen.find_chunks(wanted),
         }
     }
 
