@@ -1,4 +1,4 @@
-//! Which chunks a repository has, and where: what a push has to know, and a pull has not.
+//! Which chunks a repository has, and where: what a push has to know, and a repair that looks for chunks; a pull has not.
 //!
 //! An index object tells of the packs of one push, or of a part of it. This host keeps those that it has seen in a
 //! directory, as sorted entries that are searched on the disk: a terabyte takes some hundred MiB of it, and little memory.
