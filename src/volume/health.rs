@@ -10,7 +10,7 @@ mod stored;
 mod watch;
 
 pub use check::Depth;
-pub use repair::{ChunkSource, Take, repair, repair_from};
+pub use repair::{repair, repair_from};
 pub use scrubbed::Scrubbed;
 pub use watch::Watch;
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use crate::chunks::{ChunkStore, Stream};
 use crate::meta::{self, Mend, Missed, Workpiece, log_path, salvage};
 use crate::types::{ChunkId, Epoch, Repaired};
+use crate::volume::chunk_source::ChunkSource;
 use crate::volume::config::{Config, FORMAT};
 use crate::volume::durability::recovered::{Log, Past, recovered};
 use crate::volume::error::{Error, Result};
@@ -25,8 +26,6 @@ use crate::volume::history::paths;
 use crate::volume::layout::REPAIR;
 use crate::volume::layout::{DATABASE, SEGMENTS, restrict};
 use crate::volume::lock::DirLock;
-
-pub use sources::{ChunkSource, Take};
 
 pub(in crate::volume) use swap::finish;
 

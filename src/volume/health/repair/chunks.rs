@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::chunks::{ChunkStore, NewChunk, ScannedChunk, Stream, sift};
 use crate::meta::{Saved, StoredChunk, Workpiece};
 use crate::types::{ChunkHash, ChunkId, SegmentId};
+use crate::volume::chunk_source::ChunkSource;
 use crate::volume::error::Result;
-use crate::volume::health::repair::sources::{self, ChunkSource, Missing};
+use crate::volume::health::repair::sources::{self, Missing};
 use crate::volume::health::stored::verify;
 use crate::volume::health::watch::Watch;
 

@@ -1,28 +1,12 @@
-//! Where else the chunks may be that a volume has lost: who repairs it says so, and nothing is asked where nothing is
-//! lost.
+//! Chunks that a volume has lost, from where there are copies. Nothing is asked where nothing is lost.
 
 use std::collections::HashMap;
 
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::meta::{StoredChunk, Workpiece};
 use crate::types::{ChunkHash, ChunkId};
+use crate::volume::chunk_source::ChunkSource;
 use crate::volume::error::Result;
-
-/// Takes the plaintext of a chunk that was found.
-pub type Take<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
-
-/// A place with chunks of any volumes.
-pub trait ChunkSource {
-    /// What it is called in a sentence, such as "remote nas".
-    fn name(&self) -> String;
-
-    /// Looks for chunks by their hashes, and hands over those that are there. What cannot be had is passed over; what is
-    /// handed over need not be what was wanted: whoever takes it verifies it.
-    ///
-    /// # Errors
-    /// Those of `take`.
-    fn find(&self, wanted: &[ChunkHash], take: &mut Take<'_>) -> Result<()>;
-}
 
 /// Rows of chunks that the segments do not hold, by name.
 pub(super) type Missing = HashMap<ChunkHash, Vec<StoredChunk>>;
