@@ -35,6 +35,7 @@ mod surroundings;
 mod tuning;
 mod unmounting;
 mod upgrading;
+mod volume_chunks;
 
 pub use awaiting::can_be_followed;
 pub use content::change;
@@ -45,7 +46,7 @@ pub use handle::{fault, handle};
 pub use life::Server;
 pub use log_file::bound_log;
 pub use mounting::{mount, mount_here};
-pub use perform::{check, perform, with_closed};
+pub use perform::{check, find_chunks, perform, with_closed};
 pub use read_served::{Served, read_served};
 pub use record::{
     Record, ServerState, down_reason, mounts_of, server_state, snapshot_shown, volume_of,
@@ -55,6 +56,7 @@ pub use surroundings::{raise_limits, take_usual_signals};
 pub use tuning::of_environment as tuning_of_environment;
 pub use unmounting::unmount;
 pub use upgrading::{Upgraded, upgrade};
+pub use volume_chunks::VolumeChunks;
 
 /// The result of what is asked of a server or of its mounts.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -7,9 +7,11 @@ mod collecting_here;
 mod compare;
 mod error;
 mod fetch;
+mod near;
 mod pull;
 mod pulse;
 mod push;
+mod remote_chunks;
 mod stream;
 mod upload;
 mod verify;
@@ -18,8 +20,9 @@ mod workers;
 pub use collect::{Collect, Collected, Extent, Waits, collect};
 pub use compare::compare;
 pub use error::{Error, Result};
-pub use pull::{Ahead, LaterFrom, config_of, pull, pull_rows};
+pub use pull::{Ahead, LaterFrom, config_of, pull, pull_all, pull_beside, pull_rows};
 pub use push::{Push, Pushed};
+pub use remote_chunks::RemoteChunks;
 pub use stream::{
     BadToken, Received, ResumeToken, Sender, Sent, begin_receive, kept_of, receive,
     received_config, state_digest,

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::content::{Bytes, Change, SnapshotInfo};
 use super::versions::Versions;
 use crate::types::{
-    Checked, Collected, Compression, GroupId, Limits, ScrubRate, SnapshotName, Usage, VolumeId,
+    Checked, ChunkPlace, Collected, Compression, GroupId, Limits, ScrubRate, SnapshotName, Usage,
+    VolumeId,
 };
 
 /// The versions of the protocol that this cask speaks.
@@ -156,6 +157,11 @@ pub enum Op {
         /// Its name.
         name: SnapshotName,
     },
+    /// Find chunks in the volume's index of hashes. Not more than 256 at a time: a request is 64 KiB at most.
+    FindChunks {
+        /// Their hashes, one behind the other.
+        hashes: Bytes,
+    },
     /// Compare two states.
     Diff {
         /// The older.
@@ -214,6 +220,11 @@ pub enum Answer {
     Changes {
         /// Sorted by path.
         list: Vec<Change>,
+    },
+    /// To [`Op::FindChunks`].
+    Chunks {
+        /// Those that are in the volume's segments.
+        list: Vec<ChunkPlace>,
     },
     /// To what has no other answer.
     Done,

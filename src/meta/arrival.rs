@@ -5,6 +5,7 @@
 
 mod hashed;
 mod merge;
+mod states;
 
 pub use hashed::{ArrivedSnapshot, HashedArrival, HashedExtent};
 
@@ -33,6 +34,13 @@ const INODE: &str = sql!("INSERT INTO inode ({inode}) VALUES ({inode params 1})"
 const ENTRY: &str = sql!("INSERT INTO dentry ({dentry}) VALUES ({dentry params 1})");
 const XATTR: &str = sql!("INSERT INTO xattr ({xattr}) VALUES ({xattr params 1})");
 const EXTENT: &str = sql!("INSERT INTO extent ({extent}) VALUES ({extent params 1})");
+/// Into the volume's own tables.
+const OWN: Inserts = Inserts {
+    inode: INODE,
+    entry: ENTRY,
+    xattr: XATTR,
+    extent: EXTENT,
+};
 const PLACE: &str = "
     INSERT INTO places.place (pack, piece, off, stored_len, len, packing) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
     ON CONFLICT (pack, piece) DO UPDATE SET len = len
@@ -76,6 +84,18 @@ pub struct Arrival {
     session: Session,
     scratch: PathBuf,
     packs: Packs,
+    inserts: Inserts,
+    /// Where the rows of each of several states come first.
+    state: Option<PathBuf>,
+}
+
+/// Into which tables rows come.
+#[derive(Debug, Clone, Copy)]
+struct Inserts {
+    inode: &'static str,
+    entry: &'static str,
+    xattr: &'static str,
+    extent: &'static str,
 }
 
 /// Packs, by the numbers that they have while rows come: their names are long.
@@ -112,6 +132,13 @@ impl Arrival {
     /// # Errors
     /// [`Error::Full`], [`Error::Sqlite`].
     pub fn begin(path: &Path, scratch: &Path) -> Result<Self> {
+        let arrival = Self::open(path, scratch)?;
+        arrival.session.run("BEGIN")?;
+        arrival.session.run(CLEAR_ROOT)?;
+        Ok(arrival)
+    }
+
+    fn open(path: &Path, scratch: &Path) -> Result<Self> {
         drop(connect::create(path)?);
         let session = Session::of(connect::open_copy(path)?);
         // What is attached is opened as the first was, which is not to be made; an empty file is an empty database.
@@ -125,12 +152,12 @@ impl Arrival {
         conn.pragma_update(Some("places"), "journal_mode", "OFF")?;
         conn.pragma_update(Some("places"), "synchronous", "OFF")?;
         conn.execute(PLACES, [])?;
-        session.run("BEGIN")?;
-        session.run(CLEAR_ROOT)?;
         Ok(Self {
             session,
             scratch: scratch.to_owned(),
             packs: Packs::default(),
+            inserts: OWN,
+            state: None,
         })
     }
 
@@ -145,7 +172,7 @@ impl Arrival {
             home,
             request: None,
         };
-        let mut stmt = self.session.conn().prepare_cached(INODE)?;
+        let mut stmt = self.session.conn().prepare_cached(self.inserts.inode)?;
         bind_inode(&mut stmt, &inode)?;
         let last = stmt.parameter_count();
         stmt.raw_bind_parameter(last, target)?;
@@ -165,7 +192,7 @@ impl Arrival {
             row.ino.cast_signed(),
             row.cookie.cast_signed()
         ];
-        self.insert(ENTRY, values)
+        self.insert(self.inserts.entry, values)
     }
 
     /// Adds an extended attribute.
@@ -174,7 +201,7 @@ impl Arrival {
     /// As [`Self::inode`].
     pub fn xattr(&self, row: &XattrRow) -> Result<()> {
         self.insert(
-            XATTR,
+            self.inserts.xattr,
             params![row.ino.cast_signed(), row.name, BORN, row.value],
         )
     }
@@ -201,7 +228,7 @@ impl Arrival {
             id,
             extent.chunk_off.cast_signed()
         ];
-        self.insert(EXTENT, values)
+        self.insert(self.inserts.extent, values)
     }
 
     /// How many chunks there are, and the bytes that are stored of them.
@@ -293,16 +320,26 @@ impl Arrival {
         let conn = self.session.conn();
         conn.execute(COUNT_REFS, [])?;
         conn.execute(NUMBERS, [numbers.cast_signed()])?;
+        self.commit_sound()
+    }
+
+    /// Commits what fits, and removes what was needed meanwhile.
+    fn commit_sound(self) -> Result<()> {
         if let Some(first) = self.session.audit()?.first() {
             return Err(Error::Corrupt(first.clone()));
         }
         self.session.run("COMMIT")?;
         self.session.run("DETACH places")?;
+        if self.state.is_some() {
+            self.session.run("DETACH arrived")?;
+        }
         let closed = self.session.into_conn().close();
         closed.map_err(|(_, error)| Error::from(error))?;
         // Nothing needs it any more; what holds the database is removed with the volume otherwise.
-        if let Err(error) = std::fs::remove_file(&self.scratch) {
-            log::warn!("{} is left: {error}", self.scratch.display());
+        for needed in [Some(self.scratch), self.state].into_iter().flatten() {
+            if let Err(error) = std::fs::remove_file(&needed) {
+                log::warn!("{} is left: {error}", needed.display());
+            }
         }
         Ok(())
     }

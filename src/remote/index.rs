@@ -1,9 +1,10 @@
-//! Which chunks a repository has, and where: what a push has to know, and a pull has not.
+//! Which chunks a repository has, and where: what a push has to know, and a repair that looks for chunks; a pull has not.
 //!
 //! An index object tells of the packs of one push, or of a part of it. This host keeps those that it has seen in a
 //! directory, as sorted entries that are searched on the disk: a terabyte takes some hundred MiB of it, and little memory.
 
 mod journal;
+mod lookup;
 mod sorted;
 
 use std::collections::{BTreeSet, HashMap};
@@ -18,6 +19,7 @@ use super::shelf::{Key, Listed};
 use super::{Error, Found, PackedChunk, Result, SealedPack};
 use crate::types::ChunkHash;
 use journal::{Ended, Journal};
+pub use lookup::Lookup;
 use sorted::{Room, Sorted, make_dir};
 
 /// Chunks that are held in memory before they become an index object.
@@ -30,11 +32,10 @@ const OBJECTS_MAX: usize = 32;
 #[derive(Debug)]
 pub struct Index {
     dir: PathBuf,
-    known: Vec<Sorted>,
+    /// Its packs stay for as long as this push is under way.
+    lookup: Lookup,
     /// What more of it is held open.
     room: Room,
-    /// Packs that stay for as long as this push is under way.
-    there: BTreeSet<ObjectId>,
     /// What is in no index object yet.
     fresh: HashMap<ChunkHash, Place>,
     journal: Journal,
@@ -54,13 +55,9 @@ impl Index {
     /// [`Error::Damaged`], [`Error::Newer`], [`Error::Host`]; see [`super::Shelf`].
     pub fn load(repository: &Repository, dir: &Path) -> Result<Self> {
         let kept = dir.join(DIR);
-        make_dir(&kept)?;
         let listed = repository.shelf().list(DIR)?;
         let condemned = packs_of(repository.marks_among(&listed)?);
-        let (mut known, mut room) = (Vec::new(), Room::new());
-        for one in &listed {
-            known.extend(fetch(repository, &kept, &one.key, &mut room)?);
-        }
+        let (known, room) = fetch_all(repository, &kept, &listed)?;
         remove_others(&kept, &listed)?;
         let there = present(repository, &condemned)?;
         let pushes = dir.join("pushes");
@@ -68,9 +65,8 @@ impl Index {
         let ended = Ended::in_dir(&pushes)?;
         let mut index = Self {
             dir: kept,
-            known,
+            lookup: Lookup { known, there },
             room,
-            there,
             fresh: HashMap::new(),
             journal,
         };
@@ -87,7 +83,7 @@ impl Index {
                 continue;
             };
             let id = first.place.pack;
-            if !self.there.contains(&id) {
+            if !self.has_pack(&id) {
                 continue;
             }
             self.journal.note(pack)?;
@@ -105,19 +101,13 @@ impl Index {
         if let Some(place) = self.fresh.get(hash) {
             return Ok(Some(*place));
         }
-        for sorted in &self.known {
-            let found = sorted.find(hash)?;
-            if let Some(place) = found.filter(|at| self.there.contains(&at.pack)) {
-                return Ok(Some(place));
-            }
-        }
-        Ok(None)
+        self.lookup.find(hash)
     }
 
     /// Whether a pack is there, and stays for as long as this push is under way.
     #[must_use]
     pub fn has_pack(&self, pack: &ObjectId) -> bool {
-        self.there.contains(pack)
+        self.lookup.there.contains(pack)
     }
 
     /// A chunk that goes into a pack: equal ones need not be sent again.
@@ -137,7 +127,7 @@ impl Index {
     /// [`Error::Host`].
     pub fn note(&mut self, pack: &SealedPack) -> Result<()> {
         self.journal.note(&pack.chunks)?;
-        self.there.insert(pack.id);
+        self.lookup.there.insert(pack.id);
         Ok(())
     }
 
@@ -151,7 +141,7 @@ impl Index {
         }
         let (id, body) = store(repository, &self.fresh)?;
         let kept = keep(&self.dir, &id, &body, &mut self.room)?;
-        self.known.push(kept);
+        self.lookup.known.push(kept);
         self.fresh.clear();
         self.journal.clear()
     }
@@ -162,7 +152,7 @@ impl Index {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Host`]; see [`super::Shelf`].
     pub fn merge(&self, repository: &Repository) -> Result<()> {
-        let small = self.known.iter().filter(|one| is_small(one)).count();
+        let small = self.lookup.known.iter().filter(|one| is_small(one)).count();
         if small <= OBJECTS_MAX || !repository.may_delete()? {
             return Ok(());
         }
@@ -246,6 +236,20 @@ fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -
     replaced
         .iter()
         .try_for_each(|key| repository.shelf().delete(key))
+}
+
+/// Those of these index objects that are ours and whole, kept in `dir`, and what room is left.
+fn fetch_all(
+    repository: &Repository,
+    dir: &Path,
+    listed: &[Listed],
+) -> Result<(Vec<Sorted>, Room)> {
+    make_dir(dir)?;
+    let (mut known, mut room) = (Vec::new(), Room::new());
+    for one in listed {
+        known.extend(fetch(repository, dir, &one.key, &mut room)?);
+    }
+    Ok((known, room))
 }
 
 /// `None` of what is none of ours or damaged: the index only saves that chunks are sent again.

@@ -160,16 +160,34 @@ pub(super) fn chunks_of(
     id: &ObjectId,
     bytes: &[u8],
 ) -> Result<Vec<PackedChunk>> {
+    let (header, at) = trailer_of(id, bytes, bytes.len() as u64)?;
+    let at = usize::try_from(at).map_err(|_| Error::Bug("a pack is too long".to_owned()))?;
+    chunks_before(master, (&header, at), &bytes[at..])
+}
+
+/// The header of a pack that is so many bytes long, and where its trailer begins.
+pub(super) fn trailer_of(id: &ObjectId, header: &[u8], len: u64) -> Result<(Header, u64)> {
     let object = pack_key(id);
     let damaged = |what: &str| Error::damaged(&object, what);
-    let header = Header::decode(bytes, Kind::Pack, &object)?;
+    let header = Header::decode(header, Kind::Pack, &object)?;
     if header.id != *id {
         return Err(damaged("it is another pack"));
     }
-    let at = bytes.len().checked_sub(header.trailer_bytes as usize);
-    let at = at.filter(|at| *at >= HEADER_BYTES);
+    let at = len.checked_sub(header.trailer_bytes.into());
+    let at = at.filter(|at| *at >= HEADER_BYTES as u64);
     let at = at.ok_or_else(|| damaged("it is too short"))?;
-    let trailer = ObjectOpener::new(master, &header, &object)?.trailer(&bytes[at..])?;
+    Ok((header, at))
+}
+
+/// What is in a pack before its trailer, which begins there.
+pub(super) fn chunks_before(
+    master: &MasterKey,
+    (header, at): (&Header, usize),
+    sealed: &[u8],
+) -> Result<Vec<PackedChunk>> {
+    let (id, object) = (&header.id, pack_key(&header.id));
+    let damaged = |what: &str| Error::damaged(&object, what);
+    let trailer = ObjectOpener::new(master, header, &object)?.trailer(sealed)?;
     let mut offset = HEADER_BYTES;
     let mut chunks = Vec::new();
     for (piece, entry) in trailer.chunks(ENTRY_BYTES).enumerate() {

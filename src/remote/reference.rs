@@ -95,6 +95,24 @@ impl RemoteRef {
 }
 
 impl RemoteRef {
+    /// All snapshots of the volume that can be pulled, in the order in which they were taken.
+    ///
+    /// # Errors
+    /// As [`Self::find_snapshot`].
+    pub fn find_snapshots(&self, repository: &Repository) -> Result<Vec<RemoteSnapshot>> {
+        let volume = self.find_volume(repository)?.volume;
+        let Found { whole, damaged } = repository.snapshots(volume)?;
+        let mut found = whole;
+        found.retain(|one| one.state == PushState::Published);
+        // Not by the clock, which may have been set; one that two pushed at once is there twice.
+        found.sort_by_key(|one| one.epoch);
+        found.dedup_by_key(|one| one.epoch);
+        if found.is_empty() || !damaged.is_empty() {
+            return Err(self.missing(damaged));
+        }
+        Ok(found)
+    }
+
     /// What is not found may be what is damaged.
     fn missing(&self, damaged: Vec<Error>) -> Error {
         let first = damaged.into_iter().next();

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::content::{change, snapshot_info, with_bytes};
 use crate::control::{Answer, Bytes, Fault, FaultKind, Op};
-use crate::types::{ChunkBytes, SnapshotName, with_causes};
+use crate::types::{ChunkBytes, ChunkHash, SnapshotName, with_causes};
 use crate::volume::{Config, Depth, Error, Hold, Volume};
 
 /// Does `op` with `volume`.
@@ -46,6 +46,12 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
         Op::RemoveSnapshot { name } => done(volume.remove_snapshot(name)),
         Op::HoldSnapshot { name } => done(volume.hold_snapshot(name, Hold::Held)),
         Op::ReleaseSnapshot { name } => done(volume.hold_snapshot(name, Hold::Released)),
+        Op::FindChunks { hashes } => {
+            let wanted = hashes.0.as_chunks().0.iter();
+            let wanted: Vec<_> = wanted.copied().map(ChunkHash::from_bytes).collect();
+            let list = volume.find_chunks(&wanted)?;
+            Ok(Answer::Chunks { list })
+        }
         Op::Diff { from, to } => diff(volume, from, to.as_ref()),
         Op::Clone { from, dir } => clone(volume, from.as_ref(), dir),
     }

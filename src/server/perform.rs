@@ -9,8 +9,12 @@ use std::path::Path;
 use super::handle::fault;
 use super::retry::{connect, with_retry};
 use super::{Error, Result, handle, tuning};
-use crate::control::{Answer, Op};
+use crate::control::{self, Answer, Bytes, Op};
+use crate::types::{ChunkHash, ChunkPlace};
 use crate::volume::{self, Depth, Volume, Watch};
+
+/// Hashes in a request, which is not to be too long.
+const HASHES_MAX: usize = 256;
 
 /// Does `op` with the volume in `dir`: in its server if there is one, else here, with the volume
 /// opened for it.
@@ -48,6 +52,28 @@ pub fn check(dir: &Path, depth: Depth, watch: Watch<'_>) -> Result<Answer> {
         None => open_for(dir, |volume| {
             Ok(Answer::Checked(volume.check_watched(depth, watch)?))
         }),
+    })
+}
+
+/// Where the volume in `dir` has these chunks, as far as its index of hashes tells, about in the order in which they lie.
+///
+/// # Errors
+/// See [`Error`]; [`Error::Fault`] also of a server that does not know how.
+pub fn find_chunks(dir: &Path, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
+    with_retry(dir, || match connect(dir)? {
+        Some(mut client) => {
+            let mut found = Vec::new();
+            for some in wanted.chunks(HASHES_MAX) {
+                let hashes = some.iter().flat_map(|hash| *hash.as_bytes()).collect();
+                let hashes = Bytes(hashes);
+                let Answer::Chunks { list } = client.perform(Op::FindChunks { hashes })? else {
+                    return Err(Error::Control(control::Error::Mismatch));
+                };
+                found.extend(list);
+            }
+            Ok(found)
+        }
+        None => open_for(dir, |volume| volume.find_chunks(wanted)),
     })
 }
 

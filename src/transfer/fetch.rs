@@ -53,8 +53,8 @@ impl Fetches {
 }
 
 /// Groups chunks, which come in the order of their places, to windows.
-pub(super) fn windows(chunks: Window) -> VecDeque<Window> {
-    let mut windows: VecDeque<Window> = VecDeque::new();
+pub(super) fn windows<T>(chunks: Vec<(Place, T)>) -> VecDeque<Vec<(Place, T)>> {
+    let mut windows: VecDeque<Vec<(Place, T)>> = VecDeque::new();
     for (place, id) in chunks {
         match windows.back_mut() {
             Some(window) if fits(window, &place) => window.push((place, id)),
@@ -64,7 +64,7 @@ pub(super) fn windows(chunks: Window) -> VecDeque<Window> {
     windows
 }
 
-fn fits(window: &Window, place: &Place) -> bool {
+fn fits<T>(window: &[(Place, T)], place: &Place) -> bool {
     let ends = window.first().zip(window.last());
     ends.is_some_and(|((first, _), (last, _))| place.extends((first, last), WINDOW_BYTES))
 }

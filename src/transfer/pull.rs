@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::thread;
 
 use super::fetch::{Fetched, Fetches, Window, windows};
+use super::near::Near;
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{self, Place, PushState, RemoteSnapshot, Repository};
 use crate::types::{ChunkBytes, FarPlace, RemoteName};
 use crate::volume;
-use crate::volume::{Arriving, Awaited, Config, Deadline, Origin, Prefetch, Rows};
+use crate::volume::{
+    ArrivedSnapshot, Arriving, Awaited, ChunkSource, Config, Deadline, Origin, Prefetch, Rows,
+};
 
 /// Places that are looked at together.
 const PLACES: u32 = 4096;
@@ -21,6 +24,20 @@ const PLACES: u32 = 4096;
 pub fn pull(
     repository: &Repository,
     snapshot: &RemoteSnapshot,
+    made: (&Path, &Config),
+    watch: &dyn Watch,
+) -> Result<()> {
+    pull_beside(&[], repository, snapshot, made, watch)
+}
+
+/// As [`pull`]; chunks that `near` has are not fetched.
+///
+/// # Errors
+/// As [`pull`].
+pub fn pull_beside(
+    near: &[&dyn ChunkSource],
+    repository: &Repository,
+    snapshot: &RemoteSnapshot,
     (dir, config): (&Path, &Config),
     watch: &dyn Watch,
 ) -> Result<()> {
@@ -29,8 +46,38 @@ pub fn pull(
     }
     let mut pulling = Pulling::begin(repository, (dir, config), watch)?;
     pulling.take_rows(snapshot)?;
-    pulling.take_chunks()?;
+    pulling.take_chunks(near)?;
     Ok(pulling.arriving.finish(snapshot.numbers)?)
+}
+
+/// As [`pull_beside`], of several snapshots of one volume, the oldest first: each is a snapshot of the new volume, and
+/// the last is its head. What is equal in them is fetched and stored once.
+///
+/// # Errors
+/// As [`pull`]; [`Error::Volume`] when two have one name.
+pub fn pull_all(
+    near: &[&dyn ChunkSource],
+    repository: &Repository,
+    snapshots: &[RemoteSnapshot],
+    (dir, config): (&Path, &Config),
+    watch: &dyn Watch,
+) -> Result<()> {
+    let arriving = Arriving::begin_states(dir, config)?;
+    let mut pulling = Pulling::into(repository, arriving, watch);
+    for snapshot in snapshots {
+        if snapshot.state != PushState::Published {
+            return Err(Error::Pending(snapshot.name.to_string()));
+        }
+        pulling.take_rows(snapshot)?;
+        pulling.arriving.end_state(&ArrivedSnapshot {
+            name: snapshot.name.clone(),
+            created: snapshot.created,
+            label: snapshot.label.clone(),
+            numbers: snapshot.numbers,
+        })?;
+    }
+    pulling.take_chunks(near)?;
+    Ok(pulling.arriving.finish_states()?)
 }
 
 /// What is said of where chunks are to be fetched from, once they are needed.
@@ -139,12 +186,16 @@ impl<'a> Pulling<'a> {
         (dir, config): (&Path, &Config),
         watch: &'a dyn Watch,
     ) -> Result<Self> {
-        Ok(Self {
+        Ok(Self::into(repository, Arriving::begin(dir, config)?, watch))
+    }
+
+    fn into(repository: &'a Repository, arriving: Arriving, watch: &'a dyn Watch) -> Self {
+        Self {
             repository,
-            arriving: Arriving::begin(dir, config)?,
+            arriving,
             progress: Progress::default(),
             watch,
-        })
+        }
     }
 
     fn take_rows(&mut self, snapshot: &RemoteSnapshot) -> Result<()> {
@@ -154,8 +205,9 @@ impl<'a> Pulling<'a> {
         taken.map_err(of_repository)
     }
 
-    fn take_chunks(&mut self) -> Result<()> {
+    fn take_chunks(&mut self, near: &[&dyn ChunkSource]) -> Result<()> {
         self.progress.total = self.arriving.place_count()?.1;
+        let mut near = Near::of(self.repository, near, self.progress.total)?;
         thread::scope(|scope| {
             let mut fetches = Fetches::start(scope, self.repository);
             let mut after = None;
@@ -166,7 +218,11 @@ impl<'a> Pulling<'a> {
                 };
                 after = Some(*last);
                 let wanted = places.iter().map(|(far, id)| Ok((place(far)?, *id)));
-                for window in windows(wanted.collect::<Result<Window>>()?) {
+                let mut wanted = wanted.collect::<Result<Window>>()?;
+                if let Some(near) = &mut near {
+                    wanted = self.take_near(near, wanted)?;
+                }
+                for window in windows(wanted) {
                     let fetched = fetches.ask(window)?;
                     self.keep(fetched)?;
                 }
@@ -176,6 +232,15 @@ impl<'a> Pulling<'a> {
             }
             Ok(())
         })
+    }
+
+    /// Takes what is near; the rest.
+    fn take_near(&mut self, near: &mut Near<'_>, wanted: Window) -> Result<Window> {
+        let all = stored_bytes(&wanted);
+        let rest = near.take(wanted, |chunk| self.arriving.store(&[chunk]))?;
+        self.progress.done += all - stored_bytes(&rest);
+        self.watch.progress(&self.progress);
+        Ok(rest)
     }
 
     fn keep(&mut self, fetched: Option<Fetched>) -> Result<()> {
@@ -189,6 +254,10 @@ impl<'a> Pulling<'a> {
         self.watch.progress(&self.progress);
         Ok(())
     }
+}
+
+fn stored_bytes(chunks: &Window) -> u64 {
+    chunks.iter().map(|(at, _)| u64::from(at.stored_len)).sum()
 }
 
 fn place(far: &FarPlace) -> Result<Place> {

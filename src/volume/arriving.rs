@@ -13,7 +13,7 @@ use super::error::{Error, Result};
 use super::layout::{DATABASE, SEGMENTS, restrict};
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
-use crate::meta::{Arrival, FarExtent, Home, Sharing};
+use crate::meta::{self, Arrival, ArrivedSnapshot, FarExtent, Home, Sharing};
 use crate::remote::{self, ObjectId, RemoteSnapshot, Repository, Row, RunReader};
 use crate::types::{
     ChunkId, EntryRow, FarPlace, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow,
@@ -21,6 +21,8 @@ use crate::types::{
 
 /// What is needed while it is made.
 const SCRATCH: &str = "places.db";
+/// The same, for one of several states.
+const STATE: &str = "state.db";
 /// Places that are looked at together.
 const PLACES: u32 = 4096;
 
@@ -55,8 +57,28 @@ impl Arriving {
     /// The same in a directory that [`make_dirs`] has made, whose volume has no tables yet. What is left of an earlier time
     /// goes.
     pub(super) fn begin_in(dir: &Path, config: &Config) -> Result<Self> {
+        Self::begin_with(dir, config, |path| Arrival::begin(path, &dir.join(SCRATCH)))
+    }
+
+    /// As [`Self::begin`], of several states, the oldest first: behind the rows of each comes [`Self::end_state`], and
+    /// at the end [`Self::finish_states`].
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn begin_states(dir: &Path, config: &Config) -> Result<Self> {
+        make_dirs(dir)?;
+        Self::begin_with(dir, config, |path| {
+            Arrival::begin_states(path, &dir.join(SCRATCH), &dir.join(STATE))
+        })
+    }
+
+    fn begin_with(
+        dir: &Path,
+        config: &Config,
+        begin: impl FnOnce(&Path) -> meta::Result<Arrival>,
+    ) -> Result<Self> {
         let segments = dir.join(SEGMENTS);
-        for name in [DATABASE, SCRATCH] {
+        for name in [DATABASE, SCRATCH, STATE] {
             for suffix in ["", "-wal", "-shm", "-journal"] {
                 let left = dir.join(format!("{name}{suffix}"));
                 match fs::remove_file(&left) {
@@ -71,7 +93,7 @@ impl Arriving {
             }
         }
         let path = dir.join(DATABASE);
-        let arrival = Arrival::begin(&path, &dir.join(SCRATCH))?;
+        let arrival = begin(&path)?;
         restrict(&path)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -232,7 +254,8 @@ impl Arriving {
     /// # Errors
     /// [`Error::Corrupt`] when what has come does not fit, [`Error::NoSpace`], [`Error::Storage`].
     pub fn finish(self, numbers: u64) -> Result<()> {
-        self.finish_by(numbers, |dir, config| config.store(dir))
+        let store = |dir: &Path, config: &Config| config.store(dir);
+        self.finish_with(|arrival| arrival.finish(numbers), store)
     }
 
     /// The same; `note` makes a volume of the directory, by what it notes.
@@ -241,17 +264,43 @@ impl Arriving {
         numbers: u64,
         note: impl FnOnce(&Path, &Config) -> Result<()>,
     ) -> Result<()> {
+        self.finish_with(|arrival| arrival.finish(numbers), note)
+    }
+
+    /// All rows of a state have come: it is the next snapshot.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when there is a snapshot of its name, [`Error::NoSpace`], [`Error::Storage`].
+    pub fn end_state(&self, snapshot: &ArrivedSnapshot) -> Result<()> {
+        Ok(self.arrival.end_state(snapshot)?)
+    }
+
+    /// Makes it a volume whose head is the last of the states, durable.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_states(self) -> Result<()> {
+        self.finish_with(Arrival::finish_states, |dir, config| config.store(dir))
+    }
+
+    fn finish_with(
+        self,
+        finish: impl FnOnce(Arrival) -> meta::Result<()>,
+        note: impl FnOnce(&Path, &Config) -> Result<()>,
+    ) -> Result<()> {
         let path = self.dir.join(DATABASE);
         // Before any row names them for good (invariant 1).
         self.chunks.sync(Stream::Fresh, |synced| synced)?;
         self.chunks.trim();
-        self.arrival.finish(numbers)?;
+        finish(self.arrival)?;
         let cannot = |e| Error::storage(format!("cannot sync {}", self.dir.display()), e);
         durable::sync_file(&path).map_err(cannot)?;
         // Last: what has no configuration is no volume.
         note(&self.dir, &self.config)?;
         debug_assert!(
-            fs::symlink_metadata(self.dir.join(SCRATCH)).is_err(),
+            [SCRATCH, STATE]
+                .iter()
+                .all(|name| fs::symlink_metadata(self.dir.join(name)).is_err()),
             "what was needed meanwhile is gone"
         );
         durable::sync_parent(&self.dir).map_err(cannot)

@@ -10,7 +10,7 @@ mod stored;
 mod watch;
 
 pub use check::Depth;
-pub use repair::repair;
+pub use repair::{repair, repair_from};
 pub use scrubbed::Scrubbed;
 pub use watch::Watch;
 

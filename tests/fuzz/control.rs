@@ -43,6 +43,9 @@ fn requests() -> Vec<String> {
         Op::Limit {
             limits: Limits::default(),
         },
+        Op::FindChunks {
+            hashes: Bytes(vec![7; 70]),
+        },
     ];
     let part = GroupPart {
         group: GroupId::from_str(ID).unwrap(),

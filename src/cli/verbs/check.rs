@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use crate::control::Answer;
 use crate::server;
-use crate::types::{Checked, Repaired};
-use crate::volume::{self, Config, Depth};
+use crate::transfer::RemoteChunks;
+use crate::types::{Checked, Repaired, with_causes};
+use crate::volume::{self, ChunkSource, Config, Depth};
 
 use crate::cli::format::human_bytes;
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::progress::Progress;
+use crate::cli::remotes::remotes;
 use crate::cli::verbs::rollback::refuse_used;
 use crate::cli::{CliError, Kind, Result, output};
 
@@ -21,8 +23,9 @@ use crate::cli::{CliError, Kind, Result, output};
 ///
 /// With --repair, a volume that is not mounted is made sound again, as far as what is left allows, and each change is
 /// told: the database is made anew of what can be read of it, names and counts fit each other again, what lost its
-/// name is in `lost+found`, and bytes that are lost read as an error until they are overwritten. The database as it was
-/// is kept beside it. All data is read.
+/// name is in `lost+found`, chunks that are damaged or lost are fetched from a remote that has them, and bytes that
+/// are lost all the same read as an error until they are overwritten. The database as it was is kept beside it. All
+/// data is read.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The volume
@@ -141,18 +144,32 @@ fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
     refuse_used(&located)?;
     let progress = (!arguments.quiet).then(|| Progress::wait("repairing"));
     let watch = |bytes| progress.iter().for_each(|shown| shown.verified(bytes));
-    let done = volume::repair(&located.dir, &watch);
+    let (remotes, unlisted) = sources(root);
+    let asked: Vec<&dyn ChunkSource> = remotes.iter().map(|one| one as &dyn ChunkSource).collect();
+    let done = volume::repair_from(&located.dir, &asked, &watch);
     drop(progress);
-    tell(
-        arguments,
-        &done.map_err(|e| match e {
-            // There is nothing else to try.
-            volume::Error::Corrupt(_) => located
-                .explain_volume(e)
-                .hint("restore it from a backup; nothing was changed"),
-            e => located.explain_volume(e),
-        })?,
-    )
+    let done = done.map_err(|e| match e {
+        // There is nothing else to try.
+        volume::Error::Corrupt(_) => located
+            .explain_volume(e)
+            .hint("restore it from a backup; nothing was changed"),
+        e => located.explain_volume(e),
+    })?;
+    let troubles = remotes.iter().filter_map(RemoteChunks::trouble);
+    let unlisted = unlisted.filter(|_| !done.lost.is_empty());
+    for trouble in unlisted.into_iter().chain(troubles) {
+        output::line(&format!("not all could be looked for: {trouble}"))?;
+    }
+    tell(arguments, &done)
+}
+
+/// Where chunks may be that the volume has lost, and why it is not known of some remotes.
+fn sources(root: &Root) -> (Vec<RemoteChunks>, Option<String>) {
+    match remotes(root).all() {
+        Ok(found) => (found.into_iter().map(RemoteChunks::of).collect(), None),
+        // What is damaged and nowhere else has to be repaired all the same.
+        Err(error) => (Vec::new(), Some(with_causes(&error))),
+    }
 }
 
 fn tell(arguments: &Arguments, done: &Repaired) -> Result<()> {

@@ -93,7 +93,7 @@ const MERGE: [[&str; 3]; 4] = [
 ];
 const NOTE_REVIVED: &str =
     sql!("INSERT OR IGNORE INTO revived ({revived}) SELECT ?1, ino FROM inode WHERE born = ?1");
-const CONCLUDE: &str = "
+pub(super) const CONCLUDE: &str = "
     DELETE FROM orphan;
     DELETE FROM copying;
     DELETE FROM chunk WHERE id NOT IN (SELECT chunk FROM extent UNION ALL SELECT chunk FROM extent_past);
@@ -132,6 +132,7 @@ impl HashedArrival {
         conn.execute_batch("BEGIN")?;
         map_chunks(conn)?;
         merge_rows(conn, snapshot)?;
+        conn.execute_batch(CONCLUDE)?;
         if let Some(first) = session.audit()?.first() {
             return Err(Error::Corrupt(first.clone()));
         }
@@ -162,7 +163,8 @@ fn map_chunks(conn: &Connection) -> Result<()> {
     Ok(())
 }
 
-fn merge_rows(conn: &Connection, snapshot: &ArrivedSnapshot) -> Result<()> {
+/// What arrived becomes the next snapshot, and the head. What names each chunk is not counted.
+pub(super) fn merge_rows(conn: &Connection, snapshot: &ArrivedSnapshot) -> Result<()> {
     let (now, newest): (i64, i64) =
         conn.query_row(EPOCHS, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     for [keep, delete, add] in MERGE {
@@ -170,8 +172,10 @@ fn merge_rows(conn: &Connection, snapshot: &ArrivedSnapshot) -> Result<()> {
         conn.execute(delete, [])?;
         conn.execute(add, [now])?;
     }
-    conn.execute(NOTE_REVIVED, [now])?;
-    conn.execute_batch(CONCLUDE)?;
+    // Nothing is compared with what was before the first.
+    if newest > 0 {
+        conn.execute(NOTE_REVIVED, [now])?;
+    }
     conn.execute(NUMBERS, [snapshot.numbers.cast_signed()])?;
     let values = params![
         now,

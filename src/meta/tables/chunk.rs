@@ -10,6 +10,8 @@ use crate::meta::{Error, Result, Session, Stored, WriteTx};
 use crate::types::{ChunkHash, ChunkId, Codec, Ino, Location, PageSums, SegmentId};
 
 const FIND: &str = "SELECT id FROM chunk WHERE hash = ?1 AND shared = 1";
+const FIND_PLACE: &str =
+    sql!("SELECT {chunk segment..codec} FROM chunk WHERE hash = ?1 AND shared = 1");
 const INSERT: &str = sql!(
     "INSERT INTO chunk ({chunk hash..sums}, refs, shared, live)
      VALUES ({chunk hash..sums params 1}, 1, ?8, 1)"
@@ -174,6 +176,17 @@ impl Session {
             found.push(read_chunk(row)?);
         }
         Ok(found)
+    }
+
+    /// Where the chunk with this content is, if it is one that is shared.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Sqlite`].
+    pub fn find_place(&self, hash: &ChunkHash) -> Result<Option<Location>> {
+        let mut stmt = self.conn().prepare_cached(FIND_PLACE)?;
+        let mut rows = stmt.query([hash.as_bytes()])?;
+        let row = rows.next()?;
+        row.map(|row| read_location(row, 0)).transpose()
     }
 
     /// The chunk with this content, if it is one that is shared.

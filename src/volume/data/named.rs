@@ -5,11 +5,30 @@ use std::sync::Arc;
 
 use crate::chunks::{self, ChunkStore};
 use crate::remote::{self, Place};
-use crate::types::{ChunkPlace, FarPlace, SegmentId, VolumeId};
+use crate::types::{ChunkHash, ChunkPlace, FarPlace, SegmentId, VolumeId};
 use crate::volume::config::Config;
 use crate::volume::elsewhere::Source;
 use crate::volume::error::{Error, Result};
+use crate::volume::handle::Volume;
 use crate::volume::layout::SEGMENTS;
+
+impl Volume {
+    /// Those of these chunks that the volume has in its segments, as far as its index of hashes tells, in the order in
+    /// which they lie there.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Storage`].
+    pub fn find_chunks(&self, wanted: &[ChunkHash]) -> Result<Vec<ChunkPlace>> {
+        let mut found = Vec::new();
+        for hash in wanted {
+            let at = self.core.database().read_once()?.find_place(hash)?;
+            let here = at.filter(|at| !at.is_lost() && !at.is_elsewhere());
+            found.extend(here.map(|at| (at.segment.raw(), at.offset, ChunkPlace::new(hash, &at))));
+        }
+        found.sort_unstable_by_key(|(segment, offset, _)| (*segment, *offset));
+        Ok(found.into_iter().map(|(_, _, place)| place).collect())
+    }
+}
 
 /// The chunks of a volume.
 #[derive(Debug)]

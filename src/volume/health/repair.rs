@@ -4,6 +4,7 @@
 //! open finishes if the repair was interrupted (`swap`); before it, nothing but garbage was added to the volume.
 
 mod chunks;
+mod sources;
 mod swap;
 
 use std::collections::BTreeSet;
@@ -16,6 +17,7 @@ use crate::chunks::{ChunkStore, Stream};
 use crate::meta::{self, Mend, Missed, Workpiece, log_path, salvage};
 use crate::types::{ChunkId, Epoch, Repaired};
 use crate::volume::awaited::Awaited;
+use crate::volume::chunk_source::ChunkSource;
 use crate::volume::config::{Config, FORMAT};
 use crate::volume::durability::recovered::{Log, Past, recovered};
 use crate::volume::error::{Error, Result};
@@ -37,6 +39,15 @@ const FRESH: &str = "fresh.db";
 /// # Errors
 /// [`Error::InUse`]; [`Error::Corrupt`] when nothing can be salvaged, and nothing was changed; [`Error::Storage`].
 pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
+    repair_from(dir, &[], watch)
+}
+
+/// As [`repair`]; a chunk that the volume no longer has is looked for where there may be copies, in this order, before
+/// it is given up.
+///
+/// # Errors
+/// Those of [`repair`].
+pub fn repair_from(dir: &Path, sources: &[&dyn ChunkSource], watch: Watch<'_>) -> Result<Repaired> {
     let cannot = |e| Error::storage(format!("cannot repair {}", dir.display()), e);
     let dir = dir.canonicalize().map_err(cannot)?;
     // What is there of its tables is not whole, and is made anew by whoever mounts it.
@@ -57,24 +68,23 @@ pub fn repair(dir: &Path, watch: Watch<'_>) -> Result<Repaired> {
         Some(_) => Log::Gone,
         None => Log::Expected,
     };
-    let done = attempt(&dir, &config, log, changes, watch);
+    let done = attempt(&dir, (&config, log), changes, (sources, watch));
     clear(&dir.join(REPAIR))?;
     done
 }
 
 fn attempt(
     dir: &Path,
-    config: &Config,
-    log: Log,
+    (config, log): (&Config, Log),
     mut changes: Vec<String>,
-    watch: Watch<'_>,
+    means: (&[&dyn ChunkSource], Watch<'_>),
 ) -> Result<Repaired> {
     let past = prepare(dir, log)?;
     changes.extend(past.found.iter().cloned());
     let copied = Copied::make(dir)?;
     let (mut piece, path) = copied.open(&mut changes)?;
     let store = ChunkStore::open(&dir.join(SEGMENTS), past.next)?;
-    let lost = mend(&mut piece, &store, dir, watch, &mut changes)?;
+    let lost = mend(&mut piece, &store, dir, means, &mut changes)?;
     drop(piece);
     let mut kept = None;
     if !changes.is_empty() {
@@ -100,11 +110,11 @@ fn mend(
     piece: &mut Workpiece,
     store: &ChunkStore,
     dir: &Path,
-    watch: Watch<'_>,
+    means: (&[&dyn ChunkSource], Watch<'_>),
     changes: &mut Vec<String>,
 ) -> Result<Vec<String>> {
     piece.mend()?;
-    let found = chunks::mend(piece, store, &dir.join(SEGMENTS), watch)?;
+    let found = chunks::mend(piece, store, &dir.join(SEGMENTS), means)?;
     piece.finish()?;
     for mend in piece.mends() {
         changes.push(sentence(piece, mend)?);

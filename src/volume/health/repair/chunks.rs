@@ -1,4 +1,5 @@
-//! Chunks that are not where the table says: found again by their names, or saved page by page, or lost.
+//! Chunks that are not where the table says: found again by their names, here or where there are copies, or saved page
+//! by page, or lost.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -6,7 +7,9 @@ use std::path::Path;
 use crate::chunks::{ChunkStore, NewChunk, ScannedChunk, Stream, sift};
 use crate::meta::{Saved, StoredChunk, Workpiece};
 use crate::types::{ChunkHash, ChunkId, SegmentId};
+use crate::volume::chunk_source::ChunkSource;
 use crate::volume::error::Result;
+use crate::volume::health::repair::sources::{self, Missing};
 use crate::volume::health::stored::verify;
 use crate::volume::health::watch::Watch;
 
@@ -18,13 +21,16 @@ pub(super) fn mend(
     piece: &mut Workpiece,
     store: &ChunkStore,
     segments: &Path,
-    watch: Watch<'_>,
+    (sources, watch): (&[&dyn ChunkSource], Watch<'_>),
 ) -> Result<Vec<String>> {
     let mut sick = examine(piece, store, watch)?;
     let mut told = Vec::new();
     if !sick.unread.is_empty() {
         let found = find(&sick.unread, store, segments)?;
-        told.extend(heal(piece, store, &mut sick, &found)?);
+        let (mut missing, healed) = heal(piece, store, &mut sick, &found)?;
+        told.extend(healed);
+        told.extend(sources::fetch(piece, store, &mut missing, sources)?);
+        lose(piece, store, missing.values().flatten())?;
     }
     told.extend(describe_anew(piece, store, &sick.undescribed)?);
     Ok(told)
@@ -113,25 +119,27 @@ fn find(wanted: &[StoredChunk], store: &ChunkStore, segments: &Path) -> Result<F
     Ok(found)
 }
 
+/// Mends what the segments still hold; what they do not, by name, and what was done.
 fn heal(
     piece: &mut Workpiece,
     store: &ChunkStore,
     sick: &mut Sick,
     found: &Found,
-) -> Result<Vec<String>> {
+) -> Result<(Missing, Vec<String>)> {
+    let mut missing = Missing::new();
     let (mut again, mut renamed) = (0_usize, 0_usize);
-    for chunk in &std::mem::take(&mut sick.unread) {
+    for chunk in std::mem::take(&mut sick.unread) {
         if let Some(there) = found.named.get(&chunk.hash) {
             piece.place_chunk(chunk.id, &there.at, &there.sums)?;
             let (at, sums) = (there.at, there.sums.clone());
-            let placed = StoredChunk { at, sums, ..*chunk };
+            let placed = StoredChunk { at, sums, ..chunk };
             sick.note_undescribed(store, placed)?;
             again += 1;
-        } else if let Some(there) = same_bytes(chunk, found) {
+        } else if let Some(there) = same_bytes(&chunk, found) {
             piece.rename_chunk(chunk.id, &there.hash)?;
             renamed += 1;
-        } else if !chunk.at.is_lost() {
-            piece.lose_chunk(chunk.id, &save(store, chunk)?)?;
+        } else {
+            missing.entry(chunk.hash).or_default().push(chunk);
         }
     }
     let told = [
@@ -144,11 +152,21 @@ fn heal(
             "chunks have their names again, which the table had wrong",
         ),
     ];
-    Ok(told
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("data: {count} {what}"))
-        .collect())
+    let told = told.into_iter().filter(|(count, _)| *count > 0);
+    let told = told.map(|(count, what)| format!("data: {count} {what}"));
+    Ok((missing, told.collect()))
+}
+
+/// Gives chunks up, but for their whole pages.
+fn lose<'c>(
+    piece: &mut Workpiece,
+    store: &ChunkStore,
+    chunks: impl Iterator<Item = &'c StoredChunk>,
+) -> Result<()> {
+    for chunk in chunks.filter(|one| !one.at.is_lost()) {
+        piece.lose_chunk(chunk.id, &save(store, chunk)?)?;
+    }
+    Ok(())
 }
 
 /// The table has the right place and checksums, and a wrong name.
