@@ -6,12 +6,15 @@ mod collect;
 mod collecting_here;
 mod error;
 mod fetch;
+mod live;
 mod pull;
 mod pulse;
 mod push;
+mod repack;
 mod stream;
 mod upload;
 mod verify;
+mod whither;
 mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};
