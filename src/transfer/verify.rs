@@ -256,7 +256,9 @@ impl Verifying<'_> {
         }
         for (id, of_it) in std::mem::take(&mut self.needed) {
             let name = &of_it.by;
-            self.found.faults.push(format!("{name}: pack {id} is not there"));
+            self.found
+                .faults
+                .push(format!("{name}: pack {id} is not there"));
         }
         Ok(())
     }

@@ -24,8 +24,10 @@ mod lacking;
 mod origin;
 mod proxy;
 mod proxying;
+mod races;
 #[path = "../common/random.rs"]
 mod random;
+mod repacking;
 mod restoring;
 mod round_trip;
 mod streaming;
