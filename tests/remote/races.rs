@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use cask::remote::{
     Ability, Bytes, Key, KeySource, Listed, Memory, ObjectId, Passphrase, PushState,
-    RemoteSnapshot, Replacing, Repository, Result, Shelf, Tag, VolumeAbout, VolumeFacts,
+    RemoteSnapshot, Repository, Result, Shelf, Tag, VolumeAbout, VolumeFacts,
 };
 use cask::transfer::{
     Collect, Collected, Depth, Extent, Progress, Push, State, StateError, Waits, Watch, collect,

@@ -13,7 +13,11 @@ use cask::transfer::{Collect, Collected, Depth, Extent, Waits, collect, pull, ve
 use cask::types::{ChunkBytes, Ino, Name};
 use cask::volume::{Config, Volume};
 
+use crate::host::Store;
 use crate::races::{Nobody, World, at_each_request, collected, content, named};
+use crate::random::Random;
+use crate::round_trip::another;
+use crate::support::can_mount;
 
 const WEAK: Ability = Ability {
     creates: false,
@@ -504,4 +508,58 @@ fn a_damaged_pack_is_not_packed_anew() {
     assert_eq!(found.repacked, 0);
     assert!(world.repository.packs().unwrap().contains_key(&old));
     assert!(world.repository.moved_packs().unwrap().is_empty());
+}
+
+/// A volume that is used before all of it is here goes on, and what it lacks is not sent when it is pushed.
+#[test]
+fn a_volume_that_lacks_chunks_goes_on_across_a_repacking() {
+    if !can_mount() {
+        return;
+    }
+    let store = Store::dir();
+    let here = store.host();
+    here.create();
+    let bytes = |number| Random::new(number).bytes(200_000);
+    let files: Vec<(String, Vec<u8>)> = (0..8)
+        .map(|number| (format!("f{number}"), bytes(number)))
+        .collect();
+    let files: Vec<_> = files
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect();
+    here.make_volume("all", &files);
+    here.make_volume("part", &files[5..7]);
+    here.run(&["snapshot", "all@s"]).succeeds();
+    here.push("all@s");
+    here.push("part");
+    let there = another(&store);
+    let mnt = there.bench.path("mnt");
+    let mount = ["mount", "new", "--from", "r:part", "--prefetch", "metadata"];
+    let place = mnt.to_str().unwrap();
+    there.run(&[&mount[..], &[place]].concat()).succeeds();
+    assert_eq!(fs::read(mnt.join("f5")).unwrap(), bytes(5));
+
+    here.run(&["remote", "forget", "r:all@s"]).succeeds();
+    let told = here.run(&["remote", "gc"]).succeeds().out;
+    assert!(told.contains("most of 1 packs"), "{told}");
+    let packs = fs::read_dir(store.objects().join("pack")).unwrap();
+    assert_eq!(
+        packs
+            .filter(|below| fs::read_dir(below.as_ref().unwrap().path())
+                .unwrap()
+                .count()
+                > 0)
+            .count(),
+        1
+    );
+    let pushed = there.push("new");
+    assert!(pushed["Sent"].as_u64().unwrap() < 20_000, "{pushed}");
+    assert_eq!(fs::read(mnt.join("f6")).unwrap(), bytes(6));
+    assert_eq!(fs::read(mnt.join("f5")).unwrap(), bytes(5));
+    there.run(&["umount", "new"]).succeeds();
+    there.bench.wait_until_closed("new");
+    there.run(&["check", "--read-data", "new"]).succeeds();
+    here.verify();
+    here.run(&["pull", "r:new", "again"]).succeeds();
+    assert_eq!(here.read("again", "f6"), bytes(6));
 }
