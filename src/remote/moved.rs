@@ -5,12 +5,16 @@
 //! again since, so readers follow.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
 
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::place::{Packing, Place};
 use super::shelf::{Key, Tag};
 use super::{Error, Repository, Result};
+use crate::durable;
 
 /// Where they are.
 const DIR: &str = "moved";
@@ -167,15 +171,61 @@ impl Repository {
     /// # Errors
     /// [`Error::Missing`] when it was not packed anew; [`Error::Damaged`], [`Error::Newer`]; see [`super::Shelf`].
     pub fn read_moved(&self, pack: &ObjectId) -> Result<(Moved, Tag)> {
+        let (bytes, tag) = self.shelf().get(&key_of(pack))?;
+        Ok((self.open_moved(pack, &bytes)?, tag))
+    }
+
+    fn open_moved(&self, pack: &ObjectId, bytes: &[u8]) -> Result<Moved> {
         let key = key_of(pack);
-        let (bytes, tag) = self.shelf().get(&key)?;
-        let (_, body) = open_whole(self.master(), Kind::Moved, &key, &bytes)?;
+        let (_, body) = open_whole(self.master(), Kind::Moved, &key, bytes)?;
         let moved = Moved::decode(&body);
         let moved = moved.ok_or_else(|| Error::damaged(&key, "it cannot be read"))?;
         if moved.pack != *pack {
             return Err(Error::damaged(&key, "it is of another pack"));
         }
-        Ok((moved, tag))
+        Ok(moved)
+    }
+
+    /// Where the chunks of a pack went that is gone: what is told of that does not change any more, and is kept in `dir` as
+    /// it was stored.
+    ///
+    /// # Errors
+    /// Those of [`Self::read_moved`]; [`Error::Host`].
+    pub fn keep_moved(&self, pack: &ObjectId, dir: &Path) -> Result<Moved> {
+        let dir = dir.join(DIR);
+        let path = dir.join(pack.to_string());
+        let kept = fs::read(&path).ok();
+        // What is no longer whole is fetched again.
+        if let Some(moved) = kept.and_then(|bytes| self.open_moved(pack, &bytes).ok()) {
+            return Ok(moved);
+        }
+        let (bytes, _) = self.shelf().get(&key_of(pack))?;
+        let moved = self.open_moved(pack, &bytes)?;
+        let stored = fs::create_dir_all(&dir).and_then(|()| durable::replace_file(&path, &bytes));
+        stored.map_err(|e| Error::host(format!("keep {}", path.display()), e))?;
+        Ok(moved)
+    }
+
+    /// Removes what is kept in `dir` of packs of which nothing tells any more.
+    ///
+    /// # Errors
+    /// [`Error::Host`].
+    pub fn forget_kept_moves(dir: &Path, told: &BTreeSet<ObjectId>) -> Result<()> {
+        let dir = dir.join(DIR);
+        let cannot = |e| Error::host(format!("clean up {}", dir.display()), e);
+        let entries = match fs::read_dir(&dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(cannot)?,
+        };
+        for entry in entries {
+            let path = entry.map_err(cannot)?.path();
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            if !name.parse().is_ok_and(|id| told.contains(&id)) {
+                // Another may have done the same.
+                drop(fs::remove_file(&path));
+            }
+        }
+        Ok(())
     }
 
     /// Where the chunks of a pack went that is gone; `None` when nothing tells.

@@ -103,7 +103,7 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
         runs: repository.runs()?,
     };
     // After the lists: what is stored later is not looked at.
-    let needed = Needed::of(repository, &sizes.packs)?;
+    let needed = Needed::of((repository, of.cache), &sizes.packs)?;
     let mut plan = sizes.plan(&needed);
     let unfinished = unfinished(repository)?;
     if of.extent == Extent::Look {
@@ -308,7 +308,7 @@ impl Collecting<'_> {
         let repository = self.of.repository;
         // Again: a push that was waited for may have published what nothing had named before. Whoever pushes now has seen
         // the mark: of what is condemned nobody will need more than this says.
-        let needed = Needed::of(repository, &sizes.packs)?;
+        let needed = Needed::of((repository, self.of.cache), &sizes.packs)?;
         let mut plan = sizes.plan(&needed);
         plan.unneeded = intersection(&plan.unneeded, condemned);
         plan.sparse.retain(|id| condemned.packs.contains(id));

@@ -4,6 +4,7 @@
 //! there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::Result;
 use crate::remote::{
@@ -95,11 +96,15 @@ impl Live {
 
 impl Needed {
     /// What the published snapshots need, and those that were and whose volumes are not whole yet; each run is read once.
-    /// `there` are packs that were there before this was asked.
+    /// `there` are packs that were there before this was asked; `cache` is where this
+    /// host keeps what it knows of the repository.
     ///
     /// # Errors
     /// [`super::Error::Remote`], also of what is damaged, as far as it hides what is needed.
-    pub(super) fn of(repository: &Repository, there: &BTreeMap<ObjectId, u64>) -> Result<Self> {
+    pub(super) fn of(
+        (repository, cache): (&Repository, &Path),
+        there: &BTreeMap<ObjectId, u64>,
+    ) -> Result<Self> {
         let mut needed = Self::default();
         let all = repository.all_snapshots()?.into_iter().map(|(one, _)| one);
         let published = all.filter(|one| one.state == PushState::Published);
@@ -111,7 +116,8 @@ impl Needed {
             }
         }
         needed.moved = repository.moved_packs()?;
-        needed.follow(repository, there)?;
+        needed.follow((repository, cache), there)?;
+        Repository::forget_kept_moves(cache, &needed.moved)?;
         Ok(needed)
     }
 
@@ -145,7 +151,11 @@ impl Needed {
     }
 
     /// Goes on to where chunks are now: in the order in which they were moved, as often as that is.
-    fn follow(&mut self, repository: &Repository, there: &BTreeMap<ObjectId, u64>) -> Result<()> {
+    fn follow(
+        &mut self,
+        (repository, cache): (&Repository, &Path),
+        there: &BTreeMap<ObjectId, u64>,
+    ) -> Result<()> {
         let is_named = |id: &&ObjectId| self.packs.contains_key(id);
         let mut waiting: Vec<ObjectId> = self.moved.iter().filter(is_named).copied().collect();
         while let Some(id) = waiting.pop() {
@@ -156,8 +166,12 @@ impl Needed {
                     Err(remote::Error::Damaged { .. } | remote::Error::Missing { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
-            } else if let Some(moved) = repository.moved_from(&id)? {
-                waiting.extend(self.take_moved(&moved));
+            } else {
+                match repository.keep_moved(&id, cache) {
+                    Ok(moved) => waiting.extend(self.take_moved(&moved)),
+                    Err(remote::Error::Missing { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(())

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use cask::remote::{Ability, Bytes, Error, Key, Listed, Replacing, Repository, Result, Shelf, Tag};
+use cask::remote::{
+    Ability, Bytes, Error, Key, Listed, PushState, Replacing, Repository, Result, Shelf, Tag,
+};
 use cask::transfer::{Collect, Collected, Depth, Extent, Waits, collect, pull, verify};
 use cask::types::{ChunkBytes, Ino, Name};
 use cask::volume::{Config, Volume};
@@ -58,20 +60,25 @@ fn expected(snapshot: &str) -> Vec<(&'static str, u8)> {
 /// All that is published is verified, and has what it had.
 #[track_caller]
 fn check(world: &World, what: &str) {
-    world.check(what);
-    for snapshot in world.snapshots() {
-        let is_of_these = ["kept", "racing"].map(named).contains(&snapshot.name);
-        if is_of_these && snapshot.state == cask::remote::PushState::Published {
-            let pulled = world.dir.path().join("compared");
-            let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
-            pull(&world.repository, &snapshot, (&pulled, &config), &Nobody).unwrap();
-            let volume = Volume::open(&pulled).unwrap();
-            for (name, seed) in expected(snapshot.name.as_str()) {
-                assert_eq!(read(&volume, name), content(seed), "{what}: {name}");
-            }
-            drop(volume);
-            fs::remove_dir_all(pulled).unwrap();
+    let found = verify(&world.repository, Depth::Data, &Nobody).unwrap();
+    assert_eq!(found.faults, Vec::<String>::new(), "{what}");
+    let mut published = world.snapshots();
+    published.retain(|one| one.state == PushState::Published);
+    assert!(
+        published.iter().any(|one| one.name == named("kept")),
+        "{what}"
+    );
+    for snapshot in published {
+        let pulled = world.dir.path().join("compared");
+        let config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
+        let made = pull(&world.repository, &snapshot, (&pulled, &config), &Nobody);
+        made.unwrap_or_else(|e| panic!("{what}: {}: {e:?}", snapshot.name));
+        let volume = Volume::open(&pulled).unwrap();
+        for (name, seed) in expected(snapshot.name.as_str()) {
+            assert_eq!(read(&volume, name), content(seed), "{what}: {name}");
         }
+        drop(volume);
+        fs::remove_dir_all(pulled).unwrap();
     }
 }
 
@@ -192,6 +199,37 @@ fn space_comes_back_after_many_small_changes() {
     for moved in world.repository.moved_packs().unwrap() {
         assert!(!world.repository.packs().unwrap().contains_key(&moved));
     }
+}
+
+/// Also where packs were packed anew before.
+#[test]
+fn a_collection_of_little_takes_few_requests() {
+    let world = world(Ability::FULL);
+    for number in 0..100 {
+        world
+            .source
+            .file(&format!("g{number}"), &content(100 + number));
+    }
+    world.source.snapshot("many");
+    world.push("many");
+    collected(&world.repository, &world.cache()).unwrap();
+    for round in 0..3 {
+        let (before, after) = (format!("before{round}"), format!("after{round}"));
+        world.source.file(&before, &content(10 + round));
+        world.source.snapshot(&before);
+        world.push(&before);
+        world.source.remove(&before);
+        world.source.snapshot(&after);
+        world.push(&after);
+        world.forget(&before);
+        let (hooked, shelf) = world.hooked(u64::MAX, || ());
+        let found = collected(&hooked, &world.cache()).unwrap();
+        assert_eq!((found.packs, found.repacked), (1, 0));
+        let requests = shelf.requests.load(Ordering::SeqCst);
+        assert!(requests <= 60, "{requests} requests");
+        world.forget(&after);
+    }
+    assert_eq!(world.repository.moved_packs().unwrap().len(), 1);
 }
 
 #[test]
