@@ -346,7 +346,9 @@ impl Collecting<'_> {
             }
             self.tell(&mut progress)?;
         }
-        gone.extend(self.replace(&mut repacking)?);
+        if !sparse.is_empty() {
+            gone.extend(self.replace(&mut repacking)?);
+        }
         let bytes: u64 = gone.iter().filter_map(|id| sizes.packs.get(id)).sum();
         Ok(Collected {
             repacked: gone.len() as u64,
@@ -358,6 +360,8 @@ impl Collecting<'_> {
     /// Removes the packs that were packed anew.
     fn replace(&mut self, repacking: &mut Repacking<'_>) -> Result<BTreeSet<ObjectId>> {
         let repository = self.of.repository;
+        // Where the store decides nothing, this could take the place of what another has told meanwhile.
+        self.must_be_marked()?;
         let gone = match repacking.tell() {
             Err(Error::Remote(remote::Error::Exists { .. } | remote::Error::Changed { .. })) => {
                 return Err(Error::Collecting);
@@ -368,15 +372,19 @@ impl Collecting<'_> {
             return Ok(gone);
         }
         // One that has taken this one for dead may not have seen where the chunks went, and remove that.
-        if !repository.has_mark(&self.mark)? {
-            return Err(Error::Collecting);
-        }
+        self.must_be_marked()?;
         rewrite_index(repository, self.of.cache, &gone)?;
         for id in &gone {
             repository.delete_pack(id)?;
             self.beat()?;
         }
         Ok(gone)
+    }
+
+    /// Another collection removes the mark of one that it takes for dead.
+    fn must_be_marked(&self) -> Result<()> {
+        let is_marked = self.of.repository.has_mark(&self.mark)?;
+        is_marked.then_some(()).ok_or(Error::Collecting)
     }
 
     /// In this order: nobody finds the packs any more, then they go.

@@ -359,6 +359,44 @@ fn a_push_after_a_killed_repacking_is_whole_whatever_goes_on() {
     });
 }
 
+/// A world with a pack that was packed anew by a collection that was killed before the pack went, by its request `at`.
+fn killed_at(at: u64) -> World {
+    let world = world(Ability::FULL);
+    let (hooked, _) = world.hooked(at, || panic_any("killed"));
+    let cache = world.cache();
+    drop(catch_unwind(AssertUnwindSafe(|| {
+        collected(&hooked, &cache)
+    })));
+    world
+}
+
+/// Between two collections of one host nothing is marked: a push may count on what the first one had not moved.
+#[test]
+fn a_push_at_any_request_of_the_one_that_goes_on_is_whole() {
+    let is_left = |at: &u64| {
+        let repository = killed_at(*at).repository;
+        let packs = repository.packs().unwrap();
+        let moved = repository.moved_packs().unwrap();
+        moved.iter().any(|id| packs.contains_key(id))
+    };
+    let killed = (1..100).find(is_left).unwrap();
+    at_each_request(|at| {
+        let world = Arc::new(killed_at(killed));
+        let pushing = Arc::clone(&world);
+        let (hooked, shelf) = world.hooked(at, move || {
+            let cache = pushing.dir.path().join("other");
+            let is_pushed = pushing.source.push(&pushing.repository, &cache, "racing");
+            assert!(is_pushed, "a push at request {at}");
+        });
+        collected(&hooked, &world.cache()).unwrap();
+        let reached = shelf.requests.load(Ordering::SeqCst) > at;
+        check(&world, &format!("a push at request {at}"));
+        collected(&world.repository, &world.cache()).unwrap();
+        check(&world, &format!("collected again after a push at {at}"));
+        reached
+    });
+}
+
 #[test]
 fn a_pull_goes_on_across_a_repacking() {
     at_each_request(|at| {
