@@ -64,26 +64,23 @@ impl<'a> Repacking<'a> {
         told: &BTreeSet<ObjectId>,
     ) -> Result<()> {
         let before = if told.contains(id) {
-            match self.repository.read_moved(id) {
-                Ok((moved, _)) if self.is_whole(&moved, live) => {
-                    // One that was killed came so far.
-                    self.done.push(*id);
-                    return Ok(());
-                }
-                Ok((_, tag)) => Some(tag),
-                Err(remote::Error::Missing { .. }) => None,
-                // The pack is there: nobody needs what was told of it.
-                Err(remote::Error::Damaged { .. }) => {
-                    self.repository.delete_moved(id)?;
-                    None
-                }
-                Err(error) => return Err(error.into()),
-            }
+            self.read_before(id)?
         } else {
             None
         };
-        match self.move_chunks(id, live) {
-            Ok(moved) => self.told_later.push((moved, before)),
+        let mut places = before
+            .as_ref()
+            .map_or_else(Vec::new, |(moved, _)| self.there_of(moved, live));
+        if before.is_some() && places.len() >= live.count() {
+            // One that was killed came so far.
+            self.done.push(*id);
+            return Ok(());
+        }
+        match self.move_chunks(id, live, &mut places) {
+            Ok(()) => {
+                let before = before.map(|(_, tag)| tag);
+                self.told_later.push((Moved::of(*id, places), before));
+            }
             Err(super::Error::Remote(error @ remote::Error::Damaged { .. })) => {
                 log::warn!("{error}: what nobody needs of it stays");
             }
@@ -93,19 +90,40 @@ impl<'a> Repacking<'a> {
         Ok(())
     }
 
-    /// Whether it tells where all needed chunks are, and they are there.
-    fn is_whole(&self, moved: &Moved, live: &Live) -> bool {
-        let found = moved
-            .places()
-            .iter()
-            .filter(|(piece, place)| live.has(*piece) && self.there.contains_key(&place.pack));
-        found.count() >= live.count()
+    /// What a collection that was killed has told of a pack.
+    fn read_before(&self, id: &ObjectId) -> Result<Option<(Moved, Tag)>> {
+        match self.repository.read_moved(id) {
+            Ok(told) => Ok(Some(told)),
+            Err(remote::Error::Missing { .. }) => Ok(None),
+            // The pack is there: nobody needs what was told of it.
+            Err(remote::Error::Damaged { .. }) => {
+                self.repository.delete_moved(id)?;
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    fn move_chunks(&mut self, id: &ObjectId, live: &Live) -> Result<Moved> {
+    /// The needed chunks of a pack that were moved before, and are there.
+    fn there_of(&self, moved: &Moved, live: &Live) -> Vec<(u32, Place)> {
+        let is_there = |(piece, place): &&(u32, Place)| {
+            live.has(*piece) && self.there.contains_key(&place.pack)
+        };
+        moved.places().iter().filter(is_there).copied().collect()
+    }
+
+    /// Moves those that are not among `places`, and adds them.
+    fn move_chunks(
+        &mut self,
+        id: &ObjectId,
+        live: &Live,
+        places: &mut Vec<(u32, Place)>,
+    ) -> Result<()> {
         let (chunks, bytes) = self.repository.get_pack(id)?;
         let master = self.repository.master();
-        let needed = chunks.iter().filter(|chunk| live.has(chunk.place.piece));
+        let moved: BTreeSet<u32> = places.iter().map(|(piece, _)| *piece).collect();
+        let left = |piece| live.has(piece) && !moved.contains(&piece);
+        let needed = chunks.iter().filter(|chunk| left(chunk.place.piece));
         // All of them before the first is moved: of a damaged pack none is.
         let stored = needed.map(|chunk| {
             let at = chunk.place.offset as usize;
@@ -114,13 +132,12 @@ impl<'a> Repacking<'a> {
             Ok((chunk, stored))
         });
         let stored = stored.collect::<remote::Result<Vec<_>>>()?;
-        if stored.len() < live.count() {
+        if moved.len() + stored.len() < live.count() {
             return Err(super::Error::Remote(remote::Error::Damaged {
                 object: format!("pack {id}"),
                 what: "it has other chunks than are needed".to_owned(),
             }));
         }
-        let mut places = Vec::with_capacity(stored.len());
         for (chunk, stored) in stored {
             let place = match self.fresh.get(&chunk.hash) {
                 // Two pushes at once have sent it.
@@ -129,7 +146,7 @@ impl<'a> Repacking<'a> {
             };
             places.push((chunk.place.piece, place));
         }
-        Ok(Moved::of(*id, places))
+        Ok(())
     }
 
     fn move_chunk(&mut self, hash: ChunkHash, stored: Vec<u8>, old: &Place) -> Result<Place> {

@@ -53,6 +53,7 @@ fn expected(snapshot: &str) -> Vec<(&'static str, u8)> {
     match snapshot {
         "kept" => vec![("f5", 5)],
         "racing" => vec![("f5", 5), ("again", 1), ("new", 6)],
+        "more" => vec![("f5", 5), ("again", 1), ("new", 6), ("f2", 2), ("f3", 3)],
         other => panic!("{other} is not published"),
     }
 }
@@ -370,16 +371,42 @@ fn killed_at(at: u64) -> World {
     world
 }
 
-/// Between two collections of one host nothing is marked: a push may count on what the first one had not moved.
-#[test]
-fn a_push_at_any_request_of_the_one_that_goes_on_is_whole() {
+/// By which request a collection is killed so that the pack is there, and what tells of it as well.
+fn before_it_goes() -> u64 {
     let is_left = |at: &u64| {
         let repository = killed_at(*at).repository;
         let packs = repository.packs().unwrap();
         let moved = repository.moved_packs().unwrap();
         moved.iter().any(|id| packs.contains_key(id))
     };
-    let killed = (1..100).find(is_left).unwrap();
+    (1..100).find(is_left).unwrap()
+}
+
+/// Else its chunks would be there twice for as long as they are needed.
+#[test]
+fn a_pack_that_was_moved_goes_however_much_of_it_is_needed_by_then() {
+    let world = killed_at(before_it_goes());
+    for mark in world.repository.marks().unwrap() {
+        world.repository.unmark(mark.key()).unwrap();
+    }
+    world.source.file("f2", &content(2));
+    world.source.file("f3", &content(3));
+    world.source.snapshot("more");
+    world.push("more");
+    collected(&world.repository, &world.cache()).unwrap();
+    let packs = world.repository.packs().unwrap();
+    let moved = world.repository.moved_packs().unwrap();
+    assert!(moved.iter().all(|id| !packs.contains_key(id)));
+    collected(&world.repository, &world.cache()).unwrap();
+    let there = stored(&world.repository);
+    assert!(there < 502_000, "{there} bytes of five chunks");
+    check(&world, "after it");
+}
+
+/// Between two collections of one host nothing is marked: a push may count on what the first one had not moved.
+#[test]
+fn a_push_at_any_request_of_the_one_that_goes_on_is_whole() {
+    let killed = before_it_goes();
     at_each_request(|at| {
         let world = Arc::new(killed_at(killed));
         let pushing = Arc::clone(&world);
