@@ -14,6 +14,7 @@ mod index;
 mod keys;
 mod mark;
 mod moved;
+mod moves;
 mod object;
 mod pack;
 mod pin;

@@ -109,11 +109,11 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
     if of.extent == Extent::Look {
         return Ok(sizes.foresee(&plan, &needed).with(&unfinished));
     }
-    let needs_delete = !plan.sparse.is_empty() || !plan.settled.is_empty();
+    let needs_delete = !plan.sparse.is_empty() || !plan.outlived.is_empty();
     if needs_delete && !repository.may_delete()? {
         // Whoever may not delete would only make more.
         plan.sparse.clear();
-        plan.settled.clear();
+        plan.outlived.clear();
     }
     let mut here = CollectingHere::begin(of.cache, repository)?;
     for one in &unfinished {
@@ -121,7 +121,7 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
     }
     let condemned = plan.condemned();
     if is_nothing(&condemned) && repository.marks()?.is_empty() {
-        forget_moves(repository, &plan.settled)?;
+        forget_moves(repository, &plan.outlived)?;
         here.end()?;
         return Ok(Collected::default().with(&unfinished));
     }
@@ -316,8 +316,8 @@ impl Collecting<'_> {
         self.remove(&plan.unneeded)?;
         // After their packs: what tells of a pack that is there may be needed when it goes.
         let gone = plan.unneeded.packs.intersection(&needed.moved);
-        plan.settled.extend(gone);
-        forget_moves(repository, &plan.settled)?;
+        plan.outlived.extend(gone);
+        forget_moves(repository, &plan.outlived)?;
         let mut collected = sizes.count(&plan.unneeded);
         collected.repacked = repacked.repacked;
         collected.bytes += repacked.bytes;
@@ -439,7 +439,7 @@ struct Plan {
     /// Packs of which less than half is needed, or that a collection that was killed had packed anew.
     sparse: BTreeSet<ObjectId>,
     /// Packs that are gone and that nothing names: nobody asks where their chunks went.
-    settled: BTreeSet<ObjectId>,
+    outlived: BTreeSet<ObjectId>,
 }
 
 impl Plan {
@@ -463,14 +463,14 @@ impl Sizes {
             let live = needed.packs.get(id).filter(|live| live.is_known());
             live.is_some_and(|live| live.is_sparse(**bytes) || needed.moved.contains(id))
         };
-        let is_settled =
+        let is_outlived =
             |id: &&ObjectId| !needed.packs.contains_key(id) && !self.packs.contains_key(id);
         Plan {
             unneeded,
             sparse: (self.packs.iter().filter(is_sparse))
                 .map(|(id, _)| *id)
                 .collect(),
-            settled: needed.moved.iter().filter(is_settled).copied().collect(),
+            outlived: needed.moved.iter().filter(is_outlived).copied().collect(),
         }
     }
 
