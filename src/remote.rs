@@ -13,6 +13,8 @@ mod hex;
 mod index;
 mod keys;
 mod mark;
+mod moved;
+mod moves;
 mod object;
 mod pack;
 mod pack_directory;
@@ -35,11 +37,15 @@ pub use ability::{Ability, Replacing};
 pub use directory::{Making, NewRemote, RemoteDir, Remotes, Settings};
 pub use error::{Error, Result};
 pub use found::Found;
-pub use index::{Index, Lookup, damaged as damaged_indexes, rewrite as rewrite_index};
+pub use index::{
+    Index, Lookup, damaged as damaged_indexes, rewrite as rewrite_index,
+    store_chunks as store_index,
+};
 pub use keys::{KeyId, KeyIdError, KeyKind, KeySource, Passphrase, StoredKey};
 pub use mark::{Condemned, Mark, MarkKind};
+pub use moved::Moved;
 pub use object::ObjectId;
-pub use pack::{PackBuilder, PackedChunk, SealedPack, open_chunk};
+pub use pack::{PACK_FRAME_BYTES, PackBuilder, PackedChunk, SealedPack, open_chunk, open_stored};
 pub use pin::Pins;
 pub use place::{Packing, Place};
 pub use reference::{RemoteRef, RemoteRefError};

@@ -7,14 +7,17 @@ mod collecting_here;
 mod compare;
 mod error;
 mod fetch;
+mod live;
 mod near;
 mod pull;
 mod pulse;
 mod push;
 mod remote_chunks;
+mod repack;
 mod stream;
 mod upload;
 mod verify;
+mod whither;
 mod workers;
 
 pub use collect::{Collect, Collected, Extent, Waits, collect};

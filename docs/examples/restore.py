@@ -37,13 +37,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 FORMAT = 1
-KINDS = {"pack": 1, "run": 2, "index": 3, "snapshot": 4, "about": 5}
+KINDS = {"pack": 1, "run": 2, "index": 3, "snapshot": 4, "about": 5, "moved": 8}
 TRAILER = 2**64 - 1
 TAG = 16
 PLAIN, ZSTD = 0, 2
 # Numbers and texts in a row of each table.
 COLUMNS = {"inode": (16, 1), "entry": (3, 1), "extent": (10, 0), "xattr": (1, 2)}
 WINDOW = 4 << 20  # what is fetched of a pack at once
+MOVES_MAX = 64  # how often chunks are moved at most
 HOLE = 4096  # holes in the archive begin and end at multiples of this
 
 Inode = namedtuple("Inode", "ino mode uid gid nlink size allocated rdev parent cookie "
@@ -51,7 +52,7 @@ Inode = namedtuple("Inode", "ino mode uid gid nlink size allocated rdev parent c
 Extent = namedtuple("Extent", "ino off len chunk_off pack piece offset stored_len plain_len packing")
 
 
-# The store: a directory, or a bucket.
+# The store: a directory, or a bucket. What is not there is a FileNotFoundError.
 
 class Directory:
     def __init__(self, root):
@@ -101,8 +102,13 @@ class Bucket:
                          f"SignedHeaders={names}, Signature={signature}")
         url = f"{self.base}{path}" + (f"?{query}" if query else "")
         request = urllib.request.Request(url, headers={**signed, **headers, "authorization": authorization})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise FileNotFoundError(f"{key} is not there") from error
+            raise
 
     def get(self, name, start=0, length=-1):
         bounds = {} if length < 0 else {"range": f"bytes={start}-{start + length - 1}"}
@@ -169,7 +175,7 @@ def texts(stream, rows):
 
 class Repository:
     def __init__(self, store, secret, is_passphrase):
-        self.store = store
+        self.store, self.gone = store, set()
         mark = json.loads(store.get("cask.json"))
         refuse_newer(mark["format"], "cask.json")
         self.master = self.find_key(mark["repository"], secret, is_passphrase)
@@ -259,8 +265,41 @@ class Repository:
     def window(self, pack, number):
         return self.store.get(f"pack/{pack[:2]}/{pack}", number * WINDOW, WINDOW)
 
+    @functools.lru_cache(64)
+    def moved(self, pack):
+        """Where the chunks of a pack are that was packed anew, by their pieces there; None if nothing tells."""
+        name = f"moved/{pack}"
+        try:
+            data = self.store.get(name)
+        except FileNotFoundError:
+            return None
+        body = self.open(name, "moved", data)[2]
+        if body[:32].hex() != pack:
+            sys.exit(f"{name} is damaged: it is of another pack")
+        (count,) = struct.unpack_from("<I", body, 32)
+        packs = [body[at:at + 32].hex() for at in range(36, 36 + 32 * count, 32)]
+        return {old: (packs[number], *place) for old, number, *place
+                in struct.iter_unpack("<6IB", body[36 + 32 * count:])}
+
     def bytes_of(self, extent, pack):
-        """The bytes of a file that an extent stands for."""
+        """The bytes of a file that an extent stands for: of the pack that it names, or of where that was moved to."""
+        for _ in range(MOVES_MAX):
+            try:
+                if pack not in self.gone:
+                    return self.bytes_there(extent, pack)
+            except FileNotFoundError:
+                if self.moved(pack) is None:
+                    raise
+                self.gone.add(pack)
+            moved = self.moved(pack)
+            if extent.piece not in moved:
+                sys.exit(f"moved/{pack} is damaged: it does not tell of piece {extent.piece}")
+            pack, piece, offset, stored_len, plain_len, packing = moved[extent.piece]
+            extent = extent._replace(piece=piece, offset=offset, stored_len=stored_len, plain_len=plain_len,
+                                     packing=packing)
+        sys.exit(f"pack {pack} is damaged: its chunks were moved again and again")
+
+    def bytes_there(self, extent, pack):
         end = extent.offset + extent.stored_len + TAG
         first = extent.offset // WINDOW
         windows = b"".join(self.window(pack, number) for number in range(first, (end - 1) // WINDOW + 1))

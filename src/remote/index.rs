@@ -171,6 +171,14 @@ fn present(repository: &Repository, condemned: &BTreeSet<ObjectId>) -> Result<BT
     Ok(packs.into_keys().collect())
 }
 
+/// Tells of chunks whose packs are all there.
+///
+/// # Errors
+/// See [`super::Shelf`].
+pub fn store_chunks(repository: &Repository, chunks: &HashMap<ChunkHash, Place>) -> Result<()> {
+    store(repository, chunks).map(drop)
+}
+
 /// Makes an index object of these chunks.
 fn store(
     repository: &Repository,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
-use super::shelf::{Key, Listed};
+use super::shelf::{Key, Listed, Tag};
 use super::{Error, Repository, Result};
 
 /// Where all marks are, as is the index.
@@ -46,6 +46,8 @@ pub struct Mark {
     pub written: i64,
     /// What it says.
     pub condemned: Condemned,
+    /// Of the state that says that.
+    tag: Tag,
 }
 
 impl MarkKind {
@@ -99,22 +101,35 @@ impl Repository {
             let Some(kind) = MarkKind::of(&listed.key) else {
                 continue;
             };
-            let bytes = match self.shelf().get(&listed.key) {
-                Ok((bytes, _)) => bytes,
-                // Its collection ended since it was listed.
-                Err(Error::Missing { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let (_, body) = open_whole(self.master(), Kind::Mark, &listed.key, &bytes)?;
-            let condemned = serde_json::from_slice(&body);
-            marks.push(Mark {
-                condemned: condemned.map_err(|e| Error::damaged(&listed.key, e))?,
+            // None when its collection ended since it was listed.
+            let found = self.read_mark(&listed.key)?;
+            marks.extend(found.map(|(condemned, tag)| Mark {
+                condemned,
                 kind,
                 key: listed.key.clone(),
                 written: listed.modified,
-            });
+                tag,
+            }));
         }
         Ok(marks)
+    }
+
+    fn read_mark(&self, key: &Key) -> Result<Option<(Condemned, Tag)>> {
+        let (bytes, tag) = match self.shelf().get(key) {
+            Err(Error::Missing { .. }) => return Ok(None),
+            got => got?,
+        };
+        let (_, body) = open_whole(self.master(), Kind::Mark, key, &bytes)?;
+        let condemned = serde_json::from_slice(&body).map_err(|e| Error::damaged(key, e))?;
+        Ok(Some((condemned, tag)))
+    }
+
+    /// Whether a mark is there still: another collection removes that of one that was silent for long.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Newer`]; see [`super::Shelf`].
+    pub fn has_mark(&self, mark: &Mark) -> Result<bool> {
+        Ok(self.read_mark(&mark.key)?.is_some())
     }
 
     /// All packs that are to be removed.
@@ -130,29 +145,59 @@ impl Repository {
     /// # Errors
     /// See [`super::Shelf`].
     pub fn mark(&self, kind: MarkKind, condemned: Condemned) -> Result<Mark> {
-        let mark = Mark {
+        let mut mark = Mark {
             key: Key::new(format!("{DIR}/{}{}", kind.prefix(), ObjectId::random()?)),
             kind,
             written: 0,
             condemned,
+            tag: Tag(String::new()),
         };
-        self.put_mark(&mark)?;
+        let bytes = self.seal_mark(&mark)?;
+        if !self.creates() {
+            self.shelf().put(&mark.key, bytes.into())?;
+            return Ok(mark);
+        }
+        mark.tag = match self.shelf().create(&mark.key, bytes.into()) {
+            // The answer of a first try was lost: nobody else has that name.
+            Err(Error::Exists { object }) => self.tag_of(&mark, object)?,
+            created => created?,
+        };
         Ok(mark)
     }
 
     /// Says that the collection goes on.
     ///
     /// # Errors
-    /// See [`super::Shelf`].
+    /// [`Error::Changed`] when another one has taken this one for dead; see [`super::Shelf`].
     pub fn renew_mark(&self, mark: &mut Mark) -> Result<()> {
         mark.condemned.beats += 1;
-        self.put_mark(mark)
+        let bytes = self.seal_mark(mark)?;
+        if !self.keeps_tags() || mark.tag.0.is_empty() {
+            if !self.has_mark(mark)? {
+                return Err(Error::Changed {
+                    object: mark.key.to_string(),
+                });
+            }
+            return self.shelf().put(&mark.key, bytes.into());
+        }
+        mark.tag = match self.shelf().replace(&mark.key, bytes.into(), &mark.tag) {
+            // The answer of a first try may have been lost.
+            Err(Error::Changed { object }) => self.tag_of(mark, object)?,
+            replaced => replaced?,
+        };
+        Ok(())
     }
 
-    fn put_mark(&self, mark: &Mark) -> Result<()> {
+    /// The tag of a mark that says this, if it is there.
+    fn tag_of(&self, mark: &Mark, object: String) -> Result<Tag> {
+        let found = self.read_mark(&mark.key)?;
+        let found = found.filter(|(condemned, _)| *condemned == mark.condemned);
+        found.map(|(_, tag)| tag).ok_or(Error::Changed { object })
+    }
+
+    fn seal_mark(&self, mark: &Mark) -> Result<Vec<u8>> {
         let body = serde_json::to_vec(&mark.condemned).map_err(|e| Error::Bug(e.to_string()))?;
-        let (_, bytes) = seal_whole(self.master(), Kind::Mark, body)?;
-        self.shelf().put(&mark.key, bytes.into())
+        Ok(seal_whole(self.master(), Kind::Mark, body)?.1)
     }
 
     /// All that a mark says is done, or nobody is there to do it.

@@ -41,6 +41,8 @@ pub(super) enum Kind {
     Mark,
     /// What a volume needs that fetches its chunks later.
     Pin,
+    /// Where the chunks of a pack went.
+    Moved,
 }
 
 impl ObjectId {
@@ -129,6 +131,7 @@ impl Kind {
             Self::About => 5,
             Self::Mark => 6,
             Self::Pin => 7,
+            Self::Moved => 8,
         }
     }
 
@@ -147,6 +150,7 @@ impl Kind {
             Self::About => "cask remote 1 about",
             Self::Mark => "cask remote 1 mark",
             Self::Pin => "cask remote 1 pin",
+            Self::Moved => "cask remote 1 moved",
         }
     }
 }

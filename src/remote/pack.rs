@@ -60,9 +60,21 @@ impl PackBuilder {
     /// # Errors
     /// [`Error::Bug`].
     pub fn push(&mut self, hash: ChunkHash, plain: Vec<u8>) -> Result<Place> {
-        let too_much = |_| Error::Bug("a pack is too long".to_owned());
         let len = u32::try_from(plain.len()).map_err(too_much)?;
         let (packing, stored) = compressed(plain);
+        self.push_stored(hash, stored, (len, packing))
+    }
+
+    /// Adds a chunk as it was stored elsewhere, of so many bytes of plaintext; where it will be.
+    ///
+    /// # Errors
+    /// [`Error::Bug`].
+    pub fn push_stored(
+        &mut self,
+        hash: ChunkHash,
+        stored: Vec<u8>,
+        (len, packing): (u32, Packing),
+    ) -> Result<Place> {
         let stored_len = u32::try_from(stored.len()).map_err(too_much)?;
         let offset = u32::try_from(self.object.push(stored)?).map_err(too_much)?;
         let place = Place {
@@ -114,6 +126,10 @@ fn entry(chunk: &PackedChunk) -> Vec<u8> {
     bytes
 }
 
+fn too_much(_: std::num::TryFromIntError) -> Error {
+    Error::Bug("a pack is too long".to_owned())
+}
+
 /// Only where it is worth it: a frame has to be unpacked by everybody who reads the chunk.
 pub(super) fn compressed(plain: Vec<u8>) -> (Packing, Vec<u8>) {
     match zstd::bulk::compress(&plain, LEVEL) {
@@ -127,14 +143,8 @@ pub(super) fn compressed(plain: Vec<u8>) -> (Packing, Vec<u8>) {
 /// # Errors
 /// [`Error::Damaged`] when they are not what was stored.
 pub fn open_chunk(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>> {
-    let object = pack_key(&place.pack);
-    let damaged = |what: &str| Error::damaged(&object, format!("chunk {}: {what}", place.piece));
-    if !place.is_possible() || sealed.len() != place.sealed_len() {
-        return Err(damaged("it has another length than was stored"));
-    }
-    let key = Kind::Pack.key(master, &place.pack)?;
-    let stored = key.open(place.piece.into(), &[], sealed.to_vec());
-    let stored = stored.ok_or_else(|| damaged("it is not what was stored"))?;
+    let damaged = |what: &str| damaged_chunk(place, what);
+    let stored = open_stored(master, place, sealed)?;
     let plain = match place.packing {
         Packing::Plain => stored,
         Packing::Zstd => zstd::bulk::decompress(&stored, place.len as usize)
@@ -146,13 +156,43 @@ pub fn open_chunk(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Ve
         .ok_or_else(|| damaged("it is too short"))
 }
 
+/// What is stored of the chunk at `place`, from its sealed bytes.
+///
+/// # Errors
+/// [`Error::Damaged`] when they are not what was stored.
+pub fn open_stored(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>> {
+    if !place.is_possible() || sealed.len() != place.sealed_len() {
+        return Err(damaged_chunk(
+            place,
+            "it has another length than was stored",
+        ));
+    }
+    let key = Kind::Pack.key(master, &place.pack)?;
+    let stored = key.open(place.piece.into(), &[], sealed.to_vec());
+    stored.ok_or_else(|| damaged_chunk(place, "it is not what was stored"))
+}
+
+fn damaged_chunk(place: &Place, what: &str) -> Error {
+    let what = format!("chunk {}: {what}", place.piece);
+    Error::damaged(pack_key(&place.pack), what)
+}
+
 impl Place {
     /// Bytes of the sealed piece.
     #[must_use]
     pub const fn sealed_len(&self) -> usize {
         self.stored_len as usize + TAG_BYTES
     }
+
+    /// Bytes that a pack is longer for it.
+    #[must_use]
+    pub const fn packed_len(&self) -> u64 {
+        (self.sealed_len() + ENTRY_BYTES) as u64
+    }
 }
+
+/// Bytes of a pack that tell of no chunk: the rest is the [`Place::packed_len`] of its chunks.
+pub const PACK_FRAME_BYTES: u64 = (HEADER_BYTES + TAG_BYTES) as u64;
 
 /// What is in a pack, by its trailer; `bytes` is all of it.
 pub(super) fn chunks_of(

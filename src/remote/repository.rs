@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
 use super::keys::{self, KeyId, KeySource, StoredKey};
+use super::moved::Moves;
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::pack::{SealedPack, chunks_of, pack_key};
 use super::run::run_key;
@@ -57,6 +58,7 @@ pub struct Repository {
     master: MasterKey,
     id: VolumeId,
     ability: Ability,
+    moves: Arc<Moves>,
 }
 
 impl Repository {
@@ -102,6 +104,7 @@ impl Repository {
             master,
             id,
             ability,
+            moves: Arc::default(),
         })
     }
 
@@ -118,6 +121,7 @@ impl Repository {
             master,
             id: found.repository,
             ability,
+            moves: Arc::default(),
         })
     }
 
@@ -144,6 +148,7 @@ impl Repository {
             master,
             id,
             ability,
+            moves: Arc::default(),
         })
     }
 
@@ -171,6 +176,11 @@ impl Repository {
     #[must_use]
     pub const fn master(&self) -> &MasterKey {
         &self.master
+    }
+
+    /// What was read last of where chunks went.
+    pub(super) fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     /// Its store.
@@ -236,7 +246,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Damaged`] when it is too short; see [`Shelf`].
-    pub fn get_chunks(&self, first: &Place, last: &Place) -> Result<Vec<u8>> {
+    pub(super) fn get_chunks(&self, first: &Place, last: &Place) -> Result<Vec<u8>> {
         let key = pack_key(&first.pack);
         let end = u64::from(last.offset) + last.sealed_len() as u64;
         let bytes = self.shelf.get_range(&key, first.offset.into()..end)?;
@@ -466,6 +476,11 @@ impl Repository {
             Err(Error::Denied { .. }) => Ok(false),
             deleted => deleted.map(|()| true),
         }
+    }
+
+    /// Whether the store creates an object only where there is none.
+    pub(super) const fn creates(&self) -> bool {
+        self.ability.creates
     }
 
     /// Whether the store replaces an object only as it was.

@@ -429,6 +429,18 @@ impl RunReader {
         &self.trailer.packs
     }
 
+    /// The extents of a block; none of one of another table, which is not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn extents(&self, number: usize) -> Result<Vec<Row>> {
+        let block = self.trailer.blocks.get(number);
+        if block.is_some_and(|block| block.table != Table::Extent) {
+            return Ok(Vec::new());
+        }
+        self.block(number)
+    }
+
     /// The rows of a block.
     ///
     /// # Errors

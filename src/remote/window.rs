@@ -1,6 +1,9 @@
 //! Chunks of a pack that lie close together, and come with one request.
 
-use super::pack::open_chunk;
+use std::collections::HashMap;
+
+use super::moved::Moved;
+use super::pack::{open_chunk, pack_key};
 use super::place::{Packing, Place};
 use super::repository::Repository;
 use super::{Error, ObjectId, Result};
@@ -8,6 +11,8 @@ use crate::types::FarPlace;
 
 /// Bytes between two chunks that are fetched with them: a request of its own takes longer.
 const GAP_BYTES: u64 = 64 * 1024;
+/// Bytes of chunks that were moved and are fetched together.
+const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What came for a window.
 #[derive(Debug)]
@@ -62,11 +67,59 @@ impl Place {
 }
 
 impl Repository {
-    /// Fetches chunks of one pack, whose places follow each other, and verifies them.
+    /// Fetches chunks of one pack, whose places follow each other, and verifies them; where they were moved, from there.
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::Damaged`]; see [`super::Shelf`].
     pub fn fetch(&self, window: &[Place]) -> Result<Fetched> {
+        self.fetch_after(0, window)
+    }
+
+    /// The same, of chunks that were moved so often.
+    fn fetch_after(&self, moves: usize, window: &[Place]) -> Result<Fetched> {
+        let Some(first) = window.first() else {
+            return Err(Error::Bug("a window has no chunks".to_owned()));
+        };
+        if let Some(moved) = self.known_moved(&first.pack) {
+            return self.fetch_moved(moves, window, &moved);
+        }
+        // A pack that was packed anew goes only after it is told where its chunks went: asked about that first, it might
+        // be gone a moment later.
+        match self.fetch_there(window) {
+            Err(gone @ Error::Missing { .. }) => match self.moved_from(&first.pack)? {
+                Some(moved) => self.fetch_moved(moves, window, &moved),
+                None => Err(gone),
+            },
+            fetched => fetched,
+        }
+    }
+
+    fn fetch_moved(&self, moves: usize, window: &[Place], moved: &Moved) -> Result<Fetched> {
+        if moves == Moved::TIMES_MAX {
+            let what = "its chunks were moved again and again";
+            return Err(Error::damaged(pack_key(moved.pack()), what));
+        }
+        let places = window.iter().map(|old| moved.follow(old));
+        let mut places = places.collect::<Result<Vec<Place>>>()?;
+        let now = places.clone();
+        places.sort_unstable_by_key(|place| (place.pack, place.offset));
+        places.dedup();
+        let mut fetched = HashMap::new();
+        let mut bytes = 0;
+        for window in windows(places) {
+            let came = self.fetch_after(moves + 1, &window)?;
+            bytes += came.bytes;
+            fetched.extend(window.into_iter().zip(came.plain));
+        }
+        // Equal chunks of a pack may be one chunk now.
+        let plain = now.iter().filter_map(|place| fetched.get(place).cloned());
+        Ok(Fetched {
+            plain: plain.collect(),
+            bytes,
+        })
+    }
+
+    fn fetch_there(&self, window: &[Place]) -> Result<Fetched> {
         let (Some(first), Some(last)) = (window.first(), window.last()) else {
             return Err(Error::Bug("a window has no chunks".to_owned()));
         };
@@ -81,4 +134,21 @@ impl Repository {
             bytes: bytes.len() as u64,
         })
     }
+}
+
+/// Groups places, which come in their order, to what is fetched together.
+fn windows(places: Vec<Place>) -> Vec<Vec<Place>> {
+    let mut windows: Vec<Vec<Place>> = Vec::new();
+    for place in places {
+        match windows.last_mut() {
+            Some(window) if is_near(window, &place) => window.push(place),
+            _ => windows.push(vec![place]),
+        }
+    }
+    windows
+}
+
+fn is_near(window: &[Place], place: &Place) -> bool {
+    let ends = window.first().zip(window.last());
+    ends.is_some_and(|ends| place.extends(ends, WINDOW_BYTES))
 }

@@ -4,6 +4,8 @@
 //! pushes. So one of the two sees the other, for the store shows what it has acknowledged: the push does not count on
 //! what is condemned, or the collection waits for the push. Two collections find each other by the same rule.
 //! Where the store cannot decide whether a silent push has ended, what is condemned stays for a day.
+//!
+//! A pack of which less than half is needed is condemned as well: before it goes, the rest is packed anew (`repack`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,11 +13,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::collecting_here::CollectingHere;
+use super::live::Needed;
 use super::pulse::BEAT;
+use super::repack::Repacking;
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{
-    self, Condemned, Listed, Mark, MarkKind, ObjectId, PushState, RemoteSnapshot, Repository,
-    RunReader, Tag, rewrite_index,
+    self, Condemned, Listed, Mark, MarkKind, ObjectId, PushState, RemoteSnapshot, Repository, Tag,
+    rewrite_index,
 };
 
 /// How long a push or a collection may say nothing before it counts as dead.
@@ -75,7 +79,9 @@ pub struct Collected {
     pub packs: u64,
     /// Runs that nothing needs.
     pub runs: u64,
-    /// Bytes of them.
+    /// Packs of which less than half was needed, and that was packed anew.
+    pub repacked: u64,
+    /// Bytes that come back.
     pub bytes: u64,
     /// Pushes that were given up.
     pub abandoned: u64,
@@ -88,8 +94,8 @@ pub struct Collected {
 /// Collects.
 ///
 /// # Errors
-/// [`Error::Collecting`] when another one is under way; [`Error::Remote`]. A snapshot that cannot be read ends it before
-/// anything is removed.
+/// [`Error::Collecting`] when another one is under way, or takes this one for dead; [`Error::Remote`]. A snapshot that
+/// cannot be read ends it before anything is removed.
 pub fn collect(of: &Collect<'_>) -> Result<Collected> {
     let repository = of.repository;
     let sizes = Sizes {
@@ -97,20 +103,29 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
         runs: repository.runs()?,
     };
     // After the lists: what is stored later is not looked at.
-    let unneeded = sizes.without(&needed(repository)?);
+    let needed = Needed::of((repository, of.cache), &sizes.packs)?;
+    let mut plan = sizes.plan(&needed);
     let unfinished = unfinished(repository)?;
     if of.extent == Extent::Look {
-        return Ok(sizes.count(&unneeded).with(&unfinished));
+        return Ok(sizes.foresee(&plan, &needed).with(&unfinished));
+    }
+    let needs_delete = !plan.sparse.is_empty() || !plan.outlived.is_empty();
+    if needs_delete && !repository.may_delete()? {
+        // Whoever may not delete would only make more.
+        plan.sparse.clear();
+        plan.outlived.clear();
     }
     let mut here = CollectingHere::begin(of.cache, repository)?;
     for one in &unfinished {
         repository.shelf().delete(&one.key)?;
     }
-    if is_nothing(&unneeded) && repository.marks()?.is_empty() {
+    let condemned = plan.condemned();
+    if is_nothing(&condemned) && repository.marks()?.is_empty() {
+        forget_moves(repository, &plan.outlived)?;
         here.end()?;
         return Ok(Collected::default().with(&unfinished));
     }
-    let mark = repository.mark(MarkKind::Now, unneeded)?;
+    let mark = repository.mark(MarkKind::Now, condemned)?;
     here.note(&mark)?;
     let mut collecting = Collecting {
         of,
@@ -158,10 +173,7 @@ impl Collecting<'_> {
         let condemned = self.mark.condemned.clone();
         let mut collected = if self.of.repository.keeps_tags() {
             self.await_pushes()?;
-            // Again: a push that was waited for may have published what nothing had named before.
-            let condemned = without(condemned, &needed(self.of.repository)?);
-            self.remove(&condemned)?;
-            sizes.count(&condemned)
+            self.remove_of(&condemned, sizes)?
         } else {
             self.remove_after_a_day(&condemned, sizes)?
         };
@@ -208,7 +220,10 @@ impl Collecting<'_> {
 
     fn beat(&mut self) -> Result<()> {
         if self.renewed.elapsed() >= BEAT {
-            self.of.repository.renew_mark(&mut self.mark)?;
+            match self.of.repository.renew_mark(&mut self.mark) {
+                Err(remote::Error::Changed { .. }) => return Err(Error::Collecting),
+                renewed => renewed?,
+            }
             self.renewed = Instant::now();
         }
         Ok(())
@@ -271,10 +286,10 @@ impl Collecting<'_> {
             whole.packs.extend(&mark.condemned.packs);
             whole.runs.extend(&mark.condemned.runs);
         }
-        let ready = intersection(&old, unneeded);
         let is_quiet = self.pending()?.is_empty();
+        let mut collected = Collected::default();
         if is_quiet && !is_nothing(&old) {
-            self.remove(&ready)?;
+            collected = self.remove_of(&intersection(&old, unneeded), sizes)?;
             for mark in days().filter(|one| now - one.written >= DAY_SECS) {
                 repository.unmark(mark.key())?;
             }
@@ -284,13 +299,92 @@ impl Collecting<'_> {
         if !is_nothing(&fresh) {
             repository.mark(MarkKind::Day, fresh)?;
         }
-        let mut collected = if is_quiet {
-            sizes.count(&ready)
-        } else {
-            Collected::default()
-        };
         collected.marked = (left.packs.len() + left.runs.len()) as u64;
         Ok(collected)
+    }
+
+    /// Removes what was condemned, as far as nothing needs it; of what is needed in part, that part is packed anew.
+    fn remove_of(&mut self, condemned: &Condemned, sizes: &Sizes) -> Result<Collected> {
+        let repository = self.of.repository;
+        // Again: a push that was waited for may have published what nothing had named before. Whoever pushes now has seen
+        // the mark: of what is condemned nobody will need more than this says.
+        let needed = Needed::of((repository, self.of.cache), &sizes.packs)?;
+        let mut plan = sizes.plan(&needed);
+        plan.unneeded = intersection(&plan.unneeded, condemned);
+        plan.sparse.retain(|id| condemned.packs.contains(id));
+        let repacked = self.repack(&plan.sparse, &needed, sizes)?;
+        self.remove(&plan.unneeded)?;
+        // After their packs: what tells of a pack that is there may be needed when it goes.
+        let gone = plan.unneeded.packs.intersection(&needed.moved);
+        plan.outlived.extend(gone);
+        forget_moves(repository, &plan.outlived)?;
+        let mut collected = sizes.count(&plan.unneeded);
+        collected.repacked = repacked.repacked;
+        collected.bytes += repacked.bytes;
+        Ok(collected)
+    }
+
+    /// Packs anew what is needed of these, and removes them.
+    fn repack(
+        &mut self,
+        sparse: &BTreeSet<ObjectId>,
+        needed: &Needed,
+        sizes: &Sizes,
+    ) -> Result<Collected> {
+        let mut repacking = Repacking::begin(self.of.repository, &sizes.packs)?;
+        let mut progress = Progress {
+            total: sparse.len() as u64,
+            ..Progress::default()
+        };
+        let mut gone = BTreeSet::new();
+        for id in sparse {
+            if let Some(live) = needed.packs.get(id) {
+                repacking.take(id, live, &needed.moved)?;
+            }
+            if repacking.is_full() {
+                gone.extend(self.replace(&mut repacking)?);
+            }
+            self.tell(&mut progress)?;
+        }
+        if !sparse.is_empty() {
+            gone.extend(self.replace(&mut repacking)?);
+        }
+        let bytes: u64 = gone.iter().filter_map(|id| sizes.packs.get(id)).sum();
+        Ok(Collected {
+            repacked: gone.len() as u64,
+            bytes: bytes.saturating_sub(repacking.bytes()),
+            ..Collected::default()
+        })
+    }
+
+    /// Removes the packs that were packed anew.
+    fn replace(&mut self, repacking: &mut Repacking<'_>) -> Result<BTreeSet<ObjectId>> {
+        let repository = self.of.repository;
+        // Where the store decides nothing, this could take the place of what another has told meanwhile.
+        self.must_be_marked()?;
+        let gone = match repacking.tell() {
+            Err(Error::Remote(remote::Error::Exists { .. } | remote::Error::Changed { .. })) => {
+                return Err(Error::Collecting);
+            }
+            told => told?,
+        };
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        // One that has taken this one for dead may not have seen where the chunks went, and remove that.
+        self.must_be_marked()?;
+        rewrite_index(repository, self.of.cache, &gone)?;
+        for id in &gone {
+            repository.delete_pack(id)?;
+            self.beat()?;
+        }
+        Ok(gone)
+    }
+
+    /// Another collection removes the mark of one that it takes for dead.
+    fn must_be_marked(&self) -> Result<()> {
+        let is_marked = self.of.repository.has_mark(&self.mark)?;
+        is_marked.then_some(()).ok_or(Error::Collecting)
     }
 
     /// In this order: nobody finds the packs any more, then they go.
@@ -338,14 +432,57 @@ struct Sizes {
     runs: BTreeMap<ObjectId, u64>,
 }
 
+/// What is to be done.
+struct Plan {
+    /// What nothing needs.
+    unneeded: Condemned,
+    /// Packs of which less than half is needed, or that a collection that was killed had packed anew.
+    sparse: BTreeSet<ObjectId>,
+    /// Packs that are gone and that nothing names: nobody asks where their chunks went.
+    outlived: BTreeSet<ObjectId>,
+}
+
+impl Plan {
+    fn condemned(&self) -> Condemned {
+        let mut condemned = self.unneeded.clone();
+        condemned.packs.extend(&self.sparse);
+        condemned
+    }
+}
+
 impl Sizes {
-    fn without(&self, needed: &Condemned) -> Condemned {
-        let all = Condemned {
+    fn plan(&self, needed: &Needed) -> Plan {
+        let mut unneeded = Condemned {
             packs: self.packs.keys().copied().collect(),
             runs: self.runs.keys().copied().collect(),
             beats: 0,
         };
-        without(all, needed)
+        unneeded.packs.retain(|id| !needed.packs.contains_key(id));
+        unneeded.runs.retain(|id| !needed.runs.contains(id));
+        let is_sparse = |(id, bytes): &(&ObjectId, &u64)| {
+            let live = needed.packs.get(id).filter(|live| live.is_known());
+            live.is_some_and(|live| live.is_sparse(**bytes) || needed.moved.contains(id))
+        };
+        let is_outlived =
+            |id: &&ObjectId| !needed.packs.contains_key(id) && !self.packs.contains_key(id);
+        Plan {
+            unneeded,
+            sparse: (self.packs.iter().filter(is_sparse))
+                .map(|(id, _)| *id)
+                .collect(),
+            outlived: needed.moved.iter().filter(is_outlived).copied().collect(),
+        }
+    }
+
+    /// What a collection would do.
+    fn foresee(&self, plan: &Plan, needed: &Needed) -> Collected {
+        let mut collected = self.count(&plan.unneeded);
+        collected.repacked = plan.sparse.len() as u64;
+        for id in &plan.sparse {
+            let sizes = needed.packs.get(id).zip(self.packs.get(id));
+            collected.bytes += sizes.map_or(0, |(live, bytes)| live.dead_bytes(*bytes));
+        }
+        collected
     }
 
     fn count(&self, condemned: &Condemned) -> Collected {
@@ -379,18 +516,9 @@ fn intersection(one: &Condemned, other: &Condemned) -> Condemned {
     }
 }
 
-/// What the published snapshots need, and those that were and whose volumes are not whole yet; each run read once.
-fn needed(repository: &Repository) -> Result<Condemned> {
-    let mut needed = Condemned::default();
-    let all = repository.all_snapshots()?.into_iter().map(|(one, _)| one);
-    let published = all.filter(|one| one.state == PushState::Published);
-    for snapshot in published.chain(repository.pins()?.needed) {
-        for run in &snapshot.runs {
-            if needed.runs.insert(run.id) {
-                let reader = RunReader::open(repository.shelf(), repository.master(), &run.id)?;
-                needed.packs.extend(reader.packs());
-            }
-        }
-    }
-    Ok(needed)
+/// Nobody asks any more where the chunks of these packs went.
+fn forget_moves(repository: &Repository, packs: &BTreeSet<ObjectId>) -> Result<()> {
+    Ok(packs
+        .iter()
+        .try_for_each(|id| repository.delete_moved(id))?)
 }

@@ -10,6 +10,7 @@ use std::thread;
 
 use super::pulse::Pulse;
 use super::upload::Uploads;
+use super::whither::Whither;
 use super::{Error, Progress, Result, State, Watch};
 use crate::remote::{
     self, Index, ObjectId, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot,
@@ -126,6 +127,7 @@ struct Sending<'a> {
     unnamed: HashSet<u64>,
     /// Packs that its extents name.
     packs: HashSet<ObjectId>,
+    whither: Whither,
     /// Beyond that of every inode and entry.
     numbers: u64,
     progress: Progress,
@@ -152,6 +154,7 @@ impl<'a> Sending<'a> {
             inodes: 0,
             unnamed: HashSet::new(),
             packs: HashSet::new(),
+            whither: Whither::default(),
             numbers: 0,
             progress: Progress::default(),
         })
@@ -266,7 +269,7 @@ impl<'a> Sending<'a> {
 
     /// Where a chunk is in the repository, or will be; `None` when it is no longer where the row says.
     fn place(&mut self, row: &StoredRow) -> Result<Option<Place>> {
-        if let Some(place) = self.place_there(row) {
+        if let Some(place) = self.place_there(row)? {
             return Ok(Some(place));
         }
         let hash = row.chunk.hash();
@@ -285,11 +288,16 @@ impl<'a> Sending<'a> {
         let Some(plain) = plain else {
             return Ok(None);
         };
-        // What was in a repository until now had a stand-in for a name.
+        // What was in a repository until now had a stand-in for a name, by which nothing is found.
         let hash = match row.chunk.far() {
             Some(_) => ChunkHash::of(&plain),
             None => hash,
         };
+        if row.chunk.far().is_some()
+            && let Some(place) = self.index.find(&hash)?
+        {
+            return Ok(Some(place));
+        }
         let place = self.pack.push(hash, plain)?;
         self.index.add(hash, place);
         if self.pack.is_full() {
@@ -302,11 +310,15 @@ impl<'a> Sending<'a> {
     }
 
     /// Where a chunk is that the volume itself has from this repository still.
-    fn place_there(&self, row: &StoredRow) -> Option<Place> {
-        let far = row.chunk.far()?;
+    fn place_there(&mut self, row: &StoredRow) -> Result<Option<Place>> {
         let is_here = self.push.chunks.repository() == Some(self.push.repository.id());
-        let place = Place::of_far(&far).filter(|_| is_here)?;
-        self.index.has_pack(&place.pack).then_some(place)
+        let far = row.chunk.far().filter(|_| is_here);
+        let Some(place) = far.and_then(|far| Place::of_far(&far)) else {
+            return Ok(None);
+        };
+        let index = &self.index;
+        self.whither
+            .find(self.push.repository, place, |pack| index.has_pack(pack))
     }
 
     fn put(&mut self, row: Row) -> Result<()> {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Progress, Result, Watch};
+use super::{Error, Progress, Result, Watch};
 use crate::remote::{
-    self, ObjectId, Place, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk,
+    self, Moved, ObjectId, Place, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk,
 };
 use crate::types::{ChunkHash, VolumeId};
 
@@ -57,7 +57,8 @@ pub fn verify(repository: &Repository, depth: Depth, watch: &dyn Watch) -> Resul
     verifying.look_at_snapshots()?;
     let indexes = remote::damaged_indexes(repository)?;
     verifying.tell(indexes);
-    verifying.look_at_packs(watch)?;
+    verifying.look_at_moved()?;
+    verifying.look_at_all_packs(watch)?;
     Ok(verifying.found)
 }
 
@@ -68,7 +69,8 @@ struct Needed {
     by: String,
     /// Up to where, in bytes.
     end: u64,
-    /// Which places, where they are compared with what the pack says of itself: some 24 bytes a chunk.
+    /// Which places, where they are compared with what the pack says of itself, or looked for elsewhere: some 24 bytes a
+    /// chunk.
     places: BTreeSet<Place>,
 }
 
@@ -165,29 +167,110 @@ impl Verifying<'_> {
             };
             for row in rows {
                 if let Row::Extent(extent) = row {
-                    let end = u64::from(extent.place.offset) + extent.place.sealed_len() as u64;
-                    let needed = self.needed.entry(extent.place.pack).or_default();
-                    needed.end = needed.end.max(end);
-                    if needed.by.is_empty() {
-                        name.clone_into(&mut needed.by);
-                    }
-                    if self.depth == Depth::Data {
-                        needed.places.insert(extent.place);
-                    }
+                    self.need(extent.place, name);
                 }
             }
         }
     }
 
-    fn look_at_packs(&mut self, watch: &dyn Watch) -> Result<()> {
-        self.found.packs = self.needed.len() as u64;
-        let needed = std::mem::take(&mut self.needed);
+    fn need(&mut self, place: Place, name: &str) {
+        let is_there = self.there.contains_key(&place.pack);
+        let needed = self.needed.entry(place.pack).or_default();
+        let end = u64::from(place.offset) + place.sealed_len() as u64;
+        needed.end = needed.end.max(end);
+        if needed.by.is_empty() {
+            name.clone_into(&mut needed.by);
+        }
+        if self.depth == Depth::Data || !is_there {
+            needed.places.insert(place);
+        }
+    }
+
+    /// What tells where chunks of packs are that were packed anew.
+    fn look_at_moved(&mut self) -> Result<()> {
+        for id in self.repository.moved_packs()? {
+            match self.repository.read_moved(&id) {
+                // It was removed since it was listed.
+                Ok(_) | Err(remote::Error::Missing { .. }) => {}
+                Err(error) if error.is_passing() => return Err(error.into()),
+                Err(error) => self.found.faults.push(error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Has what is needed of packs that are gone be needed where it was moved to. A collection may be under way.
+    fn follow_moved(&mut self) -> Result<()> {
+        for _ in 0..Moved::TIMES_MAX {
+            let is_gone = |id: &&ObjectId| !self.there.contains_key(id);
+            let gone: Vec<ObjectId> = self.needed.keys().filter(is_gone).copied().collect();
+            if gone.is_empty() {
+                break;
+            }
+            self.there = self.repository.packs()?;
+            let mut went_on = false;
+            for id in gone {
+                went_on |= !self.there.contains_key(&id) && self.follow(&id)?;
+            }
+            if !went_on {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something tells where all is that is needed of a pack.
+    fn follow(&mut self, id: &ObjectId) -> Result<bool> {
+        let moved = match self.repository.read_moved(id) {
+            Ok((moved, _)) => moved,
+            Err(error) if error.is_passing() => return Err(error.into()),
+            // That it is damaged was told.
+            Err(_) => return Ok(false),
+        };
+        let Some(old) = self.needed.remove(id) else {
+            return Ok(false);
+        };
+        let now: remote::Result<Vec<Place>> =
+            old.places.iter().map(|one| moved.follow(one)).collect();
+        match now {
+            Ok(now) => now.into_iter().for_each(|place| self.need(place, &old.by)),
+            Err(error) => {
+                self.found.faults.push(format!("{}: {error}", old.by));
+                self.found.bad_packs.insert(*id);
+            }
+        }
+        Ok(true)
+    }
+
+    fn look_at_all_packs(&mut self, watch: &dyn Watch) -> Result<()> {
         let mut progress = Progress::default();
-        let sizes = needed.keys().filter_map(|id| self.there.get(id));
-        progress.total = sizes.sum();
-        for (id, of_it) in &needed {
+        self.follow_moved()?;
+        self.found.packs = self.needed.len() as u64;
+        // What goes while others are read is looked for where it was moved to.
+        for _ in 0..Moved::TIMES_MAX {
+            if self.needed.is_empty() {
+                break;
+            }
+            self.look_at_packs(watch, &mut progress)?;
+            self.follow_moved()?;
+        }
+        for (id, of_it) in std::mem::take(&mut self.needed) {
             let name = &of_it.by;
-            let fault = match self.there.get(id) {
+            self.found
+                .faults
+                .push(format!("{name}: pack {id} is not there"));
+        }
+        Ok(())
+    }
+
+    /// Looks at the packs that are needed; those that are gone since they were listed are needed still after it.
+    fn look_at_packs(&mut self, watch: &dyn Watch, progress: &mut Progress) -> Result<()> {
+        let needed = std::mem::take(&mut self.needed);
+        let sizes = needed.keys().filter_map(|id| self.there.get(id));
+        progress.total += sizes.sum::<u64>();
+        for (id, of_it) in needed {
+            let name = &of_it.by;
+            let fault = match self.there.get(&id) {
                 None => Some(format!("{name}: pack {id} is not there")),
                 Some(bytes) if *bytes < of_it.end => {
                     Some(format!("{name}: pack {id} is too short"))
@@ -196,24 +279,36 @@ impl Verifying<'_> {
                 Some(bytes) => {
                     progress.done += bytes;
                     progress.objects += 1;
-                    self.read_pack(id, of_it)?
+                    match self.read_pack(&id, &of_it) {
+                        Err(Error::Remote(remote::Error::Missing { .. })) => {
+                            self.there.remove(&id);
+                            self.needed.insert(id, of_it);
+                            continue;
+                        }
+                        read => read?,
+                    }
                 }
             };
             if fault.is_some() {
-                self.found.bad_packs.insert(*id);
+                self.found.bad_packs.insert(id);
             }
             self.found.faults.extend(fault);
-            watch.progress(&progress);
+            watch.progress(progress);
         }
         Ok(())
     }
 
     /// Reads a whole pack; what is wrong with it.
+    ///
+    /// # Errors
+    /// [`remote::Error::Missing`] when it is gone.
     fn read_pack(&mut self, id: &ObjectId, needed: &Needed) -> Result<Option<String>> {
         let name = &needed.by;
         let (chunks, bytes) = match self.repository.get_pack(id) {
             Ok(read) => read,
-            Err(error) if error.is_passing() => return Err(error.into()),
+            Err(error) if error.is_passing() || matches!(error, remote::Error::Missing { .. }) => {
+                return Err(error.into());
+            }
             Err(error) => return Ok(Some(format!("{name}: {error}"))),
         };
         self.found.bytes += bytes.len() as u64;

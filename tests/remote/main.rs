@@ -29,8 +29,10 @@ mod near;
 mod origin;
 mod proxy;
 mod proxying;
+mod races;
 #[path = "../common/random.rs"]
 mod random;
+mod repacking;
 mod restoring;
 mod round_trip;
 mod streaming;

@@ -158,6 +158,27 @@ fn a_damaged_pack_is_not_restored() {
     bench.sh(".", script, &[]);
 }
 
+/// Most of a pack goes, and the rest of it is in another pack then.
+#[test]
+fn a_snapshot_whose_chunks_were_moved_is_restored() {
+    let Some(bench) =
+        Bench::new("for n in 1 2 3 4 5; do head -c 400000 /dev/urandom > file$n; done")
+    else {
+        return;
+    };
+    let script = r#"
+        "$CASK" remote add --create there "file://$PWD/there" --key-file key; "$CASK" push db@s there
+        mkdir part; cp tree/file3 tree/sparse part; "$CASK" import part part; "$CASK" snapshot part@s
+        "$CASK" push part@s there; "$CASK" remote forget there:db@s; "$CASK" remote gc; ls there/moved/*
+        "$PYTHON" "$RESTORE" there part@s --key-file key | tar -x -C "$(mkdir out; echo out)"
+        cmp part/file3 out/file3; cmp part/sparse out/sparse
+        for moved in there/moved/*; do printf x | dd of="$moved" bs=1 seek=70 conv=notrunc status=none; done
+        ! "$PYTHON" "$RESTORE" there part@s --key-file key > damaged.tar 2> error; grep 'moved/.* is damaged' error
+        rm there/moved/*
+        ! "$PYTHON" "$RESTORE" there part@s --key-file key > damaged.tar 2> error; grep 'cannot read' error"#;
+    bench.sh(".", script, &[]);
+}
+
 #[test]
 fn a_snapshot_in_a_bucket_is_restored_without_cask() {
     let Some(bench) = Bench::new(FILL) else {

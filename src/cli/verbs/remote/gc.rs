@@ -14,7 +14,8 @@ use crate::types::RemoteName;
 ///
 /// Pushes and pulls may run meanwhile, on any host. A push that has said nothing for ten minutes is given up:
 /// should it come back, it cannot publish. Where the store cannot decide that, what is to go is marked, and goes when it
-/// is marked for a day. A collection that was killed is gone on with by the next one. In a directory what killed pushes
+/// is marked for a day. Of packs of which less than half is needed the rest is stored anew before they go, unless the
+/// credentials do not allow to delete. A collection that was killed is gone on with by the next one. In a directory what killed pushes
 /// have left half written goes as well, when that is a day old by the clock of whoever keeps the directory.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
@@ -34,6 +35,7 @@ pub(in crate::cli) struct Arguments {
 struct View {
     packs: u64,
     runs: u64,
+    repacked: u64,
     bytes: u64,
     abandoned: u64,
     marked: u64,
@@ -72,8 +74,12 @@ fn summary(collected: &Collected, extent: Extent) -> String {
         0 => String::new(),
         unfinished => format!(", {unfinished} objects that were not finished"),
     };
+    let repacked = match collected.repacked {
+        0 => String::new(),
+        repacked => format!(", most of {repacked} packs"),
+    };
     let what = format!(
-        "{} packs and {} runs{unfinished}, {}",
+        "{} packs and {} runs{repacked}{unfinished}, {}",
         collected.packs,
         collected.runs,
         human_bytes(collected.bytes)
@@ -93,6 +99,7 @@ impl View {
         Self {
             packs: collected.packs,
             runs: collected.runs,
+            repacked: collected.repacked,
             bytes: collected.bytes,
             abandoned: collected.abandoned,
             marked: collected.marked,
