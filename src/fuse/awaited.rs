@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use super::answer::{Answer, Page, Waiting};
-use super::capabilities::Terms;
+use super::capabilities::{BACKGROUND_MAX_WAITING, Terms};
 use super::request::{Listing, Operation, Request, Wanted};
 use super::serve::Serve;
 use super::state::{State, each_entry, is_dir_xattr, sized, told, xattr_names};
@@ -77,6 +77,10 @@ impl Serve for AwaitedHead {
     /// Those of the server that follows.
     fn terms(&self) -> Terms {
         Terms::ReadWrite
+    }
+
+    fn background_max(&self) -> u16 {
+        BACKGROUND_MAX_WAITING
     }
 
     fn answer(&self, request: &Request<'_>) -> Result<Answer> {

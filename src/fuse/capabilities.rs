@@ -7,7 +7,9 @@ use fuser::{InitFlags, KernelConfig};
 /// Bytes of the largest request.
 pub(super) const REQUEST_BYTES_MAX: u32 = 1024 * 1024;
 /// Read-aheads and write-backs that the kernel may have under way at once.
-const BACKGROUND_MAX: u16 = 64;
+pub(super) const BACKGROUND_MAX: u16 = 64;
+/// The same where some may wait for a repository, behind which the others must not wait.
+pub(super) const BACKGROUND_MAX_WAITING: u16 = 16 * 1024;
 
 /// Without these nothing would be right: each has a rule in docs/semantics.md that rests on it.
 const NEEDED: InitFlags = InitFlags::FUSE_WRITEBACK_CACHE
@@ -55,7 +57,11 @@ pub(super) enum Terms {
 ///
 /// # Errors
 /// `EPROTO` when the kernel lacks something without which cask would lose data or permissions.
-pub(super) fn agree(config: &mut KernelConfig, terms: Terms) -> io::Result<()> {
+pub(super) fn agree(
+    config: &mut KernelConfig,
+    terms: Terms,
+    background_max: u16,
+) -> io::Result<()> {
     let needed = match terms {
         Terms::ReadWrite => NEEDED,
         Terms::ReadOnly => NEEDED_READ_ONLY,
@@ -71,9 +77,9 @@ pub(super) fn agree(config: &mut KernelConfig, terms: Terms) -> io::Result<()> {
     }
     let limits = [
         config.set_max_write(REQUEST_BYTES_MAX).is_ok(),
-        config.set_max_background(BACKGROUND_MAX).is_ok(),
+        config.set_max_background(background_max).is_ok(),
         config
-            .set_congestion_threshold(BACKGROUND_MAX * 3 / 4)
+            .set_congestion_threshold(background_max / 4 * 3)
             .is_ok(),
     ];
     if limits.contains(&false) {

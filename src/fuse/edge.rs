@@ -186,7 +186,7 @@ impl<S: Serve> Edge<S> {
 
 impl<S: Serve> Filesystem for Edge<S> {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        capabilities::agree(config, self.serve.terms())
+        capabilities::agree(config, self.serve.terms(), self.serve.background_max())
     }
 
     fn lookup(&self, from: &Request, parent: INodeNo, key: &OsStr, reply: ReplyEntry) {

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::answer::{Answer, Page, PutOff, Seeking, Waiting, What};
-use super::capabilities::Terms;
+use super::capabilities::{BACKGROUND_MAX, BACKGROUND_MAX_WAITING, Terms};
 use super::request::{Detail, Listing, Operation, Request, Sent, Wanted};
 use super::serve::Serve;
 use super::state::{each_entry, is_dir_xattr, told, xattr, xattr_names};
@@ -25,6 +25,14 @@ pub(super) struct Head {
 impl Serve for Head {
     fn terms(&self) -> Terms {
         Terms::ReadWrite
+    }
+
+    fn background_max(&self) -> u16 {
+        if self.volume.lacks_chunks() {
+            BACKGROUND_MAX_WAITING
+        } else {
+            BACKGROUND_MAX
+        }
     }
 
     fn answer(&self, request: &Request<'_>) -> Result<Answer> {

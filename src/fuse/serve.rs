@@ -1,7 +1,7 @@
 //! What is behind a superblock: the volume's head, or snapshots of it.
 
 use super::answer::{Answer, Page};
-use super::capabilities::Terms;
+use super::capabilities::{BACKGROUND_MAX, Terms};
 use super::request::{Listing, Request};
 use crate::types::Ino;
 use crate::volume::Result;
@@ -10,6 +10,11 @@ use crate::volume::Result;
 pub(super) trait Serve: Send + Sync + 'static {
     /// On which terms the kernel is met.
     fn terms(&self) -> Terms;
+
+    /// How many reads ahead and writes back the kernel may have under way at once.
+    fn background_max(&self) -> u16 {
+        BACKGROUND_MAX
+    }
 
     /// The answer to `request`.
     ///

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::answer::{Answer, Listed, Page, Told, Waiting, What};
-use super::capabilities::Terms;
+use super::capabilities::{BACKGROUND_MAX, BACKGROUND_MAX_WAITING, Terms};
 use super::node::{Node, Snapshots};
 use super::request::{Listing, Operation, Request, Wanted};
 use super::serve::Serve;
@@ -29,6 +29,14 @@ pub(super) struct SnapshotView {
 impl Serve for SnapshotView {
     fn terms(&self) -> Terms {
         Terms::ReadOnly
+    }
+
+    fn background_max(&self) -> u16 {
+        if self.volume.lacks_chunks() {
+            BACKGROUND_MAX_WAITING
+        } else {
+            BACKGROUND_MAX
+        }
     }
 
     fn answer(&self, request: &Request<'_>) -> Result<Answer> {

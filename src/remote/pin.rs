@@ -29,10 +29,18 @@ impl Repository {
     /// See [`super::Shelf`].
     pub fn pin(&self, snapshot: &RemoteSnapshot) -> Result<ObjectId> {
         let id = ObjectId::random()?;
+        self.pin_as(&id, snapshot)?;
+        Ok(id)
+    }
+
+    /// The same under a name that is known: the pin had ended, and its volume needs it still.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn pin_as(&self, id: &ObjectId, snapshot: &RemoteSnapshot) -> Result<()> {
         let body = serde_json::to_vec(snapshot).map_err(|e| Error::Bug(e.to_string()))?;
         let (_, bytes) = seal_whole(self.master(), Kind::Pin, body)?;
-        self.shelf().put(&key_of(&id), bytes.into())?;
-        Ok(id)
+        self.shelf().put(&key_of(id), bytes.into())
     }
 
     /// What a pin keeps.

@@ -16,6 +16,8 @@ use crate::types::{Attr, Ino, InodeRow, Name, NameBuf};
 const CHUNKS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// Bytes of a request.
 const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// Requests at once.
+const AT_ONCE: usize = 4;
 /// Who reads on gets so much more than was asked for, by several requests at once.
 const AHEAD_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -148,18 +150,29 @@ impl PushedTree {
                 _ => windows.push(vec![place]),
             }
         }
+        for some in windows.chunks(AT_ONCE) {
+            self.fetch_some(some)?;
+        }
+        Ok(())
+    }
+
+    fn fetch_some(&self, windows: &[Vec<Place>]) -> Result<()> {
         let repository = &self.repository;
-        let fetched: Vec<_> = thread::scope(|scope| {
-            let fetch = |window| scope.spawn(move || repository.fetch(window));
-            let threads: Vec<_> = windows.iter().map(|one| fetch(one.as_slice())).collect();
-            threads
-                .into_iter()
-                .map(thread::ScopedJoinHandle::join)
-                .collect()
+        let fetched: Result<Vec<_>> = thread::scope(|scope| {
+            let fetch = |window| {
+                let thread = thread::Builder::new();
+                thread.spawn_scoped(scope, move || repository.fetch(window))
+            };
+            let threads = windows.iter().map(|one| fetch(one.as_slice()));
+            let threads: Vec<_> = threads.collect();
+            let joined = threads.into_iter().map(|thread| {
+                let thread = thread.map_err(|e| Error::host("start a thread that fetches", e))?;
+                let panicked = |_| Error::Bug("a thread that fetches panicked".to_owned());
+                thread.join().map_err(panicked)?
+            });
+            joined.collect()
         });
-        for (window, fetched) in windows.iter().zip(fetched) {
-            let fetched =
-                fetched.map_err(|_| Error::Bug("a thread that fetches panicked".to_owned()))??;
+        for (window, fetched) in windows.iter().zip(fetched?) {
             let mut chunks = self.chunks.lock();
             for (place, plain) in window.iter().zip(fetched.plain) {
                 chunks.put(*place, plain.into());

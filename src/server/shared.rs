@@ -395,7 +395,11 @@ impl Shared {
             }
             return Ok(());
         }
-        self.with(|volume| volume.spending().close());
+        self.with(|volume| {
+            volume.spending().close();
+            // Whoever reads out of it may wait for a store, and holds the volume.
+            volume.stop_fetching();
+        });
         let volume = {
             let mut held = self.volume.write();
             held.take().and_then(Arc::into_inner)

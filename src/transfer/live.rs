@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Result;
+use super::{Error, Result};
 use crate::remote::{
-    self, Moved, ObjectId, PACK_FRAME_BYTES, Place, PushState, Repository, Row, RunReader,
+    self, Moved, ObjectId, PACK_FRAME_BYTES, Place, PushState, RemoteSnapshot, Repository, Row,
+    RunReader,
 };
 
 /// From so many bytes that nobody needs a pack is packed anew: what tells where its chunks went takes some as well.
@@ -108,17 +109,34 @@ impl Needed {
         let mut needed = Self::default();
         let all = repository.all_snapshots()?.into_iter().map(|(one, _)| one);
         let published = all.filter(|one| one.state == PushState::Published);
-        for snapshot in published.chain(repository.pins()?.needed) {
-            for run in &snapshot.runs {
-                if needed.runs.insert(run.id) {
-                    needed.take_run(repository, &run.id)?;
+        for snapshot in published {
+            needed.take_snapshot(repository, &snapshot)?;
+        }
+        for snapshot in repository.pins()?.needed {
+            match needed.take_snapshot(repository, &snapshot) {
+                // It had ended, what it needs was removed, and its host came back.
+                Err(Error::Remote(remote::Error::Missing { object })) => {
+                    log::warn!(
+                        "a pin of snapshot {} needs {object}, which is gone",
+                        snapshot.name
+                    );
                 }
+                taken => taken?,
             }
         }
         needed.moved = repository.moved_packs()?;
         needed.follow((repository, cache), there)?;
         Repository::forget_kept_moves(cache, &needed.moved)?;
         Ok(needed)
+    }
+
+    fn take_snapshot(&mut self, repository: &Repository, one: &RemoteSnapshot) -> Result<()> {
+        for run in &one.runs {
+            if self.runs.insert(run.id) {
+                self.take_run(repository, &run.id)?;
+            }
+        }
+        Ok(())
     }
 
     fn take_run(&mut self, repository: &Repository, id: &ObjectId) -> Result<()> {

@@ -166,6 +166,7 @@ impl Awaited {
         // Not to be retried bit by bit: what fails begins anew.
         let repository = self.source.ask(|repository| Ok(repository.clone()));
         let repository = repository.map_err(failed)?;
+        self.source.keep_pinned().map_err(failed)?;
         let snapshot = self.source.ask(|repository| repository.pinned(&pin));
         let snapshot = snapshot.map_err(failed)?;
         let mut arriving = Arriving::begin_in(&self.dir, &self.config)?;
@@ -324,6 +325,7 @@ impl Awaited {
             return Ok(Arc::clone(tree));
         }
         let pin = self.source.origin().pin;
+        self.source.keep_pinned()?;
         let opened = self.source.ask(|repository| {
             let snapshot = repository.pinned(&pin)?;
             PushedTree::open(repository, &snapshot)

@@ -138,6 +138,19 @@ impl Volume {
         read::read(&self.core, ino, offset, len, Wait::While(goes_on))
     }
 
+    /// Whether some of its chunks may be in a repository still.
+    #[must_use]
+    pub fn lacks_chunks(&self) -> bool {
+        self.core.fetcher().is_some()
+    }
+
+    /// Nothing is fetched from a repository any more, and nobody waits for it.
+    pub fn stop_fetching(&self) {
+        if let Some(fetcher) = self.core.fetcher() {
+            fetcher.close();
+        }
+    }
+
     /// Has those that wait for a repository look whether they go on.
     pub fn wake_waiting(&self) {
         if let Some(fetcher) = self.core.fetcher() {

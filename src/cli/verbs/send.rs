@@ -23,7 +23,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 /// Without a snapshot one is taken. With --from, chunks are left out that an earlier snapshot has, which who receives
 /// must have; the rows of all files are sent, a few bytes each. The stream is compressed and not encrypted:
 ///
-///     cask send db@b --from @a | ssh HOST cask receive db
+///   `cask send db@b --from @a | ssh HOST cask receive db`
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Arguments {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::bounds::Bounds;
-use super::fetcher::{Fetcher, Window};
+use super::fetcher::{Fetcher, Window, extends};
 use super::readahead::Plan;
 use crate::chunks;
 use crate::meta::StoredExtent;
-use crate::remote::Place;
 use crate::types::{ChunkId, FarPlace, about_to_wait};
 use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
@@ -104,12 +103,7 @@ fn extend(windows: &mut [Window], (place, id): (FarPlace, ChunkId), bytes: u64) 
     let Some(window) = windows.last_mut() else {
         return false;
     };
-    let ends = window.first().zip(window.last());
-    let ends = ends
-        .and_then(|((first, _), (last, _))| Some((Place::of_far(first)?, Place::of_far(last)?)));
-    let fits = ends
-        .zip(Place::of_far(&place))
-        .is_some_and(|((first, last), place)| place.extends((&first, &last), bytes));
+    let fits = extends(window, &place, bytes);
     if fits {
         window.push((place, id));
     }

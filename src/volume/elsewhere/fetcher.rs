@@ -23,6 +23,24 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// Chunks of one pack that are fetched together.
 pub(super) type Window = Vec<(FarPlace, ChunkId)>;
 
+/// The plaintext of each chunk of a window, or why there is none.
+pub(super) type Came = std::result::Result<Vec<Arc<[u8]>>, Arc<remote::Error>>;
+
+/// Bytes of plaintext that are fetched together: what compresses well is more than it takes in a pack.
+const PLAIN_MAX: u64 = 8 * 1024 * 1024;
+
+/// Whether a chunk comes with a window that shall take `bytes_max` in the pack at most.
+pub(super) fn extends(window: &Window, place: &FarPlace, bytes_max: u64) -> bool {
+    let ends = window.first().zip(window.last());
+    let ends = ends.and_then(|((first, _), (last, _))| {
+        let far = Place::of_far;
+        Some((far(first)?, far(last)?, far(place)?))
+    });
+    let plain: u64 = window.iter().map(|(one, _)| u64::from(one.len)).sum();
+    plain + u64::from(place.len) <= PLAIN_MAX
+        && ends.is_some_and(|(first, last, place)| place.extends((&first, &last), bytes_max))
+}
+
 /// The chunks of a volume that are elsewhere, on their way.
 #[derive(Debug)]
 pub(in crate::volume) struct Fetcher {
@@ -188,33 +206,42 @@ impl Fetcher {
         }
     }
 
-    /// Fetches a window that is under way, and tells those who wait; what came.
-    ///
-    /// # Errors
-    /// Those of [`Source::fetch`].
-    pub(super) fn fetch(
-        &self,
-        window: &Window,
-    ) -> std::result::Result<Vec<Arc<[u8]>>, Arc<remote::Error>> {
+    /// Fetches a window that is under way, and tells those who wait. One that cannot be had whole comes in parts: what is
+    /// damaged keeps nobody from its neighbours.
+    pub(super) fn fetch(&self, window: Window) -> Vec<(Window, Came)> {
+        let came = self.try_fetch(&window);
+        let is_to_part = matches!(&came, Err(error) if !error.is_passing()) && window.len() > 1;
+        let parts = if is_to_part {
+            let singly = window.into_iter().map(|one| {
+                let part = vec![one];
+                let came = self.try_fetch(&part);
+                self.conclude(&part, &came);
+                (part, came)
+            });
+            singly.collect()
+        } else {
+            self.conclude(&window, &came);
+            vec![(window, came)]
+        };
+        self.changed.notify_all();
+        parts
+    }
+
+    fn try_fetch(&self, window: &Window) -> Came {
         let places: Option<Vec<_>> = window.iter().map(|(far, _)| Place::of_far(far)).collect();
         let fetched = places
             .ok_or_else(|| remote::Error::Bug("a chunk is in no pack".to_owned()))
             .and_then(|places| self.source.fetch(&places));
-        let fetched = fetched.map(|fetched| fetched.plain.into_iter().map(Arc::from).collect());
-        let fetched = fetched.map_err(Arc::new);
-        self.conclude(window, &fetched);
-        fetched
+        let plain = fetched.map(|fetched| fetched.plain.into_iter().map(Arc::from).collect());
+        plain.map_err(Arc::new)
     }
 
-    fn conclude(
-        &self,
-        window: &Window,
-        fetched: &std::result::Result<Vec<Arc<[u8]>>, Arc<remote::Error>>,
-    ) {
+    fn conclude(&self, window: &Window, came: &Came) {
         let mut state = self.state.lock();
-        for (at, (place, _)) in window.iter().enumerate() {
+        // From the last to the first, which is what somebody needs: it is let go of last.
+        for (at, (place, _)) in window.iter().enumerate().rev() {
             let is_awaited = state.under_way.remove(place);
-            match fetched {
+            match came {
                 Ok(plain) => {
                     let plain = plain.get(at).cloned().unwrap_or_default();
                     state.brought.put(*place, plain);

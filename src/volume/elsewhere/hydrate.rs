@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
-use super::fetcher::{Fetcher, Window};
+use super::fetcher::{Fetcher, Window, extends};
 use super::keep::keep;
 use crate::meta::FarCount;
-use crate::remote::Place;
-use crate::types::{ChunkId, FarPlace};
+use crate::types::ChunkId;
 use crate::volume::config::edit;
 use crate::volume::core::Core;
 use crate::volume::error::Result;
+use crate::volume::metadata::Space;
 
 /// Rows that are looked through at a time.
 const SPAN: u32 = 4096;
@@ -21,6 +21,9 @@ const AT_ONCE: usize = 4;
 const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// After a round in which something could not be fetched, or kept.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// The same where what is left is damaged: somebody may mend it.
+const RETRY_DAMAGED: Duration = Duration::from_secs(600);
 
 /// How much is elsewhere.
 pub(in crate::volume) fn count(core: &Core) -> Result<FarCount> {
@@ -36,9 +39,7 @@ pub(in crate::volume) fn hydrate(core: &Core) {
         return;
     };
     while !fetcher.is_closing() {
-        if let Err(error) = fetcher.source().keep_pinned() {
-            log::debug!("it is not said that the snapshot is needed still: {error}");
-        }
+        keep_pinned(fetcher);
         if !fetcher.prefetches() {
             fetcher.pause(Duration::from_secs(600));
             continue;
@@ -46,6 +47,7 @@ pub(in crate::volume) fn hydrate(core: &Core) {
         match round(core, fetcher) {
             Ok(Round::Whole) => return conclude(core, fetcher),
             Ok(Round::Fetched) => {}
+            Ok(Round::Damaged) => fetcher.pause(RETRY_DAMAGED),
             Ok(Round::Stopped) => fetcher.pause(RETRY),
             Err(error) => {
                 log::warn!("cannot look what is still to be fetched: {error}");
@@ -61,7 +63,9 @@ enum Round {
     Whole,
     /// What was found has come.
     Fetched,
-    /// Something could not be fetched or kept, or the volume is being closed.
+    /// What is left is damaged, or gone.
+    Damaged,
+    /// The store does not answer, there is no room, or the volume is being closed.
     Stopped,
 }
 
@@ -74,31 +78,60 @@ fn round(core: &Core, fetcher: &Fetcher) -> Result<Round> {
             return Ok(round);
         };
         from = ChunkId(from.0 + i64::from(SPAN));
-        for windows in grouped(found).chunks(AT_ONCE) {
-            if fetcher.is_closing() || !fetch(core, fetcher, windows) {
-                return Ok(Round::Stopped);
-            }
-            round = Round::Fetched;
+        let mut windows = grouped(found).into_iter().peekable();
+        while windows.peek().is_some() {
+            keep_pinned(fetcher);
+            let some: Vec<_> = windows.by_ref().take(AT_ONCE).collect();
+            round = match (fetch(core, fetcher, some), round) {
+                (Round::Stopped, _) => return Ok(Round::Stopped),
+                (Round::Damaged, _) | (_, Round::Damaged) => Round::Damaged,
+                (_, _) => Round::Fetched,
+            };
         }
     }
 }
 
-/// Fetches some windows at once; whether all came, and are kept.
-fn fetch(core: &Core, fetcher: &Fetcher, windows: &[Window]) -> bool {
-    thread::scope(|scope| {
-        let fetch = |window: &Window| match fetcher.fetch(window) {
-            Ok(plain) => keep(core, window, &plain),
-            Err(_) => false,
+fn keep_pinned(fetcher: &Fetcher) {
+    if let Err(error) = fetcher.source().keep_pinned() {
+        log::warn!("it is not said that the snapshot is needed still: {error}");
+    }
+}
+
+/// Fetches some windows at once, and keeps what comes.
+fn fetch(core: &Core, fetcher: &Fetcher, windows: Vec<Window>) -> Round {
+    // What could not be kept would be fetched again and again.
+    if fetcher.is_closing() || core.metadata().check_open(Space::Needs).is_err() {
+        return Round::Stopped;
+    }
+    let rounds: Vec<_> = thread::scope(|scope| {
+        let fetch = |window: Window| {
+            let parts = fetcher.fetch(window).into_iter();
+            let rounds = parts.map(|(part, came)| match came {
+                Ok(plain) if keep(core, &part, &plain) => Round::Fetched,
+                Err(error) if !error.is_passing() => Round::Damaged,
+                Ok(_) | Err(_) => Round::Stopped,
+            });
+            rounds.fold(Round::Fetched, worse)
         };
-        let threads: Vec<_> = windows
-            .iter()
-            .map(|window| scope.spawn(move || fetch(window)))
-            .collect();
-        // The scope waits for those that are not asked.
+        let threads = windows
+            .into_iter()
+            .map(|window| scope.spawn(move || fetch(window)));
+        let threads: Vec<_> = threads.collect();
         threads
             .into_iter()
-            .all(|thread| thread.join().unwrap_or(false))
-    })
+            .map(thread::ScopedJoinHandle::join)
+            .collect()
+    });
+    let rounds = rounds.into_iter().map(|one| one.unwrap_or(Round::Stopped));
+    rounds.fold(Round::Fetched, worse)
+}
+
+fn worse(one: Round, other: Round) -> Round {
+    match (one, other) {
+        (Round::Stopped, _) | (_, Round::Stopped) => Round::Stopped,
+        (Round::Damaged, _) | (_, Round::Damaged) => Round::Damaged,
+        (_, _) => Round::Fetched,
+    }
 }
 
 /// Chunks by their packs, those together that lie together.
@@ -107,23 +140,11 @@ fn grouped(mut found: Window) -> Vec<Window> {
     let mut windows: VecDeque<Window> = VecDeque::new();
     for (place, id) in found {
         match windows.back_mut() {
-            Some(window) if extends(window, &place) => window.push((place, id)),
+            Some(window) if extends(window, &place, WINDOW_BYTES) => window.push((place, id)),
             _ => windows.push_back(vec![(place, id)]),
         }
     }
     windows.into()
-}
-
-fn extends(window: &Window, place: &FarPlace) -> bool {
-    let ends = window.first().zip(window.last());
-    let ends = ends.and_then(|((first, _), (last, _))| {
-        Some((
-            Place::of_far(first)?,
-            Place::of_far(last)?,
-            Place::of_far(place)?,
-        ))
-    });
-    ends.is_some_and(|(first, last, place)| place.extends((&first, &last), WINDOW_BYTES))
 }
 
 /// All is here: durable first, then the volume no longer says where it came from.
@@ -142,6 +163,7 @@ fn conclude(core: &Core, fetcher: &Fetcher) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::FarPlace;
 
     #[test]
     fn neighbours_come_together_in_whatever_order_rows_name_them() {

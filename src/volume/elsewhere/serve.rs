@@ -9,8 +9,10 @@ pub(in crate::volume) fn serve(core: &Core) {
         return;
     };
     while let Some(window) = fetcher.next() {
-        if let Ok(plain) = fetcher.fetch(&window) {
-            keep(core, &window, &plain);
+        for (part, came) in fetcher.fetch(window) {
+            if let Ok(plain) = came {
+                keep(core, &part, &plain);
+            }
         }
     }
 }

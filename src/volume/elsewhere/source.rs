@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::origin::Origin;
 use super::trouble::Trouble;
-use crate::remote::{Error, Fetched, Place, Repository, Result};
+use crate::remote::{Error, Fetched, Place, RemoteRef, Repository, Result};
 use crate::types::{Timestamp, with_causes};
 
 /// How often the log says that the store does not answer.
@@ -76,16 +76,27 @@ impl Source {
         answered
     }
 
-    /// Says that the snapshot is needed still, if that was long ago.
+    /// Says that the snapshot is needed still, if that was long ago. A pin that had ended is made anew while the snapshot
+    /// is there.
     ///
     /// # Errors
-    /// Those of [`Repository::renew_pin`].
-    pub(super) fn keep_pinned(&self) -> Result<()> {
+    /// Those of [`Repository::renew_pin`]; [`Error::NotThere`] when the snapshot is forgotten, too.
+    pub(in crate::volume) fn keep_pinned(&self) -> Result<()> {
         let mut pinned = self.pinned.lock();
-        if pinned.is_none_or(|at| at.elapsed() >= PIN_EVERY) {
-            self.repository()?.renew_pin(&self.origin.pin)?;
-            *pinned = Some(Instant::now());
+        if pinned.is_some_and(|at| at.elapsed() < PIN_EVERY) {
+            return Ok(());
         }
+        let (repository, pin) = (self.repository()?, &self.origin.pin);
+        match repository.renew_pin(pin) {
+            Err(Error::Missing { .. }) => {
+                let from = self.origin.snapshot.parse::<RemoteRef>();
+                let from = from.map_err(|e| Error::Setting(e.to_string()))?;
+                repository.pin_as(pin, &from.find_snapshot(&repository)?)?;
+                log::warn!("{from} was not pinned for a while, and is again");
+            }
+            renewed => renewed?,
+        }
+        *pinned = Some(Instant::now());
         Ok(())
     }
 
