@@ -233,6 +233,20 @@ fn a_server_that_is_killed_while_chunks_come_loses_nothing() {
     there.run(&["check", "--read-data", "new"]).succeeds();
 }
 
+/// What the kernel reads ahead and writes back, of which it has so many under way and no more.
+#[track_caller]
+fn reads_and_writes_here(mnt: &Path) {
+    let here = fs::File::open(mnt.join("f0")).unwrap();
+    rustix::fs::fadvise(&here, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let since = Instant::now();
+    assert!(is_whole(mnt, 0));
+    let fresh = fs::File::create(mnt.join("fresh")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&fresh, &[7; 300_000], 0).unwrap();
+    fresh.sync_all().unwrap();
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
 #[test]
 fn a_store_that_does_not_answer_fails_what_needs_it_and_nothing_else() {
     if !can_mount() {
@@ -286,16 +300,7 @@ fn a_store_that_does_not_answer_fails_what_needs_it_and_nothing_else() {
             slowest = slowest.max(since.elapsed());
         }
         assert!(slowest < Duration::from_millis(100), "{slowest:?}");
-        // Nor what the kernel reads ahead and writes back, of which it has so many under way and no more.
-        let here = fs::File::open(mnt.join("f0")).unwrap();
-        rustix::fs::fadvise(&here, 0, None, rustix::fs::Advice::DontNeed).unwrap();
-        let since = Instant::now();
-        assert!(is_whole(&mnt, 0));
-        let fresh = fs::File::create(mnt.join("fresh")).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&fresh, &[7; 300_000], 0).unwrap();
-        fresh.sync_all().unwrap();
-        let took = since.elapsed();
-        assert!(took < Duration::from_secs(1), "{took:?}");
+        reads_and_writes_here(&mnt);
         for reader in waiting {
             assert_eq!(reader.join().unwrap().raw_os_error(), Some(libc::EIO));
         }
