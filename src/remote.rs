@@ -61,4 +61,4 @@ pub use stream::{Base, Frame, Opening, StateDigest, StreamEnd, StreamReader, Str
 pub use tree::PushedTree;
 pub use url::{RemoteUrl, RemoteUrlError};
 pub use view::{RowCursor, SnapshotRows};
-pub use window::Fetched;
+pub use window::{Fetched, WINDOW_BYTES, windows};

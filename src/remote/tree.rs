@@ -9,13 +9,12 @@ use std::thread;
 use lru::LruCache;
 use parking_lot::Mutex;
 
+use super::window::windows;
 use super::{Error, Place, PlacedRow, RemoteSnapshot, Repository, Result, SnapshotRows};
 use crate::types::{Attr, Ino, InodeRow, Name, NameBuf};
 
 /// Chunks that are held: 32 MiB of large ones.
 const CHUNKS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
-/// Bytes of a request.
-const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// Requests at once.
 const AT_ONCE: usize = 4;
 /// Who reads on gets so much more than was asked for, by several requests at once.
@@ -141,16 +140,8 @@ impl PushedTree {
 
     /// Fetches what is not held, neighbours together and several at once.
     fn fetch(&self, places: BTreeSet<Place>) -> Result<()> {
-        let mut windows: Vec<Vec<Place>> = Vec::new();
-        for place in places.into_iter().filter(|one| self.held(one).is_none()) {
-            let ends = windows.last().and_then(|one| one.first().zip(one.last()));
-            let fits = ends.is_some_and(|ends| place.extends(ends, WINDOW_BYTES));
-            match windows.last_mut() {
-                Some(window) if fits => window.push(place),
-                _ => windows.push(vec![place]),
-            }
-        }
-        for some in windows.chunks(AT_ONCE) {
+        let lacking = places.into_iter().filter(|one| self.held(one).is_none());
+        for some in windows(lacking, |place| place).chunks(AT_ONCE) {
             self.fetch_some(some)?;
         }
         Ok(())

@@ -11,8 +11,8 @@ use crate::types::FarPlace;
 
 /// Bytes between two chunks that are fetched with them: a request of its own takes longer.
 const GAP_BYTES: u64 = 64 * 1024;
-/// Bytes of chunks that were moved and are fetched together.
-const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes that are fetched with one request, where nobody waits for the first of them.
+pub const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What came for a window.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Repository {
         places.dedup();
         let mut fetched = HashMap::new();
         let mut bytes = 0;
-        for window in windows(places) {
+        for window in windows(places, |place| place) {
             let came = self.fetch_after(moves + 1, &window)?;
             bytes += came.bytes;
             fetched.extend(window.into_iter().zip(came.plain));
@@ -136,19 +136,56 @@ impl Repository {
     }
 }
 
-/// Groups places, which come in their order, to what is fetched together.
-fn windows(places: Vec<Place>) -> Vec<Vec<Place>> {
-    let mut windows: Vec<Vec<Place>> = Vec::new();
-    for place in places {
+/// Groups chunks, which come in the order of their places, to what is fetched together.
+pub fn windows<T>(
+    chunks: impl IntoIterator<Item = T>,
+    place_of: impl Fn(&T) -> &Place,
+) -> Vec<Vec<T>> {
+    let fits = |window: &[T], place: &Place| {
+        let ends = window.first().zip(window.last());
+        let ends = ends.map(|(first, last)| (place_of(first), place_of(last)));
+        ends.is_some_and(|ends| place.extends(ends, WINDOW_BYTES))
+    };
+    let mut windows: Vec<Vec<T>> = Vec::new();
+    for chunk in chunks {
         match windows.last_mut() {
-            Some(window) if is_near(window, &place) => window.push(place),
-            _ => windows.push(vec![place]),
+            Some(window) if fits(window, place_of(&chunk)) => window.push(chunk),
+            _ => windows.push(vec![chunk]),
         }
     }
     windows
 }
 
-fn is_near(window: &[Place], place: &Place) -> bool {
-    let ends = window.first().zip(window.last());
-    ends.is_some_and(|ends| place.extends(ends, WINDOW_BYTES))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(pack: u8, offset: u32, len: u32) -> Place {
+        Place {
+            pack: ObjectId::from_bytes([pack; 32]),
+            piece: offset,
+            offset,
+            stored_len: len,
+            len,
+            packing: Packing::Plain,
+        }
+    }
+
+    #[test]
+    fn neighbours_are_fetched_together() {
+        let chunks = [
+            place(0, 64, 1000),
+            place(0, 1080, 1000),
+            place(0, 60_000, 1000),
+            place(0, 200_000, 1_000_000),
+            place(0, 1_200_016, 1_000_000),
+            place(0, 2_200_032, 1_000_000),
+            place(0, 3_200_048, 1_000_000),
+            place(0, 4_200_064, 1_000_000),
+            place(1, 64, 10),
+        ];
+        let windows = windows(chunks, |place| place);
+        let counts: Vec<usize> = windows.iter().map(Vec::len).collect();
+        assert_eq!(counts, [3, 4, 1, 1]);
+    }
 }

@@ -1,6 +1,5 @@
 //! Chunks out of packs: neighbours in one request, some requests at a time.
 
-use std::collections::VecDeque;
 use std::thread::Scope;
 
 use super::Result;
@@ -11,8 +10,6 @@ use crate::volume::FarChunk;
 
 /// Requests at once.
 const AT_ONCE: usize = 4;
-/// Bytes of a request.
-const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Chunks of one pack that are fetched together, in their order.
 pub(super) type Window = Vec<(Place, ChunkId)>;
@@ -52,23 +49,6 @@ impl Fetches {
     }
 }
 
-/// Groups chunks, which come in the order of their places, to windows.
-pub(super) fn windows<T>(chunks: Vec<(Place, T)>) -> VecDeque<Vec<(Place, T)>> {
-    let mut windows: VecDeque<Vec<(Place, T)>> = VecDeque::new();
-    for (place, id) in chunks {
-        match windows.back_mut() {
-            Some(window) if fits(window, &place) => window.push((place, id)),
-            _ => windows.push_back(vec![(place, id)]),
-        }
-    }
-    windows
-}
-
-fn fits<T>(window: &[(Place, T)], place: &Place) -> bool {
-    let ends = window.first().zip(window.last());
-    ends.is_some_and(|((first, _), (last, _))| place.extends((first, last), WINDOW_BYTES))
-}
-
 fn fetch(repository: &Repository, window: &Window) -> remote::Result<Fetched> {
     let places: Vec<Place> = window.iter().map(|(place, _)| *place).collect();
     let remote::Fetched { plain, bytes } = repository.fetch(&places)?;
@@ -78,38 +58,4 @@ fn fetch(repository: &Repository, window: &Window) -> remote::Result<Fetched> {
         chunks: chunks.collect(),
         bytes,
     })
-}
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::remote::{ObjectId, Packing};
-
-    fn place(pack: u8, offset: u32, len: u32) -> Place {
-        Place {
-            pack: ObjectId::from_bytes([pack; 32]),
-            piece: offset,
-            offset,
-            stored_len: len,
-            len,
-            packing: Packing::Plain,
-        }
-    }
-
-    #[test]
-    fn neighbours_are_fetched_together() {
-        let chunks = [
-            place(0, 64, 1000),
-            place(0, 1080, 1000),
-            place(0, 60_000, 1000),
-            place(0, 200_000, 1_000_000),
-            place(0, 1_200_016, 1_000_000),
-            place(0, 2_200_032, 1_000_000),
-            place(0, 3_200_048, 1_000_000),
-            place(0, 4_200_064, 1_000_000),
-            place(1, 64, 10),
-        ];
-        let chunks = chunks.into_iter().map(|place| (place, ChunkId(1)));
-        let counts: Vec<usize> = windows(chunks.collect()).iter().map(Vec::len).collect();
-        assert_eq!(counts, [3, 4, 1, 1]);
-    }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use super::fetch::{Fetched, Fetches, Window, windows};
+use super::fetch::{Fetched, Fetches, Window};
 use super::near::Near;
 use super::{Error, Progress, Result, Watch};
-use crate::remote::{self, Place, PushState, RemoteSnapshot, Repository};
+use crate::remote::{self, Place, PushState, RemoteSnapshot, Repository, windows};
 use crate::types::{ChunkBytes, FarPlace, RemoteName};
 use crate::volume;
 use crate::volume::{
@@ -222,7 +222,7 @@ impl<'a> Pulling<'a> {
                 if let Some(near) = &mut near {
                     wanted = self.take_near(near, wanted)?;
                 }
-                for window in windows(wanted) {
+                for window in windows(wanted, |(place, _)| place) {
                     let fetched = fetches.ask(window)?;
                     self.keep(fetched)?;
                 }

@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::fetch::windows;
-use crate::remote::{self, Lookup, Place, RemoteDir, Repository};
+use crate::remote::{self, Lookup, Place, RemoteDir, Repository, windows};
 use crate::types::{ChunkHash, with_causes};
 use crate::volume::{self, ChunkSource, Take};
 
@@ -54,11 +53,10 @@ impl RemoteChunks {
         let lookup = Lookup::load(&repository, &self.dir.cache())?;
         let mut places = Vec::new();
         for hash in wanted {
-            places.extend(lookup.find(hash)?.map(|place| (place, ())));
+            places.extend(lookup.find(hash)?);
         }
         places.sort_unstable();
-        for window in windows(places) {
-            let window: Vec<Place> = window.into_iter().map(|(place, ())| place).collect();
+        for window in windows(places, |place| place) {
             self.fetch(&repository, &window, take)?;
         }
         Ok(())

@@ -211,20 +211,17 @@ impl Fetcher {
     pub(super) fn fetch(&self, window: Window) -> Vec<(Window, Came)> {
         let came = self.try_fetch(&window);
         let is_to_part = matches!(&came, Err(error) if !error.is_passing()) && window.len() > 1;
-        let parts = if is_to_part {
-            let singly = window.into_iter().map(|one| {
-                let part = vec![one];
-                let came = self.try_fetch(&part);
-                self.conclude(&part, &came);
-                (part, came)
-            });
-            singly.collect()
-        } else {
+        if !is_to_part {
             self.conclude(&window, &came);
-            vec![(window, came)]
-        };
-        self.changed.notify_all();
-        parts
+            return vec![(window, came)];
+        }
+        let singly = window.into_iter().map(|one| {
+            let part = vec![one];
+            let came = self.try_fetch(&part);
+            self.conclude(&part, &came);
+            (part, came)
+        });
+        singly.collect()
     }
 
     fn try_fetch(&self, window: &Window) -> Came {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fetcher::{Fetcher, Window, extends};
 use super::keep::keep;
 use crate::meta::FarCount;
+use crate::remote::WINDOW_BYTES;
 use crate::types::ChunkId;
 use crate::volume::config::edit;
 use crate::volume::core::Core;
@@ -17,8 +18,6 @@ use crate::volume::metadata::Space;
 const SPAN: u32 = 4096;
 /// Requests at once.
 const AT_ONCE: usize = 4;
-/// Bytes of a request.
-const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// After a round in which something could not be fetched, or kept.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -82,11 +81,10 @@ fn round(core: &Core, fetcher: &Fetcher) -> Result<Round> {
         while windows.peek().is_some() {
             keep_pinned(fetcher);
             let some: Vec<_> = windows.by_ref().take(AT_ONCE).collect();
-            round = match (fetch(core, fetcher, some), round) {
-                (Round::Stopped, _) => return Ok(Round::Stopped),
-                (Round::Damaged, _) | (_, Round::Damaged) => Round::Damaged,
-                (_, _) => Round::Fetched,
-            };
+            round = worse(fetch(core, fetcher, some), round);
+            if matches!(round, Round::Stopped) {
+                return Ok(round);
+            }
         }
     }
 }
