@@ -5,7 +5,7 @@ use std::path::Path;
 use super::options::MountRequest;
 use super::{Error, Result};
 use crate::remote::{RemoteRef, Remotes};
-use crate::server::can_be_followed;
+use crate::server::Kernel;
 use crate::transfer::{Ahead, LaterFrom, Progress, Watch, config_of, pull_rows};
 use crate::volume::Deadline;
 
@@ -41,7 +41,7 @@ pub(super) fn pull_into(
         remote: from.remote.clone(),
         prefetch: wanted.prefetch.unwrap_or_default(),
         deadline: Deadline::default(),
-        ahead: if can_be_followed() {
+        ahead: if Kernel::running().resends() {
             Ahead::Allowed
         } else {
             Ahead::Refused

@@ -18,19 +18,6 @@ const RETRY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 /// What whoever mounts may still ask of a server that has just been told of the mount.
 const SETTLING: Duration = Duration::from_millis(300);
-/// The first kernel that sends requests again (FUSE_NOTIFY_RESEND).
-const KERNEL_RESEND: (u32, u32) = (6, 9);
-
-/// Whether a server can be followed by another without anybody noticing.
-#[must_use]
-pub fn can_be_followed() -> bool {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map_while(|part| part.parse().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= KERNEL_RESEND
-}
 
 /// Fetches the tables, and has the next server follow once there is a mount that it can take over.
 pub(super) fn fetch_tables(awaited: Arc<Awaited>, shared: &Weak<Shared>) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::docker::engine::{self, DOCKER_SOCKET};
-use crate::server::{ServerState, down_reason, mounts, server_state};
+use crate::server::{Kernel, ServerState, down_reason, mounts, server_state};
 use crate::volume::{Config, Scrubbed, Trouble};
 
 use crate::cli::format::human_bytes;
@@ -13,9 +13,6 @@ use crate::cli::{CliError, Kind, Result, output};
 
 /// Less than this, and less than a twentieth of the disk, is worth a word.
 const FREE_BYTES_MIN: u64 = 2 * 1024 * 1024 * 1024;
-/// The first kernels that can serve volumes, and send requests again after a server's death.
-const KERNEL_MIN: (u32, u32) = (5, 11);
-const KERNEL_RESEND: (u32, u32) = (6, 9);
 
 /// Look for what keeps volumes from working here, and say how to mend it
 ///
@@ -92,21 +89,15 @@ fn has_fusermount() -> bool {
 }
 
 fn kernel() -> Finding {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map_while(|part| part.parse().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < KERNEL_MIN {
+    let kernel = Kernel::running();
+    let release = kernel.release();
+    if !kernel.serves() {
         return Fail(
             format!("Linux {release} is too old"),
             "cask needs Linux 5.11 or newer".to_owned(),
         );
     }
-    if version < KERNEL_RESEND {
+    if !kernel.resends() {
         return Warn(
             format!("Linux {release} does not send requests again when a volume's server dies"),
             "that needs Linux 6.9; without, calls that a dying server had read fail with EIO"

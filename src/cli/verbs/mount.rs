@@ -109,7 +109,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
             None if arguments.create => Makes::Plain,
             None => Makes::Nothing,
         },
-        ahead: if server::can_be_followed() && !arguments.foreground {
+        ahead: if server::Kernel::running().resends() && !arguments.foreground {
             Ahead::Allowed
         } else {
             Ahead::Refused
