@@ -56,11 +56,7 @@ impl AwaitedHead {
             return sized(self.volume.dir().as_os_str().as_bytes().to_vec(), size);
         }
         let key = key.to_vec();
-        self.later(move |volume, on| {
-            let found = volume.xattrs(at, on)?.into_iter();
-            let mut found = found.filter(|(name, _)| *name == key);
-            sized(found.next().ok_or(Error::NoAttribute)?.1, size)
-        })
+        self.later(move |volume, on| sized(volume.xattr(at, &key, on)?, size))
     }
 
     fn xattr_names(&self, at: Ino, caller: &Caller, size: u32) -> Result<Answer> {
@@ -139,9 +135,7 @@ impl State for Awaited {
     }
 
     fn xattr(&self, ino: Ino, key: &[u8]) -> Result<Vec<u8>> {
-        let found = self.xattrs(ino, &|| true)?.into_iter();
-        let mut found = found.filter(|(name, _)| name == key);
-        Ok(found.next().ok_or(Error::NoAttribute)?.1)
+        self.xattr(ino, key, &|| true)
     }
 }
 

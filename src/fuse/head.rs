@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::answer::{Answer, Page, PutOff, Seeking, Waiting, What};
-use super::capabilities::{BACKGROUND_MAX, BACKGROUND_MAX_WAITING, Terms};
+use super::capabilities::Terms;
 use super::request::{Detail, Listing, Operation, Request, Sent, Wanted};
 use super::serve::Serve;
-use super::state::{each_entry, is_dir_xattr, told, xattr, xattr_names};
+use super::state::{background_max, each_entry, is_dir_xattr, told, xattr, xattr_names};
 use crate::types::{Attr, Caller, Ino, Name, NewNode};
 use crate::volume::{Error, Result, SetXattrMode, Volume};
 
@@ -28,11 +28,7 @@ impl Serve for Head {
     }
 
     fn background_max(&self) -> u16 {
-        if self.volume.lacks_chunks() {
-            BACKGROUND_MAX_WAITING
-        } else {
-            BACKGROUND_MAX
-        }
+        background_max(&self.volume)
     }
 
     fn answer(&self, request: &Request<'_>) -> Result<Answer> {

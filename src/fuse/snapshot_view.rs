@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::answer::{Answer, Listed, Page, Told, Waiting, What};
-use super::capabilities::{BACKGROUND_MAX, BACKGROUND_MAX_WAITING, Terms};
+use super::capabilities::Terms;
 use super::node::{Node, Snapshots};
 use super::request::{Listing, Operation, Request, Wanted};
 use super::serve::Serve;
-use super::state::{each_entry, told, xattr, xattr_names};
+use super::state::{background_max, each_entry, told, xattr, xattr_names};
 use crate::types::{Attr, Epoch, FileKind, Ino, SnapshotName, Timestamp};
 use crate::volume::{Error, FIRST_COOKIE, Frozen, Reading, Result, Snapshot, Volume};
 
@@ -32,11 +32,7 @@ impl Serve for SnapshotView {
     }
 
     fn background_max(&self) -> u16 {
-        if self.volume.lacks_chunks() {
-            BACKGROUND_MAX_WAITING
-        } else {
-            BACKGROUND_MAX
-        }
+        background_max(&self.volume)
     }
 
     fn answer(&self, request: &Request<'_>) -> Result<Answer> {

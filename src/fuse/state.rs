@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 
 use super::answer::{Answer, FOREVER, Listed, Told, What};
+use super::capabilities::{BACKGROUND_MAX, BACKGROUND_MAX_WAITING};
 use crate::types::{Attr, Caller, Ino};
 use crate::volume::{DirEntry, Error, FIRST_COOKIE, Frozen, Result, Volume};
 
@@ -47,6 +48,15 @@ impl State for Frozen<'_> {
 
     fn xattr(&self, ino: Ino, key: &[u8]) -> Result<Vec<u8>> {
         self.xattr(ino, key)
+    }
+}
+
+/// How many read-aheads and write-backs the kernel may have under way at once.
+pub(super) fn background_max(volume: &Volume) -> u16 {
+    if volume.lacks_chunks() {
+        BACKGROUND_MAX_WAITING
+    } else {
+        BACKGROUND_MAX
     }
 }
 

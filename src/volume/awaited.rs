@@ -255,6 +255,16 @@ impl Awaited {
         self.look(goes_on, |tree| tree.xattrs(ino))
     }
 
+    /// The value of an extended attribute.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`]; [`Error::NoAttribute`].
+    pub fn xattr(&self, ino: Ino, key: &[u8], goes_on: &dyn Fn() -> bool) -> Result<Vec<u8>> {
+        let all = self.xattrs(ino, goes_on)?.into_iter();
+        let mut found = all.filter(|(name, _)| name == key);
+        Ok(found.next().ok_or(Error::NoAttribute)?.1)
+    }
+
     /// As [`super::Volume::read`].
     ///
     /// # Errors
