@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config::Config;
-use super::data::SHARED_BYTES_MIN;
+use super::data::sharing_of;
 use super::error::{Error, Result};
 use super::layout::{DATABASE, SEGMENTS, restrict};
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
-use crate::meta::{self, Arrival, ArrivedSnapshot, FarExtent, Home, Sharing};
+use crate::meta::{self, Arrival, ArrivedSnapshot, FarExtent, Home};
 use crate::remote::{self, ObjectId, RemoteSnapshot, Repository, Row, RunReader};
 use crate::types::{
     ChunkId, EntryRow, FarPlace, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow,
@@ -165,16 +165,7 @@ impl Arriving {
     /// # Errors
     /// [`Error::Corrupt`] when there can be no such inode, [`Error::NoSpace`], [`Error::Storage`].
     pub fn inode(&self, row: &InodeRow) -> Result<()> {
-        let attr = row
-            .attr()
-            .map_err(|e: RowError| Error::Corrupt(e.to_string()))?;
-        let home = Home {
-            parent: Ino::from_raw(row.parent),
-            cookie: row.cookie,
-        };
-        let is_link = attr.kind == FileKind::Symlink;
-        let target = is_link.then_some(row.target.as_slice());
-        Ok(self.arrival.inode(&attr, home, target)?)
+        add_inode(&self.arrival, row)
     }
 
     /// Adds a directory entry.
@@ -238,11 +229,7 @@ impl Arriving {
             .chunks
             .append(Stream::Fresh, &ready.iter().collect::<Vec<_>>())?;
         for ((chunk, new), at) in chunks.iter().zip(&ready).zip(&placed.places) {
-            let sharing = if chunk.plain.len() >= SHARED_BYTES_MIN {
-                Sharing::Indexed
-            } else {
-                Sharing::Unindexed
-            };
+            let sharing = sharing_of(chunk.plain.len());
             self.arrival
                 .chunk(chunk.id, &new.hash, (at, &new.sums), sharing)?;
         }
@@ -314,6 +301,20 @@ pub(super) fn make_dirs(dir: &Path) -> Result<()> {
         result.map_err(|e| Error::storage(format!("cannot create {}", made.display()), e))?;
     }
     Ok(())
+}
+
+/// Adds an inode to the rows that arrive.
+pub(super) fn add_inode(rows: &Arrival, row: &InodeRow) -> Result<()> {
+    let attr = row
+        .attr()
+        .map_err(|e: RowError| Error::Corrupt(e.to_string()))?;
+    let home = Home {
+        parent: Ino::from_raw(row.parent),
+        cookie: row.cookie,
+    };
+    let is_link = attr.kind == FileKind::Symlink;
+    let target = is_link.then_some(row.target.as_slice());
+    Ok(rows.inode(&attr, home, target)?)
 }
 
 fn remote(error: remote::Error) -> Error {

@@ -9,4 +9,4 @@ pub(super) mod write;
 
 pub use incoming::{SetIdBits, WriteBack, WriteOrigin};
 pub use named::NamedChunks;
-pub(super) use write::SHARED_BYTES_MIN;
+pub(super) use write::sharing_of;

@@ -12,17 +12,17 @@ pub use joining::Landing;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::arriving::add_inode;
 use super::config::Config;
-use super::data::SHARED_BYTES_MIN;
+use super::data::sharing_of;
 use super::error::{Error, Result};
 use super::layout::{DATABASE, SEGMENTS, restrict};
 use super::lock::DirLock;
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
-use crate::meta::{ArrivedSnapshot, HashedArrival, HashedExtent, Home, Sharing};
+use crate::meta::{ArrivedSnapshot, HashedArrival, HashedExtent};
 use crate::types::{
-    ChunkHash, Compression, EntryRow, FileKind, Ino, InodeRow, Location, PageSums, RowError,
-    SegmentId, XattrRow,
+    ChunkHash, Compression, EntryRow, InodeRow, Location, PageSums, SegmentId, XattrRow,
 };
 use partial::{ABOUT, JOINED, SCRATCH};
 
@@ -147,16 +147,7 @@ impl Receiving {
     /// # Errors
     /// [`Error::Corrupt`] when there can be no such inode, [`Error::NoSpace`], [`Error::Storage`].
     pub fn inode(&self, row: &InodeRow) -> Result<()> {
-        let attr = row
-            .attr()
-            .map_err(|e: RowError| Error::Corrupt(e.to_string()))?;
-        let home = Home {
-            parent: Ino::from_raw(row.parent),
-            cookie: row.cookie,
-        };
-        let is_link = attr.kind == FileKind::Symlink;
-        let target = is_link.then_some(row.target.as_slice());
-        Ok(self.arrival.rows().inode(&attr, home, target)?)
+        add_inode(self.arrival.rows(), row)
     }
 
     /// Adds a directory entry.
@@ -206,12 +197,8 @@ impl Receiving {
         if self.arrival.is_here(hash)? {
             return Ok(());
         }
-        let sharing = if at.len as usize >= SHARED_BYTES_MIN {
-            Sharing::Indexed
-        } else {
-            Sharing::Unindexed
-        };
-        self.arrival.chunk(hash, (at, sums), sharing)?;
+        self.arrival
+            .chunk(hash, (at, sums), sharing_of(at.len as usize))?;
         self.kept += 1;
         self.last = Some(*hash);
         Ok(())

@@ -19,6 +19,15 @@ use crate::volume::space::compression::Packing;
 /// costs a random page each (design: 61 us against 39 us a random 4 KiB overwrite).
 pub(in crate::volume) const SHARED_BYTES_MIN: usize = 16 * 1024;
 
+/// Whether a chunk of so many bytes is looked up by its hash.
+pub(in crate::volume) const fn sharing_of(bytes: usize) -> Sharing {
+    if bytes >= SHARED_BYTES_MIN {
+        Sharing::Indexed
+    } else {
+        Sharing::Unindexed
+    }
+}
+
 /// Writes that are ready to be mapped.
 struct Prepared<'a> {
     writes: Vec<Chunked<'a>>,
@@ -181,13 +190,13 @@ fn in_pieces<'a>(core: &Core, write: &'a Write<'a>) -> Chunked<'a> {
 fn find_known(core: &Core, ready: &[&mut Ready<'_>]) -> Result<Vec<bool>> {
     if !ready
         .iter()
-        .any(|ready| sharing_of(ready) == Sharing::Indexed)
+        .any(|ready| ready.sharing() == Sharing::Indexed)
     {
         return Ok(vec![false; ready.len()]);
     }
     let tx = core.database().read()?;
     let known = |ready: &Ready<'_>| match &ready.content {
-        Content::Chunk(chunk, _) if sharing_of(ready) == Sharing::Indexed => {
+        Content::Chunk(chunk, _) if ready.sharing() == Sharing::Indexed => {
             Ok(tx.find_chunk(&chunk.hash)?.is_some())
         }
         _ => Ok(false),
@@ -221,7 +230,7 @@ fn map(
         // The equal chunk that was there a moment ago is gone by now.
         None => append_one(core, chunk, prepared),
     };
-    let id = chunk_row(tx, chunk, place, sharing_of(ready))?;
+    let id = chunk_row(tx, chunk, place, ready.sharing())?;
     let born = tx.epoch();
     let extent = ExtentRow {
         off: offset,
@@ -242,19 +251,15 @@ impl<'a> Ready<'a> {
         }
     }
 
+    fn sharing(&self) -> Sharing {
+        sharing_of(self.piece.data.len())
+    }
+
     fn chunk(&self) -> Option<&NewChunk<'a>> {
         match &self.content {
             Content::Zeros => None,
             Content::Chunk(chunk, _) => Some(chunk),
         }
-    }
-}
-
-fn sharing_of(ready: &Ready<'_>) -> Sharing {
-    if ready.piece.data.len() >= SHARED_BYTES_MIN {
-        Sharing::Indexed
-    } else {
-        Sharing::Unindexed
     }
 }
 

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::fetcher::Window;
 use crate::chunks::{NewChunk, Stream};
-use crate::meta::{BroughtChunk, Sharing};
+use crate::meta::BroughtChunk;
 use crate::volume::core::Core;
-use crate::volume::data::SHARED_BYTES_MIN;
+use crate::volume::data::sharing_of;
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::Space;
 
@@ -53,11 +53,7 @@ fn store(core: &Core, window: &Window, plain: &[Arc<[u8]>]) -> Result<()> {
             hash: &chunk.hash,
             at: *at,
             sums: &chunk.sums,
-            sharing: if chunk.data.len() >= SHARED_BYTES_MIN {
-                Sharing::Indexed
-            } else {
-                Sharing::Unindexed
-            },
+            sharing: sharing_of(chunk.data.len()),
         })
         .collect();
     for some in rows.chunks(NAMED_AT_ONCE) {
