@@ -6,7 +6,7 @@ use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::remotes::{choose, explain as explain_remote, explain_transfer, open, remotes};
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::RemoteRef;
-use crate::transfer::{self, Ahead, LaterFrom, Progress, Watch, config_of, pull_rows};
+use crate::transfer::{self, Ahead, LaterFrom, config_of, pull_rows};
 use crate::volume::{self, Deadline, Life, Prefetch, store};
 
 /// Why a volume could not be made.
@@ -82,15 +82,8 @@ pub(super) fn make_lacking(
         ahead: lacking.ahead,
     };
     build(from, volume, root, |fresh| {
-        pull_rows(&repository, &snapshot, (fresh, config, &later), &Unwatched)
+        pull_rows(&repository, &snapshot, (fresh, config, &later))
     })
-}
-
-/// It does not take long.
-struct Unwatched;
-
-impl Watch for Unwatched {
-    fn progress(&self, _: &Progress) {}
 }
 
 /// What it means that a volume could not be made.

@@ -6,15 +6,8 @@ use super::options::MountRequest;
 use super::{Error, Result};
 use crate::remote::{RemoteRef, Remotes};
 use crate::server::Kernel;
-use crate::transfer::{Ahead, LaterFrom, Progress, Watch, config_of, pull_rows};
+use crate::transfer::{Ahead, LaterFrom, config_of, pull_rows};
 use crate::volume::Deadline;
-
-/// Nobody reads how far it is.
-struct Unwatched;
-
-impl Watch for Unwatched {
-    fn progress(&self, _: &Progress) {}
-}
 
 /// Makes the volume in `fresh`, with what of `wanted` is not the snapshot's. It is usable at once: an engine waits no
 /// longer than two minutes. What its files hold comes when it is read, and in the background.
@@ -47,6 +40,6 @@ pub(super) fn pull_into(
             Ahead::Refused
         },
     };
-    let made = pull_rows(&repository, &snapshot, (fresh, config, &later), &Unwatched);
+    let made = pull_rows(&repository, &snapshot, (fresh, config, &later));
     made.map_err(failed)
 }

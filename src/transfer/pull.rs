@@ -116,7 +116,6 @@ pub fn pull_rows(
     repository: &Repository,
     snapshot: &RemoteSnapshot,
     (dir, mut config, later): (&Path, Config, &LaterFrom),
-    watch: &dyn Watch,
 ) -> Result<()> {
     if snapshot.state != PushState::Published {
         return Err(Error::Pending(snapshot.name.to_string()));
@@ -145,10 +144,10 @@ pub fn pull_rows(
         if waits {
             return Ok(Awaited::make(dir, &config)?);
         }
-        let mut pulling = Pulling::begin(repository, (dir, &config), watch)?;
-        pulling.take_rows(snapshot)?;
-        pulling.arriving.leave_chunks()?;
-        Ok(pulling.arriving.finish(snapshot.numbers)?)
+        let mut arriving = Arriving::begin(dir, &config)?;
+        take_rows(&mut arriving, repository, snapshot)?;
+        arriving.leave_chunks()?;
+        Ok(arriving.finish(snapshot.numbers)?)
     })();
     if made.is_err()
         && let Err(error) = repository.unpin(&pin)
@@ -199,10 +198,8 @@ impl<'a> Pulling<'a> {
     }
 
     fn take_rows(&mut self, snapshot: &RemoteSnapshot) -> Result<()> {
-        let all = || Ok(());
-        let taken = self.arriving.take_rows(self.repository, snapshot, all);
         self.progress.objects += snapshot.runs.len() as u64;
-        taken.map_err(of_repository)
+        take_rows(&mut self.arriving, self.repository, snapshot)
     }
 
     fn take_chunks(&mut self, near: &[&dyn ChunkSource]) -> Result<()> {
@@ -254,6 +251,15 @@ impl<'a> Pulling<'a> {
         self.watch.progress(&self.progress);
         Ok(())
     }
+}
+
+fn take_rows(
+    arriving: &mut Arriving,
+    repository: &Repository,
+    snapshot: &RemoteSnapshot,
+) -> Result<()> {
+    let taken = arriving.take_rows(repository, snapshot, || Ok(()));
+    taken.map_err(of_repository)
 }
 
 fn stored_bytes(chunks: &Window) -> u64 {
