@@ -18,6 +18,7 @@ mod moves;
 mod object;
 mod pack;
 mod pack_directory;
+mod pack_list;
 mod pin;
 mod place;
 mod reference;

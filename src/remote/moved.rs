@@ -4,18 +4,19 @@
 //! Written once, before the pack goes, and for good: what a reader has seen of it stays true. A chunk may have been moved
 //! again since, so readers follow.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::object::ObjectId;
-use super::place::{Packing, Place};
+use super::pack_list::{self, PLACE_BYTES, PackList};
+use super::place::Place;
 use super::shelf::Key;
 use super::{Error, Result};
 
 /// Where they are.
 pub(super) const DIR: &str = "moved";
-/// Bytes of a chunk: old piece, number of the pack, piece, offset, stored and plain length, packing.
-const ENTRY_BYTES: usize = 6 * 4 + 1;
+/// Bytes of a chunk: old piece, and where it is.
+const ENTRY_BYTES: usize = 4 + PLACE_BYTES;
 /// Chunks of packs that were moved, held in memory: some 6 MiB.
 const KNOWN_MAX: usize = 100_000;
 
@@ -93,53 +94,23 @@ impl Moved {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let (mut packs, mut numbers) = (Vec::new(), HashMap::new());
+        let mut packs = PackList::default();
         let mut entries = Vec::with_capacity(self.places.len() * ENTRY_BYTES);
         for (old, place) in &self.places {
-            let pack = *numbers.entry(place.pack).or_insert_with(|| {
-                packs.push(place.pack);
-                packs.len() - 1
-            });
-            for word in [
-                *old,
-                // There are fewer packs than chunks of one.
-                u32::try_from(pack).unwrap_or(u32::MAX),
-                place.piece,
-                place.offset,
-                place.stored_len,
-                place.len,
-            ] {
-                entries.extend(word.to_le_bytes());
-            }
-            entries.push(place.packing.to_raw());
+            entries.extend(old.to_le_bytes());
+            packs.write(place, &mut entries);
         }
         let mut body = self.pack.as_bytes().to_vec();
-        body.extend(u32::try_from(packs.len()).unwrap_or(u32::MAX).to_le_bytes());
-        body.extend(packs.iter().flat_map(|id| *id.as_bytes()));
-        body.extend(entries);
+        packs.finish(&entries, &mut body);
         body
     }
 
     pub(super) fn decode(body: &[u8]) -> Option<Self> {
         let (pack, rest) = body.split_first_chunk::<{ ObjectId::LEN }>()?;
-        let (count, rest) = rest.split_first_chunk::<4>()?;
-        let bytes = (u32::from_le_bytes(*count) as usize).checked_mul(ObjectId::LEN)?;
-        let (packs, entries) = rest.split_at_checked(bytes)?;
-        let packs = packs.as_chunks::<{ ObjectId::LEN }>().0;
+        let (packs, entries) = pack_list::split(rest)?;
         let entries = entries.chunks(ENTRY_BYTES).map(|entry| {
-            let word = |n: usize| {
-                let bytes = entry.get(4 * n..4 * n + 4)?;
-                Some(u32::from_le_bytes(bytes.try_into().ok()?))
-            };
-            let place = Place {
-                pack: ObjectId::from_bytes(*packs.get(word(1)? as usize)?),
-                piece: word(2)?,
-                offset: word(3)?,
-                stored_len: word(4)?,
-                len: word(5)?,
-                packing: Packing::from_raw(*entry.get(ENTRY_BYTES - 1)?)?,
-            };
-            place.is_possible().then_some((word(0)?, place))
+            let (old, place) = entry.split_first_chunk::<4>()?;
+            Some((u32::from_le_bytes(*old), pack_list::read(&packs, place)?))
         });
         let places: Vec<_> = entries.collect::<Option<_>>()?;
         let is_sorted = places.is_sorted_by(|(a, _), (b, _)| a < b);
@@ -158,6 +129,7 @@ pub(super) fn key_of(pack: &ObjectId) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::Packing;
 
     fn place(number: u32) -> Place {
         Place {

@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::durable;
 use crate::remote::object::ObjectId;
-use crate::remote::place::{Packing, Place};
+use crate::remote::pack_list::{self, PLACE_BYTES, PackList};
+use crate::remote::place::Place;
 use crate::remote::{Error, Result};
 use crate::types::ChunkHash;
 
-/// Bytes of an entry: hash, number of the pack, piece, offset, stored and plain length, packing.
-const ENTRY_BYTES: usize = ChunkHash::LEN + 5 * 4 + 1;
+/// Bytes of an entry: hash, and where the chunk is.
+const ENTRY_BYTES: usize = ChunkHash::LEN + PLACE_BYTES;
 /// Entries between two that are held in memory.
 const STRIDE: usize = 64;
 /// Bytes of the hash that a kept file begins with: a place that rotted must not be sent.
@@ -59,30 +60,14 @@ pub(super) struct Sorted {
 pub(super) fn encode(chunks: &HashMap<ChunkHash, Place>) -> Vec<u8> {
     let mut sorted: Vec<_> = chunks.iter().collect();
     sorted.sort_by_key(|(hash, _)| *hash.as_bytes());
-    let (mut packs, mut numbers) = (Vec::new(), HashMap::new());
+    let mut packs = PackList::default();
     let mut entries = Vec::with_capacity(sorted.len() * ENTRY_BYTES);
     for (hash, place) in sorted {
-        let pack = *numbers.entry(place.pack).or_insert_with(|| {
-            packs.push(place.pack);
-            packs.len() - 1
-        });
         entries.extend(hash.as_bytes());
-        for word in [
-            // There are fewer packs than chunks, which are counted in memory.
-            u32::try_from(pack).unwrap_or(u32::MAX),
-            place.piece,
-            place.offset,
-            place.stored_len,
-            place.len,
-        ] {
-            entries.extend(word.to_le_bytes());
-        }
-        entries.push(place.packing.to_raw());
+        packs.write(place, &mut entries);
     }
     let mut body = Vec::new();
-    body.extend(u32::try_from(packs.len()).unwrap_or(u32::MAX).to_le_bytes());
-    body.extend(packs.iter().flat_map(|id| *id.as_bytes()));
-    body.extend(entries);
+    packs.finish(&entries, &mut body);
     body
 }
 
@@ -205,19 +190,7 @@ impl Sorted {
     }
 
     fn place(&self, entry: &[u8]) -> Option<Place> {
-        let word = |n: usize| {
-            let at = ChunkHash::LEN + 4 * n;
-            Some(u32::from_le_bytes(entry.get(at..at + 4)?.try_into().ok()?))
-        };
-        let place = Place {
-            pack: *self.packs.get(word(0)? as usize)?,
-            piece: word(1)?,
-            offset: word(2)?,
-            stored_len: word(3)?,
-            len: word(4)?,
-            packing: Packing::from_raw(*entry.last()?)?,
-        };
-        place.is_possible().then_some(place)
+        pack_list::read(&self.packs, entry.get(ChunkHash::LEN..)?)
     }
 }
 
@@ -231,12 +204,7 @@ pub(super) fn check(body: &[u8]) -> std::result::Result<(), &'static str> {
 }
 
 fn parse(body: &[u8]) -> Option<(Vec<ObjectId>, &[u8])> {
-    let (count, rest) = body.split_first_chunk::<4>()?;
-    let bytes = (u32::from_le_bytes(*count) as usize).checked_mul(ObjectId::LEN)?;
-    let (packs, entries) = rest.split_at_checked(bytes)?;
-    let packs = packs.chunks(ObjectId::LEN).map(|id| id.try_into().ok());
-    let packs: Option<Vec<[u8; ObjectId::LEN]>> = packs.collect();
-    let packs = packs?.into_iter().map(ObjectId::from_bytes).collect();
+    let (packs, entries) = pack_list::split(body)?;
     (entries.len() % ENTRY_BYTES == 0).then_some((packs, entries))
 }
 
@@ -249,6 +217,7 @@ fn hash_of(entry: &[u8]) -> ChunkHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::remote::Packing;
 
     #[test]
     fn what_has_no_room_is_found_all_the_same() {
