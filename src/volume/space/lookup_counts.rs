@@ -4,15 +4,13 @@
 //! back. An orphan must live until all are: one FORGET can be older than the LOOKUP behind which the
 //! file was unlinked, since the kernel queues them apart (Linux, fs/fuse/dev.c, `fuse_dev_do_read`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::known_inodes::KnownInodes;
 use crate::types::Ino;
-
-/// Inodes for which there is always memory.
-const SPARE: usize = 1024;
 
 /// The inodes that the kernel knows, and the orphans that wait for their end.
 #[derive(Debug, Default)]
@@ -43,7 +41,7 @@ pub(in crate::volume) enum Backlog {
 #[derive(Debug, Default)]
 struct Inner {
     counts: Counts,
-    known: HashMap<Ino, u64>,
+    known: KnownInodes,
     orphans: HashSet<Ino>,
     /// Orphans of which only the kernel can say whether it knows them.
     doubtful: HashSet<Ino>,
@@ -54,20 +52,10 @@ struct Inner {
     closing: bool,
 }
 
-impl Inner {
-    /// Gives memory back after the kernel has forgotten most of what it knew.
-    fn shrink(&mut self) {
-        let len = self.known.len();
-        if self.known.capacity() > 8 * len.max(SPARE) {
-            self.known.shrink_to(2 * len);
-        }
-    }
-}
-
 impl LookupCounts {
     /// The kernel is told of `ino` once more.
     pub(super) fn remember(&self, ino: Ino) {
-        *self.lock().known.entry(ino).or_default() += 1;
+        self.lock().known.add(ino);
     }
 
     /// The kernel gives back `count` of the times that it was told of `ino`.
@@ -75,16 +63,8 @@ impl LookupCounts {
         let mut inner = self.lock();
         // Of what another server told it of there is no count here: whether the kernel still knows it, only that can
         // say.
-        let Some(known) = inner.known.get_mut(&ino) else {
-            return;
-        };
-        *known = known.saturating_sub(count);
-        if *known == 0 {
-            inner.known.remove(&ino);
-            inner.shrink();
-            if inner.orphans.remove(&ino) {
-                self.end(&mut inner, ino);
-            }
+        if inner.known.give_back(ino, count) == Some(0) && inner.orphans.remove(&ino) {
+            self.end(&mut inner, ino);
         }
     }
 
@@ -94,7 +74,7 @@ impl LookupCounts {
         if inner.counts == Counts::Lost {
             inner.doubtful.insert(ino);
             self.doubts.notify_all();
-        } else if inner.known.contains_key(&ino) {
+        } else if inner.known.has(ino) {
             inner.orphans.insert(ino);
         } else {
             self.end(&mut inner, ino);
@@ -148,7 +128,7 @@ impl LookupCounts {
 
     fn end(&self, inner: &mut Inner, ino: Ino) {
         debug_assert!(
-            inner.counts == Counts::Lost || !inner.known.contains_key(&ino),
+            inner.counts == Counts::Lost || !inner.known.has(ino),
             "invariant 8: the kernel knows {ino}"
         );
         inner.ended.push(ino);
