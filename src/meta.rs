@@ -16,6 +16,7 @@ mod schema;
 mod seen;
 mod tables;
 mod tally;
+mod vfs;
 mod wal;
 
 pub use arrival::{Arrival, ArrivedSnapshot, FarExtent, HashedArrival, HashedExtent};

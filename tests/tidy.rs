@@ -50,7 +50,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["remote"]),
     ("argon2", &["remote"]),
     ("postcard", &["server"]),
-    ("crc32c", &["chunks"]),
+    ("crc32c", &["chunks", "meta"]),
     ("lru", &["chunks", "volume", "remote", "transfer"]),
     ("jiff", &["cli", "types", "volume"]),
     ("signal_hook", &["server", "cli"]),

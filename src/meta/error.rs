@@ -95,6 +95,12 @@ fn was_refused(error: &rusqlite::Error) -> bool {
     is_refusal
 }
 
+/// Whether a page was read that does not have its sum (`vfs`).
+fn has_no_sum(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|e| e.extended_code);
+    code == Some(ffi::SQLITE_IOERR_DATA)
+}
+
 /// Whether a write failed for want of room: of the disk, of a quota, or of what the process may write to one file.
 pub(super) fn is_full(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
@@ -138,6 +144,9 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::SystemIoFailure) if has_no_sum(&error) => {
+                Self::Corrupt("a page is not what was written there".to_owned())
+            }
             Some(ErrorCode::SystemIoFailure) if was_refused(&error) => Self::Full,
             // SQLite's own text for these is "disk I/O error", whatever the system said.
             Some(ErrorCode::SystemIoFailure) => Self::Host {

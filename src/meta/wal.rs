@@ -3,9 +3,7 @@
 mod beside;
 mod checkpoint;
 pub(super) mod file;
-mod frames;
 pub(super) mod gate;
 pub(super) mod growth;
 pub(super) mod progress;
 pub(super) mod recovery;
-pub(super) mod vfs;

@@ -8,6 +8,7 @@ pub(super) mod defragment;
 pub(super) mod gc_move;
 pub(super) mod gc_policy;
 pub(super) mod headroom;
+mod known_inodes;
 pub(super) mod limits;
 pub(super) mod lookup_counts;
 pub(super) mod quiet;

@@ -67,3 +67,17 @@ pub(crate) fn noise(seed: u64, len: u64) -> Vec<u8> {
     }
     bytes
 }
+
+/// Gives the pages of a database the sums of what is in them (docs/format.md): another SQLite than cask's changed them.
+#[allow(dead_code, reason = "not every suite changes databases")]
+pub(crate) fn sum_pages(database: &std::path::Path) {
+    let mut bytes = std::fs::read(database).unwrap();
+    assert_eq!(bytes[20], 8, "pages have sums");
+    for (number, page) in (1_u32..).zip(bytes.as_chunks_mut::<4096>().0) {
+        page[4088..4092].copy_from_slice(&number.to_le_bytes());
+        let checksum = crc32c::crc32c(&page[..4092]);
+        page[4092..].copy_from_slice(&checksum.to_le_bytes());
+    }
+    let file = std::fs::File::options().write(true).open(database).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &bytes, 0).unwrap();
+}

@@ -5,7 +5,7 @@ use cask::types::{Caller, Ino, SetAttr};
 use cask::volume::{Depth, Volume};
 use rusqlite::Connection;
 
-use super::common::{make, write};
+use super::common::{make, sum_pages, write};
 use super::home::{Home, Tree, assert_no_other_bytes, content, lookup, overwrite, tree};
 
 const SECOND: &str = "dir/second";
@@ -40,6 +40,8 @@ fn count(home: &Home) -> i64 {
 fn edit(home: &Home, sql: &str) {
     let database = Connection::open(home.database()).unwrap();
     database.execute_batch(sql).unwrap();
+    drop(database);
+    sum_pages(&home.database());
 }
 
 fn root_page(home: &Home) -> u32 {

@@ -223,6 +223,40 @@ fn a_flipped_byte_in_any_page_of_the_database_is_reported_and_repaired() {
     assert_eq!(tally.unsalvageable, 0);
 }
 
+/// Where in a page a byte is changed: its kind, what its cells are, the last bytes of cells, and its sum.
+const PLACES: [u64; 6] = [0, 5, 17, 2_011, 4_087, 4_095];
+
+#[test]
+fn a_changed_byte_anywhere_in_the_database_is_reported() {
+    let (home, before) = template();
+    // Without a log: what is in it hides pages.
+    home.open().close().unwrap();
+    let database = fs::read(home.database()).unwrap();
+    let free = u32::from_be_bytes(database[36..40].try_into().unwrap());
+    let pages = (database.len() / PAGE) as u64;
+    let mut silent = Vec::new();
+    for (page, place) in (0..pages).flat_map(|page| PLACES.map(|place| (page, place))) {
+        let at = page * PAGE as u64 + place;
+        let byte = database[usize::try_from(at).unwrap()];
+        overwrite(&home.database(), &[byte ^ 0x04], at);
+        let said = check_as_it_is(&home);
+        if said.is_empty() {
+            silent.push(page);
+        }
+        overwrite(&home.database(), &database, 0);
+    }
+    silent.dedup();
+    // Nobody reads a page that is free.
+    assert!(silent.len() <= free as usize, "{silent:?}, {free} free");
+    assert_eq!(check(&home.dir()), Vec::<String>::new());
+    assert_eq!(read(&home.dir()), before);
+}
+
+/// A check that leaves the volume as it was.
+fn check_as_it_is(home: &Home) -> Vec<String> {
+    check(&home.copied().dir())
+}
+
 fn one_case(home: &Home, before: &Tree, target: Target, harm: Harm, tally: &mut Tally) {
     let case = format!("{harm:?} {target:?}");
     let home = home.copied();

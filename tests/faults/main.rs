@@ -520,6 +520,7 @@ fn counting_does_not_stop_writers() {
          UPDATE setting SET value = 3000000 WHERE key = 'numbers'",
     ).unwrap();
     conn.close().unwrap();
+    common::sum_pages(&dir.join("meta.db"));
     let volume = Volume::open_with(&dir, EAGER).unwrap();
     make(&volume, "warm").unwrap();
     let slowest = std::thread::scope(|scope| {

@@ -51,6 +51,30 @@ fn a_volume_of_format_3_is_brought_to_the_present_one() {
     check("format-3.tar.gz", 3);
 }
 
+#[test]
+fn a_volume_of_format_4_is_brought_to_the_present_one() {
+    check("format-4.tar.gz", 4);
+}
+
+/// What an earlier cask made gets sums for the pages of its database from a repair, which finds nothing else to do.
+#[test]
+fn a_repair_gives_pages_their_sums() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = unpack("format-4.tar.gz", home.path());
+    let reserved = || std::fs::read(dir.join("meta.db")).unwrap()[20];
+    assert_eq!(reserved(), 0);
+    let repaired = cask::volume::repair(&dir, &|_| {}).unwrap();
+    assert_eq!(repaired.changes.len(), 1, "{:?}", repaired.changes);
+    assert!(repaired.changes[0].contains("have sums from now on"));
+    assert_eq!(reserved(), 8);
+    let again = cask::volume::repair(&dir, &|_| {}).unwrap();
+    assert_eq!(again.changes, Vec::<String>::new());
+    let volume = Volume::open(&dir).unwrap();
+    assert_eq!(volume.audit().unwrap(), Vec::<String>::new());
+    assert_eq!(read(&volume, Ino::ROOT, "new"), b"new\n");
+    volume.close().unwrap();
+}
+
 /// Of the tables: SQLite's `user_version`, big-endian in the file's header (<https://www.sqlite.org/fileformat.html>).
 fn version_of_tables(dir: &Path) -> u32 {
     let bytes = std::fs::read(dir.join("meta.db")).unwrap();

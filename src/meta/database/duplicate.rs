@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::backup::Backup;
 
 use crate::meta::schema::connect;
-use crate::meta::{Database, Result, Session};
+use crate::meta::vfs;
+use crate::meta::{Database, Error, Result, Session};
 use crate::types::SegmentId;
 
 const SEGMENTS: &str =
@@ -19,7 +20,10 @@ impl Database {
     /// [`Error::Sqlite`] or [`Error::Full`] when the copy cannot be written; what was begun at `path` is left there.
     pub fn copy_to(&self, path: &Path) -> Result<()> {
         let source = self.read_long()?;
-        let mut target = connect::open_empty(path)?;
+        let Some(sums) = vfs::sums_of(source.conn())? else {
+            return Err(Error::Corrupt("its header is not one of ours".to_owned()));
+        };
+        let mut target = connect::open_empty(path, sums)?;
         Backup::new(source.conn(), &mut target)?.step(-1)?;
         Ok(())
     }

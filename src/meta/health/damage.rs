@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use crate::meta::tables::copying::still_to_write;
-use crate::meta::{Result, Session};
+use crate::meta::{Error, Result, Session};
 use crate::types::{ChunkId, Epoch, Ino};
 
 // A hundred lines: one damaged page can be the cause of thousands.
 const INTEGRITY: &str = "PRAGMA integrity_check(100)";
+// How SQLite says that a page has no sum: SQLITE_IOERR_DATA.
+const NO_SUM: &str = "unable to get the page. error code=8202";
 // What copies have still to write is in the head only.
 const EXTENTS: &str = concat!(
     "SELECT ino, off, len, born, NULL, chunk FROM extent
@@ -32,6 +34,12 @@ pub struct NamedBytes {
     pub died: Option<Epoch>,
 }
 
+/// What SQLite says of pages, without its heading.
+fn told(lines: &str) -> impl Iterator<Item = String> {
+    let lines = lines.lines().filter(|line| !line.starts_with("***"));
+    lines.map(|line| line.replace(NO_SUM, "it is not what was written there"))
+}
+
 impl Session {
     /// What SQLite finds wrong with the database's own structure.
     pub fn integrity(&self) -> Result<Vec<String>> {
@@ -39,9 +47,15 @@ impl Session {
         let lines = stmt.query_map([], |row| row.get::<_, String>(0))?;
         let mut found = Vec::new();
         for line in lines {
-            let line = line?;
-            if line != "ok" {
-                found.push(line);
+            match line.map_err(Error::from) {
+                Ok(line) if line == "ok" => {}
+                Ok(lines) => found.extend(told(&lines)),
+                // It looks at the pages first, and then at rows, of which it does not reach all.
+                Err(Error::Corrupt(what)) => {
+                    found.extend(found.is_empty().then_some(what));
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(found)

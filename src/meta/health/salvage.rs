@@ -5,8 +5,10 @@
 
 mod carve;
 mod graft;
+mod pages;
 mod walk;
 
+use std::io;
 use std::path::Path;
 
 use rusqlite::{Connection, Row, params_from_iter};
@@ -18,6 +20,7 @@ use walk::{Table, Walked, walk};
 use crate::meta::schema::connect;
 use crate::meta::schema::text::sql;
 use crate::meta::schema::upgrade::WITH_COPYING;
+use crate::meta::vfs::page_sum::Sums;
 use crate::meta::{Error, Result};
 
 /// Each table, its key's first column, its key, and its columns.
@@ -105,6 +108,8 @@ const ANYTHING: &str = "
 pub struct Missed {
     /// The tables of which rows are lost.
     pub tables: Vec<&'static str>,
+    /// Pages in which one bit had changed, which was put right: by their numbers.
+    pub mended: Vec<u32>,
 }
 
 /// Makes a database at `to`, which must not exist, of what can be read of the one at `from`, which nobody has open,
@@ -115,9 +120,17 @@ pub struct Missed {
 pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     drop(connect::create(to)?);
     let target = connect::open_copy(to)?;
-    let (mut source, first_pages) = open(from, to)?;
+    let sums = pages::sums_of(from).map_err(failed)?;
+    let mended = match sums {
+        Sums::Kept => pages::mend_bits(from).map_err(failed)?,
+        Sums::Absent => Vec::new(),
+    };
+    let (mut source, first_pages) = open(from, sums)?;
     target.execute_batch("BEGIN")?;
-    let mut missed = Missed { tables: Vec::new() };
+    let mut missed = Missed {
+        tables: Vec::new(),
+        mended,
+    };
     let version: i64 = source.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for table in &TABLES {
         if table.name == "copying" && version < WITH_COPYING {
@@ -129,7 +142,7 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Missed> {
     }
     if first_pages == FirstPages::Own {
         drop(source);
-        carve(from, &TABLES, &target, &missed.tables)?;
+        carve(from, &TABLES, (&target, sums), &missed.tables)?;
         source = connect::open_damaged(from)?;
     }
     // Only of tables that miss rows: what a whole table does not have was removed.
@@ -158,7 +171,7 @@ enum FirstPages {
 }
 
 /// Opens what may be damaged, without a log if that can be moved into it.
-fn open(from: &Path, fresh: &Path) -> Result<(Connection, FirstPages)> {
+fn open(from: &Path, sums: Sums) -> Result<(Connection, FirstPages)> {
     if let Ok(source) = connect::open_damaged(from) {
         return Ok(match source.pragma_update(None, "journal_mode", "DELETE") {
             Ok(()) => (source, FirstPages::Own),
@@ -167,11 +180,18 @@ fn open(from: &Path, fresh: &Path) -> Result<(Connection, FirstPages)> {
             Err(_) => (source, FirstPages::Grafted),
         });
     }
-    graft(fresh, from).map_err(|source| Error::Wal {
-        op: "put new first pages before",
-        source,
-    })?;
+    let fresh = from.with_extension("fresh");
+    drop(connect::create_with(&fresh, sums)?);
+    drop(connect::open_copy(&fresh)?);
+    graft(&fresh, from, sums).map_err(failed)?;
     Ok((connect::open_damaged(from)?, FirstPages::Grafted))
+}
+
+fn failed(source: io::Error) -> Error {
+    Error::Wal {
+        op: "look at the pages beside",
+        source,
+    }
 }
 
 fn find_entries(source: &Connection, target: &Connection) -> Result<()> {

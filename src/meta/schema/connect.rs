@@ -8,10 +8,20 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::upgrade::{self, VERSION};
 use crate::meta::error::{Error, Result};
-use crate::meta::wal::vfs;
+use crate::meta::vfs;
+use crate::meta::vfs::page_sum::Sums;
 
-/// `PRAGMA application_id`: "Cask".
-const APPLICATION_ID: i64 = 0x4361_736b;
+/// `PRAGMA application_id` of a database whose pages have no sums: "Cask".
+const PLAIN_ID: i64 = 0x4361_736b;
+/// Of one whose pages have: "Casp". The header says it a second time, so that damage to either is seen.
+const SUMMED_ID: i64 = 0x4361_7370;
+
+const fn application_id(sums: Sums) -> i64 {
+    match sums {
+        Sums::Kept => SUMMED_ID,
+        Sums::Absent => PLAIN_ID,
+    }
+}
 
 /// What a connection is for, which decides how much it may cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,32 +43,46 @@ impl Role {
 
 fn open_file(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let vfs = vfs::name().map_err(|code| {
-        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("no VFS for the log".to_owned()))
+        rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("no VFS".to_owned()))
     })?;
-    Ok(Connection::open_with_flags_and_vfs(path, flags, vfs)?)
+    let conn = Connection::open_with_flags_and_vfs(path, flags, vfs)?;
+    // SQLite does not write pages that it frees, unless told to erase them: one that was never written has no sum.
+    conn.pragma_update(None, "secure_delete", "ON")?;
+    Ok(conn)
 }
 
-/// Makes a new database at `path`, which must not exist.
-pub(in crate::meta) fn create(path: &Path) -> Result<Connection> {
+fn make_file(path: &Path, sums: Sums) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = open_file(path, flags)?;
+    if sums == Sums::Kept {
+        vfs::keep_sums(&conn)?;
+    }
+    Ok(conn)
+}
+
+/// Makes a new database at `path`, which must not exist.
+pub(in crate::meta) fn create(path: &Path) -> Result<Connection> {
+    create_with(path, Sums::Kept)
+}
+
+/// The same, with sums or as an earlier cask made it.
+pub(in crate::meta) fn create_with(path: &Path, sums: Sums) -> Result<Connection> {
+    let conn = make_file(path, sums)?;
     // First of all: the length of a page cannot be changed once the log is in use (sqlite.org/pragma.html).
     conn.pragma_update(None, "page_size", 4096)?;
-    conn.pragma_update(None, "application_id", APPLICATION_ID)?;
+    conn.pragma_update(None, "application_id", application_id(sums))?;
     conn.pragma_update(None, "user_version", VERSION)?;
     set_up(&conn, Role::Writer)?;
     upgrade::make_tables(&conn)?;
     Ok(conn)
 }
 
-/// Makes a database at `path` that holds nothing, to be copied into. It is not synced on the way.
-pub(in crate::meta) fn open_empty(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = open_file(path, flags)?;
+/// Makes a database at `path` that holds nothing, to be copied into from one with such sums. It is not synced on the
+/// way.
+pub(in crate::meta) fn open_empty(path: &Path, sums: Sums) -> Result<Connection> {
+    let conn = make_file(path, sums)?;
     conn.pragma_update(None, "synchronous", "OFF")?;
     Ok(conn)
 }
@@ -74,6 +98,26 @@ pub(in crate::meta) fn open_copy(path: &Path) -> Result<Connection> {
     conn.pragma_update(None, "journal_mode", "DELETE")?;
     conn.pragma_update(None, "journal_mode", "MEMORY")?;
     Ok(conn)
+}
+
+/// When the pages of a database got their sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::meta) enum Added {
+    Before,
+    Now,
+}
+
+/// Gives the pages of a copy sums, which its other pages are for: all are written anew, by way of memory.
+pub(in crate::meta) fn add_sums(copy: &Connection) -> Result<Added> {
+    if vfs::sums_of(copy)? == Some(Sums::Kept) {
+        return Ok(Added::Before);
+    }
+    vfs::keep_sums(copy)?;
+    copy.pragma_update(None, "temp_store", "MEMORY")?;
+    copy.pragma_update(None, "application_id", application_id(Sums::Kept))?;
+    // It takes the bytes that are reserved of each page (sqlite.org/lang_vacuum.html).
+    copy.execute_batch("VACUUM")?;
+    Ok(Added::Now)
 }
 
 /// Opens what may be damaged, but is ours.
@@ -92,7 +136,8 @@ pub(in crate::meta) fn open_damaged(path: &Path) -> Result<Connection> {
 fn check_ours(conn: &Connection) -> Result<()> {
     let found: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found == APPLICATION_ID && (1..=VERSION).contains(&version) {
+    let is_ours = vfs::sums_of(conn)?.is_some_and(|sums| found == application_id(sums));
+    if is_ours && (1..=VERSION).contains(&version) {
         return Ok(());
     }
     Err(Error::row(format!(

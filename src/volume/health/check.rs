@@ -7,7 +7,7 @@ use crate::chunks::{self, ChunkStore};
 use crate::meta::StoredChunk;
 use crate::types::{Checked, ChunkId, SegmentId};
 use crate::volume::core::Core;
-use crate::volume::error::Result;
+use crate::volume::error::{Error, Result};
 use crate::volume::health::describe::describe;
 use crate::volume::health::stored::{chunks_after, has_moved, verify};
 use crate::volume::health::watch::Watch;
@@ -47,7 +47,15 @@ pub(super) fn check(
         let broken = broken.into_iter().map(|line| format!("metadata: {line}"));
         checked.problems.extend(broken);
     }
-    let found = look_at_chunks(core, depth, watch, &mut checked)?;
+    let found = match look_at_chunks(core, depth, watch, &mut checked) {
+        Err(Error::Corrupt(what)) if !is_sound => {
+            checked
+                .problems
+                .push(format!("chunks: not all are looked at: {what}"));
+            return Ok(checked);
+        }
+        found => found?,
+    };
     if !found.damaged.is_empty() || !found.lost.is_empty() {
         let session = core.database().read_long()?;
         let damaged = describe(&session, &found.damaged, "cannot be read")?;

@@ -258,7 +258,13 @@ fn salvaged(damage: &str, missed: &Missed) -> String {
     } else {
         format!("some rows are lost of {}", missed.tables.join(", "))
     };
-    format!("database: it is made anew of what can be read, for it is damaged ({damage}): {lost}")
+    let mended = match missed.mended.len() {
+        0 => String::new(),
+        count => format!("; in {count} of its pages a bit had changed, which was put right"),
+    };
+    format!(
+        "database: it is made anew of what can be read, for it is damaged ({damage}): {lost}{mended}"
+    )
 }
 
 /// Removes what a repair, ended or interrupted, worked on.

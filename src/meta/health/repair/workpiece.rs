@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{OptionalExtension, Row, ToSql};
 
-use crate::meta::schema::connect;
+use crate::meta::schema::connect::{self, Added};
 use crate::meta::schema::text::sql;
 use crate::meta::{Error, Result, Session};
 use crate::types::{ChunkId, Ino};
@@ -52,6 +52,13 @@ impl Workpiece {
         if let Some(first) = damage.first() {
             return Err(Error::Corrupt(first.clone()));
         }
+        let mends = match connect::add_sums(session.conn())? {
+            Added::Now => vec![Mend {
+                ino: None,
+                what: "the pages of the database have sums from now on".to_owned(),
+            }],
+            Added::Before => Vec::new(),
+        };
         // One transaction, which `finish` commits: without syncs and with its journal in memory, steps of their own
         // would gain nothing.
         session.run("BEGIN")?;
@@ -60,7 +67,7 @@ impl Workpiece {
             now: 1,
             newest: 0,
             numbers: 3,
-            mends: Vec::new(),
+            mends,
             lost: BTreeSet::new(),
         })
     }

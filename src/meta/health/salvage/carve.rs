@@ -5,17 +5,17 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::pages::{read_page, write_page};
 use super::walk::{Table, damaged};
 use crate::meta::schema::connect;
+use crate::meta::vfs::page_sum::{Page, Sums};
 use crate::meta::{Error, Result};
 
-const PAGE_BYTES: u64 = 4096;
 const CHECK: &str = "PRAGMA integrity_check(1000000)";
 const ROOT: &str = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
 /// What kinds of pages rows can be in.
@@ -39,7 +39,7 @@ const KNOWN: [&str; 10] = [
 pub(super) fn carve(
     from: &Path,
     tables: &[Table],
-    target: &Connection,
+    (target, sums): (&Connection, Sums),
     missed: &[&'static str],
 ) -> Result<()> {
     let known = KNOWN
@@ -56,10 +56,10 @@ pub(super) fn carve(
     let mut roots = Vec::new();
     for table in &known {
         let root: i64 = source.query_row(ROOT, [table.name], |row| row.get(0))?;
-        roots.push(u64::try_from(root).unwrap_or(1));
+        roots.push(u32::try_from(root).unwrap_or(1));
     }
     drop(source);
-    let bench = Bench::of(from)?;
+    let bench = Bench::of(from, sums)?;
     for page in pages {
         for (table, root) in known.iter().zip(&roots) {
             let rows = bench.read(page, *root, table)?;
@@ -72,7 +72,7 @@ pub(super) fn carve(
 }
 
 /// The pages that are neither used nor free, if that is known.
-fn unused(source: &Connection) -> Result<Option<Vec<u64>>> {
+fn unused(source: &Connection) -> Result<Option<Vec<u32>>> {
     let mut stmt = source.prepare(CHECK)?;
     let mut rows = stmt.query([])?;
     let mut found = Vec::new();
@@ -90,7 +90,7 @@ fn unused(source: &Connection) -> Result<Option<Vec<u64>>> {
             let page = line
                 .strip_prefix("Page ")
                 .and_then(|rest| rest.strip_suffix(": never used"));
-            found.extend(page.and_then(|page| page.parse::<u64>().ok()));
+            found.extend(page.and_then(|page| page.parse::<u32>().ok()));
         }
     }
 }
@@ -99,38 +99,36 @@ fn unused(source: &Connection) -> Result<Option<Vec<u64>>> {
 struct Bench {
     path: std::path::PathBuf,
     file: File,
+    sums: Sums,
 }
 
 impl Bench {
-    fn of(from: &Path) -> Result<Self> {
+    fn of(from: &Path, sums: Sums) -> Result<Self> {
         let path = from.with_extension("bench");
         fs::copy(from, &path).map_err(failed)?;
         let file = File::options().read(true).write(true).open(&path);
         let file = file.map_err(failed)?;
-        Ok(Self { path, file })
+        Ok(Self { path, file, sums })
     }
 
     /// The rows below `page`, were it the root of `table`; none if it cannot be.
-    fn read(&self, page: u64, root: u64, table: &Table) -> Result<Vec<Vec<Value>>> {
-        let mut bytes = vec![0; 4096];
-        let read = self.file.read_exact_at(&mut bytes, (page - 1) * PAGE_BYTES);
-        read.map_err(failed)?;
+    fn read(&self, page: u32, root: u32, table: &Table) -> Result<Vec<Vec<Value>>> {
+        let bytes = read_page(&self.file, page).map_err(failed)?;
         if !KINDS.contains(&bytes[0]) {
             return Ok(Vec::new());
         }
-        let kept = self.swap(root, &bytes)?;
+        let kept = self.swap(root, bytes)?;
         let rows = self.rows(table);
-        self.swap(root, &kept)?;
+        self.swap(root, kept)?;
         match rows {
             Err(Error::Corrupt(_)) => Ok(Vec::new()),
             rows => rows,
         }
     }
 
-    fn swap(&self, page: u64, bytes: &[u8]) -> Result<Vec<u8>> {
-        let (at, mut kept) = ((page - 1) * PAGE_BYTES, vec![0; 4096]);
-        self.file.read_exact_at(&mut kept, at).map_err(failed)?;
-        self.file.write_all_at(bytes, at).map_err(failed)?;
+    fn swap(&self, page: u32, bytes: Page) -> Result<Page> {
+        let kept = read_page(&self.file, page).map_err(failed)?;
+        write_page(&self.file, page, bytes, self.sums).map_err(failed)?;
         Ok(kept)
     }
 

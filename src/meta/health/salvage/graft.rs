@@ -2,36 +2,32 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-const PAGE_BYTES: u64 = 4096;
+use super::pages::{read_page, write_page};
+use crate::meta::vfs::page_sum::{PAGE_BYTES, Sums};
+
 /// The byte of a page that says what kind it is; of the first page, behind the file's header.
 const FIRST_KIND_AT: usize = 100;
 const INTERIOR: u8 = 5;
-const PAGE_COUNT_AT: u64 = 28;
-const CHANGES_AT: u64 = 24;
+const PAGE_COUNT_AT: usize = 28;
+const CHANGES_AT: usize = 24;
 
-/// Puts the pages that hold the schema of the database at `from` in place of those of the one at `to`.
-pub(super) fn graft(from: &Path, to: &Path) -> io::Result<()> {
+/// Puts the pages that hold the schema of the database at `from` in place of those of the one at `to`; both have sums, or
+/// none has.
+pub(super) fn graft(from: &Path, to: &Path, sums: Sums) -> io::Result<()> {
     let source = File::open(from)?;
     let target = File::options().read(true).write(true).open(to)?;
-    let pages = target.metadata()?.len() / PAGE_BYTES;
-    let first = read_page(&source, 1)?;
-    for page in below(&first).into_iter().chain([1]) {
-        let bytes = read_page(&source, page)?;
-        target.write_all_at(&bytes, (u64::from(page) - 1) * PAGE_BYTES)?;
+    let pages = target.metadata()?.len() / PAGE_BYTES as u64;
+    let mut first = read_page(&source, 1)?;
+    for number in below(&first) {
+        write_page(&target, number, read_page(&source, number)?, sums)?;
     }
     // A count of changes that does not match has SQLite measure the file itself.
-    target.write_all_at(&u32::MAX.to_be_bytes(), CHANGES_AT)?;
+    first[CHANGES_AT..][..4].copy_from_slice(&u32::MAX.to_be_bytes());
     let pages = u32::try_from(pages).unwrap_or(u32::MAX);
-    target.write_all_at(&pages.to_be_bytes(), PAGE_COUNT_AT)
-}
-
-fn read_page(file: &File, page: u32) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; 4096];
-    file.read_exact_at(&mut bytes, (u64::from(page) - 1) * PAGE_BYTES)?;
-    Ok(bytes)
+    first[PAGE_COUNT_AT..][..4].copy_from_slice(&pages.to_be_bytes());
+    write_page(&target, 1, first, sums)
 }
 
 /// The pages that the first one, if it is an interior page, leads to (sqlite.org/fileformat2.html, section 1.6).
