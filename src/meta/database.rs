@@ -4,6 +4,7 @@ pub(super) mod connections;
 mod duplicate;
 mod held;
 pub(super) mod reading;
+pub(super) mod seen_inodes;
 pub(super) mod session;
 pub(super) mod stop;
 pub(super) mod transaction;

@@ -287,7 +287,7 @@ fn what_is_not_a_whole_volume_is_refused_by_name() {
     ));
     let home = Home::new();
     let text = fs::read_to_string(home.dir().join("volume.json")).unwrap();
-    let newer = text.replace("\"format\": 4", "\"format\": 99");
+    let newer = text.replace("\"format\": 5", "\"format\": 99");
     File::create(home.dir().join("volume.json"))
         .unwrap()
         .write_all_at(newer.as_bytes(), 0)

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::Connection;
 
+use crate::meta::database::seen_inodes::SeenInodes;
 use crate::meta::error::Result;
 
 /// A connection, with the queries that the files of the tables give it.
@@ -12,6 +13,7 @@ use crate::meta::error::Result;
 pub struct Session {
     conn: Connection,
     copying: CopyMark,
+    seen: SeenInodes,
 }
 
 /// Whether a copy may be under way. While this is false nobody sees a state that has one, so nobody needs to look.
@@ -28,8 +30,17 @@ impl Session {
     }
 
     /// One of several connections of an open volume, which share the mark.
-    pub(in crate::meta) const fn marked(conn: Connection, copying: CopyMark) -> Self {
-        Self { conn, copying }
+    pub(in crate::meta) fn marked(conn: Connection, copying: CopyMark) -> Self {
+        Self {
+            conn,
+            copying,
+            seen: SeenInodes::default(),
+        }
+    }
+
+    /// The inodes that the transaction under way has seen.
+    pub(in crate::meta) const fn seen(&self) -> &SeenInodes {
+        &self.seen
     }
 
     pub(in crate::meta) const fn conn(&self) -> &Connection {

@@ -53,6 +53,7 @@ impl Database {
             .session
             .run("BEGIN IMMEDIATE")
             .map_err(|e| self.noted(e))?;
+        writer.session.seen().begin();
         let before = writer.epochs;
         Ok(WriteTx {
             database: self,
@@ -99,6 +100,7 @@ impl WriteTx<'_> {
         if self.writer.counting.on_disk == OnDisk::Valid {
             self.set_setting(Setting::Counted, 0)?;
         }
+        self.writer.session.seen().end();
         match self.writer.session.run("COMMIT") {
             Ok(()) => {
                 debug_assert!(
@@ -176,6 +178,7 @@ impl Drop for WriteTx<'_> {
         if self.state == TxState::Done {
             return;
         }
+        self.writer.session.seen().end();
         self.writer.epochs = self.before;
         if self.numbers_grew {
             // The row that reserved them is rolled back, so the next use must reserve again.

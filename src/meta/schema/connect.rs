@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::upgrade::{self, VERSION};
@@ -22,6 +23,9 @@ const fn application_id(sums: Sums) -> i64 {
         Sums::Absent => PLAIN_ID,
     }
 }
+
+/// `RUST_LOG=cask::sql=trace` says each statement.
+const STATEMENTS: &str = "cask::sql";
 
 /// What a connection is for, which decides how much it may cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,20 @@ fn open_file(path: &Path, flags: OpenFlags) -> Result<Connection> {
     // SQLite does not write pages that it frees, unless told to erase them: one that was never written has no sum.
     conn.pragma_update(None, "secure_delete", "ON")?;
     Ok(conn)
+}
+
+/// Has each statement that runs said in the log, without its values, when somebody asks for them.
+fn log_statements(conn: &mut Connection) -> Result<()> {
+    if log::log_enabled!(target: STATEMENTS, log::Level::Trace) {
+        let say = |event: TraceEvent<'_>| {
+            if let TraceEvent::Stmt(_, sql) = event {
+                let words: Vec<_> = sql.split_whitespace().take(6).collect();
+                log::trace!(target: STATEMENTS, "statement: {}", words.join(" "));
+            }
+        };
+        conn.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(say))?;
+    }
+    Ok(())
 }
 
 fn make_file(path: &Path, sums: Sums) -> Result<Connection> {
@@ -148,7 +166,8 @@ fn check_ours(conn: &Connection) -> Result<()> {
 /// Opens a connection to the database at `path`, which must exist and be ours.
 pub(in crate::meta) fn open(path: &Path, role: Role) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = open_file(path, flags)?;
+    let mut conn = open_file(path, flags)?;
+    log_statements(&mut conn)?;
     keep_log_on_close(&conn)?;
     check_ours(&conn)?;
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;

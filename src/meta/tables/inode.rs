@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, Statement, ToSql, params};
 
+use crate::meta::inode::{Home, Inode};
 use crate::meta::schema::columns::INODE;
 use crate::meta::schema::text::sql;
 use crate::meta::{Error, Result, Session, WriteTx};
@@ -29,36 +30,6 @@ macro_rules! at {
 
 /// How many columns [`read_inode`] reads: the target is read by itself.
 pub(in crate::meta) const INODE_COLUMNS: usize = at!("target");
-
-/// The place of a name: a directory, and the cookie of an entry in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Home {
-    /// The directory.
-    pub parent: Ino,
-    /// The entry's cookie.
-    pub cookie: u64,
-}
-
-impl Home {
-    /// Of the root directory, which has no name.
-    pub const ROOT: Self = Self {
-        parent: Ino::ROOT,
-        cookie: 0,
-    };
-}
-
-/// A live inode row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Inode {
-    /// What stat(2) tells.
-    pub attr: Attr,
-    /// The epoch that it changed in.
-    pub born: Epoch,
-    /// Where its first name is, or was: a directory has no other.
-    pub home: Home,
-    /// The request that is to be noted with the change; what is noted is not read, and stays when this is `None`.
-    pub request: Option<RequestId>,
-}
 
 /// Reads an inode from the columns `{inode -target}`, which the row has from `at` on.
 pub(in crate::meta) fn read_inode(row: &Row<'_>, at: usize) -> Result<Inode> {
@@ -129,9 +100,14 @@ pub(in crate::meta) fn bind_inode(stmt: &mut Statement<'_>, inode: &Inode) -> Re
 impl Session {
     /// The inode of this number.
     pub fn inode(&self, ino: Ino) -> Result<Option<Inode>> {
+        if let Some(seen) = self.seen().get(ino) {
+            return Ok(Some(seen));
+        }
         let mut stmt = self.conn().prepare_cached(GET)?;
         let mut rows = stmt.query([ino.raw().cast_signed()])?;
-        rows.next()?.map(|row| read_inode(row, 0)).transpose()
+        let inode = rows.next()?.map(|row| read_inode(row, 0)).transpose()?;
+        inode.iter().for_each(|inode| self.seen().note(inode));
+        Ok(inode)
     }
 
     /// Whether `request` was the last that is noted with this inode.
@@ -190,6 +166,7 @@ impl WriteTx<'_> {
     /// Removes an inode's row; its extents and attributes are removed apart.
     pub fn delete_inode(&mut self, inode: &Inode) -> Result<()> {
         self.keep_inode(inode)?;
+        self.seen().forget(inode.attr.ino);
         self.conn()
             .prepare_cached(DELETE)?
             .execute([inode.attr.ino.raw().cast_signed()])?;
@@ -215,8 +192,13 @@ impl WriteTx<'_> {
         debug_assert_eq!(stmt.parameter_count(), INODE.width());
         bind_inode(&mut stmt, inode)?;
         stmt.raw_bind_parameter(INODE.width(), last)?;
+        // What fails may have been done in part.
+        self.seen().forget(inode.attr.ino);
         match stmt.raw_execute()? {
-            1 => Ok(()),
+            1 => {
+                self.seen().note(inode);
+                Ok(())
+            }
             // It was read in this transaction, or has a number that nobody had.
             rows => Err(Error::bug(format!("{} has {rows} rows", inode.attr.ino))),
         }

@@ -82,8 +82,14 @@ fn transfer(
     }
     let now = Timestamp::now();
     tx.delete_dentry(from.parent, from.name, &entry)?;
-    let (home, orphaned) = arrive(tx, &moved, to, target.as_ref(), now)?;
-    depart(tx, caller, &moved, from, now)?;
+    let mut into = directory(tx, to.parent)?;
+    let (home, orphaned) = arrive(tx, &moved, to, (&mut into, target.as_ref()), now)?;
+    if from.parent == to.parent {
+        depart(tx, caller, &moved, into, now)?;
+    } else {
+        touch_directory(tx, &mut into, now)?;
+        depart(tx, caller, &moved, directory(tx, from.parent)?, now)?;
+    }
     store_moved(tx, moved, home, now)?;
     if matches!(mode, RenameMode::Whiteout | RenameMode::NoReplaceWhiteout) {
         make(tx, caller, from.parent, from.name, &WHITEOUT)?;
@@ -104,21 +110,21 @@ const WHITEOUT: NewNode<'_> = NewNode {
     target: &[],
 };
 
-/// Gives the new name to `moved`; returns its place, and what had it if that was its last name.
+/// Gives the new name to `moved`; returns its place, and what had it if that was its last name. The directory is changed
+/// and not stored.
 fn arrive(
     tx: &mut WriteTx<'_>,
     moved: &Inode,
     to: Place<'_>,
-    target: Option<&Dentry>,
+    (dir, target): (&mut Inode, Option<&Dentry>),
     now: Timestamp,
 ) -> Result<(Home, Option<Ino>)> {
-    let mut dir = directory(tx, to.parent)?;
     let mut orphaned = None;
     let home = match target {
         Some(target) => {
             let victim = named_entry(tx, target.ino)?;
             tx.point_dentry(to.parent, to.name, target, moved.attr.ino)?;
-            orphaned = drop_name(tx, &mut dir, victim, now)?;
+            orphaned = drop_name(tx, dir, victim, now)?;
             Home {
                 parent: to.parent,
                 cookie: target.cookie,
@@ -127,20 +133,17 @@ fn arrive(
         None => tx.insert_dentry(to.parent, to.name, moved.attr.ino)?,
     };
     dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
-    touch_directory(tx, &mut dir, now)?;
     Ok((home, orphaned))
 }
 
-/// Takes `moved` out of its directory, which is where a rename is noted.
+/// Takes `moved` out of its directory `dir`, which is where a rename is noted, and stores that.
 fn depart(
     tx: &mut WriteTx<'_>,
     caller: &Caller,
     moved: &Inode,
-    from: Place<'_>,
+    mut dir: Inode,
     now: Timestamp,
 ) -> Result<()> {
-    let mut dir = directory(tx, from.parent)?;
-    // Read anew above: it may be the directory that `arrive` has stored a moment ago.
     dir.request = caller.request;
     let is_dir = moved.attr.kind == FileKind::Directory;
     dir.attr.nlink = dir.attr.nlink.saturating_sub(u32::from(is_dir));
@@ -193,8 +196,8 @@ fn exchange(tx: &mut WriteTx<'_>, caller: &Caller, from: Place<'_>, to: Place<'_
     let now = Timestamp::now();
     tx.point_dentry(from.parent, from.name, &one, other.ino)?;
     tx.point_dentry(to.parent, to.name, &other, one.ino)?;
-    depart(tx, caller, &first, from, now)?;
-    depart(tx, caller, &second, to, now)?;
+    depart(tx, caller, &first, directory(tx, from.parent)?, now)?;
+    depart(tx, caller, &second, directory(tx, to.parent)?, now)?;
     for (moved, parent, entry) in [(first, to.parent, other), (second, from.parent, one)] {
         let mut dir = directory(tx, parent)?;
         dir.attr.nlink += u32::from(moved.attr.kind == FileKind::Directory);
