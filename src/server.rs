@@ -1,8 +1,8 @@
 //! One volume's server: its process, its socket, its mounts, its life and death.
 //!
 //! A server has one volume open and serves its FUSE connections. It starts when a volume is first
-//! mounted and ends when the kernel says that the last mount is gone, in whichever mount namespace
-//! that was. It never touches its own mount: what needs the mount is done by the process that asks,
+//! mounted, or read out, and ends when the kernel says that the last mount is gone, in whichever mount
+//! namespace that was, and nobody reads any more. It never touches its own mount: what needs the mount is done by the process that asks,
 //! with the functions of [`mounts`]. Knows neither command lines nor how anything is shown.
 
 pub mod mounts;
@@ -24,6 +24,7 @@ mod own_mount;
 mod perform;
 mod poke;
 mod pressure;
+mod reach;
 mod read_out;
 mod read_served;
 mod record;
@@ -48,7 +49,7 @@ pub use life::Server;
 pub use log_file::bound_log;
 pub use mounting::{mount, mount_here};
 pub use perform::{check, find_chunks, perform, with_closed};
-pub use read_served::{Served, read_served};
+pub use read_served::{Served, with_served};
 pub use record::{
     Record, ServerState, down_reason, mounts_of, server_state, snapshot_shown, volume_of,
 };

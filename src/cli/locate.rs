@@ -236,8 +236,8 @@ impl Located {
             .hint(format!("see {}", self.dir.join("server.log").display()))
     }
 
-    /// Somebody has the volume open who does not serve it.
-    fn in_use(&self) -> CliError {
+    /// Somebody has the volume open, and it is not mounted.
+    pub(super) fn in_use(&self) -> CliError {
         let lock = self.dir.join("lock");
         CliError::new(Kind::InUse, format!("{self} is open in another process")).hint(format!(
             "wait for it, or find it with `fuser {}`",

@@ -1,7 +1,5 @@
-//! A state of a volume to read out of: through its server where one has the volume open, else through the volume
-//! itself.
+//! A state of a volume to read out of, through a server that has it open.
 
-mod opened;
 mod pushed;
 mod rows;
 mod served;
@@ -18,9 +16,8 @@ use std::ffi::{OsStr, OsString};
 
 use crate::control::FaultKind;
 use crate::remote::{PushState, PushedTree, RemoteRef, Repository};
-use crate::server::{self, read_served, with_closed};
+use crate::server::{self, with_served};
 use crate::transfer;
-use crate::volume::Reading;
 
 use crate::cli::locate::{Located, Root};
 use crate::cli::remotes;
@@ -94,20 +91,10 @@ pub(super) fn with_source<T>(
     if state.snapshot.is_none() {
         sync::flush(&located)?;
     }
-    let served = read_served(&located.dir, state.snapshot.as_ref());
-    match served.map_err(|e| unreachable(e, &located, state))? {
-        Some(served) => work(&located, &served),
-        None => {
-            let worked = with_closed(&located.dir, |volume| {
-                let reading = match &state.snapshot {
-                    None => Reading::Head(volume),
-                    Some(name) => Reading::Frozen(volume.frozen(volume.snapshot(name)?.epoch)),
-                };
-                Ok(work(&located, &opened::Opened(reading)))
-            });
-            worked.map_err(|e| unreachable(e, &located, state))?
-        }
-    }
+    let worked = with_served(&located.dir, state.snapshot.as_ref(), |served| {
+        work(&located, served)
+    });
+    worked.map_err(|e| unreachable(e, &located, state))?
 }
 
 fn unreachable(error: server::Error, located: &Located, state: &StateRef) -> CliError {

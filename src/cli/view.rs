@@ -301,7 +301,7 @@ impl Inspection {
             usage: usage.map(|usage| UsageView::of(&usage, view.size)),
             view,
             server: match server_state {
-                ServerState::Served(status, _) => Some(ServerView {
+                ServerState::Served(status, _) | ServerState::Open(status) => Some(ServerView {
                     pid: status.pid,
                     device: status.device.map(|device| device.to_string()),
                     supervisor: status.supervisor,
@@ -312,7 +312,7 @@ impl Inspection {
             },
             down: match server_state {
                 ServerState::Dead(_) => server::down_reason(&located.dir),
-                ServerState::Unmounted | ServerState::Served(..) => None,
+                ServerState::Unmounted | ServerState::Served(..) | ServerState::Open(_) => None,
             },
             mounts: mounts(server_state)
                 .iter()
@@ -350,11 +350,11 @@ fn status(server_state: &ServerState) -> Status {
     match server_state {
         ServerState::Unmounted => Status::Unmounted,
         ServerState::Dead(_) => Status::Dead,
-        ServerState::Served(status, _) => match status.phase {
-            Phase::Starting => Status::Starting,
-            Phase::Serving => Status::Mounted,
-            Phase::Closing => Status::Closing,
-        },
+        // Who reads it is in nobody's way.
+        ServerState::Open(status) if status.readers > Some(0) => Status::Unmounted,
+        ServerState::Open(_) => Status::Starting,
+        ServerState::Served(status, _) if status.phase == Phase::Closing => Status::Closing,
+        ServerState::Served(..) => Status::Mounted,
     }
 }
 
@@ -378,13 +378,13 @@ fn snapshot_mounts(server_state: &ServerState) -> BTreeMap<String, String> {
 fn snapshot_of(mount: &Mount, server_state: &ServerState) -> Option<String> {
     match server_state {
         ServerState::Served(status, _) => server::snapshot_shown(status, mount).map(String::from),
-        ServerState::Unmounted | ServerState::Dead(_) => None,
+        ServerState::Unmounted | ServerState::Open(_) | ServerState::Dead(_) => None,
     }
 }
 
 fn mounts(server_state: &ServerState) -> &[Mount] {
     match server_state {
-        ServerState::Unmounted => &[],
+        ServerState::Unmounted | ServerState::Open(_) => &[],
         ServerState::Served(_, mounts) | ServerState::Dead(mounts) => mounts,
     }
 }

@@ -1,6 +1,7 @@
 //! The asking side of the control protocol.
 
 use std::io::{self, Read};
+use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -161,6 +162,29 @@ impl Client {
         match self.call(&Request::Read { from }, None)?.body {
             Answer::Reading { live } => Ok(live),
             other => Err(unexpected(other)),
+        }
+    }
+
+    /// Ends what [`Self::begin_reading`] began, or tried to. If the server ends for that, returns when it has closed the
+    /// volume.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when the volume could not be closed in order.
+    pub fn end_reading(mut self) -> Result<(), Error> {
+        // Of a connection that is over nothing more is heard.
+        if self.wire.stream().shutdown(Shutdown::Write).is_err() {
+            return Ok(());
+        }
+        loop {
+            match self.wire.receive::<Answer>() {
+                Ok(Some(received)) => match received.body {
+                    Answer::Fault(fault) => return Err(fault.into()),
+                    _ => return Ok(()),
+                },
+                // What was asked for and not read any more.
+                Err(WireError::NotUnderstood(_)) => {}
+                Ok(None) | Err(_) => return Ok(()),
+            }
         }
     }
 

@@ -258,6 +258,9 @@ pub struct Status {
     /// Why the volume takes no writes until it is mounted again, if an I/O error is the cause.
     #[serde(default)]
     pub stopped: Option<String>,
+    /// How many read out of the volume, for whom the server stays also without a mount; nothing from one that does not.
+    #[serde(default)]
+    pub readers: Option<usize>,
 }
 
 /// A snapshot with a superblock of its own.
@@ -312,11 +315,12 @@ impl Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// The volume is open; nothing is mounted yet.
-    Starting,
+    /// The volume is open and nothing is mounted: somebody is about to mount it, or reads out of it.
+    #[serde(rename = "starting")]
+    Open,
     /// There is a mount.
     Serving,
-    /// The last mount is gone; the volume is being closed.
+    /// The last mount is gone and nobody reads out of the volume: it is being closed.
     Closing,
 }
 

@@ -350,7 +350,7 @@ impl Plugin {
                 }
                 "served"
             }
-            Ok(ServerState::Unmounted) => "unmounted",
+            Ok(ServerState::Unmounted | ServerState::Open(_)) => "unmounted",
             Ok(ServerState::Dead(_)) => "its server died; the next mount starts another",
             Err(_) => "unknown",
         };
@@ -415,8 +415,8 @@ impl Plugin {
                 How::Lazily
             };
             match server::unmount(&[mount], Some(&dir), how) {
-                // A container's own mount keeps the volume's server: the next mount here shows the same.
-                Ok(()) | Err(server::Error::HeldElsewhere { .. }) => {}
+                // A container's own mount, or who reads the volume, keeps its server: the next mount here shows the same.
+                Ok(()) | Err(server::Error::HeldElsewhere { .. } | server::Error::Read) => {}
                 Err(error) => return Err(Error::server(&name)(error)),
             }
         }

@@ -92,6 +92,9 @@ pub enum Error {
         /// By whom, as far as can be seen.
         holders: Vec<Holder>,
     },
+    /// No mount is left, but somebody reads out of the volume: its server ends when that is done.
+    #[error("it is still read")]
+    Read,
     /// All mounts are gone, but what the server still had to write may be lost.
     #[error("the volume was not closed in order")]
     NotClosed(#[source] control::Error),
@@ -148,6 +151,7 @@ impl Error {
             | Self::NoFuse(_)
             | Self::Busy { .. }
             | Self::HeldElsewhere { .. }
+            | Self::Read
             | Self::NotClosed(_)
             | Self::NotUpgraded
             | Self::Down(_)

@@ -115,7 +115,7 @@ fn join(dir: &Path) -> Result<Joined> {
     };
     match client.status()?.phase {
         Phase::Closing => Err(Error::Fault(closing())),
-        Phase::Starting | Phase::Serving => Ok((client, None)),
+        Phase::Open | Phase::Serving => Ok((client, None)),
     }
 }
 

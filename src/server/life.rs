@@ -2,12 +2,12 @@
 //!
 //! State | what is true
 //! --- | ---
-//! `Starting` | the volume is open, its socket listens, nothing is mounted
+//! `Open` | the volume is open, its socket listens, nothing is mounted: somebody is about to mount, or reads out of it
 //! `Serving` | FUSE connections are served; their descriptors can be handed out
-//! `Closing` | the last connection is over, or none came; the volume is closed, then the process ends
+//! `Closing` | nobody is left who mounts or reads; the volume is closed, then the process ends
 //!
-//! Only these steps exist: `Starting -> Serving -> Closing` and `Starting -> Closing`. There is a connection for
-//! each [`Showing`] that is mounted. A server that takes over from one that died begins in `Serving`.
+//! Only these steps exist: `Open -> Serving`, `Serving -> Open` while somebody reads, and from both to `Closing`. There
+//! is a connection for each [`Showing`] that is mounted. A server that takes over from one that died begins in `Serving`.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -27,10 +27,11 @@ use super::awaiting::fetch_tables;
 use super::close_notice::CloseNotice;
 use super::own_mount::Serving;
 use super::pressure::{self, Beginning};
+use super::requests::Asker;
 use super::shared::{Event, Shared, State};
 use super::supervisor::{Inheritance, Link};
 use super::{Error, Result, requests, tuning};
-use crate::control::{self, Device, Fault, FaultKind, Phase, Tree};
+use crate::control::{self, Device, Fault, FaultKind, Tree};
 use crate::fuse::SessionStart;
 use crate::types::with_causes;
 use crate::volume::store::DirLock;
@@ -143,11 +144,7 @@ impl Server {
             life,
             volume: RwLock::new(volume),
             awaited: RwLock::new(awaited),
-            state: Mutex::new(State {
-                phase: Phase::Starting,
-                shown: Vec::new(),
-                awaited: Vec::new(),
-            }),
+            state: Mutex::new(State::new()),
             was_mounted: AtomicBool::new(false),
             events: sender,
             close_notice: CloseNotice::default(),
@@ -168,11 +165,11 @@ impl Server {
     }
 
     /// Serves requests of the process that started this one. When it goes away before it attached a
-    /// mount, the server ends.
+    /// mount, the server ends, unless somebody reads out of the volume.
     pub(super) fn adopt(&self, starter: UnixStream) {
         let shared = Arc::clone(&self.shared);
         thread::spawn(move || {
-            requests::serve(starter, &shared);
+            requests::serve(starter, &shared, Asker::Starter);
             shared.abandon();
         });
     }
@@ -194,7 +191,7 @@ impl Server {
         }
     }
 
-    /// Serves until the last mount is gone, then closes the volume.
+    /// Serves until the last mount is gone and nobody reads any more, then closes the volume.
     ///
     /// # Errors
     /// When the volume could not be closed in order.

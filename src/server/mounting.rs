@@ -83,7 +83,9 @@ fn serve_here(dir: &Path, spec: &Spec, target: &Path) -> Result<Server> {
     if let Some(mut client) = connect(dir)? {
         let status = client.status()?;
         return Err(match status.phase {
-            Phase::Starting | Phase::Serving => Error::Served { pid: status.pid },
+            // Somebody is about to mount it, or reads it: only a server of another process can be shared.
+            Phase::Open => Error::Locked,
+            Phase::Serving => Error::Served { pid: status.pid },
             Phase::Closing => control::Error::Ended.into(),
         });
     }
@@ -117,6 +119,10 @@ fn mount_again(dir: &Path, mut client: Client, spec: &Spec, target: &Path) -> Re
     let tree = tree_for(&mut client, &spec.shows)?;
     let fuse = match client.descriptor(&tree).map_err(Error::from) {
         Err(Error::Fault(fault)) if fault.kind == FaultKind::NotShown => {
+            // Of a server before one that was only read through.
+            if client.status()?.devices().is_empty() {
+                clear_dead(dir)?;
+            }
             let place = free_place(dir, target, spec, None)?;
             return First::prepare(spec)?.attach_to(client, spec, &place);
         }

@@ -1,4 +1,4 @@
-//! A state of a volume, read out through the server that has it open.
+//! A state of a volume, read out through the server that has it open, or through one that is started for it.
 
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -6,7 +6,8 @@ use std::path::Path;
 
 use super::mounting::mount_privately;
 use super::mounts::Spec;
-use super::retry::{connect, with_retry};
+use super::reach::reach;
+use super::retry::with_retry;
 use super::{Error, Result};
 use crate::control::{self, Ask, Bytes, Client, Told};
 use crate::types::{Attr, Ino, Name, NameBuf, RowCursor, RowPage, SnapshotName};
@@ -20,38 +21,68 @@ const ROW_BYTES_MAX: u64 = 64 << 20;
 pub struct Served {
     client: Mutex<Client>,
     live: bool,
-    /// While there is a mount, the server does not end. It is in no namespace, and nobody looks through it.
-    _mount: Option<OwnedFd>,
+    /// While there is a mount, a server of an earlier cask does not end. It is in no namespace, and nobody looks through
+    /// it.
+    mount: Option<OwnedFd>,
 }
 
-/// A state of the volume in `dir`, a snapshot, or as it is now; `None` when no server has it open.
+/// Does `work` with a state of the volume in `dir`, an absolute path: a snapshot, or the volume as it is now. Others may
+/// mount it meanwhile. Returns, where no other needs the volume, when it is closed.
 ///
 /// # Errors
-/// See [`Error`].
-pub fn read_served(dir: &Path, from: Option<&SnapshotName>) -> Result<Option<Served>> {
-    let mount = match mount_privately(dir, &Spec::unseen()) {
-        Ok(None) => return Ok(None),
-        Ok(mount) => mount,
+/// [`Error::Locked`] when another process has the volume open without a server; [`Error::NotClosed`]; see [`Error`].
+pub fn with_served<T>(
+    dir: &Path,
+    from: Option<&SnapshotName>,
+    work: impl FnOnce(&Served) -> T,
+) -> Result<T> {
+    let served = with_retry(dir, || begin(dir, from))?;
+    let outcome = work(&served);
+    // Also after an error, and what this says weighs more: data may be lost.
+    served.end()?;
+    Ok(outcome)
+}
+
+fn begin(dir: &Path, from: Option<&SnapshotName>) -> Result<Served> {
+    let mut client = reach(dir)?;
+    let mount = keep_open(dir, &mut client)?;
+    match client.begin_reading(from) {
+        Ok(live) => Ok(Served {
+            client: Mutex::new(client),
+            live,
+            mount,
+        }),
+        Err(error) => {
+            // A server that was started for this is gone before the command says why.
+            if let Err(closing) = client.end_reading() {
+                log::debug!("{closing}");
+            }
+            Err(error.into())
+        }
+    }
+}
+
+/// Keeps a server of an earlier cask, which ends with its last mount, by a mount.
+fn keep_open(dir: &Path, client: &mut Client) -> Result<Option<OwnedFd>> {
+    if client.status()?.readers.is_some() {
+        return Ok(None);
+    }
+    match mount_privately(dir, &Spec::unseen()) {
+        Ok(Some(mount)) => Ok(Some(mount)),
+        Ok(None) => Err(control::Error::Ended.into()),
         // Without root there is no other mount; the server waits with its end for what is asked.
-        Err(Error::SecondMount) => None,
-        Err(error) => return Err(error),
-    };
-    // The mount is there by now: the server cannot end between the two steps.
-    let begun = with_retry(dir, || {
-        let Some(mut client) = connect(dir)? else {
-            return Ok(None);
-        };
-        let live = client.begin_reading(from)?;
-        Ok(Some((client, live)))
-    });
-    Ok(begun?.map(|(client, live)| Served {
-        client: Mutex::new(client),
-        live,
-        _mount: mount,
-    }))
+        Err(Error::SecondMount) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 impl Served {
+    fn end(self) -> Result<()> {
+        drop(self.mount);
+        let ended = self.client.into_inner().end_reading();
+        ended.map_err(Error::NotClosed)
+    }
+
     /// Whether it may change while it is read.
     #[must_use]
     pub const fn is_live(&self) -> bool {

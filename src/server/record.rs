@@ -111,6 +111,8 @@ pub enum ServerState {
     Unmounted,
     /// A server runs; these are its mounts in this namespace.
     Served(Status, Vec<Mount>),
+    /// A server has it open, and nothing is mounted: somebody is about to mount it, or reads out of it.
+    Open(Status),
     /// The server died and left these mounts in this namespace.
     Dead(Vec<Mount>),
 }
@@ -122,12 +124,16 @@ pub enum ServerState {
 pub fn server_state(dir: &Path) -> Result<ServerState> {
     let since = Instant::now();
     loop {
-        if let Some(status) = ask(dir)? {
-            let mounts = mounts_of(&status.devices())?;
-            return Ok(ServerState::Served(status, mounts));
-        }
+        let served = match ask(dir)? {
+            Some(status) if status.phase != Phase::Open => {
+                let mounts = mounts_of(&status.devices())?;
+                return Ok(ServerState::Served(status, mounts));
+            }
+            served => served,
+        };
+        let without = || served.map_or(ServerState::Unmounted, ServerState::Open);
         let Some(left) = Record::load(dir) else {
-            return Ok(ServerState::Unmounted);
+            return Ok(without());
         };
         let dead = dead_mounts(&left.devices, left.silence());
         let dead = dead.map_err(|e| Error::io("cannot read the mount table", e))?;
@@ -136,7 +142,7 @@ pub fn server_state(dir: &Path) -> Result<ServerState> {
         }
         // Mounts that answer have a server, which has just taken over from one that died.
         if mounts_of(&left.devices)?.is_empty() || since.elapsed() > SUCCESSION {
-            return Ok(ServerState::Unmounted);
+            return Ok(without());
         }
         thread::sleep(PAUSE);
     }

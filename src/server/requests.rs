@@ -13,10 +13,20 @@ use rustix::net::sockopt::socket_peercred;
 use super::group_part::take_part;
 use super::read_out::read_out;
 use super::shared::Shared;
-use crate::control::{Answer, Fault, FaultKind, Received, Request, Wire, WireError};
+use crate::control::{Answer, Fault, FaultKind, Phase, Received, Request, Wire, WireError};
+use crate::types::SnapshotName;
 
 /// How long to wait when no connection can be accepted, as when descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// Who started the server.
+    Starter,
+    /// Who found it running.
+    Other,
+}
 
 /// Accepts connections for as long as the process lives.
 pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
@@ -24,7 +34,8 @@ pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
         match stream {
             Ok(stream) if is_welcome(&stream) => {
                 let shared = Arc::clone(shared);
-                let started = thread::Builder::new().spawn(move || serve(stream, &shared));
+                let started =
+                    thread::Builder::new().spawn(move || serve(stream, &shared, Asker::Other));
                 if let Err(e) = started {
                     log::warn!("cannot serve a control connection: {e}");
                     thread::sleep(PAUSE);
@@ -46,7 +57,7 @@ fn is_welcome(stream: &UnixStream) -> bool {
 }
 
 /// Serves one connection until its end.
-pub(super) fn serve(stream: UnixStream, shared: &Shared) {
+pub(super) fn serve(stream: UnixStream, shared: &Shared, asker: Asker) {
     let mut wire = Wire::new(stream);
     while let Some(request) = next(&mut wire) {
         let served = match request {
@@ -58,7 +69,7 @@ pub(super) fn serve(stream: UnixStream, shared: &Shared) {
             Ok(Received {
                 body: Request::Read { from },
                 ..
-            }) => return drop(read_out(&mut wire, shared, from.as_ref())),
+            }) => return drop(read(&mut wire, shared, asker, from.as_ref())),
             Ok(received) => {
                 let (answer, passed) = answer(received.body, received.descriptor, shared);
                 wire.send(&answer, passed.as_ref().map(AsFd::as_fd))
@@ -84,12 +95,43 @@ fn next(wire: &mut Wire) -> Option<Result<Received<Request>, WireError>> {
 /// Keeps the asker waiting until the volume is closed.
 fn see_off(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
     shared.close_notice.enter();
-    let told = wire.send(&Answer::Watching, None).and_then(|()| {
-        let news = shared.close_notice.listen(|| is_there(wire.stream()));
-        news.map_or(Err(io::ErrorKind::BrokenPipe.into()), |news| {
-            wire.send(&news, None)
-        })
-    });
+    let told = wire.send(&Answer::Watching, None);
+    let told = told.and_then(|()| tell_of_close(wire, shared));
+    shared.close_notice.leave();
+    told
+}
+
+fn tell_of_close(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
+    let news = shared.close_notice.listen(|| is_there(wire.stream()));
+    let news = news.ok_or(io::ErrorKind::BrokenPipe)?;
+    wire.send(&news, None)
+}
+
+/// Has a state read out until the asker wants no more. If the server ends for that, the asker hears when the volume is
+/// closed: what it does next may need the volume's lock.
+fn read(
+    wire: &mut Wire,
+    shared: &Shared,
+    asker: Asker,
+    from: Option<&SnapshotName>,
+) -> io::Result<()> {
+    let reader = match shared.enter() {
+        Ok(reader) => reader,
+        Err(fault) => return wire.send(&Answer::Fault(fault), None),
+    };
+    if asker == Asker::Starter {
+        // From now on whoever wants to mount need not wait for the mount of the one who started the server.
+        shared.abandon();
+    }
+    read_out(wire, shared, from)?;
+    // Before the end begins, which waits for those who have entered.
+    shared.close_notice.enter();
+    drop(reader);
+    let told = if shared.state().phase == Phase::Closing {
+        tell_of_close(wire, shared)
+    } else {
+        Ok(())
+    };
     shared.close_notice.leave();
     told
 }

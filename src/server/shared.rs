@@ -52,9 +52,32 @@ pub(super) struct State {
     pub(super) shown: Vec<ServedConnection>,
     /// What is about to be shown: the kernel's first word is waited for.
     pub(super) awaited: Vec<Showing>,
+    /// Whether whoever started the server is about to mount.
+    pub(super) mount_is_expected: bool,
+    /// How many read out of the volume: the server stays for them.
+    pub(super) readers: usize,
+    /// Whether the record in the volume's directory is of this server, and not of one that died before it.
+    pub(super) has_record: bool,
 }
 
 impl State {
+    /// Before anything is mounted.
+    pub(super) const fn new() -> Self {
+        Self {
+            phase: Phase::Open,
+            shown: Vec::new(),
+            awaited: Vec::new(),
+            mount_is_expected: true,
+            readers: 0,
+            has_record: false,
+        }
+    }
+
+    /// Whether there is no more reason to have the volume open.
+    fn is_unused(&self) -> bool {
+        self.phase == Phase::Open && !self.mount_is_expected && self.readers == 0
+    }
+
     fn find(&self, what: &Showing) -> Option<&ServedConnection> {
         self.shown.iter().find(|shown| shown.what == *what)
     }
@@ -111,6 +134,7 @@ impl Shared {
             stopped: self
                 .volume()
                 .and_then(|volume| volume.stopped_by().map(str::to_owned)),
+            readers: Some(state.readers),
         }
     }
 
@@ -183,6 +207,7 @@ impl Shared {
         fuse: OwnedFd,
         start: SessionStart,
     ) -> std::result::Result<(), Fault> {
+        state.has_record = true;
         let own = fuse
             .try_clone()
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
@@ -207,6 +232,7 @@ impl Shared {
             device: kept.device,
         });
         state.phase = Phase::Serving;
+        state.mount_is_expected = false;
         if kept.tree == Showing::Head {
             self.was_mounted.store(true, Ordering::Relaxed);
         }
@@ -322,18 +348,57 @@ impl Shared {
             }
             return;
         }
-        state.phase = Phase::Closing;
-        if self.events.send(Event::Ended).is_err() {
-            log::debug!("a connection ended after the end");
+        state.phase = Phase::Open;
+        self.close_if_unused(&mut state);
+        if state.phase == Phase::Open {
+            self.forget_mounts(&mut state);
         }
     }
 
+    /// Nothing is mounted any more, and the server goes on for who reads: there is nothing to detach after its death.
+    fn forget_mounts(&self, state: &mut State) {
+        if self.goes_with_its_mounts() {
+            return;
+        }
+        match Record::remove(&self.dir) {
+            Ok(()) => state.has_record = false,
+            Err(e) => log::warn!("cannot note the end of a mount: {e}"),
+        }
+    }
+
+    /// Begins the end of the server if nothing is mounted, nobody is about to mount and nobody reads.
+    fn close_if_unused(&self, state: &mut State) {
+        if !state.is_unused() {
+            return;
+        }
+        state.phase = Phase::Closing;
+        // The receiver is gone once it was told.
+        if self.events.send(Event::Ended).is_err() {
+            log::debug!("the end came after the end");
+        }
+    }
+
+    /// Counts one more who reads out of the volume: until that is dropped, the server stays.
+    pub(super) fn enter(&self) -> std::result::Result<Reader<'_>, Fault> {
+        let mut state = self.state();
+        if state.phase == Phase::Closing {
+            return Err(closing());
+        }
+        state.readers += 1;
+        Ok(Reader { shared: self })
+    }
+
     pub(super) fn descriptor(&self, tree: &Tree) -> std::result::Result<OwnedFd, Fault> {
-        let phase = self.state().phase;
+        let (phase, mount_is_expected) = {
+            let state = self.state();
+            (state.phase, state.mount_is_expected)
+        };
         match phase {
             Phase::Closing => return Err(closing()),
-            Phase::Starting => return Err(said(FaultKind::NotMounted, "there is no mount yet")),
-            Phase::Serving => {}
+            Phase::Open if mount_is_expected => {
+                return Err(said(FaultKind::NotMounted, "there is no mount yet"));
+            }
+            Phase::Open | Phase::Serving => {}
         }
         let what = self.showing(tree)?;
         let state = self.state();
@@ -363,15 +428,11 @@ impl Shared {
         done.unwrap_or_else(|| Err(closing()))
     }
 
-    /// Ends the server if it still waits for a mount.
+    /// Whoever started the server does not mount, or is gone: it ends, unless there is a mount or somebody reads.
     pub(super) fn abandon(&self) {
         let mut state = self.state();
-        if state.phase == Phase::Starting {
-            state.phase = Phase::Closing;
-            if self.events.send(Event::Ended).is_err() {
-                log::debug!("abandoned after the end");
-            }
-        }
+        state.mount_is_expected = false;
+        self.close_if_unused(&mut state);
     }
 
     /// A service manager ends processes before it unmounts: so a signal makes everything safe, and
@@ -439,7 +500,8 @@ impl Shared {
             return;
         };
         let socket = fs::remove_file(self.dir.join(control::SOCKET));
-        let record = if self.goes_with_its_mounts() {
+        // By that of a server that died, what it left mounted is found.
+        let record = if self.goes_with_its_mounts() || !self.state().has_record {
             Ok(())
         } else {
             Record::remove(&self.dir)
@@ -455,6 +517,19 @@ impl Shared {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+/// Somebody who reads out of the volume, as the server counts them.
+pub(super) struct Reader<'s> {
+    shared: &'s Shared,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.readers -= 1;
+        self.shared.close_if_unused(&mut state);
     }
 }
 

@@ -29,7 +29,7 @@ struct Watch {
 /// no mounts here, only waits for the volume to be closed.
 ///
 /// # Errors
-/// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`] or
+/// [`Error::Busy`], with the rest of the mounts still there; [`Error::HeldElsewhere`], [`Error::Read`] or
 /// [`Error::NotClosed`], with all of them gone.
 pub fn unmount(mounts: &[Mount], dir: Option<&Path>, how: How) -> Result<()> {
     let watch = match dir.map(|dir| with_retry(dir, || Watch::begin(dir, mounts))) {
@@ -90,12 +90,14 @@ impl Watch {
             if self.has_ended(PAUSE)? {
                 return Ok(());
             }
-            if !self.is_serving()? {
-                continue;
-            }
-            if !self.serves_these()? {
-                // Its other superblock is mounted, and not meant.
-                return self.sync();
+            match self.phase()? {
+                Some(Phase::Serving) if !self.serves_these()? => {
+                    // Its other superblock is mounted, and not meant.
+                    return self.sync();
+                }
+                Some(Phase::Open | Phase::Serving) => {}
+                // It is closing the volume, which may take its time.
+                Some(Phase::Closing) | None => continue,
             }
             if since.elapsed() >= wait_max(how) {
                 break;
@@ -106,14 +108,16 @@ impl Watch {
             // Somebody may just have mounted it again.
             _ if self.is_mounted_here()? => Ok(()),
             How::Lazily => Ok(()),
+            How::IfUnused if self.phase()? == Some(Phase::Open) => Err(Error::Read),
             How::IfUnused => Err(Error::HeldElsewhere {
                 holders: namespaces_holding(&self.devices),
             }),
         }
     }
 
-    fn is_mounted_here(&self) -> Result<bool> {
-        Ok(!mounts_of(&self.devices)?.is_empty())
+    /// Asked of the server first: the kernel gives the number of a superblock that is gone to another volume's.
+    fn is_mounted_here(&mut self) -> Result<bool> {
+        Ok(self.serves_these()? && !mounts_of(&self.devices)?.is_empty())
     }
 
     fn has_ended(&mut self, wait_max: Duration) -> Result<bool> {
@@ -151,11 +155,11 @@ impl Watch {
         Err(Error::NotClosed(control::Error::Ended))
     }
 
-    /// Whether the server still has a mount; if not, it is closing the volume, which may take its time.
-    fn is_serving(&mut self) -> Result<bool> {
+    /// Where the server is in its life, if it has not ended.
+    fn phase(&mut self) -> Result<Option<Phase>> {
         match self.server.status().map_err(Error::from) {
-            Ok(status) => Ok(status.phase == Phase::Serving),
-            Err(e) if e.is_passing() => Ok(false),
+            Ok(status) => Ok(Some(status.phase)),
+            Err(e) if e.is_passing() => Ok(None),
             Err(e) => Err(e),
         }
     }

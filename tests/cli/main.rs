@@ -11,6 +11,7 @@
 
 mod archives;
 mod bad_input;
+mod beside_reading;
 mod collecting;
 mod copying_out;
 mod cuts;

@@ -129,7 +129,6 @@ fn a_snapshot_that_is_removed_is_not_pushed() {
 
 /// Whoever wants a volume that is pushed while nobody had it open need not wait for the end of the push.
 #[test]
-#[ignore = "a push holds a closed volume to its end"]
 fn a_volume_can_be_mounted_while_it_is_pushed() {
     if !can_mount() {
         return;

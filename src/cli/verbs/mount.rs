@@ -394,6 +394,7 @@ fn explain(error: server::Error, located: &Located, request: &MountRequest<'_>) 
         | server::Error::Locked
         | server::Error::Busy { .. }
         | server::Error::HeldElsewhere { .. }
+        | server::Error::Read
         | server::Error::NotClosed(_)
         | server::Error::NotUpgraded
         | server::Error::Down(_)

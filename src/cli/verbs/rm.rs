@@ -150,6 +150,7 @@ pub(in crate::cli) fn refuse_mounted(located: &Located) -> Result<()> {
     let again = located.reference.typed();
     match server_state(&located.dir).map_err(|e| located.explain(e))? {
         ServerState::Unmounted => Ok(()),
+        ServerState::Open(_) => Err(located.in_use()),
         ServerState::Served(status, mounts) if mounts.is_empty() => {
             let message = format!("{located} is mounted in another mount namespace");
             let hint = format!("unmount it there first; process {} serves it", status.pid);

@@ -14,7 +14,8 @@ use crate::cli::{CliError, Kind, Result};
 /// Unmount a mountpoint, or a volume or snapshot everywhere in this mount namespace
 ///
 /// Returns when everything is safe on the disk and, after the last mount, the volume is closed. If
-/// somebody still uses a mount, or has one in another mount namespace, says who.
+/// somebody still uses a mount, or has one in another mount namespace, says who. A command that reads out of the volume,
+/// such as a push, keeps it open: that is said, too, with exit code 5.
 ///
 /// There is no --force: the kernel would end the connection for every mount of the volume.
 #[derive(Debug, clap::Args)]
@@ -127,7 +128,7 @@ fn by_mount(mount: Mount, root: &Root) -> Target {
 fn by_volume(located: &Located) -> Result<Target> {
     let shown = located.to_string();
     match server::server_state(&located.dir).map_err(|e| located.explain(e))? {
-        ServerState::Unmounted => Err(CliError::new(
+        ServerState::Unmounted | ServerState::Open(_) => Err(CliError::new(
             Kind::Failed,
             format!("{shown} is not mounted"),
         )
@@ -197,6 +198,14 @@ fn explain(error: server::Error, target: &Target) -> CliError {
                 named(&holders)
             );
             CliError::new(Kind::InUse, message).hint("unmount it there, or end what runs there")
+        }
+        server::Error::Read => {
+            let message = format!(
+                "{} is unmounted and its data is safe, but a command still reads out of the volume",
+                target.shown
+            );
+            CliError::new(Kind::InUse, message)
+                .hint("it is closed when that is done: wait for it, or end it")
         }
         server::Error::NotClosed(cause) => {
             let message = format!(
