@@ -1,7 +1,7 @@
 //! The command line: one file a verb, and what the verbs share.
 //!
-//! The only code that prints or decides how the program exits. Reaches a mounted volume through its
-//! server and a closed one by opening it; knows neither SQL nor FUSE.
+//! The only code that prints or decides how the program exits. Reaches a volume through its server, or
+//! opens it for a moment; knows neither SQL nor FUSE.
 
 mod archive;
 mod command;
@@ -30,6 +30,7 @@ mod transferring;
 mod usage;
 mod verbs;
 mod view;
+mod working;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

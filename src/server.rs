@@ -38,6 +38,7 @@ mod tuning;
 mod unmounting;
 mod upgrading;
 mod volume_chunks;
+mod work;
 
 pub use content::change;
 pub use error::Error;
@@ -48,7 +49,7 @@ pub use kernel::Kernel;
 pub use life::Server;
 pub use log_file::bound_log;
 pub use mounting::{mount, mount_here};
-pub use perform::{check, find_chunks, perform, with_closed};
+pub use perform::{find_chunks, perform, with_closed, work};
 pub use read_served::{Served, with_served};
 pub use record::{
     Record, ServerState, down_reason, mounts_of, server_state, snapshot_shown, volume_of,

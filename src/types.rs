@@ -24,6 +24,7 @@ mod usage;
 mod volume_id;
 mod volume_name;
 mod waiting;
+mod wanted;
 
 pub use attr::{Attr, Caller, FileKind, NewNode, SetAttr, SetTime};
 pub use causes::with_causes;
@@ -46,6 +47,7 @@ pub use usage::{Checked, Collected, Limits, Repaired, Usage};
 pub use volume_id::VolumeId;
 pub use volume_name::{VolumeName, VolumeNameError};
 pub use waiting::{about_to_wait, on_waiting, wait_for_lock};
+pub use wanted::{is_wanted, while_wanted};
 
 /// The largest file offset and size: `2^63 - 1`, `loff_t`'s maximum.
 pub const MAX_FILE_BYTES: u64 = i64::MAX.cast_unsigned();

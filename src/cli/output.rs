@@ -26,6 +26,21 @@ pub(super) fn raw(text: &str) -> Result<()> {
     }
 }
 
+/// Prints a part of what may be much.
+///
+/// # Errors
+/// [`Kind::Unread`] when its reader has seen enough, so that the rest need not be made.
+pub(super) fn part(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+    written.map_err(|e| match e.kind() {
+        io::ErrorKind::BrokenPipe => CliError::new(Kind::Unread, "nobody reads it any more"),
+        _ => cannot_write(e),
+    })
+}
+
 /// Whether all that was printed has arrived, where standard output is a file: a filesystem may tell only when one
 /// is closed that there was no space (NFS, FUSE).
 pub(super) fn flush() -> Result<()> {

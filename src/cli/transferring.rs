@@ -1,42 +1,18 @@
 //! How far a transfer is, for people and for programs.
 
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::cli::{CliError, Result, format, output};
+use crate::cli::progress::{Lines, Told};
+use crate::cli::{Result, format};
 use crate::transfer::{Progress, Watch};
-
-/// Between two lines for programs.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// What is told of a transfer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
-    /// A bar on a terminal, and what was made at the end.
-    People,
-    /// An object a line: the field names are published.
-    Json,
-}
-
-impl Told {
-    /// Parses the option's value.
-    pub(super) fn parse(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "text" => Ok(Self::People),
-            "json" => Ok(Self::Json),
-            _ => Err("a format is text or json".to_owned()),
-        }
-    }
-}
 
 /// A transfer as it is told.
 pub(super) struct Transferring {
-    told: Told,
     bar: ProgressBar,
-    last: Mutex<Option<Instant>>,
+    lines: Lines,
 }
 
 #[derive(Serialize)]
@@ -61,19 +37,15 @@ impl Transferring {
             bar.set_style(style);
         }
         Self {
-            told,
             bar,
-            last: Mutex::new(None),
+            lines: Lines::of(told),
         }
     }
 
     /// Ends with what was made: for people its name, for programs all that is known of it.
     pub(super) fn end(&self, name: &str, result: &impl Serialize) -> Result<()> {
         self.bar.finish_and_clear();
-        match self.told {
-            Told::People => output::line(name),
-            Told::Json => output::line(&format::json(result)?),
-        }
+        self.lines.end(name, result)
     }
 }
 
@@ -84,25 +56,12 @@ impl Watch for Transferring {
         let moved = format::human_bytes(progress.moved);
         self.bar
             .set_prefix(format!("{moved} in {} objects", progress.objects));
-        if self.told == Told::People {
-            return;
-        }
-        let Ok(mut last) = self.last.lock() else {
-            return;
-        };
-        if last.is_some_and(|last| last.elapsed() < PAUSE) {
-            return;
-        }
-        *last = Some(Instant::now());
-        let view = View {
+        self.lines.tell(&View {
             total: progress.total,
             done: progress.done,
             moved: progress.moved,
             objects: progress.objects,
-        };
-        // Whoever does not read it misses nothing that is not said at the end.
-        let told: Result<()> = format::json(&view).and_then(|line| output::line(&line));
-        told.unwrap_or_else(|e: CliError| log::debug!("progress was not told: {e}"));
+        });
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::io::{self, Read};
 use std::net::Shutdown;
+use std::ops::ControlFlow;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use super::message::WORK;
 use super::{
-    Answer, Ask, Device, Fault, GroupPart, Op, Received, Request, Status, Told, Tree, VERSIONS,
-    Versions, Wire, WireError, address,
+    Answer, Ask, Change, Device, Fault, GroupPart, Op, Received, Request, Status, Told, Tree,
+    VERSIONS, Versions, Wire, WireError, address,
 };
 use crate::types::SnapshotName;
 
@@ -20,6 +22,15 @@ const STATUS_WAIT_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
+}
+
+/// What comes of long work before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes are done.
+    Progress(u64),
+    /// Some of the changes, in their order.
+    Changes(Vec<Change>),
 }
 
 /// Why a request has no answer.
@@ -152,6 +163,38 @@ impl Client {
         Ok(answer)
     }
 
+    /// Begins work that may take long: [`Self::next_of_work`] tells what comes of it. It ends early with the connection.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn begin_work(&mut self, op: Op) -> Result<(), Error> {
+        if self.wire.must_agree() {
+            self.status()?;
+        }
+        let request = if self.wire.agreed() < Some(WORK) {
+            Request::Perform { op }
+        } else {
+            Request::Work { op }
+        };
+        self.send(&request, None)
+    }
+
+    /// After [`Self::begin_work`]: the next piece, or the answer after the last. A server of an earlier cask says all in
+    /// one piece, and nothing before it is done.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn next_of_work(&mut self) -> Result<ControlFlow<Answer, Piece>, Error> {
+        match self.wire.receive()?.ok_or(Error::Ended)?.body {
+            Answer::Progress { done } => Ok(ControlFlow::Continue(Piece::Progress(done))),
+            Answer::Changes { list } if self.wire.agreed() >= Some(WORK) => {
+                Ok(ControlFlow::Continue(Piece::Changes(list)))
+            }
+            Answer::Fault(fault) => Err(fault.into()),
+            answer => Ok(ControlFlow::Break(answer)),
+        }
+    }
+
     /// Has a state of the volume read out over this connection: `from`, or as it is now. Returns whether it may
     /// change meanwhile.
     ///
@@ -165,22 +208,23 @@ impl Client {
         }
     }
 
-    /// Ends what [`Self::begin_reading`] began, or tried to. If the server ends for that, returns when it has closed the
-    /// volume.
+    /// Ends what [`Self::begin_reading`] or [`Self::begin_work`] began, or tried to. If the server ends for that, returns
+    /// when it has closed the volume.
     ///
     /// # Errors
     /// [`Error::Fault`] when the volume could not be closed in order.
-    pub fn end_reading(mut self) -> Result<(), Error> {
+    pub fn end(mut self) -> Result<(), Error> {
         // Of a connection that is over nothing more is heard.
         if self.wire.stream().shutdown(Shutdown::Write).is_err() {
             return Ok(());
         }
         loop {
             match self.wire.receive::<Answer>() {
-                Ok(Some(received)) => match received.body {
-                    Answer::Fault(fault) => return Err(fault.into()),
-                    _ => return Ok(()),
-                },
+                Ok(Some(received)) => {
+                    if let Answer::Fault(fault) = received.body {
+                        return Err(fault.into());
+                    }
+                }
                 // What was asked for and not read any more.
                 Err(WireError::NotUnderstood(_)) => {}
                 Ok(None) | Err(_) => return Ok(()),
@@ -411,9 +455,60 @@ mod tests {
     fn this_client_asks_a_newer_server_in_its_own_version() {
         let (answer, asked) = talk(VERSIONS, r#""version":2,"speaks":[1,9]"#);
         assert_eq!(answer.unwrap(), Answer::Synced);
-        assert_eq!(asked.len(), 1);
-        assert_eq!(asked[0]["version"], 2);
-        assert_eq!(asked[0]["speaks"], serde_json::json!([2, 2]));
+        let versions: Vec<_> = asked.iter().map(|request| &request["version"]).collect();
+        assert_eq!(versions, [2, 3]);
+        assert_eq!(asked[1]["speaks"], serde_json::json!([2, 3]));
+    }
+
+    /// What a client that begins work gets of a server that begins its answers with `head`, and what it asked for.
+    fn talk_of_work(head: &'static str, answers: &[&'static str]) -> (Vec<String>, Value) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let said = answers.to_vec();
+        let serving = thread::spawn(move || {
+            let mut lines = BufReader::new(&theirs).lines();
+            lines.next().unwrap().unwrap();
+            writeln!(&theirs, "{{{head},{STATUS}}}").unwrap();
+            let asked = lines.next().unwrap().unwrap();
+            for answer in said {
+                writeln!(&theirs, "{{{head},{answer}}}").unwrap();
+            }
+            serde_json::from_str(&asked).unwrap()
+        });
+        let mut client = Client::speaking(ours, VERSIONS);
+        client.begin_work(Op::Collect).unwrap();
+        let came = answers
+            .iter()
+            .map(|_| format!("{:?}", client.next_of_work().unwrap()));
+        (came.collect(), serving.join().unwrap())
+    }
+
+    #[test]
+    fn long_work_is_asked_for_as_the_server_knows_it() {
+        let done = r#""answer":"done""#;
+        let (came, asked) = talk_of_work(r#""version":2"#, &[done]);
+        assert_eq!(came, ["Break(Done)"]);
+        assert_eq!(
+            (&asked["version"], &asked["request"]),
+            (&2.into(), &"perform".into())
+        );
+        let pieces = [
+            r#""answer":"progress","done":7"#,
+            r#""answer":"changes","list":[]"#,
+            done,
+        ];
+        let (came, asked) = talk_of_work(r#""version":3,"speaks":[2,3]"#, &pieces);
+        assert_eq!(
+            came,
+            [
+                "Continue(Progress(7))",
+                "Continue(Changes([]))",
+                "Break(Done)"
+            ]
+        );
+        assert_eq!(
+            (&asked["version"], &asked["request"]),
+            (&3.into(), &"work".into())
+        );
     }
 
     #[test]

@@ -18,7 +18,10 @@ use crate::types::{
 ///
 /// The two sides agree on one by [`Request::Status`], which, like its answer and every [`Fault`], has the same form in all
 /// versions: fields are only added.
-pub const VERSIONS: Versions = Versions::only(2);
+pub const VERSIONS: Versions = Versions::of(2, WORK);
+
+/// The first version that has [`Request::Work`].
+pub(super) const WORK: u32 = 3;
 
 /// What is asked of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,13 @@ pub enum Request {
     Replace,
     /// Do something with the volume.
     Perform {
+        /// What to do.
+        op: Op,
+    },
+    /// The same, for what may take long: there may be [`Answer::Progress`] before its answer, and what [`Op::Diff`] finds
+    /// comes in pieces, [`Answer::Changes`] each, before [`Answer::Done`]. It is the last request of a connection, whose
+    /// end, or that of its half that asks, ends the work.
+    Work {
         /// What to do.
         op: Op,
     },
@@ -216,6 +226,11 @@ pub enum Answer {
         /// The oldest first.
         list: Vec<SnapshotInfo>,
     },
+    /// Before another answer to [`Request::Work`].
+    Progress {
+        /// Bytes that were verified, moved or removed.
+        done: u64,
+    },
     /// To [`Op::Diff`].
     Changes {
         /// Sorted by path.
@@ -258,7 +273,7 @@ pub struct Status {
     /// Why the volume takes no writes until it is mounted again, if an I/O error is the cause.
     #[serde(default)]
     pub stopped: Option<String>,
-    /// How many read out of the volume, for whom the server stays also without a mount; nothing from one that does not.
+    /// How many read out of the volume or have it work, for whom the server stays also without a mount; nothing from one that does not.
     #[serde(default)]
     pub readers: Option<usize>,
 }

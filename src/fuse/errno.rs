@@ -33,6 +33,7 @@ pub(super) const fn errno(error: &Error) -> Errno {
         Error::ReadOnly => Errno::EROFS,
         Error::Held | Error::InUse { .. } => Errno::EBUSY,
         Error::CallerUnknown
+        | Error::Unwanted
         | Error::NotAVolume { .. }
         | Error::NewerFormat { .. }
         | Error::Exceeded { .. }

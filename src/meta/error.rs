@@ -17,6 +17,9 @@ pub enum Error {
     /// An earlier I/O error stopped all writing until the volume is opened again.
     #[error("writing was stopped by an earlier I/O error")]
     Stopped,
+    /// Whoever asked for a long read wants it no more ([`crate::types::is_wanted`]).
+    #[error("nobody wants it any more")]
+    Unwanted,
     /// The database is damaged.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
@@ -69,7 +72,7 @@ impl Error {
     /// Whether the state of what was written is unknown, so that writing must stop.
     pub(super) fn is_fatal_to_writing(&self) -> bool {
         match self {
-            Self::Full | Self::Stopped => false,
+            Self::Full | Self::Stopped | Self::Unwanted => false,
             Self::Corrupt(_) | Self::Wal { .. } | Self::Host { .. } | Self::Bug { .. } => true,
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
@@ -144,6 +147,7 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
+            Some(ErrorCode::OperationInterrupted) => Self::Unwanted,
             Some(ErrorCode::SystemIoFailure) if has_no_sum(&error) => {
                 Self::Corrupt("a page is not what was written there".to_owned())
             }

@@ -119,6 +119,7 @@ fn kind(error: &Error) -> FaultKind {
         | Error::OutOfRange
         | Error::Unsupported
         | Error::ReadOnly
+        | Error::Unwanted
         | Error::Protected
         | Error::Elsewhere
         | Error::Awaited

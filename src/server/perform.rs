@@ -3,15 +3,17 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::handle::fault;
+use super::reach::reach;
 use super::retry::{connect, with_retry};
 use super::{Error, Result, handle, tuning};
-use crate::control::{self, Answer, Bytes, Op};
+use crate::control::{self, Answer, Bytes, Client, Op, Piece};
 use crate::types::{ChunkHash, ChunkPlace};
-use crate::volume::{self, Depth, Volume, Watch};
+use crate::volume::{self, Volume};
 
 /// Hashes in a request, which is not to be too long.
 const HASHES_MAX: usize = 256;
@@ -37,22 +39,52 @@ pub fn perform(dir: &Path, op: &Op) -> Result<Answer> {
     })
 }
 
-/// Looks for damage in the volume in `dir`, in its server if it has one; here, `watch` is told how many bytes were
-/// verified, as they are.
+/// Has a server of the volume in `dir`, an absolute path, do what may take long, and `heed` what comes of it before the
+/// answer. Others may mount the volume meanwhile. The work ends early with this process, and when `heed` wants no more.
 ///
 /// # Errors
-/// See [`Error`].
-pub fn check(dir: &Path, depth: Depth, watch: Watch<'_>) -> Result<Answer> {
-    let op = match depth {
-        Depth::Metadata => Op::CheckMetadata,
-        Depth::Data => Op::CheckData,
-    };
-    with_retry(dir, || match connect(dir)? {
-        Some(mut client) => Ok(client.perform(op.clone())?),
-        None => open_for(dir, |volume| {
-            Ok(Answer::Checked(volume.check_watched(depth, watch)?))
-        }),
-    })
+/// See [`Error`]; within, those of `heed`.
+pub fn work<E>(
+    dir: &Path,
+    op: &Op,
+    mut heed: impl FnMut(Piece) -> std::result::Result<(), E>,
+) -> Result<std::result::Result<Answer, E>> {
+    with_retry(dir, || {
+        let mut client = reach(dir)?;
+        let mut is_told = false;
+        let done = follow(&mut client, op, &mut |piece| {
+            is_told |= matches!(piece, Piece::Changes(_));
+            heed(piece)
+        });
+        let ended = client.end().map_err(Error::NotClosed);
+        match done {
+            // Another server would tell from the start.
+            Err(error) if is_told => Ok(Err(error)),
+            Err(error) => Err(error),
+            Ok(done) => ended.map(|()| Ok(done)),
+        }
+    })?
+}
+
+fn follow<E>(
+    client: &mut Client,
+    op: &Op,
+    heed: &mut impl FnMut(Piece) -> std::result::Result<(), E>,
+) -> Result<std::result::Result<Answer, E>> {
+    client.begin_work(op.clone())?;
+    loop {
+        let piece = match client.next_of_work()? {
+            ControlFlow::Continue(piece) => piece,
+            // What a server of an earlier cask says at once.
+            ControlFlow::Break(Answer::Changes { list }) => {
+                return Ok(heed(Piece::Changes(list)).map(|()| Answer::Done));
+            }
+            ControlFlow::Break(answer) => return Ok(Ok(answer)),
+        };
+        if let Err(enough) = heed(piece) {
+            return Ok(Err(enough));
+        }
+    }
 }
 
 /// Where the volume in `dir` has these chunks, as far as its index of hashes tells, about in the order in which they lie.

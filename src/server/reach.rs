@@ -8,6 +8,7 @@ use std::path::Path;
 use super::retry::connect;
 use super::{Result, spawn};
 use crate::control::Client;
+use crate::volume::store::DirLock;
 use crate::volume::{self, Awaited};
 
 /// Reaches the server of the volume in `dir`, an absolute path. One that is started for this ends with the client.
@@ -23,5 +24,7 @@ pub(super) fn reach(dir: &Path) -> Result<Client> {
     if Awaited::is_in(dir)? {
         return Err(volume::Error::Awaited.into());
     }
+    // Looked at before: while another process has the volume, one server after the other would be started in vain.
+    drop(DirLock::take(dir)?);
     spawn::start(dir)
 }

@@ -54,7 +54,7 @@ fn begin(dir: &Path, from: Option<&SnapshotName>) -> Result<Served> {
         }),
         Err(error) => {
             // A server that was started for this is gone before the command says why.
-            if let Err(closing) = client.end_reading() {
+            if let Err(closing) = client.end() {
                 log::debug!("{closing}");
             }
             Err(error.into())
@@ -79,7 +79,7 @@ fn keep_open(dir: &Path, client: &mut Client) -> Result<Option<OwnedFd>> {
 impl Served {
     fn end(self) -> Result<()> {
         drop(self.mount);
-        let ended = self.client.into_inner().end_reading();
+        let ended = self.client.into_inner().end();
         ended.map_err(Error::NotClosed)
     }
 

@@ -13,8 +13,8 @@ use rustix::net::sockopt::socket_peercred;
 use super::group_part::take_part;
 use super::read_out::read_out;
 use super::shared::Shared;
+use super::work::work;
 use crate::control::{Answer, Fault, FaultKind, Phase, Received, Request, Wire, WireError};
-use crate::types::SnapshotName;
 
 /// How long to wait when no connection can be accepted, as when descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -69,7 +69,17 @@ pub(super) fn serve(stream: UnixStream, shared: &Shared, asker: Asker) {
             Ok(Received {
                 body: Request::Read { from },
                 ..
-            }) => return drop(read(&mut wire, shared, asker, from.as_ref())),
+            }) => {
+                let read = |wire: &mut Wire| read_out(wire, shared, from.as_ref());
+                return drop(while_open(&mut wire, shared, asker, read));
+            }
+            Ok(Received {
+                body: Request::Work { op },
+                ..
+            }) => {
+                let work = |wire: &mut Wire| work(wire, shared, &op);
+                return drop(while_open(&mut wire, shared, asker, work));
+            }
             Ok(received) => {
                 let (answer, passed) = answer(received.body, received.descriptor, shared);
                 wire.send(&answer, passed.as_ref().map(AsFd::as_fd))
@@ -107,23 +117,26 @@ fn tell_of_close(wire: &mut Wire, shared: &Shared) -> io::Result<()> {
     wire.send(&news, None)
 }
 
-/// Has a state read out until the asker wants no more. If the server ends for that, the asker hears when the volume is
-/// closed: what it does next may need the volume's lock.
-fn read(
+/// Serves an asker for whom the server stays. If the server ends after that, the asker hears when the volume is closed:
+/// what it does next may need the volume's lock.
+fn while_open(
     wire: &mut Wire,
     shared: &Shared,
     asker: Asker,
-    from: Option<&SnapshotName>,
+    serve: impl FnOnce(&mut Wire) -> io::Result<()>,
 ) -> io::Result<()> {
     let reader = match shared.enter() {
         Ok(reader) => reader,
         Err(fault) => return wire.send(&Answer::Fault(fault), None),
     };
+    if shared.volume().is_none() {
+        return wire.send(&Answer::Fault(shared.none()), None);
+    }
     if asker == Asker::Starter {
         // From now on whoever wants to mount need not wait for the mount of the one who started the server.
         shared.abandon();
     }
-    read_out(wire, shared, from)?;
+    serve(wire)?;
     // Before the end begins, which waits for those who have entered.
     shared.close_notice.enter();
     drop(reader);
@@ -173,7 +186,7 @@ fn answer(
         }),
         Request::AwaitClose => Ok(Answer::Watching),
         // Served before.
-        Request::Read { .. } => Ok(Answer::Done),
+        Request::Read { .. } | Request::Work { .. } => Ok(Answer::Done),
         // Of a group snapshot in which the volume has no part any more.
         Request::ConcludeInGroup => Ok(Answer::Done),
         Request::HoldForGroup { .. } | Request::PrepareInGroup => Err(Fault {

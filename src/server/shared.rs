@@ -54,7 +54,7 @@ pub(super) struct State {
     pub(super) awaited: Vec<Showing>,
     /// Whether whoever started the server is about to mount.
     pub(super) mount_is_expected: bool,
-    /// How many read out of the volume: the server stays for them.
+    /// How many read out of the volume, or have it work: the server stays for them.
     pub(super) readers: usize,
     /// Whether the record in the volume's directory is of this server, and not of one that died before it.
     pub(super) has_record: bool,
@@ -269,7 +269,7 @@ impl Shared {
     }
 
     /// Why there is no open volume.
-    fn none(&self) -> Fault {
+    pub(super) fn none(&self) -> Fault {
         match &*self.awaited.read() {
             Some(awaited) => {
                 let from = awaited.snapshot();

@@ -20,6 +20,7 @@ use super::space::gc_policy::Haste;
 use super::space::lookup_counts::Backlog;
 use super::space::quiet::Disturb;
 use super::space::reaper::free_ended;
+use super::watch::UNWATCHED;
 
 /// What a power cut can take at most of data that nobody synced.
 const SYNC_INTERVAL: Duration = Duration::from_secs(5);
@@ -189,7 +190,7 @@ fn collect(core: &Core) {
         if haste == Haste::Idle && seen == Some(core.database().changes()) {
             continue;
         }
-        let done = collect_rounds(core, haste).and_then(|_| match haste {
+        let done = collect_rounds(core, haste, UNWATCHED).and_then(|_| match haste {
             Haste::Idle => defragment_when_due(core, &mut defragmented),
             Haste::Busy | Haste::Pressed | Haste::Asked => Ok(false),
         });

@@ -85,6 +85,9 @@ pub enum Error {
     /// The volume was turned read-only by an earlier I/O error, or is sealed.
     #[error("the volume is read-only")]
     ReadOnly,
+    /// Whoever asked for long work wants it no more; what was done of it stays done.
+    #[error("nobody wants it any more")]
+    Unwanted,
     /// The snapshot is held.
     #[error("the snapshot is held")]
     Held,
@@ -181,6 +184,7 @@ impl From<meta::Error> for Error {
         match error {
             meta::Error::Full => Self::NoSpace,
             meta::Error::Stopped => Self::ReadOnly,
+            meta::Error::Unwanted => Self::Unwanted,
             meta::Error::Corrupt(what) => Self::Corrupt(what),
             meta::Error::Bug { .. } => Self::Bug(error.to_string()),
             meta::Error::Sqlite(_) | meta::Error::Wal { .. } | meta::Error::Host { .. } => {

@@ -7,15 +7,14 @@ pub(super) mod scrub;
 pub(super) mod scrubbed;
 pub(super) mod scrubber;
 mod stored;
-mod watch;
 
 pub use check::Depth;
 pub use repair::{repair, repair_from};
 pub use scrubbed::Scrubbed;
-pub use watch::Watch;
 
 use super::error::Result;
 use super::handle::Volume;
+use super::watch::{UNWATCHED, Watch};
 use crate::types::{Checked, ScrubRate};
 
 impl Volume {
@@ -32,13 +31,13 @@ impl Volume {
     /// # Errors
     /// [`Error::Storage`]; damage is no error.
     pub fn check(&self, depth: Depth) -> Result<Checked> {
-        self.check_watched(depth, &|_| {})
+        self.check_watched(depth, UNWATCHED)
     }
 
     /// As [`Self::check`]; tells `watch` how many bytes were verified, as they are.
     ///
     /// # Errors
-    /// Those of [`Self::check`].
+    /// Those of [`Self::check`]; [`Error::Unwanted`] when whoever asked is gone ([`crate::types::while_wanted`]).
     pub fn check_watched(&self, depth: Depth, watch: Watch<'_>) -> Result<Checked> {
         check::check(&self.core, &self.found_at_open, depth, watch)
     }

@@ -88,7 +88,8 @@ impl Volume {
     /// The differences between snapshot `from` and snapshot `to`, or the head, sorted by path.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when `to` is older than `from`, [`Error::Storage`].
+    /// [`Error::Invalid`] when `to` is older than `from`; [`Error::Unwanted`] when whoever asked is gone
+    /// ([`crate::types::while_wanted`]); [`Error::Storage`].
     pub fn diff(&self, from: &Snapshot, to: Option<&Snapshot>) -> Result<Vec<Change>> {
         diff::diff(&self.core, from, to)
     }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use super::error::Result;
 use super::handle::Volume;
+use super::watch::{UNWATCHED, Watch};
 use crate::types::{Collected, Compression, Ino, Limits, Usage};
 
 impl Volume {
@@ -34,7 +35,15 @@ impl Volume {
     /// [`Error::ReadOnly`] for a sealed volume, [`Error::NoSpace`], [`Error::Storage`]; what was collected so far stays
     /// so.
     pub fn collect(&self) -> Result<Collected> {
-        gc_move::collect(&self.core)
+        self.collect_watched(UNWATCHED)
+    }
+
+    /// As [`Self::collect`]; tells `watch` how many bytes were moved, or removed, as they are.
+    ///
+    /// # Errors
+    /// Those of [`Self::collect`]; [`Error::Unwanted`] when whoever asked is gone ([`crate::types::while_wanted`]).
+    pub fn collect_watched(&self, watch: Watch<'_>) -> Result<Collected> {
+        gc_move::collect(&self.core, watch)
     }
 
     /// Puts every file together that is in small extents.

@@ -10,6 +10,7 @@ mod common;
 mod cuts;
 #[path = "../common/tuning.rs"]
 mod tuning;
+mod unwanted;
 mod write_back;
 
 use std::fs::{self, File};

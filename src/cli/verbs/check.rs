@@ -2,17 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use crate::control::Answer;
-use crate::server;
+use serde::Serialize;
+
+use crate::control::{Answer, Op};
 use crate::transfer::RemoteChunks;
 use crate::types::{Checked, Repaired, with_causes};
-use crate::volume::{self, ChunkSource, Config, Depth};
+use crate::volume::{self, ChunkSource, Config};
 
-use crate::cli::format::human_bytes;
+use crate::cli::format::{self, human_bytes};
 use crate::cli::locate::{Located, Root, VolumeRef};
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, Told};
 use crate::cli::remotes::remotes;
 use crate::cli::verbs::rollback::refuse_used;
+use crate::cli::working::watched;
 use crate::cli::{CliError, Kind, Result, output};
 
 /// Look for damage in a volume, mounted or not, and repair it if asked
@@ -40,6 +42,21 @@ pub(in crate::cli) struct Arguments {
     /// Print nothing but damage, and what was changed
     #[arg(short, long)]
     quiet: bool,
+    /// text, or json: an object a line, how far it is once a second, and at the end what was found
+    #[arg(long, value_name = "FORMAT", default_value = "text", conflicts_with = "repair", value_parser = Told::parse)]
+    format: Told,
+}
+
+/// What was found: the field names are published.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct View<'c> {
+    problems: &'c [String],
+    lost: &'c [String],
+    chunks: u64,
+    bytes: u64,
+    elsewhere: u64,
+    seconds: f64,
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
@@ -54,21 +71,25 @@ fn check(arguments: &Arguments, root: &Root) -> Result<()> {
     let located = root.locate(&arguments.volume)?;
     Config::load(&located.dir).map_err(|e| damaged_or_none(&located, e))?;
     let since = Instant::now();
-    let progress = (!arguments.quiet).then(|| Progress::wait("checking"));
-    let watch = |bytes| progress.iter().for_each(|shown| shown.verified(bytes));
-    let depth = if arguments.read_data {
-        Depth::Data
+    let op = if arguments.read_data {
+        Op::CheckData
     } else {
-        Depth::Metadata
+        Op::CheckMetadata
     };
-    let answer = server::check(&located.dir, depth, &watch).map_err(|e| explain(&located, e))?;
+    let progress = (!arguments.quiet).then(|| Progress::wait(arguments.format, "checking"));
+    let answer = watched(&located.dir, &op, progress.as_ref());
+    let answer = answer.map_err(|e| explain(&located, e))?;
     drop(progress);
     let Answer::Checked(checked) = answer else {
         let message = format!("{located} gave another answer");
         return Err(CliError::new(Kind::Failed, message));
     };
-    for problem in &checked.problems {
-        output::line(problem)?;
+    match arguments.format {
+        Told::Json => output::line(&format::json(&View::of(&checked, since.elapsed()))?)?,
+        Told::People => checked
+            .problems
+            .iter()
+            .try_for_each(|one| output::line(one))?,
     }
     if !checked.problems.is_empty() {
         let count = checked.problems.len();
@@ -79,10 +100,23 @@ fn check(arguments: &Arguments, root: &Root) -> Result<()> {
             arguments.volume.typed()
         )));
     }
-    if arguments.quiet {
+    if arguments.quiet || arguments.format == Told::Json {
         return Ok(());
     }
     tell_sound(arguments, &checked, since.elapsed())
+}
+
+impl<'c> View<'c> {
+    fn of(checked: &'c Checked, took: Duration) -> Self {
+        Self {
+            problems: &checked.problems,
+            lost: &checked.lost,
+            chunks: checked.chunks,
+            bytes: checked.bytes,
+            elsewhere: checked.elsewhere,
+            seconds: took.as_secs_f64(),
+        }
+    }
 }
 
 fn tell_sound(arguments: &Arguments, checked: &Checked, took: Duration) -> Result<()> {
@@ -124,7 +158,7 @@ fn damaged_or_none(located: &Located, error: volume::Error) -> CliError {
     }
 }
 
-fn explain(located: &Located, error: server::Error) -> CliError {
+fn explain(located: &Located, error: crate::server::Error) -> CliError {
     let explained = located.explain(error);
     match explained.kind() {
         Kind::Damaged => explained.hint(how_to_repair(located)),
@@ -142,7 +176,7 @@ fn how_to_repair(located: &Located) -> String {
 fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
     let located = root.locate(&arguments.volume)?;
     refuse_used(&located)?;
-    let progress = (!arguments.quiet).then(|| Progress::wait("repairing"));
+    let progress = (!arguments.quiet).then(|| Progress::wait(Told::People, "repairing"));
     let watch = |bytes| progress.iter().for_each(|shown| shown.verified(bytes));
     let (remotes, unlisted) = sources(root);
     let asked: Vec<&dyn ChunkSource> = remotes.iter().map(|one| one as &dyn ChunkSource).collect();

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::control::{Answer, Change, ChangeKind, Op};
+use crate::control::{Answer, Change, ChangeKind, Op, Piece};
 use crate::remote::RemoteRef;
-use crate::server::{self, perform};
+use crate::server::{self, perform, work};
 use crate::transfer;
 use crate::types::SnapshotName;
 
@@ -50,14 +50,17 @@ struct View {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
-    let changes = match (&arguments.from, &arguments.to) {
-        (AnySnapshot::Here(from), None) => compare_here(from, None, root)?,
+    let printer = Printer {
+        json: arguments.json,
+    };
+    let told = match (&arguments.from, &arguments.to) {
+        (AnySnapshot::Here(from), None) => compare_here(from, None, root, &printer),
         (AnySnapshot::Here(from), Some(AnySnapshot::Here(to))) => {
-            compare_here(from, Some(to), root)?
+            compare_here(from, Some(to), root, &printer)
         }
-        (AnySnapshot::There(from), None) => compare_there(from, None, root)?,
+        (AnySnapshot::There(from), None) => printer.print(compare_there(from, None, root)?),
         (AnySnapshot::There(from), Some(AnySnapshot::There(to))) => {
-            compare_there(from, Some(to), root)?
+            printer.print(compare_there(from, Some(to), root)?)
         }
         (AnySnapshot::Here(_), Some(AnySnapshot::There(_)))
         | (AnySnapshot::There(_), Some(AnySnapshot::Here(_))) => {
@@ -66,19 +69,39 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
                 .hint("push the one that is here, and compare both there"));
         }
     };
-    let mut text = String::new();
-    for change in changes {
-        text.push_str(&if arguments.json {
-            format::json(&View::of(change))?
-        } else {
-            line(&change)
-        });
-        text.push('\n');
-    }
-    output::raw(&text)
+    // A reader who has seen enough ends the comparison, and is no failure.
+    told.or_else(|error| match error.kind() {
+        Kind::Unread => Ok(()),
+        _ => Err(error),
+    })
 }
 
-fn compare_here(from: &SnapshotRef, to: Option<&SnapshotRef>, root: &Root) -> Result<Vec<Change>> {
+/// Prints changes as they come.
+struct Printer {
+    json: bool,
+}
+
+impl Printer {
+    fn print(&self, changes: Vec<Change>) -> Result<()> {
+        let mut text = String::new();
+        for change in changes {
+            text.push_str(&if self.json {
+                format::json(&View::of(change))?
+            } else {
+                line(&change)
+            });
+            text.push('\n');
+        }
+        output::part(&text)
+    }
+}
+
+fn compare_here(
+    from: &SnapshotRef,
+    to: Option<&SnapshotRef>,
+    root: &Root,
+    printer: &Printer,
+) -> Result<()> {
     let (located, _) = root.open(&from.volume)?;
     let to = match to {
         Some(to) => Some(same_volume(to, &from.volume, &located, root)?),
@@ -88,7 +111,7 @@ fn compare_here(from: &SnapshotRef, to: Option<&SnapshotRef>, root: &Root) -> Re
             None
         }
     };
-    compare(&located, &from.name, to)
+    compare(&located, &from.name, to, printer)
 }
 
 fn compare_there(from: &RemoteRef, to: Option<&RemoteRef>, root: &Root) -> Result<Vec<Change>> {
@@ -131,17 +154,23 @@ fn compare(
     located: &Located,
     from: &SnapshotName,
     to: Option<&SnapshotName>,
-) -> Result<Vec<Change>> {
+    printer: &Printer,
+) -> Result<()> {
     let op = Op::Diff {
         from: from.clone(),
         to: to.cloned(),
     };
-    match perform(&located.dir, &op) {
-        Ok(Answer::Changes { list }) => Ok(list),
-        Ok(_) => Err(CliError::new(
+    let worked = work(&located.dir, &op, |piece| match piece {
+        Piece::Changes(changes) => printer.print(changes),
+        Piece::Progress(_) => Ok(()),
+    });
+    match worked {
+        Ok(Ok(Answer::Done)) => Ok(()),
+        Ok(Ok(_)) => Err(CliError::new(
             Kind::Failed,
             format!("the server of {located} answered something else than was asked"),
         )),
+        Ok(Err(unprinted)) => Err(unprinted),
         Err(error) => Err(explain_either(error, located, from, to)),
     }
 }

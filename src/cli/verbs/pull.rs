@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::locate::{Root, VolumeRef};
+use crate::cli::progress::Told;
 use crate::cli::pulled::{Trouble, build, explain};
 use crate::cli::quantity::parse_duration;
 use crate::cli::remotes::{choose, explain as explain_remote, open_within};
-use crate::cli::transferring::{Told, Transferring};
+use crate::cli::transferring::Transferring;
 use crate::cli::{CliError, Kind, Result};
 use crate::remote::{RemoteRef, RemoteSnapshot, Repository};
 use crate::server::VolumeChunks;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::locate::{Located, Root};
+use crate::cli::progress::Told;
 use crate::cli::quantity::{parse_duration, parse_rate};
 use crate::cli::remotes::{choose, explain, explain_transfer, open_within};
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot};
-use crate::cli::transferring::{Told, Transferring};
+use crate::cli::transferring::Transferring;
 use crate::cli::verbs::{snapshot, sync};
 use crate::cli::{CliError, Kind, Result};
 use crate::control::{Op, SnapshotInfo};

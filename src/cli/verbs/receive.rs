@@ -6,9 +6,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::progress::Told;
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::StateRef;
-use crate::cli::transferring::{Told, Transferring};
+use crate::cli::transferring::Transferring;
 use crate::cli::verbs::rollback::refuse_used;
 use crate::cli::verbs::snapshot::{self, name_by_time};
 use crate::cli::{CliError, Kind, Result, output};

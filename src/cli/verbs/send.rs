@@ -3,9 +3,10 @@
 use std::io::{self, BufWriter, IsTerminal};
 
 use crate::cli::locate::{Located, Root};
+use crate::cli::progress::Told;
 use crate::cli::source::with_rows;
 use crate::cli::state_ref::{SnapshotRef, StateRef, explain as explain_state, no_snapshot, typed};
-use crate::cli::transferring::{Told, Transferring};
+use crate::cli::transferring::Transferring;
 use crate::cli::verbs::push::{host, volume_name};
 use crate::cli::verbs::{snapshot, sync};
 use crate::cli::{CliError, Kind, Result, output};

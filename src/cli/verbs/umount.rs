@@ -201,7 +201,7 @@ fn explain(error: server::Error, target: &Target) -> CliError {
         }
         server::Error::Read => {
             let message = format!(
-                "{} is unmounted and its data is safe, but a command still reads out of the volume",
+                "{} is unmounted and its data is safe, but a command still reads out of the volume, or works in it",
                 target.shown
             );
             CliError::new(Kind::InUse, message)

@@ -11,6 +11,7 @@ use super::upgrade::{self, VERSION};
 use crate::meta::error::{Error, Result};
 use crate::meta::vfs;
 use crate::meta::vfs::page_sum::Sums;
+use crate::types::is_wanted;
 
 /// `PRAGMA application_id` of a database whose pages have no sums: "Cask".
 const PLAIN_ID: i64 = 0x4361_736b;
@@ -26,6 +27,9 @@ const fn application_id(sums: Sums) -> i64 {
 
 /// `RUST_LOG=cask::sql=trace` says each statement.
 const STATEMENTS: &str = "cask::sql";
+
+/// Instructions of SQLite's machine that a query runs before it is asked whether it is still wanted: below a millisecond.
+const OPS_UNASKED: i32 = 2_000;
 
 /// What a connection is for, which decides how much it may cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +178,10 @@ pub(in crate::meta) fn open(path: &Path, role: Role) -> Result<Connection> {
     set_up(&conn, role)?;
     if version < VERSION {
         upgrade::upgrade(version, &conn)?;
+    }
+    if role == Role::Reader {
+        // A query over all rows is one call: it is ended from within. What writes is never ended half way.
+        conn.progress_handler(OPS_UNASKED, Some(|| !is_wanted()))?;
     }
     Ok(conn)
 }

@@ -10,7 +10,8 @@ use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 use crate::volume::health::describe::describe;
 use crate::volume::health::stored::{chunks_after, has_moved, verify};
-use crate::volume::health::watch::Watch;
+use crate::volume::wanted::go_on;
+use crate::volume::watch::Watch;
 
 /// Rows of the chunk table that are looked through at a time.
 const ROWS: usize = 1024;
@@ -36,6 +37,8 @@ pub(super) fn check(
         ..Checked::default()
     };
     let integrity = core.database().read_long()?.integrity()?;
+    // A look that was ended early is no finding.
+    go_on()?;
     let is_sound = integrity.is_empty();
     let integrity = integrity
         .into_iter()
@@ -81,6 +84,7 @@ fn look_at_chunks(
         };
         after = last.id;
         for chunk in &found {
+            go_on()?;
             if chunk.at.is_elsewhere() {
                 checked.elsewhere += 1;
                 continue;

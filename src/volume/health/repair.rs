@@ -22,11 +22,11 @@ use crate::volume::config::{Config, FORMAT};
 use crate::volume::durability::recovered::{Log, Past, recovered};
 use crate::volume::error::{Error, Result};
 use crate::volume::health::describe::describe;
-use crate::volume::health::watch::Watch;
 use crate::volume::history::paths;
 use crate::volume::layout::REPAIR;
 use crate::volume::layout::{DATABASE, SEGMENTS, restrict};
 use crate::volume::lock::DirLock;
+use crate::volume::watch::Watch;
 
 pub(in crate::volume) use swap::finish;
 

@@ -7,6 +7,7 @@ use crate::types::{FileKind, Ino, NameBuf};
 use crate::volume::core::Core;
 use crate::volume::error::{Error, Result};
 use crate::volume::history::paths::Paths;
+use crate::volume::wanted::go_on;
 
 /// How a path differs, by the letter that stands for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,31 +75,52 @@ struct States<'s> {
     rewritten: BTreeMap<Ino, (ChangeKind, BTreeSet<Vec<u8>>)>,
 }
 
-type Names = BTreeMap<Ino, BTreeSet<(Ino, NameBuf)>>;
+/// Names of inodes, each with its directory. As many as there are changes: a tree for each inode would take five times
+/// the memory.
+#[derive(Default)]
+struct Names(Vec<(Ino, (Ino, NameBuf))>);
+
+impl Names {
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    fn inodes(&self) -> impl Iterator<Item = Ino> {
+        self.0.iter().map(|(ino, _)| *ino)
+    }
+
+    /// Those of one inode, once they are sorted.
+    fn of(&self, ino: Ino) -> BTreeSet<(Ino, NameBuf)> {
+        let from = self.0.partition_point(|(other, _)| *other < ino);
+        let same = self.0[from..].iter().take_while(|(other, _)| *other == ino);
+        same.map(|(_, place)| place.clone()).collect()
+    }
+}
 
 impl States<'_> {
     fn collect(&mut self, until: crate::types::Epoch) -> Result<Vec<Change>> {
         let inos = self.session.changed_inodes(self.from, until)?;
-        let (mut gone, mut come) = (Names::new(), Names::new());
+        let (mut gone, mut come) = (Names::default(), Names::default());
         for &dir in &inos {
+            go_on()?;
             let (went, came) = self.session.changed_entries(dir, self.from, until)?;
             for (list, names) in [(went, &mut gone), (came, &mut come)] {
-                for (name, ino) in list {
-                    names.entry(ino).or_default().insert((dir, name));
-                }
+                let places = list.into_iter().map(|(name, ino)| (ino, (dir, name)));
+                names.0.extend(places);
             }
         }
-        let named: BTreeSet<Ino> = inos
-            .iter()
-            .chain(gone.keys())
-            .chain(come.keys())
-            .copied()
-            .collect();
+        gone.sort();
+        come.sort();
+        let mut named = inos;
+        named.extend(gone.inodes().chain(come.inodes()));
+        named.sort_unstable();
+        named.dedup();
         let mut changes = Vec::new();
         for ino in named {
-            let names = |names: &Names| names.get(&ino).cloned().unwrap_or_default();
-            self.compare(ino, &names(&gone), &names(&come), &mut changes)?;
+            go_on()?;
+            self.compare(ino, &gone.of(ino), &come.of(ino), &mut changes)?;
         }
+        drop((gone, come));
         self.tell_by_each_name(&mut changes)?;
         merge_replaced(changes, |found| self.kind_at(found))
     }

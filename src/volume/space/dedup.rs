@@ -12,6 +12,7 @@ use crate::volume::data::write::SHARED_BYTES_MIN;
 use crate::volume::error::Result;
 use crate::volume::metadata::Space;
 use crate::volume::space::quiet::{Defragmented, Disturb, REST_MAX, is_busy, is_quiet};
+use crate::volume::wanted::go_on;
 
 /// Extents that are looked at in one read, and with the writer held.
 const SCAN_EXTENTS: usize = 8192;
@@ -50,6 +51,7 @@ pub(super) fn share_equal(core: &Core, disturb: Disturb, done: &mut Defragmented
             if core.gc().is_closing() || is_busy(core, disturb) {
                 return Ok(());
             }
+            go_on()?;
             let began = Instant::now();
             unite_all(core, some, done)?;
             if disturb == Disturb::Quiet {

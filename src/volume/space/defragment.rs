@@ -19,6 +19,7 @@ use crate::volume::metadata::Space;
 use crate::volume::space::dedup::share_equal;
 use crate::volume::space::quiet::REST_MAX;
 use crate::volume::space::quiet::{Defragmented, Disturb, is_busy, is_quiet};
+use crate::volume::wanted::go_on;
 
 /// A file in fewer extents is left alone.
 const EXTENTS_MIN: u64 = 4;
@@ -78,6 +79,7 @@ fn defragment_files(core: &Core, disturb: Disturb, done: &mut Defragmented) -> R
             if core.gc().is_closing() || is_busy(core, disturb) {
                 return Ok(());
             }
+            go_on()?;
             if disturb == Disturb::Quiet && !is_quiet(core, file)? {
                 done.restless += 1;
                 continue;
@@ -103,6 +105,7 @@ fn defragment_file(core: &Core, ino: Ino, disturb: Disturb) -> Result<u64> {
             if core.gc().is_closing() {
                 return Ok(fewer);
             }
+            go_on()?;
             let began = Instant::now();
             fewer += put_together(core, ino, runs)?;
             if disturb == Disturb::Quiet {

@@ -18,6 +18,8 @@ use crate::volume::space::defragment::{defragment, packed};
 use crate::volume::space::gc_policy::{Candidate, Haste, Look};
 use crate::volume::space::quiet::Disturb;
 use crate::volume::space::reaper::free_ended;
+use crate::volume::wanted::go_on;
+use crate::volume::watch::Watch;
 
 /// Rows of the chunk table that are looked through at a time.
 const SCAN_ROWS: usize = 8192;
@@ -36,12 +38,13 @@ const FORGET_MAX: Duration = Duration::from_millis(200);
 const REST_MAX: Duration = Duration::from_millis(50);
 
 /// As [`crate::volume::Volume::collect`].
-pub(super) fn collect(core: &Core) -> Result<Collected> {
+pub(super) fn collect(core: &Core, watch: Watch<'_>) -> Result<Collected> {
     if core.metadata().seal() == Seal::Sealed {
         return Err(Error::ReadOnly);
     }
     reap_what_ends(core)?;
     purge(core)?;
+    go_on()?;
     match defragment(core, Disturb::All) {
         // There may be after what is dead is gone.
         Ok(_) | Err(Error::NoSpace) => {}
@@ -50,7 +53,7 @@ pub(super) fn collect(core: &Core) -> Result<Collected> {
     core.chunks().seal();
     // What was sealed becomes a candidate with this: a segment with bytes that no sync has covered is none.
     core.disk().sync()?;
-    collect_rounds(core, Haste::Asked)
+    collect_rounds(core, Haste::Asked, watch)
 }
 
 /// Frees files without a name, and waits a moment for those of which the kernel has still to say that nobody has
@@ -67,13 +70,18 @@ fn reap_what_ends(core: &Core) -> Result<()> {
 }
 
 /// Collects as long as that is due.
-pub(in crate::volume) fn collect_rounds(core: &Core, haste: Haste) -> Result<Collected> {
+pub(in crate::volume) fn collect_rounds(
+    core: &Core,
+    haste: Haste,
+    watch: Watch<'_>,
+) -> Result<Collected> {
     let _alone = core.gc().begin_round();
     let mut all = Collected::default();
     if core.gc().is_sealing_due() {
         core.chunks().seal();
     }
     while !core.gc().is_closing() {
+        go_on()?;
         let mut seen = look(core)?;
         if seen.has_dead(haste) {
             // A full segment is no victim before it was synced, and writers that never sync fill many.
@@ -81,7 +89,8 @@ pub(in crate::volume) fn collect_rounds(core: &Core, haste: Haste) -> Result<Col
             seen = look(core)?;
         }
         let haste = haste.max(urgency(core));
-        let done = round(core, &seen, haste)?;
+        let done = round(core, &seen, haste, watch)?;
+        watch(done.removed_bytes);
         all.add(done);
         if done.segments == 0 {
             break;
@@ -120,7 +129,7 @@ fn look(core: &Core) -> Result<Look> {
 }
 
 /// Removes what is dead, and moves what is alive out of the best victims and removes those.
-fn round(core: &Core, look: &Look, haste: Haste) -> Result<Collected> {
+fn round(core: &Core, look: &Look, haste: Haste, watch: Watch<'_>) -> Result<Collected> {
     let mut gone = look.empty();
     // Copies need space, which the reserve is not for.
     let victims = if core.metadata().reserve().is_whole() {
@@ -131,7 +140,7 @@ fn round(core: &Core, look: &Look, haste: Haste) -> Result<Collected> {
     if gone.is_empty() && victims.is_empty() {
         return Ok(Collected::default());
     }
-    let moved_bytes = match move_out_of(core, &victims, haste) {
+    let moved_bytes = match move_out_of(core, &victims, haste, watch) {
         Ok(bytes) => {
             gone.extend(victims);
             bytes
@@ -160,7 +169,7 @@ fn with_room(core: &Core, mut victims: Vec<Candidate>) -> Vec<Candidate> {
     }
 }
 
-fn move_out_of(core: &Core, victims: &[Candidate], haste: Haste) -> Result<u64> {
+fn move_out_of(core: &Core, victims: &[Candidate], haste: Haste, watch: Watch<'_>) -> Result<u64> {
     let mut moved = 0;
     if victims.is_empty() {
         return Ok(0);
@@ -174,8 +183,11 @@ fn move_out_of(core: &Core, victims: &[Candidate], haste: Haste) -> Result<u64> 
             if core.gc().is_closing() {
                 return Ok(moved);
             }
+            go_on()?;
             let (began, seen) = (Instant::now(), core.gc().appended());
-            moved += move_step(core, step)?;
+            let bytes = move_step(core, step)?;
+            moved += bytes;
+            watch(bytes);
             rest(core, haste, seen, began.elapsed());
         }
     }

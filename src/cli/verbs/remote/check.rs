@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::cli::locate::Root;
+use crate::cli::progress::Told;
 use crate::cli::remotes::{choose, explain, explain_transfer, open};
-use crate::cli::transferring::{Told, Transferring};
+use crate::cli::transferring::Transferring;
 use crate::cli::{CliError, Kind, Result, output};
 use crate::remote::rewrite_index;
 use crate::transfer::{Depth, Verified, verify};

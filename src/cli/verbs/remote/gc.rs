@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::cli::format::human_bytes;
 use crate::cli::locate::Root;
+use crate::cli::progress::Told;
 use crate::cli::remotes::{choose, explain_transfer, open};
-use crate::cli::transferring::{Told, Transferring};
+use crate::cli::transferring::Transferring;
 use crate::cli::{CliError, Kind, Result};
 use crate::transfer::{Collect, Collected, Extent, Waits, collect};
 use crate::types::RemoteName;

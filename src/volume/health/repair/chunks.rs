@@ -11,7 +11,7 @@ use crate::volume::chunk_source::ChunkSource;
 use crate::volume::error::Result;
 use crate::volume::health::repair::sources::{self, Missing};
 use crate::volume::health::stored::verify;
-use crate::volume::health::watch::Watch;
+use crate::volume::watch::Watch;
 
 /// Rows of the chunk table that are looked through at a time.
 pub(super) const ROWS: usize = 1024;
