@@ -5,12 +5,14 @@
 //! and fetched is rows and chunks (`transfer/` moves them).
 
 mod ability;
+mod at_once;
 mod block;
 mod directory;
 mod error;
 mod found;
 mod hex;
 mod index;
+mod kept_snapshots;
 mod keys;
 mod mark;
 mod moved;
@@ -28,6 +30,7 @@ mod run;
 mod seal;
 mod shelf;
 mod snapshot;
+mod snapshots;
 mod stream;
 mod tree;
 mod url;

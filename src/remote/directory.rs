@@ -320,6 +320,7 @@ impl RemoteDir {
         let (ability, id) = (settings.ability, settings.repository);
         let opened = Repository::open(shelf, ability, id, self.master()?);
         let opened = opened.map_err(|e| name_place(e, &settings.url))?;
+        let opened = opened.keeping(&self.cache());
         Ok(match settings.limit_up {
             Some(limit) => opened.paced(limit),
             None => opened,

@@ -142,6 +142,14 @@ impl Error {
         }
     }
 
+    /// Whether it says something of one object only: others may be read all the same.
+    pub(super) const fn is_of_one_object(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::Newer { .. } | Self::Missing { .. }
+        )
+    }
+
     /// Whether the same may succeed later.
     #[must_use]
     pub const fn is_passing(&self) -> bool {

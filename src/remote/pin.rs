@@ -3,6 +3,7 @@
 //! A pin counts for a day from when it was stored last, by the store's clock: nobody has to remove that of a host that
 //! is gone.
 
+use super::at_once::ask_each;
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::shelf::Key;
 use super::{Error, RemoteSnapshot, Repository, Result};
@@ -82,24 +83,23 @@ impl Repository {
             return Ok(pins);
         }
         let now = self.time()?;
+        let mut counting = Vec::new();
         for one in listed {
             let Ok(id) = one.key.last().parse::<ObjectId>() else {
                 continue;
             };
             if now - one.modified > DAY_SECS {
                 pins.ended.push(id);
-                continue;
+            } else {
+                counting.push(id);
             }
-            let bytes = match self.shelf().get(&one.key) {
-                Ok((bytes, _)) => bytes,
+        }
+        for read in ask_each(self.shelf(), &counting, |id| self.pinned(id)) {
+            match read {
                 // Its volume has all since it was listed.
-                Err(Error::Missing { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let (_, body) = open_whole(self.master(), Kind::Pin, &one.key, &bytes)?;
-            let snapshot = serde_json::from_slice(&body);
-            pins.needed
-                .push(snapshot.map_err(|e| Error::damaged(&one.key, e))?);
+                Err(Error::Missing { .. }) => {}
+                read => pins.needed.push(read?),
+            }
         }
         Ok(pins)
     }

@@ -1,12 +1,15 @@
 //! A repository that is open: its store, its key, and the objects that have a name of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::ability::Replacing;
+use super::at_once::ask_each;
+use super::kept_snapshots::KeptSnapshots;
 use super::keys::{self, KeyId, KeySource, StoredKey};
 use super::moved::Moves;
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
@@ -15,8 +18,7 @@ use super::run::run_key;
 use super::seal::MasterKey;
 use super::shelf::paced::Paced;
 use super::shelf::persistent::Persistent;
-use super::shelf::{Key, Shelf, Tag};
-use super::snapshot::{PushState, RemoteSnapshot, SNAPSHOTS, dir_of};
+use super::shelf::{Key, Shelf};
 use super::{Ability, Error, Found, PackedChunk, Place, PublishedRun, Result};
 use crate::types::VolumeId;
 
@@ -24,6 +26,8 @@ use crate::types::VolumeId;
 const FORMAT: u32 = 1;
 /// What tells of a volume.
 const ABOUT: &str = "about";
+/// Where snapshots are kept that were read.
+const SNAPSHOTS_KEPT: &str = "snapshots";
 /// What says that there is a repository.
 const MARK: &str = "cask.json";
 
@@ -59,6 +63,8 @@ pub struct Repository {
     id: VolumeId,
     ability: Ability,
     moves: Arc<Moves>,
+    /// Snapshots that this host has read before.
+    kept: Option<Arc<KeptSnapshots>>,
 }
 
 impl Repository {
@@ -105,6 +111,7 @@ impl Repository {
             id,
             ability,
             moves: Arc::default(),
+            kept: None,
         })
     }
 
@@ -122,6 +129,7 @@ impl Repository {
             id: found.repository,
             ability,
             moves: Arc::default(),
+            kept: None,
         })
     }
 
@@ -149,7 +157,15 @@ impl Repository {
             id,
             ability,
             moves: Arc::default(),
+            kept: None,
         })
+    }
+
+    /// The same, which keeps snapshots that it reads below `cache`, and does not fetch them again.
+    #[must_use]
+    pub(super) fn keeping(mut self, cache: &Path) -> Self {
+        self.kept = Some(Arc::new(KeptSnapshots::in_dir(cache.join(SNAPSHOTS_KEPT))));
+        self
     }
 
     /// The same, which sends no more than so many bytes a second.
@@ -181,6 +197,11 @@ impl Repository {
     /// What was read last of where chunks went.
     pub(super) fn moves(&self) -> &Moves {
         &self.moves
+    }
+
+    /// The snapshots that this host has read before.
+    pub(super) fn kept(&self) -> Option<&KeptSnapshots> {
+        self.kept.as_deref()
     }
 
     /// Its store.
@@ -315,10 +336,10 @@ impl Repository {
     /// See [`Shelf`].
     pub fn abouts(&self) -> Result<Found<VolumeAbout>> {
         let mut found = Found::new();
-        for listed in self.shelf.list("vol")? {
-            if listed.key.last() == ABOUT {
-                found.take(self.read_about(&listed.key))?;
-            }
+        let mut listed = self.shelf.list("vol")?;
+        listed.retain(|one| one.key.last() == ABOUT);
+        for read in ask_each(&*self.shelf, &listed, |one| self.read_about(&one.key)) {
+            found.take(read)?;
         }
         Ok(found)
     }
@@ -331,18 +352,6 @@ impl Repository {
         self.read_about(&about_key(volume))
     }
 
-    /// All volumes that have snapshots, whether it is known what they are called or not.
-    ///
-    /// # Errors
-    /// See [`Shelf`].
-    pub fn pushed(&self) -> Result<BTreeSet<VolumeId>> {
-        let listed = self.shelf.list(SNAPSHOTS)?;
-        Ok(listed
-            .iter()
-            .filter_map(|one| volume_of(&one.key))
-            .collect())
-    }
-
     fn read_about(&self, key: &Key) -> Result<VolumeAbout> {
         let (bytes, _) = self.shelf.get(key)?;
         let (_, body) = open_whole(&self.master, Kind::About, key, &bytes)?;
@@ -352,118 +361,6 @@ impl Repository {
             return Err(Error::damaged(key, "it is about another volume"));
         }
         Ok(about)
-    }
-
-    /// All snapshots of a volume, also those whose push has not ended.
-    ///
-    /// # Errors
-    /// See [`Shelf`].
-    pub fn snapshots(&self, volume: VolumeId) -> Result<Found<RemoteSnapshot>> {
-        let mut found = Found::new();
-        for listed in self.shelf.list(&dir_of(volume))? {
-            let read = self.read_snapshot(&listed.key);
-            found.take(read.map(|(snapshot, _)| snapshot))?;
-        }
-        found
-            .whole
-            .sort_by_key(|one| (one.created, one.epoch, one.started));
-        Ok(found)
-    }
-
-    fn read_snapshot(&self, key: &Key) -> Result<(RemoteSnapshot, Tag)> {
-        let (bytes, tag) = self.shelf.get(key)?;
-        Ok((RemoteSnapshot::open(&self.master, key, &bytes)?, tag))
-    }
-
-    /// Says that a snapshot is being pushed. The tag is what [`Self::publish`] needs.
-    ///
-    /// # Errors
-    /// See [`Shelf`].
-    pub fn intend(&self, snapshot: &RemoteSnapshot) -> Result<Tag> {
-        debug_assert_eq!(snapshot.state, PushState::Pending, "it is not there yet");
-        let bytes = snapshot.seal(&self.master)?;
-        if self.ability.creates {
-            match self.shelf.create(&snapshot.key(), bytes.into()) {
-                // The answer of a first try was lost: nobody else has that name.
-                Err(Error::Exists { object }) => {
-                    let found = self.look_at(snapshot)?;
-                    return found.map(|(_, tag)| tag).ok_or(Error::Changed { object });
-                }
-                created => return created,
-            }
-        }
-        // Its name is random: nobody else has it.
-        self.shelf.put(&snapshot.key(), bytes.into())?;
-        Ok(Tag(String::new()))
-    }
-
-    /// Lets all see a snapshot, unless somebody has ended its push.
-    ///
-    /// # Errors
-    /// [`Error::Changed`] then; see [`Shelf`].
-    pub fn publish(&self, snapshot: &RemoteSnapshot, tag: &Tag) -> Result<()> {
-        let bytes = snapshot.seal(&self.master)?;
-        if !self.keeps_tags() || tag.0.is_empty() {
-            return self.shelf.put(&snapshot.key(), bytes.into());
-        }
-        self.replace(snapshot, bytes, tag).map(drop)
-    }
-
-    /// Stores a snapshot in the place of the state that `tag` tells.
-    fn replace(&self, snapshot: &RemoteSnapshot, bytes: Vec<u8>, tag: &Tag) -> Result<Tag> {
-        match self.shelf.replace(&snapshot.key(), bytes.into(), tag) {
-            // The answer of a first try may have been lost.
-            Err(Error::Changed { object }) => match self.look_at(snapshot)? {
-                Some((found, tag)) if found == *snapshot => Ok(tag),
-                Some(_) | None => Err(Error::Changed { object }),
-            },
-            replaced => replaced,
-        }
-    }
-
-    /// What has become of a snapshot; `None` when it was removed.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`]; see [`Shelf`].
-    pub fn look_at(&self, snapshot: &RemoteSnapshot) -> Result<Option<(RemoteSnapshot, Tag)>> {
-        let key = snapshot.key();
-        match self.read_snapshot(&key) {
-            Ok(found) => Ok(Some(found)),
-            Err(Error::Missing { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Says that a push goes on. The tag takes the place of the one before.
-    ///
-    /// # Errors
-    /// [`Error::Changed`] when somebody has ended it; see [`Shelf`].
-    pub fn renew(&self, snapshot: &mut RemoteSnapshot, tag: &Tag) -> Result<Tag> {
-        debug_assert_eq!(snapshot.state, PushState::Pending, "it is under way");
-        snapshot.beats += 1;
-        let bytes = snapshot.seal(&self.master)?;
-        if !self.keeps_tags() || tag.0.is_empty() {
-            self.shelf.put(&snapshot.key(), bytes.into())?;
-            return Ok(tag.clone());
-        }
-        self.replace(snapshot, bytes, tag)
-    }
-
-    /// Ends a push that nobody goes on with: it can no longer be published.
-    ///
-    /// # Errors
-    /// [`Error::Changed`] when it goes on after all; [`Error::Unfit`] where the store decides no such thing; see
-    /// [`Shelf`].
-    pub fn abandon(&self, snapshot: &RemoteSnapshot, tag: &Tag) -> Result<()> {
-        if !self.keeps_tags() {
-            return Err(Error::Unfit("it keeps no conditions".to_owned()));
-        }
-        let mut ended = snapshot.clone();
-        ended.state = PushState::Abandoned;
-        let bytes = ended.seal(&self.master)?;
-        self.shelf
-            .replace(&snapshot.key(), bytes.into(), tag)
-            .map(drop)
     }
 
     /// Whether the credentials allow to delete: those of a host that only pushes need not (S3 answers alike whether the
@@ -487,26 +384,6 @@ impl Repository {
     #[must_use]
     pub fn keeps_tags(&self) -> bool {
         self.ability.replaces != Replacing::Never
-    }
-
-    /// All snapshots of all volumes, with the tags of their states.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Newer`]; see [`Shelf`].
-    pub fn all_snapshots(&self) -> Result<Vec<(RemoteSnapshot, Tag)>> {
-        let mut found = Vec::new();
-        for listed in self.shelf.list(SNAPSHOTS)? {
-            if volume_of(&listed.key).is_none() {
-                continue;
-            }
-            match self.read_snapshot(&listed.key) {
-                Ok(snapshot) => found.push(snapshot),
-                // It was forgotten since it was listed.
-                Err(Error::Missing { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
     }
 
     /// All runs, with how long they are.
@@ -547,26 +424,10 @@ impl Repository {
             found.ok_or_else(|| Error::Unfit("what was stored is in no list".to_owned()))?;
         Ok(found.modified)
     }
-
-    /// Removes what a push that was given up has said, or a snapshot that is no longer wanted.
-    ///
-    /// # Errors
-    /// See [`Shelf`].
-    pub fn withdraw(&self, snapshot: &RemoteSnapshot) -> Result<()> {
-        self.shelf.delete(&snapshot.key())
-    }
 }
 
 fn about_key(volume: VolumeId) -> Key {
     Key::new(format!("vol/{volume}/{ABOUT}"))
-}
-
-/// The volume of a snapshot, by its name in the store.
-fn volume_of(key: &Key) -> Option<VolumeId> {
-    let mut parts = key.as_str().split('/').skip(1);
-    let (volume, id) = (parts.next()?, parts.next()?);
-    id.parse::<ObjectId>().ok()?;
-    volume.parse().ok()
 }
 
 fn mark(shelf: &dyn Shelf) -> Result<Option<Mark>> {

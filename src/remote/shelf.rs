@@ -34,6 +34,8 @@ pub struct Listed {
     pub bytes: u64,
     /// When it was stored, in seconds since 1970, by the store's clock.
     pub modified: i64,
+    /// What this state of it is told by, where the store says that in a list.
+    pub tag: Option<Tag>,
 }
 
 impl Key {
@@ -122,4 +124,9 @@ pub trait Shelf: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Shelf`].
     fn delete(&self, key: &Key) -> Result<()>;
+
+    /// How many small requests it takes well at a time.
+    fn at_once(&self) -> usize {
+        1
+    }
 }

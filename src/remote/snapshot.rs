@@ -102,6 +102,13 @@ impl RemoteSnapshot {
     }
 }
 
+/// The volume and the id in the name of a snapshot; `None` of what is named otherwise.
+pub(super) fn parts_of(key: &Key) -> Option<(VolumeId, ObjectId)> {
+    let below = key.as_str().strip_prefix(SNAPSHOTS)?;
+    let (volume, id) = below.strip_prefix('/')?.split_once('/')?;
+    Some((volume.parse().ok()?, id.parse().ok()?))
+}
+
 fn key_of(volume: VolumeId, id: &ObjectId) -> Key {
     Key::new(format!("{}/{id}", dir_of(volume)))
 }

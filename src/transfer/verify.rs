@@ -104,7 +104,7 @@ impl Verifying<'_> {
         let names: BTreeMap<VolumeId, String> =
             names.map(|about| (about.volume, about.name)).collect();
         for volume in pushed {
-            let snapshots = self.repository.snapshots(volume)?;
+            let snapshots = self.repository.stored_snapshots(volume)?;
             self.tell(snapshots.damaged);
             let name = match (names.get(&volume), snapshots.whole.last()) {
                 (Some(name), _) => name.clone(),

@@ -146,6 +146,8 @@ fn a_pull_that_is_killed_leaves_no_volume() {
     scene.host.run(&["pull", &from, "first"]).succeeds();
     let usual = scene.proxy.traffic().requests.len() as u64;
     for n in 1..=usual {
+        // All requests of the first time are made again.
+        scene.host.forget_read_snapshots();
         let was_killed = was_killed_at(&scene, n, &["pull", &from, "back"]);
         assert!(was_killed, "it ended before request {n}");
         assert!(!scene.host.volumes().contains(&"back".to_owned()), "{n}");
@@ -226,6 +228,8 @@ fn a_byte_that_changes_on_its_way_is_found() {
     let mut refused = 0;
     for n in 1..=usual {
         for at in [0, 30, 70, 200, 100_000] {
+            // All requests of the first time are made again.
+            there.forget_read_snapshots();
             at_request(&scene.proxy, n, move || Some(Fault::FlipByte(at)));
             let pulled = there.run(&["pull", &from, "back"]);
             scene.proxy.clear();

@@ -230,6 +230,12 @@ impl Host {
             .succeeds();
     }
 
+    /// Has this host read none of the snapshots in the repository.
+    pub(crate) fn forget_read_snapshots(&self) {
+        let kept = self.bench.path("root/remotes/r/cache/snapshots");
+        drop(fs::remove_dir_all(kept));
+    }
+
     /// What `file` holds in a volume of this host.
     #[track_caller]
     pub(crate) fn read(&self, volume: &str, file: &str) -> Vec<u8> {

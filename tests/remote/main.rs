@@ -24,6 +24,7 @@ mod incremental;
 mod inodes;
 mod keys;
 mod lacking;
+mod many_snapshots;
 mod mending;
 mod near;
 mod origin;

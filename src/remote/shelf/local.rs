@@ -105,6 +105,7 @@ impl Local {
                         key: Key::new(path),
                         bytes: meta.len(),
                         modified: meta.mtime(),
+                        tag: None,
                     }),
                     Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(cannot(e)),
                     Ok(_) | Err(_) => {}

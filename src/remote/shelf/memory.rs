@@ -117,6 +117,7 @@ impl Shelf for Memory {
             key: key.clone(),
             bytes: kept.bytes.len() as u64,
             modified: kept.modified,
+            tag: Some(Tag(kept.version.to_string())),
         });
         Ok(listed.collect())
     }

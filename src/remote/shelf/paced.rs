@@ -74,4 +74,8 @@ impl Shelf for Paced {
     fn delete(&self, key: &Key) -> Result<()> {
         self.shelf.delete(key)
     }
+
+    fn at_once(&self) -> usize {
+        self.shelf.at_once()
+    }
 }

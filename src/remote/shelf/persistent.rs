@@ -71,4 +71,8 @@ impl Shelf for Persistent {
     fn delete(&self, key: &Key) -> Result<()> {
         self.ask(|shelf| shelf.delete(key))
     }
+
+    fn at_once(&self) -> usize {
+        self.shelf.at_once()
+    }
 }

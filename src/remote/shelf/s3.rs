@@ -31,6 +31,8 @@ pub(in crate::remote) const GIVE_UP_AFTER: Duration = SILENCE_MAX;
 /// How long the client itself sends a request again that fails for now, and how often; [`Retry`] goes on after that.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 const RETRIES: usize = 8;
+/// Small requests that are made at once.
+const AT_ONCE: usize = 16;
 /// How often is asked where two that write at once may both lose.
 const ATTEMPTS: u32 = 4;
 /// After the first time; longer after each that follows.
@@ -356,9 +358,14 @@ impl Shelf for S3 {
                 key: Key::new(key?),
                 bytes: meta.size,
                 modified: meta.last_modified.timestamp(),
+                tag: meta.e_tag.map(Tag),
             })
         });
         Ok(listed.collect())
+    }
+
+    fn at_once(&self) -> usize {
+        AT_ONCE
     }
 
     fn delete(&self, key: &Key) -> Result<()> {
