@@ -59,7 +59,7 @@ pub use run::{HashedRow, PlacedRow, Row, RowKey, RunReader, RunWriter, StreamRow
 pub use seal::MasterKey;
 pub use shelf::memory::Memory;
 pub use shelf::s3::check_endpoint;
-pub use shelf::{Bytes, Key, Listed, Shelf, Tag};
+pub use shelf::{Bytes, DELETED_AT_ONCE, Key, Listed, Shelf, Tag};
 pub use snapshot::{PublishedRun, PushState, RemoteSnapshot, VolumeFacts};
 pub use stream::{Base, Frame, Opening, StateDigest, StreamEnd, StreamReader, StreamWriter};
 pub use tree::PushedTree;

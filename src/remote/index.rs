@@ -241,9 +241,7 @@ fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -
         store(repository, &stay)?;
     }
     // After the new ones are there: in between a push finds chunks twice, and never not at all.
-    replaced
-        .iter()
-        .try_for_each(|key| repository.shelf().delete(key))
+    repository.shelf().delete_all(&replaced)
 }
 
 /// Those of these index objects that are ours and whole, kept in `dir`, and what room is left.

@@ -135,11 +135,12 @@ impl Repository {
         }
     }
 
-    /// Nothing names the pack any more.
+    /// Nothing names these packs any more.
     ///
     /// # Errors
     /// See [`super::Shelf`].
-    pub fn delete_moved(&self, pack: &ObjectId) -> Result<()> {
-        self.shelf().delete(&key_of(pack))
+    pub fn delete_moved<'a>(&self, packs: impl IntoIterator<Item = &'a ObjectId>) -> Result<()> {
+        let keys: Vec<_> = packs.into_iter().map(key_of).collect();
+        self.shelf().delete_all(&keys)
     }
 }

@@ -69,7 +69,16 @@ impl Repository {
     /// # Errors
     /// See [`super::Shelf`].
     pub fn unpin(&self, id: &ObjectId) -> Result<()> {
-        self.shelf().delete(&key_of(id))
+        self.unpin_all(std::slice::from_ref(id))
+    }
+
+    /// The same of several.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn unpin_all(&self, ids: &[ObjectId]) -> Result<()> {
+        let keys: Vec<_> = ids.iter().map(key_of).collect();
+        self.shelf().delete_all(&keys)
     }
 
     /// All pins.

@@ -394,20 +394,22 @@ impl Repository {
         self.ids("run")
     }
 
-    /// Removes a pack that nothing names.
+    /// Removes packs that nothing names.
     ///
     /// # Errors
     /// See [`Shelf`].
-    pub fn delete_pack(&self, id: &ObjectId) -> Result<()> {
-        self.shelf.delete(&pack_key(id))
+    pub fn delete_packs(&self, ids: &[ObjectId]) -> Result<()> {
+        let keys: Vec<_> = ids.iter().map(pack_key).collect();
+        self.shelf.delete_all(&keys)
     }
 
-    /// Removes a run that nothing names.
+    /// Removes runs that nothing names.
     ///
     /// # Errors
     /// See [`Shelf`].
-    pub fn delete_run(&self, id: &ObjectId) -> Result<()> {
-        self.shelf.delete(&run_key(id))
+    pub fn delete_runs(&self, ids: &[ObjectId]) -> Result<()> {
+        let keys: Vec<_> = ids.iter().map(run_key).collect();
+        self.shelf.delete_all(&keys)
     }
 
     /// The present time by the store's clock, in seconds since 1970.

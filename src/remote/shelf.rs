@@ -17,6 +17,9 @@ use super::Result;
 /// No object is longer: what says that it is is none of ours, and is not read into memory.
 pub(super) const OBJECT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// So many objects are removed by one request where the store takes such (AWS S3 API reference, DeleteObjects).
+pub const DELETED_AT_ONCE: usize = 1000;
+
 /// The name of an object: parts with slashes between them, without one at its ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(String);
@@ -124,6 +127,14 @@ pub trait Shelf: Send + Sync + fmt::Debug {
     /// # Errors
     /// See [`Shelf`].
     fn delete(&self, key: &Key) -> Result<()>;
+
+    /// Removes objects, in no order, if they are there. After an error some of them are gone.
+    ///
+    /// # Errors
+    /// See [`Shelf`].
+    fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        keys.iter().try_for_each(|key| self.delete(key))
+    }
 
     /// How many small requests it takes well at a time.
     fn at_once(&self) -> usize {

@@ -187,10 +187,18 @@ impl Repository {
     /// # Errors
     /// See [`super::Shelf`].
     pub fn withdraw(&self, snapshot: &RemoteSnapshot) -> Result<()> {
-        let key = snapshot.key();
-        self.shelf().delete(&key)?;
+        self.withdraw_all(std::slice::from_ref(snapshot))
+    }
+
+    /// The same of several.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn withdraw_all(&self, snapshots: &[RemoteSnapshot]) -> Result<()> {
+        let keys: Vec<_> = snapshots.iter().map(RemoteSnapshot::key).collect();
+        self.shelf().delete_all(&keys)?;
         if let Some(kept) = self.kept() {
-            kept.forget(&key);
+            keys.iter().for_each(|key| kept.forget(key));
         }
         Ok(())
     }

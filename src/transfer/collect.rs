@@ -18,8 +18,8 @@ use super::pulse::BEAT;
 use super::repack::Repacking;
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{
-    self, Condemned, Listed, Mark, MarkKind, ObjectId, PushState, RemoteSnapshot, Repository, Tag,
-    rewrite_index,
+    self, Condemned, DELETED_AT_ONCE, Listed, Mark, MarkKind, ObjectId, PushState, RemoteSnapshot,
+    Repository, Tag, rewrite_index,
 };
 
 /// How long a push or a collection may say nothing before it counts as dead.
@@ -116,9 +116,8 @@ pub fn collect(of: &Collect<'_>) -> Result<Collected> {
         plan.outlived.clear();
     }
     let mut here = CollectingHere::begin(of.cache, repository)?;
-    for one in &unfinished {
-        repository.shelf().delete(&one.key)?;
-    }
+    let half_written: Vec<_> = unfinished.iter().map(|one| one.key.clone()).collect();
+    repository.shelf().delete_all(&half_written)?;
     let condemned = plan.condemned();
     if is_nothing(&condemned) && repository.marks()?.is_empty() {
         forget_moves(repository, &plan.outlived)?;
@@ -344,7 +343,7 @@ impl Collecting<'_> {
             if repacking.is_full() {
                 gone.extend(self.replace(&mut repacking)?);
             }
-            self.tell(&mut progress)?;
+            self.tell(&mut progress, 1)?;
         }
         if !sparse.is_empty() {
             gone.extend(self.replace(&mut repacking)?);
@@ -374,8 +373,9 @@ impl Collecting<'_> {
         // One that has taken this one for dead may not have seen where the chunks went, and remove that.
         self.must_be_marked()?;
         rewrite_index(repository, self.of.cache, &gone)?;
-        for id in &gone {
-            repository.delete_pack(id)?;
+        let packs: Vec<_> = gone.iter().copied().collect();
+        for some in packs.chunks(DELETED_AT_ONCE) {
+            repository.delete_packs(some)?;
             self.beat()?;
         }
         Ok(gone)
@@ -395,34 +395,32 @@ impl Collecting<'_> {
             total: (condemned.packs.len() + condemned.runs.len()) as u64,
             ..Progress::default()
         };
-        for id in &condemned.packs {
-            repository.delete_pack(id)?;
-            self.tell(&mut progress)?;
+        let packs: Vec<_> = condemned.packs.iter().copied().collect();
+        for some in packs.chunks(DELETED_AT_ONCE) {
+            repository.delete_packs(some)?;
+            self.tell(&mut progress, some.len())?;
         }
-        for id in &condemned.runs {
-            repository.delete_run(id)?;
-            self.tell(&mut progress)?;
+        let runs: Vec<_> = condemned.runs.iter().copied().collect();
+        for some in runs.chunks(DELETED_AT_ONCE) {
+            repository.delete_runs(some)?;
+            self.tell(&mut progress, some.len())?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, progress: &mut Progress) -> Result<()> {
-        progress.done += 1;
-        progress.objects += 1;
+    fn tell(&mut self, progress: &mut Progress, more: usize) -> Result<()> {
+        progress.done += more as u64;
+        progress.objects += more as u64;
         self.of.watch.progress(progress);
         self.beat()
     }
 
     fn forget_dead_pushes(&self) -> Result<()> {
-        for (snapshot, _) in self.of.repository.all_snapshots()? {
-            if snapshot.state == PushState::Abandoned {
-                self.of.repository.withdraw(&snapshot)?;
-            }
-        }
-        let ended = self.of.repository.pins()?.ended;
-        Ok(ended
-            .iter()
-            .try_for_each(|id| self.of.repository.unpin(id))?)
+        let repository = self.of.repository;
+        let all = repository.all_snapshots()?.into_iter().map(|(one, _)| one);
+        let abandoned = all.filter(|one| one.state == PushState::Abandoned);
+        repository.withdraw_all(&abandoned.collect::<Vec<_>>())?;
+        Ok(repository.unpin_all(&repository.pins()?.ended)?)
     }
 }
 
@@ -518,7 +516,5 @@ fn intersection(one: &Condemned, other: &Condemned) -> Condemned {
 
 /// Nobody asks any more where the chunks of these packs went.
 fn forget_moves(repository: &Repository, packs: &BTreeSet<ObjectId>) -> Result<()> {
-    Ok(packs
-        .iter()
-        .try_for_each(|id| repository.delete_moved(id))?)
+    Ok(repository.delete_moved(packs)?)
 }

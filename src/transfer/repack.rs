@@ -97,7 +97,7 @@ impl<'a> Repacking<'a> {
             Err(remote::Error::Missing { .. }) => Ok(None),
             // The pack is there: nobody needs what was told of it.
             Err(remote::Error::Damaged { .. }) => {
-                self.repository.delete_moved(id)?;
+                self.repository.delete_moved([id])?;
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -153,6 +153,12 @@ impl Host {
         self
     }
 
+    /// The same, with a repository of its own below the store's.
+    pub(crate) fn below(mut self, name: &str) -> Self {
+        self.address[0] = format!("{}/{name}", self.address[0]);
+        self
+    }
+
     /// A file that only its owner may read.
     pub(crate) fn write_secret(&self, name: &str, bytes: &[u8]) {
         let path = self.bench.path(name);

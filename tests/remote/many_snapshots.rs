@@ -1,4 +1,4 @@
-//! Repositories with many snapshots: what is said of them is read together and once.
+//! Repositories with many snapshots: what is said of them is read together and once, and removed together.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::engines::Kind;
 use crate::host::{Host, Store};
-use crate::proxy::{Fault, When};
+use crate::proxy::{Fault, Proxy, When};
 
 /// A volume with so many snapshots, all of which are pushed.
 #[track_caller]
@@ -94,4 +94,113 @@ fn snapshots_are_read_together_and_once_from_seaweedfs() {
 #[test]
 fn snapshots_are_read_together_and_once_from_ceph() {
     are_read_together_and_once(Kind::Ceph);
+}
+
+/// How many requests delete several objects, and how many one.
+fn deletions(proxy: &Proxy) -> (usize, usize) {
+    let traffic = proxy.traffic();
+    let several = traffic.count_at("POST", "delete");
+    (several, traffic.count("DELETE"))
+}
+
+/// Forgets all snapshots but one, and collects; the requests that delete of each of the two.
+#[track_caller]
+fn forget_and_collect(host: &Host, proxy: &Proxy) -> [(usize, usize); 2] {
+    proxy.reset_traffic();
+    let forgotten = host.run(&["remote", "forget", "r:db", "--keep-last", "1"]);
+    assert_eq!(forgotten.succeeds().out.lines().count(), MANY - 1);
+    let first = deletions(proxy);
+    host.run(&["remote", "gc"]).succeeds();
+    let requests = proxy.traffic().requests.len();
+    let both = deletions(proxy);
+    let singly = both.1.saturating_sub(10);
+    assert!(requests <= 60 + singly, "{requests} requests");
+    host.verify();
+    let runs = host.run(&["remote", "gc", "--dry-run"]).succeeds().out;
+    assert!(runs.contains("0 packs and 0 runs"), "{runs}");
+    [first, (both.0 - first.0, both.1 - first.1)]
+}
+
+const MANY: usize = 24;
+
+#[track_caller]
+fn go_together(kind: Kind) {
+    let Some(store) = Store::bucket(kind) else {
+        return;
+    };
+    let proxy = store.proxy();
+    let here = store.host_through(&proxy);
+    here.create();
+    push_many(&here, MANY);
+    let [forgotten, collected] = forget_and_collect(&here, &proxy);
+    assert_eq!(forgotten, (1, 0));
+    // The runs; and by themselves the mark and what it is tried with whether anything may be deleted.
+    assert_eq!(collected.0, 1, "{collected:?}");
+    assert!(collected.1 <= 4, "{collected:?}");
+}
+
+#[test]
+fn what_goes_is_deleted_together_on_seaweedfs() {
+    go_together(Kind::SeaweedFs);
+}
+
+#[test]
+fn what_goes_is_deleted_together_on_ceph() {
+    go_together(Kind::Ceph);
+}
+
+#[test]
+fn what_goes_is_deleted_together_on_rclone() {
+    let Some(store) = Store::bucket(Kind::Rclone) else {
+        return;
+    };
+    let here = store.host();
+    here.create();
+    push_many(&here, 3);
+    here.run(&["remote", "forget", "r:db", "--keep-last", "1"])
+        .succeeds();
+    let listed = here.run(&["remote", "ls", "r", "--format", "{{.Snapshot}}"]);
+    assert_eq!(listed.succeeds().out.trim(), "s002");
+}
+
+/// Some stores know no such request, or want a checksum of it that it does not have.
+#[test]
+fn where_a_store_takes_no_deletions_together_they_are_made_one_by_one() {
+    let Some(store) = Store::bucket(Kind::SeaweedFs) else {
+        return;
+    };
+    for refusal in [
+        Fault::Answer(400, "MissingContentMD5"),
+        Fault::Answer(405, "MethodNotAllowed"),
+        Fault::Answer(501, "NotImplemented"),
+    ] {
+        let proxy = store.proxy();
+        let name = format!("{refusal:?}").replace(|c: char| !c.is_ascii_alphanumeric(), "");
+        let here = store.host_through(&proxy).below(&name);
+        here.create();
+        push_many(&here, MANY);
+        proxy.add(When::request("POST", "delete"), refusal);
+        let since = Instant::now();
+        let [forgotten, collected] = forget_and_collect(&here, &proxy);
+        assert_eq!(forgotten, (1, MANY - 1), "{refusal:?}");
+        assert_eq!(collected.0, 1, "{refusal:?}: {collected:?}");
+        let took = since.elapsed();
+        assert!(took < Duration::from_secs(20), "{refusal:?}: {took:?}");
+    }
+}
+
+#[test]
+fn who_may_not_delete_is_told_so() {
+    let Some(store) = Store::bucket(Kind::SeaweedFs) else {
+        return;
+    };
+    let proxy = store.proxy();
+    let here = store.host_through(&proxy);
+    here.create();
+    push_many(&here, 3);
+    for kind in ["POST", "DELETE"] {
+        proxy.add(When::request(kind, "/"), Fault::Answer(403, "AccessDenied"));
+    }
+    here.run(&["remote", "forget", "r:db", "--keep-last", "1"])
+        .fails(1, &["remote \"r\"", "does not allow", "credentials"]);
 }

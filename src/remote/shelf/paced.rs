@@ -75,6 +75,10 @@ impl Shelf for Paced {
         self.shelf.delete(key)
     }
 
+    fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        self.shelf.delete_all(keys)
+    }
+
     fn at_once(&self) -> usize {
         self.shelf.at_once()
     }

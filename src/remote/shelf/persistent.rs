@@ -72,6 +72,10 @@ impl Shelf for Persistent {
         self.ask(|shelf| shelf.delete(key))
     }
 
+    fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        self.ask(|shelf| shelf.delete_all(keys))
+    }
+
     fn at_once(&self) -> usize {
         self.shelf.at_once()
     }

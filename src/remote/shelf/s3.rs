@@ -5,9 +5,11 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use object_store::aws::AmazonS3ConfigKey::DisableBulkDelete;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{
@@ -17,7 +19,8 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 
 use super::retry::Retry;
-use super::{Bytes, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
+use super::{Bytes, DELETED_AT_ONCE, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
+use crate::remote::at_once::ask_each;
 use crate::remote::{Error, Result};
 
 /// How long nothing may come of an answer.
@@ -64,6 +67,10 @@ pub(in crate::remote) struct S3 {
     store: Arc<AmazonS3>,
     /// The same for what is sent, which may be long, on a slow line.
     sending: Arc<AmazonS3>,
+    /// The same for many deletions in one request, which not every store takes: that is to be found out soon.
+    deleting: Arc<AmazonS3>,
+    /// It does not.
+    deletes_singly: AtomicBool,
     prefix: String,
     tags: TagForm,
     runtime: Runtime,
@@ -78,15 +85,20 @@ impl S3 {
     ) -> Result<Self> {
         endpoint.url.as_deref().map_or(Ok(()), check_endpoint)?;
         let silence = SILENCE_MAX.min(endpoint.give_up_after.max(SILENCE_MAX_BRIEF));
-        let store = builder(bucket, endpoint, silence).build();
-        let sending = builder(bucket, endpoint, SENDING_MAX).build();
-        let sending = sending.map_err(|e| Error::Setting(e.to_string()))?;
-        let store = store.map_err(|e| Error::Setting(e.to_string()))?;
+        let client = |silence, retries| builder(bucket, endpoint, silence, retries);
+        // Else one object is deleted by the request for many, which not every store takes.
+        let store = client(silence, RETRIES).with_config(DisableBulkDelete, "true");
+        let built = |client: AmazonS3Builder| {
+            let client = client.build().map_err(|e| Error::Setting(e.to_string()));
+            client.map(Arc::new)
+        };
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::host("start the client of the store", e))?;
         Ok(Self {
-            store: Arc::new(store),
-            sending: Arc::new(sending),
+            store: built(store)?,
+            sending: built(client(SENDING_MAX, RETRIES))?,
+            deleting: built(client(silence, 0))?,
+            deletes_singly: AtomicBool::new(false),
             prefix: prefix.to_owned(),
             tags,
             runtime,
@@ -134,6 +146,37 @@ impl S3 {
         }
         ask()
     }
+
+    /// Removes objects by one request; whether it did. Some stores know no such request, or only one that names its own
+    /// checksum, and who may not delete all of them is told of one: then each is removed by itself.
+    fn delete_together(&self, keys: &[Key]) -> Result<bool> {
+        use futures_util::{TryStreamExt as _, stream};
+        let paths = keys.iter().map(|key| self.path(key.as_str()));
+        let paths = paths.collect::<Result<Vec<_>>>()?;
+        let ask = || {
+            let paths = stream::iter(paths.clone().into_iter().map(Ok));
+            let deleted = self.deleting.delete_stream(Box::pin(paths));
+            let deleted = deleted.try_for_each(|_| std::future::ready(Ok(())));
+            self.runtime.block_on(deleted)
+        };
+        let is_passing = |error: &object_store::Error| may_pass(error) && !is_about_batch(error);
+        match self.retry.ask(is_passing, ask) {
+            Ok(()) => Ok(true),
+            Err(error) if is_passing(&error) => Err(failed("delete", &keys[0], &error)),
+            Err(error) => {
+                log::info!("deleting one by one: {}", said(&error));
+                self.deletes_singly.store(true, Ordering::Relaxed);
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// One object of many could not be deleted, or the answer makes no sense.
+fn is_about_batch(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    text.contains("DeleteObjects request failed for key")
+        || text.contains("invalid DeleteObjects response")
 }
 
 /// Refuses what is no URL of a store.
@@ -164,14 +207,19 @@ fn part(mut bytes: Vec<u8>, range: &Range<u64>) -> Vec<u8> {
 }
 
 /// A client; `silence` is how long nothing may come of an answer.
-fn builder(bucket: &str, endpoint: &Endpoint, silence: Duration) -> AmazonS3Builder {
+fn builder(
+    bucket: &str,
+    endpoint: &Endpoint,
+    silence: Duration,
+    retries: usize,
+) -> AmazonS3Builder {
     let client = ClientOptions::new()
         .with_timeout_disabled()
         .with_read_timeout(silence)
         .with_connect_timeout(SILENCE_MAX)
         .with_allow_http(true);
     let retry = RetryConfig {
-        max_retries: RETRIES,
+        max_retries: retries,
         retry_timeout: RETRY_FOR,
         ..RetryConfig::default()
     };
@@ -196,8 +244,8 @@ fn is_conflict(error: &object_store::Error) -> bool {
         && error.to_string().contains("ConditionalRequestConflict")
 }
 
-/// The store could not be reached, was busy, or broke off. What it says of the request itself (4xx) it says again, but
-/// for 408 and 429 (RFC 9110, 15.5; RFC 6585).
+/// The store could not be reached, was busy, or broke off. What it says of the request itself (4xx, or 501) it says again,
+/// but for 408 and 429 (RFC 9110, 15.5 and 15.6.2; RFC 6585).
 fn may_pass(error: &object_store::Error) -> bool {
     let object_store::Error::Generic { .. } = error else {
         return false;
@@ -208,7 +256,8 @@ fn may_pass(error: &object_store::Error) -> bool {
     let text = error.to_string();
     let status = text.split_once("status code: ").map(|(_, rest)| rest);
     let is_final = |status: &str| {
-        status.starts_with('4') && !status.starts_with("408") && !status.starts_with("429")
+        let passes = status.starts_with("408") || status.starts_with("429");
+        status.starts_with("501") || status.starts_with('4') && !passes
     };
     !status.is_some_and(is_final) && !text.contains("redirect without LOCATION")
 }
@@ -366,6 +415,19 @@ impl Shelf for S3 {
 
     fn at_once(&self) -> usize {
         AT_ONCE
+    }
+
+    fn delete_all(&self, keys: &[Key]) -> Result<()> {
+        for some in keys.chunks(DELETED_AT_ONCE) {
+            let are_single = some.len() == 1 || self.deletes_singly.load(Ordering::Relaxed);
+            if !are_single && self.delete_together(some)? {
+                continue;
+            }
+            ask_each(self, some, |key| self.delete(key))
+                .into_iter()
+                .collect::<Result<()>>()?;
+        }
+        Ok(())
     }
 
     fn delete(&self, key: &Key) -> Result<()> {

@@ -4,7 +4,7 @@ use crate::cli::locate::Root;
 use crate::cli::remotes::{choose, explain, open};
 use crate::cli::retention::{Hold, Looks, Rules};
 use crate::cli::{CliError, Kind, Result, output};
-use crate::remote::{PushState, RemoteRef, RemoteSnapshot};
+use crate::remote::{DELETED_AT_ONCE, PushState, RemoteRef, RemoteSnapshot};
 
 /// Remove snapshots of a volume from a repository, and print their names
 ///
@@ -46,13 +46,15 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
                 .hint("give a rule such as --keep-daily 7, or name one snapshot"));
         }
     };
-    for snapshot in unwanted {
+    for some in unwanted.chunks(DELETED_AT_ONCE) {
         if !arguments.dry_run {
-            let removed = repository.withdraw(&snapshot);
+            let removed = repository.withdraw_all(some);
             removed.map_err(|e| explain(e, dir.name()))?;
         }
-        let name = format!("{}:{}@{}", from.remote, from.volume, snapshot.name);
-        output::line(&name)?;
+        for snapshot in some {
+            let name = format!("{}:{}@{}", from.remote, from.volume, snapshot.name);
+            output::line(&name)?;
+        }
     }
     Ok(())
 }
