@@ -6,6 +6,7 @@ pub(super) mod paced;
 pub(super) mod persistent;
 mod retry;
 pub(super) mod s3;
+mod throttle;
 
 use std::fmt;
 use std::ops::Range;

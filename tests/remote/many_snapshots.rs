@@ -1,7 +1,9 @@
 //! Repositories with many snapshots: what is said of them is read together and once, and removed together.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::engines::Kind;
@@ -203,4 +205,55 @@ fn who_may_not_delete_is_told_so() {
     }
     here.run(&["remote", "forget", "r:db", "--keep-last", "1"])
         .fails(1, &["remote \"r\"", "does not allow", "credentials"]);
+}
+
+/// A store that says that it is too much sees less at once, and gets more again when it does not.
+#[test]
+fn a_store_that_is_busy_sees_less_at_once() {
+    let Some(store) = Store::bucket(Kind::SeaweedFs) else {
+        return;
+    };
+    let proxy = store.proxy();
+    let here = store.host_through(&proxy);
+    here.create();
+    push_many(&here, MANY);
+    let there = store.host_through(&proxy);
+    there.add(&["--key-file=key"]).succeeds();
+    let trip = Duration::from_millis(300);
+    let arrivals: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let seen = Arc::clone(&arrivals);
+    proxy.add(When::request("GET", "/snap/"), Fault::Delay(trip));
+    // Sixteen at once, then half of them, and half of those.
+    let refused = 16 + 8 + 4;
+    proxy.add(
+        When::request("GET", "/snap/").times(refused),
+        Fault::SLOW_DOWN,
+    );
+    proxy.add_rule(move |request| {
+        if request.kind() == "GET" && request.target.contains("/snap/") {
+            seen.lock().unwrap().push(Instant::now());
+        }
+        None
+    });
+    there.run(&["remote", "ls", "r"]).succeeds();
+    let arrivals = arrivals.lock().unwrap();
+    let at_once = at_once(&arrivals, trip);
+    assert_eq!(at_once[15], 16, "{at_once:?}");
+    assert!(at_once[16..24].iter().all(|one| *one <= 8), "{at_once:?}");
+    assert!(at_once[24..28].iter().all(|one| *one <= 4), "{at_once:?}");
+    assert!(at_once[28..].iter().any(|one| *one > 2), "{at_once:?}");
+    assert_eq!(arrivals.len() as u64, refused + MANY as u64);
+}
+
+/// How many requests were under way when each arrived, with itself, where each takes so long at least.
+fn at_once(arrivals: &[Instant], takes: Duration) -> Vec<usize> {
+    let mut under_way = VecDeque::new();
+    let counts = arrivals.iter().map(|at| {
+        while under_way.front().is_some_and(|began| *at - *began >= takes) {
+            under_way.pop_front();
+        }
+        under_way.push_back(*at);
+        under_way.len()
+    });
+    counts.collect()
 }

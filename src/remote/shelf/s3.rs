@@ -19,6 +19,7 @@ use object_store::{
 use tokio::runtime::{Builder, Runtime};
 
 use super::retry::Retry;
+use super::throttle::{Connector, Throttle};
 use super::{Bytes, DELETED_AT_ONCE, Key, Listed, OBJECT_BYTES_MAX, Shelf, Tag};
 use crate::remote::at_once::ask_each;
 use crate::remote::{Error, Result};
@@ -85,7 +86,11 @@ impl S3 {
     ) -> Result<Self> {
         endpoint.url.as_deref().map_or(Ok(()), check_endpoint)?;
         let silence = SILENCE_MAX.min(endpoint.give_up_after.max(SILENCE_MAX_BRIEF));
-        let client = |silence, retries| builder(bucket, endpoint, silence, retries);
+        let throttle = Arc::new(Throttle::new());
+        let client = |silence, retries| {
+            let client = builder(bucket, endpoint, silence, retries);
+            client.with_http_connector(Connector::through(&throttle))
+        };
         // Else one object is deleted by the request for many, which not every store takes.
         let store = client(silence, RETRIES).with_config(DisableBulkDelete, "true");
         let built = |client: AmazonS3Builder| {
