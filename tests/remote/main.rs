@@ -22,6 +22,7 @@ mod history;
 mod host;
 mod incremental;
 mod inodes;
+mod interleaved;
 mod keys;
 mod lacking;
 mod many_snapshots;

@@ -29,6 +29,13 @@ const WEAK: Ability = Ability {
 /// A pack of five chunks, one of which snapshot `kept` has. Snapshot `racing` has that one, one that nothing needs and one
 /// that is new.
 fn world(ability: Ability) -> World {
+    let world = before_it_is_forgotten(ability);
+    world.forget("old");
+    world
+}
+
+/// The same while snapshot `old` is there, which has all five.
+pub(crate) fn before_it_is_forgotten(ability: Ability) -> World {
     let world = World::empty(ability);
     let names = [1, 2, 3, 4, 5].map(|seed| format!("f{seed}"));
     for (name, seed) in names.iter().zip(1..) {
@@ -44,7 +51,6 @@ fn world(ability: Ability) -> World {
     world.source.file("again", &content(1));
     world.source.file("new", &content(6));
     world.source.snapshot("racing");
-    world.forget("old");
     world
 }
 
@@ -60,7 +66,7 @@ fn expected(snapshot: &str) -> Vec<(&'static str, u8)> {
 
 /// All that is published is verified, and has what it had.
 #[track_caller]
-fn check(world: &World, what: &str) {
+pub(crate) fn check(world: &World, what: &str) {
     let found = verify(&world.repository, Depth::Data, &Nobody).unwrap();
     assert_eq!(found.faults, Vec::<String>::new(), "{what}");
     let mut published = world.snapshots();
