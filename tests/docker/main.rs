@@ -29,6 +29,7 @@ mod plugin_restarts;
 mod podman;
 mod postgresql;
 mod protocol;
+mod remotes;
 mod replay;
 mod rootless;
 mod sharing;

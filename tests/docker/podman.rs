@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::harness::{Guard, run_ok, sh};
 use crate::host::{Host, assert_fails, wait_for};
 use crate::image::{BUSYBOX, busybox_root};
+use crate::remotes::Nas;
 
 /// What these tests need beside Podman is named, not what it would find on a machine: of two runtimes that are
 /// installed it takes crun, which refuses hosts with control groups of both versions.
@@ -192,4 +193,24 @@ fn podman_uses_what_cask_creates() {
     assert_eq!(podman.run_ok(&["--rm"], "copy", "cat /data/f"), "x");
     podman.ok(&["volume", "rm", "copy", "db"]);
     wait_for("both are gone", || podman.host.volumes().is_empty());
+}
+
+#[test]
+fn podman_makes_a_volume_of_a_snapshot_in_a_remote() {
+    let Some(podman) = Podman::new() else { return };
+    let nas = Nas::add(&podman.host);
+    podman.host.cask_ok(&["create", "db"]);
+    podman.ok(&["volume", "reload"]);
+    podman.run_ok(&["--rm"], "db", "echo x > /data/f");
+    podman.host.wait_until_unmounted();
+    podman.host.cask_ok(&["snapshot", "db@snap"]);
+    podman.host.cask_ok(&["push", "db@snap", "nas"]);
+    let before = nas.content();
+    let mut create = vec!["volume", "create", "--driver", "cask"];
+    create.extend(["-o", "from=nas:db@snap", "-o", "prefetch=metadata", "far"]);
+    podman.ok(&create);
+    assert_eq!(podman.run_ok(&["--rm"], "far", "cat /data/f"), "x");
+    podman.ok(&["volume", "rm", "far"]);
+    wait_for("it is gone", || podman.host.volumes() == ["db"]);
+    assert_eq!(nas.content(), before, "the remote is as it was");
 }
