@@ -1,13 +1,20 @@
 //! Volumes that earlier casks made open, with everything in them, and are of the present format afterwards.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cask::types::{Ino, Name};
+use cask::remote::ObjectId;
+use cask::types::{ChunkBytes, Ino, Name, VolumeId};
 use cask::volume::store::DirLock;
-use cask::volume::{Config, Error, Tuning, Volume};
+use cask::volume::{
+    Config, Deadline, Error, Origin, Prefetch, RootOwner, Rows, Tuning, Volume, create,
+};
+
+/// The newest format of casks that do not know what `origin` is: they refuse a volume that states a newer one.
+const BEFORE_ORIGIN: u32 = 4;
 
 /// Each archive is what a cask of that format left: `big` of 300 000 bytes with a second name `dir/link`, changed
 /// after snapshot `first`; `copy` of it, removed after; `new`, made after; `sym`; `dir/small` with an attribute.
@@ -111,6 +118,41 @@ fn who_has_an_older_program_knows_of_a_step_before_it_is_taken() {
     let (opened, asked) = open(Ok(()));
     opened.unwrap().close().unwrap();
     assert!(asked.is_empty(), "there is no step to take");
+}
+
+/// Of a repository that nobody can reach, of which nothing is fetched ahead.
+fn origin(home: &Path) -> Origin {
+    Origin {
+        root: home.to_owned(),
+        remote: "r".to_owned(),
+        repository: VolumeId::random(),
+        snapshot: "r:db@s".to_owned(),
+        pin: ObjectId::random().unwrap(),
+        rows: Rows::Here,
+        prefetch: Prefetch::Metadata,
+        deadline: Deadline::Seconds(1),
+    }
+}
+
+/// One that lacks chunks, as this cask makes it, and one that states the format before.
+#[test]
+fn an_earlier_cask_refuses_a_volume_that_lacks_chunks() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("lacking");
+    let mut config = Config::new(ChunkBytes::DEFAULT, BTreeMap::new());
+    config.origin = Some(origin(home.path()));
+    let owner = RootOwner {
+        uid: 0,
+        gid: 0,
+        mode: 0o755,
+    };
+    create(&dir, &config, owner).unwrap();
+    let stated = || Config::load(&dir).unwrap().format;
+    assert!(stated() > BEFORE_ORIGIN);
+    config.format = BEFORE_ORIGIN;
+    config.store(&dir).unwrap();
+    Volume::open(&dir).unwrap().close().unwrap();
+    assert!(stated() > BEFORE_ORIGIN);
 }
 
 fn check(archive: &str, format: u32) {
