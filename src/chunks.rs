@@ -4,6 +4,7 @@
 //! Knows no SQL, no inode, no FUSE.
 
 mod allowed;
+mod cache_file;
 mod codec;
 mod cut;
 mod error;
@@ -19,6 +20,7 @@ mod stream;
 mod survey;
 mod unpacked;
 
+pub use cache_file::{append_cached, cache_file_name, read_cached};
 pub use cut::{Piece, cut};
 pub use error::Error;
 pub use record::NewChunk;

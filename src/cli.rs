@@ -4,6 +4,7 @@
 //! opens it for a moment; knows neither SQL nor FUSE.
 
 mod archive;
+mod caches;
 mod command;
 mod confirm;
 mod containers;

@@ -38,7 +38,7 @@ mod view;
 mod window;
 
 pub use ability::{Ability, Replacing};
-pub use directory::{Making, NewRemote, RemoteDir, Remotes, Settings};
+pub use directory::{CACHE_BYTES, Making, NewRemote, RemoteDir, Remotes, Settings};
 pub use error::{Error, Result};
 pub use found::Found;
 pub use index::{

@@ -36,7 +36,7 @@ pub use awaited::Awaited;
 pub use chunk_source::{ChunkSource, Take};
 pub use config::{Config, Life, Protection, RootOwner, Seal};
 pub use data::{NamedChunks, SetIdBits, WriteBack, WriteOrigin};
-pub use elsewhere::{Deadline, Origin, Prefetch, PrefetchError, Rows, Trouble};
+pub use elsewhere::{ChunkCache, Deadline, Origin, Prefetch, PrefetchError, Rows, Trouble};
 pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, repair, repair_from};

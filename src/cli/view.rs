@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::control::Phase;
 use crate::server::{self, ServerState, mounts::Mount};
 use crate::types::Usage;
-use crate::volume::{Config, Life, Origin, Protection, Scrubbed, Seal, Trouble, store};
+use crate::volume::{
+    ChunkCache, Config, Life, Origin, Prefetch, Protection, Scrubbed, Seal, Trouble, store,
+};
 
 use crate::cli::containers::Containers;
 use crate::cli::locate::Located;
@@ -85,6 +87,8 @@ pub(super) struct OriginView {
     /// Chunks that are there still, and what is stored of them; null when the volume cannot be opened to count.
     chunks: Option<u64>,
     bytes: Option<u64>,
+    /// What the cache of the repository takes, which is this volume's and others'; null for one that keeps its chunks.
+    cache_bytes: Option<u64>,
     /// Why they cannot be fetched.
     error: Option<String>,
 }
@@ -97,6 +101,8 @@ impl OriginView {
             prefetch: origin.prefetch.to_string(),
             chunks: usage.map(|usage| usage.elsewhere_chunks),
             bytes: usage.map(|usage| usage.elsewhere_bytes),
+            cache_bytes: (origin.prefetch == Prefetch::None)
+                .then(|| ChunkCache::below(&origin.root, origin.repository).bytes()),
             error: match trouble {
                 Ok(trouble) => trouble.map(|trouble| trouble.error),
                 Err(error) => Some(error.to_string()),

@@ -151,6 +151,8 @@ mod tests {
         );
         let some = request(&[("from", "s3:db"), ("prefetch", "metadata")]).unwrap();
         assert_eq!(some.prefetch, Some(Prefetch::Metadata));
+        let none = request(&[("from", "s3:db"), ("prefetch", "none")]).unwrap();
+        assert_eq!(none.prefetch, Some(Prefetch::None));
         assert!(request(&[("from", "db"), ("prefetch", "all")]).is_err());
         assert_eq!(wished.config.labels["tier"], "hot");
         for bad in [

@@ -34,6 +34,9 @@ const GIVE_UP_VARIABLE: &str = "CASK_REMOTE_GIVE_UP_MS";
 /// Held, in the directory of all remotes, by whoever makes or forgets one; no remote's name begins with a dot.
 const LOCK: &str = ".lock";
 
+/// Bytes that chunks of volumes which do not keep them take at most, where nothing else is set.
+pub const CACHE_BYTES: u64 = 10 * 1024 * 1024 * 1024;
+
 /// What a host knows of a repository. The field names are published (`cask remote inspect`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -48,6 +51,9 @@ pub struct Settings {
     /// Bytes a second that are sent at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_up: Option<u64>,
+    /// Bytes that chunks of volumes which do not keep them take at most, instead of [`CACHE_BYTES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<u64>,
     /// The repository's identity.
     pub repository: VolumeId,
     /// The wrapped key that was opened, where that is known.
@@ -166,6 +172,7 @@ impl Remotes {
             endpoint: new.endpoint.clone(),
             region: new.region.clone(),
             limit_up: None,
+            cache: None,
             repository: repository.id(),
             key: Some(repository.key_of(source)?),
             retiring: None,

@@ -22,7 +22,7 @@ const TREE: Size = Size {
 
 /// Mounts the new volume `name` from `r:db`, with more arguments.
 #[track_caller]
-fn mount_from(host: &Host, name: &str, more: &[&str]) -> PathBuf {
+pub(crate) fn mount_from(host: &Host, name: &str, more: &[&str]) -> PathBuf {
     let mnt = host.bench.path(&format!("{name}-mnt"));
     let place = mnt.to_str().unwrap().to_owned();
     let mut arguments = vec!["mount", name, "--from", "r:db"];
@@ -33,23 +33,23 @@ fn mount_from(host: &Host, name: &str, more: &[&str]) -> PathBuf {
 }
 
 #[track_caller]
-fn umount(host: &Host, name: &str) {
+pub(crate) fn umount(host: &Host, name: &str) {
     host.run(&["umount", name]).succeeds();
     host.bench.wait_until_closed(name);
 }
 
-fn inspected(host: &Host, name: &str) -> serde_json::Value {
+pub(crate) fn inspected(host: &Host, name: &str) -> serde_json::Value {
     let told = host.run(&["inspect", name]).succeeds().out;
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     told[0]["Origin"].clone()
 }
 
-fn lacks(host: &Host, name: &str) -> u64 {
+pub(crate) fn lacks(host: &Host, name: &str) -> u64 {
     inspected(host, name)["Chunks"].as_u64().unwrap_or(0)
 }
 
 #[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let since = Instant::now();
     while !is_so() {
         assert!(since.elapsed() < Duration::from_secs(60), "{what}");
@@ -58,7 +58,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// Files that share no chunk, each larger than what is fetched with another.
-fn push_files(host: &Host, count: u64) {
+pub(crate) fn push_files(host: &Host, count: u64) {
     let files: Vec<_> = (0..count)
         .map(|number| (format!("f{number}"), Random::new(number).bytes(200_000)))
         .collect();
@@ -70,7 +70,7 @@ fn push_files(host: &Host, count: u64) {
     host.push("db");
 }
 
-fn is_whole(mnt: &Path, number: u64) -> bool {
+pub(crate) fn is_whole(mnt: &Path, number: u64) -> bool {
     fs::read(mnt.join(format!("f{number}"))).unwrap() == Random::new(number).bytes(200_000)
 }
 

@@ -13,6 +13,7 @@ mod bad_input;
 mod bad_luck;
 mod beside;
 mod browsing;
+mod caching;
 mod collecting;
 mod commands;
 mod damage;

@@ -32,6 +32,9 @@ pub(in crate::cli) struct Arguments {
     /// Remove the new volume when its last mount is gone
     #[arg(long)]
     ephemeral: bool,
+    /// Of a snapshot in a remote, what is fetched before it is needed: all, metadata or none, as with `cask mount`
+    #[arg(long, value_name = "WHAT")]
+    prefetch: Option<Prefetch>,
 }
 
 /// Why a clone could not be made: the new volume is to blame, or the old one.
@@ -48,6 +51,10 @@ impl From<crate::volume::Error> for Failure {
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let made = match &arguments.from {
+        AnyState::Here(_) if arguments.prefetch.is_some() => {
+            let message = "--prefetch is for a snapshot in a remote";
+            Err(CliError::new(Kind::Usage, message).hint("leave it out"))
+        }
         AnyState::Here(from) => clone_here(from, arguments, root),
         AnyState::There(from) => {
             let life = if arguments.ephemeral {
@@ -57,7 +64,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
             };
             let lacking = Lacking {
                 life,
-                prefetch: Prefetch::default(),
+                prefetch: arguments.prefetch.unwrap_or_default(),
                 deadline: Deadline::default(),
                 ahead: Ahead::Refused,
             };

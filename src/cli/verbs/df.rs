@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::types::Usage;
 use crate::volume::store::Footprint;
 
+use crate::cli::caches::{self, Kept};
 use crate::cli::format::{self, Format, human_bytes};
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::view::UsageView;
@@ -14,7 +15,8 @@ use crate::cli::{CliError, Kind, Result, output, usage};
 ///
 /// Size is the limit; Used what the files hold, each byte as often as it is in a file; Unique those bytes once, as
 /// they are stored; Snapshots what only snapshots hold; Dead what nothing names any more and is given back in time;
-/// Disk everything on the host. What clones share is in the Disk of each, and once in the total.
+/// Disk everything on the host. What clones share is in the Disk of each, and once in the total. With all volumes, the
+/// table also has what is kept of remotes for volumes with --prefetch none.
 ///
 /// Fields for templates and in JSON: Name, Limit (null without), Inodes, Extents, LogicalBytes, UniqueBytes, SnapshotBytes, DeadBytes,
 /// SharedBytes, PhysicalBytes, HostFreeBytes, DedupRatio, CompressionRatio.
@@ -65,7 +67,12 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         Err(error) => Some(Err(error)),
     });
     let views: Vec<View> = views.collect::<Result<_>>()?;
-    output::listed(&arguments.format, &views, table)
+    let caches = if arguments.volumes.is_empty() {
+        caches::kept(root)
+    } else {
+        Vec::new()
+    };
+    output::listed(&arguments.format, &views, |views| table(views, &caches))
 }
 
 pub(in crate::cli) fn run_stats(arguments: &StatsArguments, root: &Root) -> Result<()> {
@@ -116,7 +123,7 @@ const HEADS: [&str; 9] = [
     "RATIO",
 ];
 
-fn table(views: &[View]) -> String {
+fn table(views: &[View], caches: &[Kept]) -> String {
     let mut rows = vec![HEADS.map(str::to_owned)];
     rows.extend(views.iter().map(|view| {
         let raw = &view.raw;
@@ -134,7 +141,15 @@ fn table(views: &[View]) -> String {
             format!("{:.2}", raw.dedup_ratio() * raw.compression_ratio()),
         ]
     }));
-    if views.len() > 1 {
+    rows.extend(caches.iter().map(|cache| {
+        let mut row = [(); HEADS.len()].map(|()| "-".to_owned());
+        row[0] = format!("cache of {}", cache.remote);
+        row[1] = human_bytes(cache.bytes_max);
+        row[7] = human_bytes(cache.bytes);
+        row
+    }));
+    if views.len() + caches.len() > 1 {
+        let cached: u64 = caches.iter().map(|cache| cache.bytes).sum();
         let sum = |of: fn(&Usage) -> u64| human_bytes(views.iter().map(|v| of(&v.raw)).sum());
         rows.push([
             "TOTAL".to_owned(),
@@ -144,7 +159,7 @@ fn table(views: &[View]) -> String {
             sum(|raw| raw.live_bytes),
             sum(|raw| raw.snapshot_bytes),
             sum(|raw| raw.dead_bytes),
-            human_bytes(disk_bytes(views)),
+            human_bytes(disk_bytes(views) + cached),
             "-".to_owned(),
         ]);
     }

@@ -7,6 +7,7 @@ use crate::docker::engine::{self, DOCKER_SOCKET};
 use crate::server::{Kernel, ServerState, down_reason, mounts, server_state};
 use crate::volume::{Config, Scrubbed, Trouble};
 
+use crate::cli::caches;
 use crate::cli::format::human_bytes;
 use crate::cli::locate::{Root, VolumeRef};
 use crate::cli::{CliError, Kind, Result, output};
@@ -43,6 +44,7 @@ use Finding::{Fail, Ok as Fine, Warn};
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let mut findings = vec![fuse(), kernel(), disk(root)];
     findings.extend(volumes(root));
+    findings.extend(caches::kept(root).iter().map(cache));
     findings.extend(engines(arguments, root));
     let mut failed = 0;
     for finding in &findings {
@@ -191,6 +193,14 @@ fn scrubbed(dir: &Path, typed: &str) -> Option<Finding> {
     };
     let mend = format!("see `cask check --read-data {typed}`");
     Some(Fail(what, mend))
+}
+
+fn cache(kept: &caches::Kept) -> Finding {
+    let (taken, bound) = (human_bytes(kept.bytes), human_bytes(kept.bytes_max));
+    Fine(format!(
+        "the cache of {} takes {taken} of {bound}",
+        kept.remote
+    ))
 }
 
 /// A remote that does not give what a volume lacks.

@@ -48,7 +48,12 @@ pub(in crate::cli) struct Arguments {
     /// fail after the time of -o remote_timeout.
     #[arg(long, value_name = "REMOTE:NAME[@SNAP]", value_parser = str::parse::<RemoteRef>)]
     from: Option<RemoteRef>,
-    /// With --from, what is fetched before it is needed: all, or metadata (what files there are, not what they hold)
+    /// With --from, what is fetched before it is needed: all, metadata (what files there are, not what they hold), or
+    /// none (as metadata, and what is read is not kept in the volume)
+    ///
+    /// With none, what is read is kept in a cache in the root, which all such volumes of a repository share, and from
+    /// which what was used longest ago goes first: `cask remote set REMOTE cache=20G` says how much may be there. What
+    /// is written stays in the volume.
     #[arg(long, value_name = "WHAT", requires = "from")]
     prefetch: Option<Prefetch>,
     /// Be the volume's server: log to standard error, and return when the last mount is gone

@@ -12,8 +12,8 @@ use garbage::Garbage;
 /// Remove what nobody needs any more, and tell how much space that gives back
 ///
 /// That is: what is due in the trash (`cask ls --trash`), ephemeral volumes that were mounted and whose server was
-/// killed, and what a killed `create`, `clone`, `import` or `rm` left half done. Whatever is protected, mounted or open
-/// stays. Volumes and snapshots that nobody uses stay, too: `cask rm` and `cask snapshot prune` are for those.
+/// killed, what a killed `create`, `clone`, `import` or `rm` left half done, and the cache of a repository that no remote
+/// has any more. Whatever is protected, mounted or open stays. Volumes and snapshots that nobody uses stay, too: `cask rm` and `cask snapshot prune` are for those.
 ///
 /// Segments that clones share count as reclaimed when the last of their owners goes.
 #[derive(Debug, clap::Args)]

@@ -7,7 +7,7 @@ use crate::chunks::{self, ChunkStore};
 use crate::remote::{self, Place};
 use crate::types::{ChunkHash, ChunkPlace, FarPlace, SegmentId, VolumeId};
 use crate::volume::config::Config;
-use crate::volume::elsewhere::Source;
+use crate::volume::elsewhere::{Cached, Source};
 use crate::volume::error::{Error, Result};
 use crate::volume::handle::Volume;
 use crate::volume::layout::SEGMENTS;
@@ -36,6 +36,8 @@ pub struct NamedChunks {
     store: ChunkStore,
     /// Where those are that it does not have.
     source: Option<Source>,
+    /// And where some of those may be.
+    cached: Option<Cached>,
 }
 
 impl NamedChunks {
@@ -47,6 +49,7 @@ impl NamedChunks {
         let origin = Config::load(dir)?.origin;
         Ok(Self {
             store: ChunkStore::open(&dir.join(SEGMENTS), SegmentId::LOST)?,
+            cached: origin.as_ref().and_then(Cached::of),
             source: origin.map(|origin| Source::new(origin, dir)),
         })
     }
@@ -75,6 +78,10 @@ impl NamedChunks {
     }
 
     fn fetch(&self, far: &FarPlace) -> Result<Vec<u8>> {
+        let cached = self.cached.as_ref().and_then(|cached| cached.get(far));
+        if let Some(plain) = cached {
+            return Ok(plain.to_vec());
+        }
         let source = self.source.as_ref().zip(Place::of_far(far));
         let (source, place) = source.ok_or(Error::Elsewhere)?;
         let fetched = source.fetch(&[place]);

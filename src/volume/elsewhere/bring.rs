@@ -15,7 +15,7 @@ use crate::volume::error::{Error, Result};
 /// Rows that are looked through for what comes with a request.
 const SPAN: u32 = 512;
 
-/// Reads a part of a chunk that is elsewhere, if it has come a moment ago.
+/// Reads a part of a chunk that is elsewhere, if it has come a moment ago, or is in the cache.
 ///
 /// # Errors
 /// [`chunks::Error::Elsewhere`] when it has to be fetched.
@@ -29,7 +29,7 @@ pub(in crate::volume) fn fill(
     let plain = core
         .fetcher()
         .zip(place)
-        .and_then(|(fetcher, place)| fetcher.brought(&place));
+        .and_then(|(fetcher, place)| fetcher.here(&place));
     let plain = plain.ok_or(chunks::Error::Elsewhere)?;
     let wanted = plain.get(start..start + out.len());
     // Rows may be damaged: what says more of a chunk than there is can never be read.

@@ -10,10 +10,11 @@ use parking_lot::{Condvar, Mutex};
 
 use super::bounds::Bounds;
 use super::brought::Brought;
+use super::cached::Cached;
 use super::origin::{Origin, Prefetch};
 use super::readahead::{Plan, ReadAhead};
 use super::source::Source;
-use crate::remote::{self, Place};
+use crate::remote::{self, Place, WINDOW_BYTES};
 use crate::types::{ChunkId, FarPlace};
 use crate::volume::error::{Error, Result};
 
@@ -45,6 +46,8 @@ pub(super) fn extends(window: &Window, place: &FarPlace, bytes_max: u64) -> bool
 #[derive(Debug)]
 pub(in crate::volume) struct Fetcher {
     source: Source,
+    /// Where what has come is kept; `None`: in the volume.
+    cached: Option<Cached>,
     state: Mutex<State>,
     /// Something was asked for, has come, or failed.
     changed: Condvar,
@@ -74,6 +77,7 @@ impl Fetcher {
     /// `dir` is the volume's.
     pub(in crate::volume) fn new(origin: Origin, dir: &Path) -> Self {
         Self {
+            cached: Cached::of(&origin),
             source: Source::new(origin, dir),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -89,9 +93,20 @@ impl Fetcher {
         self.source.origin().prefetch == Prefetch::All
     }
 
-    /// A chunk that has come a moment ago.
-    pub(super) fn brought(&self, place: &FarPlace) -> Option<Arc<[u8]>> {
-        self.state.lock().brought.get(place)
+    /// The cache that what has come is kept in; `None` where the volume keeps it.
+    pub(super) const fn cached(&self) -> Option<&Cached> {
+        self.cached.as_ref()
+    }
+
+    /// A chunk that has come a moment ago, or is in the cache.
+    pub(super) fn here(&self, place: &FarPlace) -> Option<Arc<[u8]>> {
+        let brought = self.state.lock().brought.get(place);
+        if brought.is_some() {
+            return brought;
+        }
+        let plain = self.cached()?.get(place)?;
+        self.state.lock().brought.put(*place, Arc::clone(&plain));
+        Some(plain)
     }
 
     /// Until when a read waits that begins now.
@@ -206,9 +221,34 @@ impl Fetcher {
         }
     }
 
-    /// Fetches a window that is under way, and tells those who wait. One that cannot be had whole comes in parts: what is
-    /// damaged keeps nobody from its neighbours.
+    /// Fetches what the cache does not have of a window that is under way, and tells those who wait.
     pub(super) fn fetch(&self, window: Window) -> Vec<(Window, Came)> {
+        let windows = match self.cached() {
+            Some(cached) => self.take(cached, window),
+            None => vec![window],
+        };
+        let parts = windows.into_iter().map(|window| self.fetch_window(window));
+        parts.flatten().collect()
+    }
+
+    /// Takes what is in the cache; what is left to fetch, what lies together in one window.
+    fn take(&self, cached: &Cached, window: Window) -> Vec<Window> {
+        let mut left: Vec<Window> = Vec::new();
+        for (place, id) in window {
+            if let Some(plain) = cached.get(&place) {
+                self.conclude(&vec![(place, id)], &Ok(vec![plain]));
+                continue;
+            }
+            match left.last_mut() {
+                Some(last) if extends(last, &place, WINDOW_BYTES) => last.push((place, id)),
+                _ => left.push(vec![(place, id)]),
+            }
+        }
+        left
+    }
+
+    /// One that cannot be had whole comes in parts: what is damaged keeps nobody from its neighbours.
+    fn fetch_window(&self, window: Window) -> Vec<(Window, Came)> {
         let came = self.try_fetch(&window);
         let is_to_part = matches!(&came, Err(error) if !error.is_passing()) && window.len() > 1;
         if !is_to_part {

@@ -1,8 +1,8 @@
-//! Keeping what has come: it is stored like what is written, and its rows tell where.
+//! Keeping what has come: it is stored like what is written, and its rows tell where; or it is put in the cache.
 
 use std::sync::Arc;
 
-use super::fetcher::Window;
+use super::fetcher::{Fetcher, Window};
 use crate::chunks::{NewChunk, Stream};
 use crate::meta::BroughtChunk;
 use crate::volume::core::Core;
@@ -15,6 +15,11 @@ const NAMED_AT_ONCE: usize = 64;
 
 /// Whether chunks are kept. Where there is no room for them they can be read for a while, and are fetched again then.
 pub(super) fn keep(core: &Core, window: &Window, plain: &[Arc<[u8]>]) -> bool {
+    if let Some(cached) = core.fetcher().and_then(Fetcher::cached) {
+        let places = window.iter().map(|(place, _)| place);
+        cached.put(core.compression(), places.zip(plain));
+        return true;
+    }
     match store(core, window, plain) {
         Ok(()) => true,
         Err(Error::NoSpace | Error::OverLimit | Error::ReadOnly) => {

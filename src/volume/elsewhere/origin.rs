@@ -52,6 +52,8 @@ pub enum Prefetch {
     All,
     /// What files there are, but not what they hold.
     Metadata,
+    /// The same, and the volume keeps nothing of what is read: chunks are in a cache of the root, which has a bound.
+    None,
 }
 
 /// How long a read waits for the store: seconds, or for ever.
@@ -92,7 +94,7 @@ impl FromStr for Deadline {
 
 /// A text that is no [`Prefetch`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not all or metadata")]
+#[error("\"{0}\" is not none, all or metadata")]
 pub struct PrefetchError(String);
 
 impl FromStr for Prefetch {
@@ -102,6 +104,7 @@ impl FromStr for Prefetch {
         match text {
             "all" => Ok(Self::All),
             "metadata" => Ok(Self::Metadata),
+            "none" => Ok(Self::None),
             _ => Err(PrefetchError(text.to_owned())),
         }
     }
@@ -112,6 +115,7 @@ impl fmt::Display for Prefetch {
         f.write_str(match self {
             Self::All => "all",
             Self::Metadata => "metadata",
+            Self::None => "none",
         })
     }
 }

@@ -156,6 +156,10 @@ fn read_run<'r>(core: &Core, ino: Ino, run: &'r Run) -> Result<Option<ReadRun<'r
     let len = range.end - range.start;
     // Before the bytes: what is written between the two is noticed.
     let places = core.database().read()?.stored_extents(ino, &range)?;
+    // It may be here in a cache, and be read: the volume is not to keep it for that.
+    if places.iter().any(|one| one.at.is_elsewhere()) {
+        return Err(Error::Elsewhere);
+    }
     let wanted = usize::try_from(len).unwrap_or(0);
     let bytes = read_stored(core, ino, range.start, wanted, Wait::Never)?;
     let whole = bytes.len() as u64 == len;

@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::cli::caches::unneeded;
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::verbs::ls::trashed;
 use crate::cli::{CliError, Kind, Result};
 use crate::server::{self, Record, ServerState};
 use crate::types::{VolumeId, VolumeName};
+use crate::volume;
 use crate::volume::store::{self, DirLock, Footprint, Trashed};
-use crate::volume::{Config, Life};
+use crate::volume::{ChunkCache, Config, Life};
 
 /// Something that nobody needs any more.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ enum What {
     Ephemeral(VolumeName, VolumeId),
     /// A killed command left it half made, or half removed.
     Unfinished(PathBuf),
+    /// What was kept of a repository that no remote of the root has any more.
+    Cache(ChunkCache),
 }
 
 /// All that there is now.
@@ -35,6 +39,7 @@ pub(super) fn find(root: &Root) -> Result<Vec<Garbage>> {
     found.extend(ephemeral(root)?);
     let unfinished = root.store().unfinished().map_err(cannot_list)?;
     found.extend(unfinished.into_iter().map(What::Unfinished));
+    found.extend(unneeded(root).into_iter().map(What::Cache));
     let garbage = found.into_iter().map(|what| Garbage {
         footprint: Footprint::of(&what.dir(root)),
         what,
@@ -83,6 +88,7 @@ impl What {
             Self::Trashed(trashed) => trashed.dir.clone(),
             Self::Ephemeral(name, _) => root.store().dir_of(name),
             Self::Unfinished(dir) => dir.clone(),
+            Self::Cache(cache) => cache.dir().to_owned(),
         }
     }
 }
@@ -95,6 +101,11 @@ impl Garbage {
             What::Trashed(trashed) => volumes.remove_trashed(trashed),
             What::Ephemeral(name, uuid) => volumes.remove_known(name, *uuid),
             What::Unfinished(dir) => store::remove_unfinished(dir),
+            What::Cache(cache) => {
+                let removed = cache.remove();
+                let cannot = || format!("cannot remove {}", cache.dir().display());
+                removed.map_err(|e| volume::Error::storage(cannot(), e))
+            }
         };
         removed.map_err(|e| self.located(root).explain_volume(e))
     }
@@ -103,7 +114,7 @@ impl Garbage {
         let dir = self.what.dir(root);
         let reference = match &self.what {
             What::Ephemeral(name, _) => VolumeRef::Name(name.clone()),
-            What::Trashed(_) | What::Unfinished(_) => VolumeRef::Dir(dir.clone()),
+            What::Trashed(_) | What::Unfinished(_) | What::Cache(_) => VolumeRef::Dir(dir.clone()),
         };
         Located { reference, dir }
     }
@@ -119,6 +130,7 @@ impl Garbage {
             What::Trashed(_) => "trashed",
             What::Ephemeral(..) => "ephemeral",
             What::Unfinished(_) => "unfinished",
+            What::Cache(_) => "cache",
         }
     }
 
@@ -131,6 +143,7 @@ impl Garbage {
                 let name = dir.file_name().unwrap_or(dir.as_os_str());
                 name.to_string_lossy().into_owned()
             }
+            What::Cache(cache) => cache.repository().to_string(),
         }
     }
 }
