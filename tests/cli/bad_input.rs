@@ -209,7 +209,7 @@ fn configurations_that_cannot_be_used() {
     let bench = Bench::with_volume();
     let config = bench.volume_dir("db").join("volume.json");
     let good = fs::read_to_string(&config).unwrap();
-    edit(&config, &good.replace("\"format\": 4", "\"format\": 99"));
+    edit(&config, &good.replace("\"format\": 5", "\"format\": 99"));
     refused(
         &bench,
         &["mount", "db", "mnt"],

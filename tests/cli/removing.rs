@@ -119,7 +119,7 @@ fn protection_outlives_what_else_is_wrong() {
     bench.run(&["rename", "db", "new"]).succeeds();
     let config = bench.volume_dir("new").join("volume.json");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("\"format\": 4", "\"format\": 99")).unwrap();
+    fs::write(&config, text.replace("\"format\": 5", "\"format\": 99")).unwrap();
     bench.run(&["rm", "-f", "new"]).fails(5, &["is protected"]);
 }
 

@@ -416,9 +416,15 @@ fn a_clone_of_what_is_in_a_remote_lacks_what_nobody_has_read() {
     let there = another(&store);
     let told = there.run(&["clone", "r:db", "new"]).succeeds().out;
     assert_eq!(told, "new\n");
+    assert!(lacks(&there, "new") > 0);
     assert!(there.read("new", "f3") == Random::new(3).bytes(200_000));
     there.run(&["check", "new"]).succeeds();
-    assert!(lacks(&there, "new") > 0);
+    // Of this one nothing comes but what is read: whoever reads has a server read for him.
+    there
+        .run(&["clone", "--prefetch", "metadata", "r:db", "lean"])
+        .succeeds();
+    assert!(there.read("lean", "f3") == Random::new(3).bytes(200_000));
+    assert!(lacks(&there, "lean") > 0);
     there
         .run(&["clone", "--ephemeral", "r:db", "brief"])
         .succeeds();
