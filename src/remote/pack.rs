@@ -2,8 +2,8 @@
 
 use super::object::{HEADER_BYTES, Header, Kind, ObjectBuilder, ObjectId, ObjectOpener};
 use super::place::{Packing, Place};
-use super::seal::{MasterKey, TAG_BYTES};
-use super::shelf::Key;
+use super::seal::{MasterKey, ObjectKey, TAG_BYTES};
+use super::shelf::{Bytes, Key};
 use super::{Error, Result};
 use crate::types::ChunkHash;
 
@@ -143,17 +143,69 @@ pub(super) fn compressed(plain: Vec<u8>) -> (Packing, Vec<u8>) {
 /// # Errors
 /// [`Error::Damaged`] when they are not what was stored.
 pub fn open_chunk(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>> {
-    let damaged = |what: &str| damaged_chunk(place, what);
     let stored = open_stored(master, place, sealed)?;
-    let plain = match place.packing {
-        Packing::Plain => stored,
-        Packing::Zstd => zstd::bulk::decompress(&stored, place.len as usize)
-            .map_err(|_| damaged("it cannot be unpacked"))?,
-    };
+    match place.packing {
+        Packing::Plain => Ok(stored),
+        Packing::Zstd => unpacked(place, &stored),
+    }
+}
+
+/// The plaintext of a frame.
+fn unpacked(place: &Place, stored: &[u8]) -> Result<Vec<u8>> {
+    let damaged = |what: &str| damaged_chunk(place, what);
+    let plain = zstd::bulk::decompress(stored, place.len as usize)
+        .map_err(|_| damaged("it cannot be unpacked"))?;
     let is_whole = plain.len() == place.len as usize;
     is_whole
         .then_some(plain)
         .ok_or_else(|| damaged("it is too short"))
+}
+
+/// Opens chunks of one pack, whose places follow each other, out of its bytes from the first to the last of them: in
+/// place, so that each byte is moved once. They are parts of one buffer, which stays while one of them does.
+///
+/// # Errors
+/// [`Error::Damaged`] when one of them is not what was stored.
+pub(super) fn open_chunks(
+    master: &MasterKey,
+    places: &[Place],
+    mut sealed: Vec<u8>,
+) -> Result<Vec<Bytes>> {
+    let Some(first) = places.first() else {
+        return Ok(Vec::new());
+    };
+    let key = Kind::Pack.key(master, &first.pack)?;
+    let start = |place: &Place| (place.offset - first.offset) as usize;
+    for place in places {
+        debug_assert_eq!(place.pack, first.pack, "one key opens all of them");
+        let piece = sealed.get_mut(start(place)..start(place) + place.sealed_len());
+        open_piece(&key, place, piece.unwrap_or_default())?;
+    }
+    // All of it is verified: from here on it can be looked at.
+    let opened = Bytes::from(sealed);
+    let plain = |place: &Place| {
+        let stored = opened.slice(start(place)..start(place) + place.stored_len as usize);
+        match place.packing {
+            Packing::Plain => Ok(stored),
+            Packing::Zstd => unpacked(place, &stored).map(Bytes::from),
+        }
+    };
+    places.iter().map(plain).collect()
+}
+
+/// Opens the chunk at `place` in place: what is stored of it comes to lie where its sealed bytes began.
+fn open_piece(key: &ObjectKey, place: &Place, sealed: &mut [u8]) -> Result<()> {
+    if !place.is_possible() || sealed.len() != place.sealed_len() {
+        return Err(damaged_chunk(
+            place,
+            "it has another length than was stored",
+        ));
+    }
+    let opened = key.open_part(place.piece.into(), &[], sealed);
+    let is_it = opened == Some(place.stored_len as usize);
+    is_it
+        .then_some(())
+        .ok_or_else(|| damaged_chunk(place, "it is not what was stored"))
 }
 
 /// What is stored of the chunk at `place`, from its sealed bytes.
@@ -161,15 +213,11 @@ pub fn open_chunk(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Ve
 /// # Errors
 /// [`Error::Damaged`] when they are not what was stored.
 pub fn open_stored(master: &MasterKey, place: &Place, sealed: &[u8]) -> Result<Vec<u8>> {
-    if !place.is_possible() || sealed.len() != place.sealed_len() {
-        return Err(damaged_chunk(
-            place,
-            "it has another length than was stored",
-        ));
-    }
     let key = Kind::Pack.key(master, &place.pack)?;
-    let stored = key.open(place.piece.into(), &[], sealed.to_vec());
-    stored.ok_or_else(|| damaged_chunk(place, "it is not what was stored"))
+    let mut stored = sealed.to_vec();
+    open_piece(&key, place, &mut stored)?;
+    stored.truncate(place.stored_len as usize);
+    Ok(stored)
 }
 
 fn damaged_chunk(place: &Place, what: &str) -> Error {
@@ -297,6 +345,37 @@ mod tests {
             assert!(open_chunk(&master, place, &changed).is_err());
             assert!(open_chunk(&master, place, &piece[1..]).is_err());
         }
+    }
+
+    #[test]
+    fn chunks_that_follow_each_other_are_opened_where_they_lie() {
+        let master = MasterKey::random().unwrap();
+        let mut pack = PackBuilder::begin(&master).unwrap();
+        let texts = [
+            b"all work and no play ".repeat(500),
+            vec![7],
+            (0..=255).collect(),
+            b"all play and no work ".repeat(500),
+        ];
+        let push = |text: &Vec<u8>| pack.push(ChunkHash::of(text), text.clone()).unwrap();
+        let places: Vec<_> = texts.iter().map(push).collect();
+        let sealed = pack.finish().unwrap().bytes;
+        let part = |first: &Place, last: &Place| {
+            sealed[first.offset as usize..last.offset as usize + last.sealed_len()].to_vec()
+        };
+        let all = part(&places[0], &places[3]);
+        assert_eq!(open_chunks(&master, &places, all.clone()).unwrap(), texts);
+        // With one between them that nobody asked for.
+        let some = [places[1], places[3]];
+        let opened = open_chunks(&master, &some, part(&some[0], &some[1])).unwrap();
+        assert_eq!(opened, [&texts[1][..], &texts[3]]);
+        for at in [0, all.len() / 2, all.len() - 1] {
+            let mut changed = all.clone();
+            changed[at] ^= 1;
+            assert!(open_chunks(&master, &places, changed).is_err(), "{at}");
+        }
+        let short = all[..all.len() - 1].to_vec();
+        assert!(open_chunks(&master, &places, short).is_err());
     }
 
     /// What is known of a million tiny chunks would take hundreds of MiB.

@@ -96,11 +96,18 @@ impl ObjectKey {
 
     /// Opens piece `number` in place; `None` when it is not what was sealed.
     pub(super) fn open(&self, number: u64, header: &[u8], mut sealed: Vec<u8>) -> Option<Vec<u8>> {
-        let nonce = nonce(number);
-        let len = self.0.open_in_place(nonce, Aad::from(header), &mut sealed);
-        let len = len.ok()?.len();
+        let len = self.open_part(number, header, &mut sealed)?;
         sealed.truncate(len);
         Some(sealed)
+    }
+
+    /// The same of a part of a buffer: how many bytes there are then at its beginning. What it holds after `None` is
+    /// nothing to use.
+    pub(super) fn open_part(&self, number: u64, header: &[u8], sealed: &mut [u8]) -> Option<usize> {
+        let opened = self
+            .0
+            .open_in_place(nonce(number), Aad::from(header), sealed);
+        Some(opened.ok()?.len())
     }
 }
 

@@ -166,7 +166,7 @@ impl PushedTree {
         for (window, fetched) in windows.iter().zip(fetched?) {
             let mut chunks = self.chunks.lock();
             for (place, plain) in window.iter().zip(fetched.plain) {
-                chunks.put(*place, plain.into());
+                chunks.put(*place, Arc::from(&plain[..]));
             }
         }
         Ok(())

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use super::moved::Moved;
-use super::pack::{open_chunk, pack_key};
+use super::pack::{open_chunks, pack_key};
 use super::place::{Packing, Place};
 use super::repository::Repository;
-use super::{Error, ObjectId, Result};
+use super::{Bytes, Error, ObjectId, Result};
 use crate::types::FarPlace;
 
 /// Bytes between two chunks that are fetched with them: a request of its own takes longer.
@@ -17,8 +17,8 @@ pub const WINDOW_BYTES: u64 = 4 * 1024 * 1024;
 /// What came for a window.
 #[derive(Debug)]
 pub struct Fetched {
-    /// The plaintext of each chunk, in order.
-    pub plain: Vec<Vec<u8>>,
+    /// The plaintext of each chunk, in order: parts of what was fetched, all of which stays while one of them does.
+    pub plain: Vec<Bytes>,
     /// Bytes that were fetched for them.
     pub bytes: u64,
 }
@@ -123,16 +123,10 @@ impl Repository {
         let (Some(first), Some(last)) = (window.first(), window.last()) else {
             return Err(Error::Bug("a window has no chunks".to_owned()));
         };
-        let bytes = self.get_chunks(first, last)?;
-        let open = |place: &Place| {
-            let start = (place.offset - first.offset) as usize;
-            let sealed = bytes.get(start..start + place.sealed_len());
-            open_chunk(self.master(), place, sealed.unwrap_or_default())
-        };
-        Ok(Fetched {
-            plain: window.iter().map(open).collect::<Result<_>>()?,
-            bytes: bytes.len() as u64,
-        })
+        let sealed = self.get_chunks(first, last)?;
+        let bytes = sealed.len() as u64;
+        let plain = open_chunks(self.master(), window, sealed)?;
+        Ok(Fetched { plain, bytes })
     }
 }
 

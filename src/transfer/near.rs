@@ -7,7 +7,7 @@ use std::thread;
 use super::Result;
 use super::fetch::Window;
 use super::workers::Workers;
-use crate::remote::{self, ObjectId, PackedChunk, Repository};
+use crate::remote::{self, Bytes, ObjectId, PackedChunk, Repository};
 use crate::types::{ChunkHash, ChunkId};
 use crate::volume::{self, ChunkSource, FarChunk};
 
@@ -66,7 +66,7 @@ impl<'a> Near<'a> {
             hashes.sort_unstable_by_key(|hash| *hash.as_bytes());
             source.find(&hashes, &mut |plain| {
                 for id in wanted.remove(&ChunkHash::of(plain)).unwrap_or_default() {
-                    let plain = plain.to_vec();
+                    let plain = Bytes::copy_from_slice(plain);
                     store(FarChunk { id, plain })?;
                     found.insert(id);
                 }

@@ -14,7 +14,7 @@ use super::layout::{DATABASE, SEGMENTS, restrict};
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
 use crate::meta::{self, Arrival, ArrivedSnapshot, FarExtent, Home};
-use crate::remote::{self, ObjectId, RemoteSnapshot, Repository, Row, RunReader};
+use crate::remote::{self, Bytes, ObjectId, RemoteSnapshot, Repository, Row, RunReader};
 use crate::types::{
     ChunkId, EntryRow, FarPlace, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow,
 };
@@ -41,7 +41,7 @@ pub struct FarChunk {
     /// Which of [`Arriving::places`].
     pub id: ChunkId,
     /// Its plaintext.
-    pub plain: Vec<u8>,
+    pub plain: Bytes,
 }
 
 impl Arriving {

@@ -87,7 +87,7 @@ impl NamedChunks {
         let fetched = source.fetch(&[place]);
         let fetched = fetched.map_err(|error| Error::Remote(Arc::new(error)))?;
         let plain = fetched.plain.into_iter().next();
-        plain.ok_or_else(|| {
+        plain.map(Vec::from).ok_or_else(|| {
             let nothing = remote::Error::Bug("a chunk that was fetched is none".to_owned());
             Error::Remote(Arc::new(nothing))
         })

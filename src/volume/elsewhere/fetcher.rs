@@ -269,8 +269,12 @@ impl Fetcher {
         let fetched = places
             .ok_or_else(|| remote::Error::Bug("a chunk is in no pack".to_owned()))
             .and_then(|places| self.source.fetch(&places));
-        let plain = fetched.map(|fetched| fetched.plain.into_iter().map(Arc::from).collect());
-        plain.map_err(Arc::new)
+        // Copies: one chunk that is held for long would hold all that came with it.
+        let copies = |fetched: remote::Fetched| {
+            let plain = fetched.plain.iter();
+            plain.map(|one| Arc::from(&one[..])).collect()
+        };
+        fetched.map(copies).map_err(Arc::new)
     }
 
     fn conclude(&self, window: &Window, came: &Came) {
