@@ -24,7 +24,7 @@ pub use origin::{Deadline, Origin, Prefetch, PrefetchError, Rows};
 pub use trouble::Trouble;
 
 pub(in crate::volume) use bounds::Bounds;
-pub(in crate::volume) use bring::{bring, fill, until};
+pub(in crate::volume) use bring::{bring, fill, reached, until};
 pub(in crate::volume) use cached::Cached;
 pub(in crate::volume) use fetcher::Fetcher;
 pub(in crate::volume) use hydrate::{count, hydrate};

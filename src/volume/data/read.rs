@@ -61,6 +61,7 @@ pub(in crate::volume) fn read_with(
     let mut until = None;
     loop {
         let (range, extents) = find()?;
+        elsewhere::reached(core, &extents);
         let mut bytes = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
         match fill(core, &mut bytes, &range, &extents) {
             Ok(()) => return Ok(bytes),

@@ -64,7 +64,13 @@ pub(in crate::volume) fn bring(
     fetcher.retry(&wanted);
     let missing = fetcher.wait(&wanted, bounds)?;
     for (place, chunk) in far.iter().filter(|(place, _)| missing.contains(place)) {
-        fetcher.ask(*chunk, windows(core, fetcher, (*place, *chunk))?);
+        // It may come with what was asked for a moment ago.
+        if !fetcher.is_asked_for(place) {
+            let plan = fetcher.plan(*chunk);
+            let needed = vec![(*place, *chunk)];
+            let windows = windows(core, vec![needed], ChunkId(chunk.0 + 1), &plan)?;
+            fetcher.ask(plan.stream, windows);
+        }
     }
     fetcher.wait(&wanted, bounds).map(drop)
 }
@@ -74,14 +80,40 @@ pub(in crate::volume) fn until(core: &Core) -> Option<Instant> {
     core.fetcher().and_then(Fetcher::until)
 }
 
-/// The chunk, and what is fetched with it.
-fn windows(core: &Core, fetcher: &Fetcher, needed: (FarPlace, ChunkId)) -> Result<Vec<Window>> {
+/// Somebody is about to read these: what follows may be fetched before it is needed.
+pub(in crate::volume) fn reached(core: &Core, extents: &[StoredExtent]) {
+    if let Some((fetcher, last)) = core.fetcher().zip(extents.last()) {
+        fetcher.reached(last.chunk);
+    }
+}
+
+/// Has fetched what a reader comes to, as planned, from this row on.
+///
+/// # Errors
+/// [`Error::Corrupt`], [`Error::Storage`].
+pub(super) fn look(core: &Core, fetcher: &Fetcher, from: ChunkId, plan: &Plan) -> Result<()> {
+    let found = windows(core, Vec::new(), from, plan);
+    // Also where it failed: the reader is not looked for any more.
+    let (windows, looked) = match found {
+        Ok(windows) => (windows, Ok(())),
+        Err(error) => (Vec::new(), Err(error)),
+    };
+    fetcher.ask(plan.stream, windows);
+    looked
+}
+
+/// What is `found` so far, and what is fetched with it, from this row on.
+fn windows(
+    core: &Core,
+    mut found: Vec<Window>,
+    mut from: ChunkId,
+    plan: &Plan,
+) -> Result<Vec<Window>> {
     let Plan {
         window_bytes,
         windows,
-    } = fetcher.plan(needed.1);
-    let mut found: Vec<Window> = vec![vec![needed]];
-    let mut from = ChunkId(needed.1.0 + 1);
+        ..
+    } = *plan;
     // Not more than is planned for, and not for long where little of what follows is elsewhere.
     for _ in 0..windows {
         let next = core.database().read()?.far_chunks(from, SPAN)?;

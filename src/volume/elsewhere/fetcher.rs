@@ -12,7 +12,7 @@ use super::bounds::Bounds;
 use super::brought::Brought;
 use super::cached::Cached;
 use super::origin::{Origin, Prefetch};
-use super::readahead::{Plan, ReadAhead};
+use super::readahead::{Plan, ReadAhead, StreamId};
 use super::source::Source;
 use crate::remote::{self, Place, WINDOW_BYTES};
 use crate::types::{ChunkId, FarPlace};
@@ -58,10 +58,20 @@ struct State {
     brought: Brought,
     ahead: ReadAhead,
     queue: VecDeque<Window>,
+    /// For whom it is to be looked what to fetch next.
+    looks: VecDeque<(ChunkId, Plan)>,
     under_way: BTreeSet<FarPlace>,
     /// What could not be fetched when it was asked for last.
     failed: BTreeMap<FarPlace, Arc<remote::Error>>,
     closing: bool,
+}
+
+/// What a thread that fetches is to do.
+pub(super) enum Task {
+    /// Fetch these.
+    Fetch(Window),
+    /// Look what to fetch for a reader, from this row on.
+    Look(ChunkId, Plan),
 }
 
 /// What has become of chunks that were asked for.
@@ -71,6 +81,12 @@ enum Outcome {
     Failed(Arc<remote::Error>),
     Closing,
     Late,
+}
+
+impl State {
+    fn is_asked_for(&self, place: &FarPlace) -> bool {
+        self.under_way.contains(place) || self.brought.has(place)
+    }
 }
 
 impl Fetcher {
@@ -120,17 +136,32 @@ impl Fetcher {
         self.state.lock().ahead.plan(chunk)
     }
 
-    /// Has these fetched; what is under way or has come is not fetched twice.
-    pub(super) fn ask(&self, chunk: ChunkId, windows: Vec<Window>) {
+    /// Somebody reads this chunk: what follows may be fetched before it is needed.
+    pub(super) fn reached(&self, chunk: ChunkId) {
         let mut state = self.state.lock();
+        if let Some(look) = state.ahead.reached(chunk) {
+            state.looks.push_back(look);
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Whether a chunk is under way, or has come.
+    pub(super) fn is_asked_for(&self, place: &FarPlace) -> bool {
+        self.state.lock().is_asked_for(place)
+    }
+
+    /// Has these fetched for a reader; what is under way or has come is not fetched twice.
+    pub(super) fn ask(&self, stream: StreamId, windows: Vec<Window>) {
+        let mut state = self.state.lock();
+        state.ahead.looked(stream);
         for mut window in windows {
-            window
-                .retain(|(place, _)| !state.under_way.contains(place) && !state.brought.has(place));
-            let Some((_, last)) = window.last() else {
+            window.retain(|(place, _)| !state.is_asked_for(place));
+            let Some(((_, first), (_, last))) = window.first().zip(window.last()) else {
                 continue;
             };
-            let next = ChunkId(last.0 + 1);
-            state.ahead.planned(chunk, next);
+            let rows = (*first, ChunkId(last.0 + 1));
+            state.ahead.asked(stream, rows);
             let places = window.iter().map(|(place, _)| *place);
             state.under_way.extend(places);
             state.queue.push_back(window);
@@ -207,15 +238,19 @@ impl Fetcher {
         }
     }
 
-    /// The next window to fetch; `None` when the volume is being closed.
-    pub(super) fn next(&self) -> Option<Window> {
+    /// What to do next; `None` when the volume is being closed.
+    pub(super) fn next(&self) -> Option<Task> {
         let mut state = self.state.lock();
         loop {
             if state.closing {
                 return None;
             }
+            // First: it takes no time, and has others work.
+            if let Some((from, plan)) = state.looks.pop_front() {
+                return Some(Task::Look(from, plan));
+            }
             if let Some(window) = state.queue.pop_front() {
-                return Some(window);
+                return Some(Task::Fetch(window));
             }
             self.changed.wait(&mut state);
         }
