@@ -1,11 +1,15 @@
 //! A volume that is made of a state that arrives from elsewhere: rows first, then chunks. It is a volume when all of it
 //! has come.
 
+mod early_sync;
+
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use early_sync::EarlySync;
 
 use super::config::Config;
 use super::data::sharing_of;
@@ -32,7 +36,8 @@ pub struct Arriving {
     dir: PathBuf,
     config: Config,
     arrival: Arrival,
-    chunks: ChunkStore,
+    chunks: Arc<ChunkStore>,
+    early_sync: EarlySync,
 }
 
 /// A chunk that has come.
@@ -95,11 +100,13 @@ impl Arriving {
         let path = dir.join(DATABASE);
         let arrival = begin(&path)?;
         restrict(&path)?;
+        let chunks = Arc::new(ChunkStore::open(&segments, SegmentId::from_raw(1))?);
         Ok(Self {
             dir: dir.to_owned(),
             config: config.clone(),
             arrival,
-            chunks: ChunkStore::open(&segments, SegmentId::from_raw(1))?,
+            early_sync: EarlySync::of(Arc::clone(&chunks)),
+            chunks,
         })
     }
 
@@ -233,6 +240,8 @@ impl Arriving {
             self.arrival
                 .chunk(chunk.id, &new.hash, (at, &new.sums), sharing)?;
         }
+        let stored = placed.places.iter().map(|at| u64::from(at.stored_len));
+        self.early_sync.appended(stored.sum());
         Ok(())
     }
 
@@ -276,6 +285,7 @@ impl Arriving {
         note: impl FnOnce(&Path, &Config) -> Result<()>,
     ) -> Result<()> {
         let path = self.dir.join(DATABASE);
+        self.early_sync.end()?;
         // Before any row names them for good (invariant 1).
         self.chunks.sync(Stream::Fresh, |synced| synced)?;
         self.chunks.trim();
