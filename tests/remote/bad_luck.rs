@@ -157,38 +157,58 @@ fn a_pull_that_is_killed_leaves_no_volume() {
     assert_eq!(scene.host.left_over(), ["back", "first", &name]);
 }
 
-/// The faults that pass: of each request of a push and of a pull, each.
-#[test]
-fn what_passes_is_not_noticed() {
+/// A fault that passes, at each request of a push and of a pull.
+#[track_caller]
+fn is_not_noticed(fault: Fault) {
     let Some(mut scene) = Scene::new() else {
         return;
     };
     let there = scene.store.host_through(&scene.proxy);
     there.add(&["--key-file=key"]).succeeds();
     let usual = scene.requests_of_a_push().len() as u64;
-    let faults = [
-        Fault::LoseAnswer,
-        Fault::Close,
-        Fault::CutRequest(1000),
-        Fault::HalfAnswer,
-        Fault::SLOW_DOWN,
-        Fault::TOO_MANY_REQUESTS,
-    ];
     for n in 1..=usual {
-        for fault in faults {
-            let (name, bytes) = scene.fresh_volume();
-            at_request(&scene.proxy, n, move || Some(fault));
-            let pushed = scene.host.run(&["push", &format!("{name}@s")]);
-            assert_eq!(pushed.code, 0, "{fault:?} at {n}: {pushed:?}");
-            scene.proxy.clear();
-            at_request(&scene.proxy, n, move || Some(fault));
-            let pulled = there.run(&["pull", &format!("r:{name}@s")]);
-            assert_eq!(pulled.code, 0, "{fault:?} at {n}: {pulled:?}");
-            scene.proxy.clear();
-            assert!(there.read(&name, "file") == bytes, "{name} is another");
-        }
+        let (name, bytes) = scene.fresh_volume();
+        at_request(&scene.proxy, n, move || Some(fault));
+        let pushed = scene.host.run(&["push", &format!("{name}@s")]);
+        assert_eq!(pushed.code, 0, "{fault:?} at {n}: {pushed:?}");
+        scene.proxy.clear();
+        at_request(&scene.proxy, n, move || Some(fault));
+        let pulled = there.run(&["pull", &format!("r:{name}@s")]);
+        assert_eq!(pulled.code, 0, "{fault:?} at {n}: {pulled:?}");
+        scene.proxy.clear();
+        assert!(there.read(&name, "file") == bytes, "{name} is another");
     }
     scene.host.verify();
+}
+
+#[test]
+fn a_lost_answer_is_not_noticed() {
+    is_not_noticed(Fault::LoseAnswer);
+}
+
+#[test]
+fn a_closed_connection_is_not_noticed() {
+    is_not_noticed(Fault::Close);
+}
+
+#[test]
+fn a_request_that_is_cut_is_not_noticed() {
+    is_not_noticed(Fault::CutRequest(1000));
+}
+
+#[test]
+fn half_an_answer_is_not_noticed() {
+    is_not_noticed(Fault::HalfAnswer);
+}
+
+#[test]
+fn a_store_that_is_slow_for_a_moment_is_not_noticed() {
+    is_not_noticed(Fault::SLOW_DOWN);
+}
+
+#[test]
+fn too_many_requests_are_not_noticed() {
+    is_not_noticed(Fault::TOO_MANY_REQUESTS);
 }
 
 /// A store may be busy for some time.
