@@ -316,16 +316,20 @@ pub(super) fn pack_key(id: &ObjectId) -> Key {
 mod tests {
     use super::*;
 
+    fn texts() -> [Vec<u8>; 4] {
+        [
+            b"all work and no play ".repeat(500),
+            vec![7],
+            (0..=255).collect(),
+            b"all play and no work ".repeat(500),
+        ]
+    }
+
     #[test]
     fn chunks_come_back_and_the_trailer_tells_of_them() {
         let master = MasterKey::random().unwrap();
         let mut pack = PackBuilder::begin(&master).unwrap();
-        let texts = [
-            b"all work and no play ".repeat(500),
-            vec![7],
-            (0..=255).collect(),
-        ];
-        let mut places = Vec::new();
+        let (texts, mut places) = (texts(), Vec::new());
         for text in &texts {
             places.push(pack.push(ChunkHash::of(text), text.clone()).unwrap());
         }
@@ -351,12 +355,7 @@ mod tests {
     fn chunks_that_follow_each_other_are_opened_where_they_lie() {
         let master = MasterKey::random().unwrap();
         let mut pack = PackBuilder::begin(&master).unwrap();
-        let texts = [
-            b"all work and no play ".repeat(500),
-            vec![7],
-            (0..=255).collect(),
-            b"all play and no work ".repeat(500),
-        ];
+        let texts = texts();
         let push = |text: &Vec<u8>| pack.push(ChunkHash::of(text), text.clone()).unwrap();
         let places: Vec<_> = texts.iter().map(push).collect();
         let sealed = pack.finish().unwrap().bytes;

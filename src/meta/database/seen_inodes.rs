@@ -19,8 +19,8 @@ impl SeenInodes {
         self.0.replace(Some(Vec::with_capacity(MOST)));
     }
 
-    /// It has ended, or changes rows that nobody tells of.
-    pub(in crate::meta) fn end(&self) {
+    /// It has ended.
+    pub(super) fn end(&self) {
         self.0.replace(None);
     }
 

@@ -9,13 +9,12 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::slice;
 
 use rusqlite::Connection;
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods};
 
 use super::page_sum::{self, PAGE_BYTES, Page, Sums};
-use super::wrapped::{methods, parts, pass_on, passing, wrap};
+use super::wrapped::{bytes, methods, parts, pass_on, passing, wrap};
 
 /// An operation of `xFileControl` of our own (those below 100 are SQLite's): pages get sums, whatever the header says.
 const KEEP_SUMS: c_int = 0x6361_736b;
@@ -112,10 +111,7 @@ unsafe extern "C" fn write(
     at: i64,
 ) -> c_int {
     // SAFETY: SQLite's own arguments: `len` bytes, for a file that is open.
-    let (pages, _) = unsafe { parts::<Pages>(file) };
-    // SAFETY: as above.
-    let bytes =
-        unsafe { slice::from_raw_parts(data.cast::<u8>(), usize::try_from(len).unwrap_or(0)) };
+    let ((pages, _), bytes) = unsafe { (parts::<Pages>(file), bytes(data, len)) };
     if at == 0 {
         pages.sums = Sums::of_header(bytes).unwrap_or(pages.sums);
     }

@@ -13,12 +13,11 @@
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::slice;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods};
 
 use super::frames::{Fate, Frames, Place};
-use super::wrapped::{methods, parts, pass_on, passing, wrap};
+use super::wrapped::{bytes, methods, parts, pass_on, passing, wrap};
 
 /// The inner VFS takes 17 bits of a length (`seekAndWriteFd` in os_unix.c).
 const WRITE_BYTES_MAX: usize = 64 * 1024;
@@ -66,9 +65,7 @@ unsafe extern "C" fn write(
     at: i64,
 ) -> c_int {
     // SAFETY: SQLite's own arguments: `len` bytes, for a file that is open.
-    let (frames, inner) = unsafe { parts::<Frames>(file) };
-    // SAFETY: as above.
-    let bytes = unsafe { slice::from_raw_parts(data.cast(), usize::try_from(len).unwrap_or(0)) };
+    let ((frames, inner), bytes) = unsafe { (parts::<Frames>(file), bytes(data, len)) };
     match frames.take(bytes, at) {
         Fate::Kept => ffi::SQLITE_OK,
         // SAFETY: as above.

@@ -8,6 +8,7 @@
 use std::ffi::{c_int, c_void};
 use std::mem::size_of;
 use std::ptr::{self, NonNull};
+use std::slice;
 
 use rusqlite::ffi::{self, sqlite3_file, sqlite3_io_methods};
 
@@ -69,6 +70,15 @@ pub(super) unsafe fn parts<'a, T>(file: *mut sqlite3_file) -> (&'a mut T, NonNul
 pub(super) unsafe fn methods<'a>(inner: NonNull<sqlite3_file>) -> &'a sqlite3_io_methods {
     // SAFETY: an open file has methods, which are static.
     unsafe { &*(*inner.as_ptr()).pMethods }
+}
+
+/// What SQLite writes.
+///
+/// # Safety
+/// At `data` are `len` bytes.
+pub(super) unsafe fn bytes<'a>(data: *const c_void, len: c_int) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { slice::from_raw_parts(data.cast(), usize::try_from(len).unwrap_or(0)) }
 }
 
 /// Calls a method of the file below one that is wrapped.

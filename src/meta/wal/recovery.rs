@@ -9,12 +9,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::meta::schema::connect::{self, Role};
+use crate::meta::vfs::page_sum::PAGE_BYTES;
 use crate::meta::wal::file::{WRITTEN_AHEAD_BYTES, log_path};
 use crate::meta::{Error, Result, Session};
 
 const HEADER_BYTES: usize = 32;
 const FRAME_HEADER_BYTES: usize = 24;
-const PAGE_BYTES: usize = 4096;
 /// The header's first word; the last bit says which byte order its checksums have.
 const MAGIC: u32 = 0x377f_0682;
 
