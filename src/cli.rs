@@ -25,6 +25,7 @@ mod reference;
 mod remotes;
 mod remount;
 mod retention;
+mod schedule_view;
 mod source;
 mod state_ref;
 mod transferring;
@@ -48,7 +49,7 @@ use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
     ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
-    send, serve, set, snapshot, sync, umount, upgrade,
+    schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -120,6 +121,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Gc(arguments) => gc::run(&arguments, &root),
         Command::Sync(arguments) => sync::run(&arguments, &root),
         Command::Snapshot(arguments) => snapshot::run(&arguments, &root),
+        Command::Schedule(arguments) => schedule::run(&arguments, &root),
         Command::Diff(arguments) => diff::run(&arguments, &root),
         Command::Clone(arguments) => clone::run(&arguments, &root),
         Command::Export(arguments) => export::run(&arguments, &root),

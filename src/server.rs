@@ -30,6 +30,7 @@ mod read_served;
 mod record;
 mod requests;
 mod retry;
+mod scheduler;
 mod shared;
 mod spawn;
 mod supervisor;

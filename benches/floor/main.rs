@@ -12,7 +12,6 @@
     clippy::disallowed_methods,
     reason = "what is measured is one flush of the host's filesystem"
 )]
-
 #![expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,

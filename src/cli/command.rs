@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
     ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
-    send, serve, set, snapshot, sync, umount, upgrade,
+    schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -48,6 +48,7 @@ pub(super) enum Command {
     Stats(df::StatsArguments),
     Prune(prune::Arguments),
     Snapshot(snapshot::Arguments),
+    Schedule(schedule::Arguments),
     Diff(diff::Arguments),
     Clone(clone::Arguments),
     Rollback(rollback::Arguments),

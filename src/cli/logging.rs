@@ -34,6 +34,7 @@ pub(super) fn start(command: &Command) {
         | Command::Upgrade(_)
         | Command::Stats(_)
         | Command::Snapshot(_)
+        | Command::Schedule(_)
         | Command::Diff(_)
         | Command::Clone(_)
         | Command::Rollback(_)

@@ -25,6 +25,7 @@ pub(super) mod resize;
 pub(super) mod restore_volume;
 pub(super) mod rm;
 pub(super) mod rollback;
+pub(super) mod schedule;
 pub(super) mod send;
 pub(super) mod serve;
 pub(super) mod set;

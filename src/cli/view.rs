@@ -14,6 +14,7 @@ use crate::volume::{
 
 use crate::cli::containers::Containers;
 use crate::cli::locate::Located;
+use crate::cli::schedule_view::ScheduleView;
 
 /// What can be told of a volume without opening it.
 #[derive(Debug, Serialize)]
@@ -74,6 +75,7 @@ pub(super) struct Inspection {
     pub(super) usage: Option<UsageView>,
     pub(super) limits: LimitsView,
     pub(super) scrub: ScrubView,
+    pub(super) schedule: ScheduleView,
     /// Where chunks are that it does not have yet.
     pub(super) origin: Option<OriginView>,
 }
@@ -293,6 +295,7 @@ impl Inspection {
                 inodes: config.limits.inodes,
             },
             scrub: ScrubView::of(located, config),
+            schedule: ScheduleView::of(located, config),
             origin: config
                 .origin
                 .as_ref()

@@ -148,6 +148,15 @@ pub enum Op {
         /// The user's note.
         label: String,
     },
+    /// Take a snapshot if anything has changed since an earlier one.
+    TakeChanged {
+        /// Its name.
+        name: SnapshotName,
+        /// The user's note.
+        label: String,
+        /// The earlier one.
+        since: SnapshotName,
+    },
     /// List the snapshots, the oldest first.
     Snapshots,
     /// The same, with the bytes that each holds.
@@ -219,8 +228,10 @@ pub enum Answer {
     Checked(Checked),
     /// To [`Op::Collect`].
     Collected(Collected),
-    /// To [`Op::TakeSnapshot`].
+    /// To [`Op::TakeSnapshot`] and [`Op::TakeChanged`].
     Snapshot(SnapshotInfo),
+    /// To [`Op::TakeChanged`]: nothing has.
+    Unchanged,
     /// To [`Op::Snapshots`] and [`Op::MeasuredSnapshots`].
     Snapshots {
         /// The oldest first.

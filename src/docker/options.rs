@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use super::target::Target;
 use super::{Error, Result};
 use crate::remote::{RemoteRef, RemoteRefError};
-use crate::types::{ChunkBytes, Compression, Limits, bytes_of};
+use crate::types::{ChunkBytes, Compression, Limits, Schedule, bytes_of};
 use crate::volume::{Config, Life, Prefetch, RootOwner};
 
-const KNOWN: &str =
-    "size, inodes, uid, gid, mode, compress, chunk-size, ephemeral, from, prefetch, label.KEY";
+const KNOWN: &str = "size, inodes, uid, gid, mode, compress, chunk-size, ephemeral, schedule, from, prefetch, label.KEY";
 
 /// What a new volume shall be.
 #[derive(Debug)]
@@ -36,7 +35,8 @@ pub(super) enum Origin {
 impl Origin {
     /// Names of volumes have no colon.
     fn parse(text: &str) -> Result<Self> {
-        if !text.contains(':') {
+        // Behind an `@` there may be one, in the name of a snapshot.
+        if !text.split('@').next().unwrap_or_default().contains(':') {
             return Target::parse(text).map(Self::Here);
         }
         let parsed = text.parse().map(Self::Remote);
@@ -86,6 +86,7 @@ fn set(request: &mut MountRequest, key: &str, value: &str) -> Option<Result<()>>
             request.owner.mode = mode.filter(|mode| *mode <= crate::types::MODE_BITS)?;
         }
         "compress" => request.config.compression = value.parse::<Compression>().ok()?,
+        "schedule" => request.config.schedule = value.parse::<Schedule>().ok()?,
         "chunk-size" => {
             let length = bytes_of(value).and_then(|bytes| u32::try_from(bytes).ok());
             request.config.chunk_bytes = length.and_then(ChunkBytes::new)?.get();
@@ -136,6 +137,7 @@ mod tests {
             ("chunk-size", "64K"),
             ("ephemeral", "true"),
             ("from", "db@before"),
+            ("schedule", "hourly=24,daily=7"),
             ("label.tier", "hot"),
         ])
         .unwrap();
@@ -145,6 +147,9 @@ mod tests {
         assert_eq!(wished.config.chunk_bytes, 65_536);
         assert_eq!(wished.config.life, Life::Ephemeral);
         assert!(matches!(wished.from, Some(Origin::Here(from)) if from.to_string() == "db@before"));
+        assert_eq!(wished.config.schedule.to_string(), "hourly=24 daily=7");
+        let scheduled = request(&[("from", "db@auto-2026-11-26T23:00")]).unwrap();
+        assert!(matches!(scheduled.from, Some(Origin::Here(_))));
         let far = request(&[("from", "s3:db@before")]).unwrap();
         assert!(
             matches!(far.from, Some(Origin::Remote(from)) if from.to_string() == "s3:db@before")
@@ -160,6 +165,7 @@ mod tests {
             ("size", "big"),
             ("size", "0"),
             ("mode", "999"),
+            ("schedule", "hourly"),
             ("label.", "x"),
         ] {
             let refused = request(&[bad]).unwrap_err().to_string();

@@ -136,6 +136,7 @@ impl Plugin {
                 config.labels.clone_from(&request.config.labels);
                 config.life = request.config.life;
                 config.limits = request.limits;
+                config.schedule = request.config.schedule;
             });
             edited.map_err(Error::volume(name))
         })

@@ -29,6 +29,7 @@ pub(super) fn pull_into(
     config.labels.clone_from(&wanted.config.labels);
     config.life = wanted.config.life;
     config.limits = wanted.config.limits;
+    config.schedule = wanted.config.schedule;
     let later = LaterFrom {
         root: remotes.root(),
         remote: from.remote.clone(),

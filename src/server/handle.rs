@@ -33,6 +33,12 @@ pub fn handle(op: &Op, volume: &Volume) -> Result<Answer, Error> {
             let taken = volume.take_snapshot(name, label)?;
             Ok(Answer::Snapshot(snapshot_info(taken)))
         }
+        Op::TakeChanged { name, label, since } => {
+            let taken = volume.take_changed_snapshot(name, label, since)?;
+            Ok(taken.map_or(Answer::Unchanged, |taken| {
+                Answer::Snapshot(snapshot_info(taken))
+            }))
+        }
         Op::Snapshots => {
             let list = volume.snapshots()?.into_iter();
             let list = list.map(snapshot_info).collect();

@@ -30,7 +30,7 @@ use super::pressure::{self, Beginning};
 use super::requests::Asker;
 use super::shared::{Event, Shared, State};
 use super::supervisor::{Inheritance, Link};
-use super::{Error, Result, requests, tuning};
+use super::{Error, Result, requests, scheduler, tuning};
 use crate::control::{self, Device, Fault, FaultKind, Tree};
 use crate::fuse::SessionStart;
 use crate::types::with_causes;
@@ -198,6 +198,7 @@ impl Server {
     pub fn run(self) -> Result<()> {
         let _serving = Serving::begin();
         pressure::watch(Arc::clone(&self.shared), self.beginning);
+        scheduler::watch(&self.shared);
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);
             thread::spawn(move || {

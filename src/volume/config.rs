@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use super::elsewhere::Origin;
 use super::layout::CONFIG as FILE;
 use crate::durable;
-use crate::types::{ChunkBytes, Compression, Limits, ScrubRate, VolumeId};
+use crate::types::{ChunkBytes, Compression, Limits, Schedule, ScrubRate, VolumeId};
 use crate::volume::error::{Error, Result};
 
 /// The on-disk format that this cask writes, and the newest it reads.
 pub(super) const FORMAT: u32 = crate::meta::FORMAT_VERSION;
 
 /// What of it an owner would miss.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "uuid",
     "created",
     "chunk_bytes",
@@ -31,6 +31,7 @@ const KEYS: [&str; 10] = [
     "compression",
     "protection",
     "scrub_rate",
+    "schedule",
 ];
 /// That is there only while the volume lacks chunks.
 const ORIGIN: &str = "origin";
@@ -67,6 +68,9 @@ pub struct Config {
     /// How fast a server reads what is stored again.
     #[serde(default)]
     pub scrub_rate: ScrubRate,
+    /// When snapshots are taken by themselves.
+    #[serde(default)]
+    pub schedule: Schedule,
     /// Where the chunks are that it names and does not have; `None` when it has all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -132,6 +136,7 @@ impl Config {
             compression: Compression::None,
             protection: Protection::Off,
             scrub_rate: ScrubRate::OFF,
+            schedule: Schedule::OFF,
             origin: None,
         }
     }

@@ -9,12 +9,14 @@ pub(super) mod group_snapshot;
 pub(super) mod paths;
 pub(super) mod reading;
 mod rollback;
+mod scheduled;
 pub(super) mod snapshot;
 
 pub use commit_record::{CommitRecords, Outcome};
 pub use diff::{Change, ChangeKind};
 pub use frozen::Frozen;
 pub use reading::{Moment, Reading, Seek};
+pub use scheduled::Scheduled;
 
 use std::path::Path;
 
@@ -32,6 +34,19 @@ impl Volume {
     /// [`Error::Exists`] when the name is taken, [`Error::NoSpace`], [`Error::Storage`].
     pub fn take_snapshot(&self, name: &SnapshotName, label: &str) -> Result<Snapshot> {
         snapshot::take_snapshot(&self.core, name, label)
+    }
+
+    /// Takes a snapshot as [`Self::take_snapshot`] does, if anything has changed since the snapshot `since`; none if not.
+    ///
+    /// # Errors
+    /// As there; [`Error::NotFound`] when there is no snapshot `since`.
+    pub fn take_changed_snapshot(
+        &self,
+        name: &SnapshotName,
+        label: &str,
+        since: &SnapshotName,
+    ) -> Result<Option<Snapshot>> {
+        snapshot::take_changed_snapshot(&self.core, name, label, since)
     }
 
     /// All snapshots, the oldest first.

@@ -30,6 +30,7 @@ mod reading_out;
 mod reference;
 mod removing;
 mod rootless;
+mod schedules;
 mod snapshot_mounts;
 mod snapshots;
 mod space;

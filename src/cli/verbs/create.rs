@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{ChunkBytes, Compression, Limits, ScrubRate};
+use crate::types::{ChunkBytes, Compression, Limits, Schedule, ScrubRate};
 use crate::volume::{Config, Life, RootOwner, store};
 
 use crate::cli::locate::{Located, Root, VolumeRef};
@@ -43,6 +43,9 @@ pub(in crate::cli) struct Arguments {
     /// How many bytes a second the server reads again in the background to find damage: a number with K, M or G, or off
     #[arg(long, value_name = "RATE", default_value = "off")]
     scrub_rate: ScrubRate,
+    /// Which snapshots are taken by themselves, and how many stay: such as "hourly=24 daily=7 weekly=4 monthly=12", or off
+    #[arg(long, value_name = "WHEN", default_value = "off")]
+    schedule: Schedule,
     /// Remove the volume when its last mount is gone
     #[arg(long)]
     ephemeral: bool,
@@ -54,6 +57,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     config.limits = merge(Limits::default(), arguments.size, arguments.inodes);
     config.compression = arguments.compress;
     config.scrub_rate = arguments.scrub_rate;
+    config.schedule = arguments.schedule;
     if arguments.ephemeral {
         config.life = Life::Ephemeral;
     }

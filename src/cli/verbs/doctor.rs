@@ -10,6 +10,7 @@ use crate::volume::{Config, Scrubbed, Trouble};
 use crate::cli::caches;
 use crate::cli::format::human_bytes;
 use crate::cli::locate::{Root, VolumeRef};
+use crate::cli::schedule_view;
 use crate::cli::{CliError, Kind, Result, output};
 
 /// Less than this, and less than a twentieth of the disk, is worth a word.
@@ -174,7 +175,9 @@ fn volumes(root: &Root) -> Vec<Finding> {
                     ),
                     format!("mend the disk below it, then unmount and mount {typed} again"),
                 )),
-                _ => scrubbed(&one.dir, &typed).or_else(|| fetching(&one.dir, &typed)),
+                _ => scrubbed(&one.dir, &typed)
+                    .or_else(|| fetching(&one.dir, &typed))
+                    .or_else(|| scheduled(&one.dir, &typed)),
             }
         })
         .collect();
@@ -193,6 +196,13 @@ fn scrubbed(dir: &Path, typed: &str) -> Option<Finding> {
     };
     let mend = format!("see `cask check --read-data {typed}`");
     Some(Fail(what, mend))
+}
+
+/// Snapshots that should be there, and are not.
+fn scheduled(dir: &Path, typed: &str) -> Option<Finding> {
+    let schedule = Config::load(dir).ok()?.schedule;
+    let (what, mend) = schedule_view::trouble(dir, schedule, typed)?;
+    Some(Warn(what, mend))
 }
 
 fn cache(kept: &caches::Kept) -> Finding {

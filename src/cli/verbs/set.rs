@@ -2,8 +2,8 @@
 
 use crate::control::Op;
 use crate::server;
-use crate::types::{Compression, ScrubRate};
-use crate::volume::{Config, Life, Protection, store};
+use crate::types::{Compression, Schedule, ScrubRate};
+use crate::volume::{Config, Life, Protection, Seal, store};
 
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::{CliError, Kind, Result};
@@ -14,7 +14,8 @@ use crate::cli::{CliError, Kind, Result};
 /// compressed from now on; what is stored already changes when it is moved. `protect=on` keeps the volume from being
 /// removed, by whatever command, until `protect=off`. `scrub-rate=10M` has the server of the mounted volume read all that
 /// is stored again and again, at so many bytes a second at most, and report damage before anybody meets it; `off` is the
-/// default.
+/// default. `schedule="hourly=24 daily=7 weekly=4 monthly=12"` has snapshots taken by themselves, named after the hour (or
+/// the shortest period that is named) in UTC, and keeps so many of each; `off` is the default, and removes none.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The volume
@@ -31,6 +32,7 @@ enum Change {
     Compress(Compression),
     Scrub(ScrubRate),
     Protect(Protection),
+    Schedule(Schedule),
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
@@ -41,6 +43,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         .collect::<Result<_>>()?;
     let (located, config) = root.open(&arguments.volume)?;
     refuse_ephemeral(&changes, &located, &config)?;
+    refuse_sealed(&changes, &located, &config)?;
     for change in changes {
         apply(change, &located)?;
     }
@@ -59,6 +62,17 @@ fn refuse_ephemeral(changes: &[Change], located: &Located, config: &Config) -> R
     Err(CliError::new(Kind::Failed, message).hint(hint))
 }
 
+/// What never changes has one state only.
+fn refuse_sealed(changes: &[Change], located: &Located, config: &Config) -> Result<()> {
+    let is_schedule = |change: &Change| matches!(change, Change::Schedule(to) if !to.is_off());
+    if config.seal == Seal::Open || !changes.iter().any(is_schedule) {
+        return Ok(());
+    }
+    let message = format!("{located} is sealed: it never changes, and has no snapshots taken");
+    let hint = "`cask clone` it, and give the clone a schedule";
+    Err(CliError::new(Kind::Failed, message).hint(hint))
+}
+
 fn apply(change: Change, located: &Located) -> Result<()> {
     // Whoever has the volume open must know.
     let told = match change {
@@ -74,6 +88,8 @@ fn apply(change: Change, located: &Located) -> Result<()> {
         Change::Label(key, value) => drop(config.labels.insert(key, value)),
         Change::NoLabel(key) => drop(config.labels.remove(&key)),
         Change::Protect(protection) => config.protection = protection,
+        // A server looks for it now and then.
+        Change::Schedule(schedule) => config.schedule = schedule,
         Change::Compress(_) | Change::Scrub(_) => {}
     });
     edited.map_err(|e| located.explain_volume(e))
@@ -82,7 +98,8 @@ fn apply(change: Change, located: &Located) -> Result<()> {
 fn parse(setting: &str) -> Result<Change> {
     let unknown = || {
         CliError::new(Kind::Usage, format!("unknown setting \"{setting}\""))
-            .hint("what can be set is label.KEY=VALUE, compress=HOW, scrub-rate=BYTES|off and protect=on|off")
+            .hint("what can be set is label.KEY=VALUE, compress=HOW, scrub-rate=BYTES|off, protect=on|off and \
+             schedule=\"hourly=N daily=N weekly=N monthly=N\"|off")
     };
     let (key, value) = setting.split_once('=').ok_or_else(unknown)?;
     if key == "compress" {
@@ -95,6 +112,12 @@ fn parse(setting: &str) -> Result<Change> {
         let rate = value.parse::<ScrubRate>();
         return rate
             .map(Change::Scrub)
+            .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
+    }
+    if key == "schedule" {
+        let schedule = value.parse::<Schedule>();
+        return schedule
+            .map(Change::Schedule)
             .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
     }
     if key == "protect" {

@@ -10,6 +10,7 @@ mod together;
 
 pub(in crate::cli) use listed::list;
 pub(in crate::cli) use naming::name_by_time;
+pub(in crate::cli) use rm::{remove, users};
 
 use clap::Subcommand;
 

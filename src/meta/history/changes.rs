@@ -10,12 +10,22 @@ use crate::types::{Epoch, Ino, Name, NameBuf};
 
 // There at `?1` and changed by `?2`; made after `?1`, so with a number from `?3` on, and there at `?2`; come
 // back in between.
-const INODES: &str = "
-    SELECT ino FROM inode_past WHERE died > ?1 AND died <= ?2 AND born <= ?1
-    UNION SELECT ino FROM inode WHERE ino >= ?3 AND born <= ?2
-    UNION SELECT ino FROM inode_past WHERE ino >= ?3 AND born <= ?2 AND died > ?2
-    UNION SELECT ino FROM revived WHERE epoch > ?1 AND epoch <= ?2
-    ORDER BY 1";
+macro_rules! inodes {
+    ($union:literal) => {
+        concat!(
+            "SELECT ino FROM inode_past WHERE died > ?1 AND died <= ?2 AND born <= ?1 ",
+            $union,
+            " SELECT ino FROM inode WHERE ino >= ?3 AND born <= ?2 ",
+            $union,
+            " SELECT ino FROM inode_past WHERE ino >= ?3 AND born <= ?2 AND died > ?2 ",
+            $union,
+            " SELECT ino FROM revived WHERE epoch > ?1 AND epoch <= ?2"
+        )
+    };
+}
+const INODES: &str = concat!(inodes!("UNION"), " ORDER BY 1");
+// Without sorting, so that the first one ends it.
+const ANY_INODE: &str = concat!("SELECT EXISTS (", inodes!("UNION ALL"), ")");
 const IS_REVIVED: &str = "
     SELECT EXISTS (SELECT 1 FROM revived WHERE ino = ?3 AND epoch > ?1 AND epoch <= ?2)";
 // A directory that came back may hold entries of any age: all of them are looked at.
@@ -72,6 +82,13 @@ impl Session {
         let inos = stmt.query_map(values, |row| row.get::<_, i64>(0))?;
         inos.map(|ino| Ok(Ino::from_raw(ino?.cast_unsigned())))
             .collect()
+    }
+
+    /// Whether anything differs between `from` and the head.
+    pub fn has_changes(&self, from: &Snapshot) -> Result<bool> {
+        let mut stmt = self.conn().prepare_cached(ANY_INODE)?;
+        let values = params![from.epoch.0, self.head()?.0, from.numbers.cast_signed()];
+        Ok(stmt.query_row(values, |row| row.get(0))?)
     }
 
     /// The entries of `dir` that were there at `from` and are not at `to`, and those that came. An entry

@@ -1,6 +1,6 @@
 //! Snapshots: taken, listed, held, removed.
 
-use crate::meta::{Copies, Hold, Snapshot, SnapshotBytes};
+use crate::meta::{Copies, Hold, Snapshot, SnapshotBytes, WriteTx};
 use crate::types::SnapshotName;
 use crate::volume::change::change;
 use crate::volume::core::Core;
@@ -13,14 +13,35 @@ use crate::volume::metadata::{ROWS_MAX, Space};
 pub(super) fn take_snapshot(core: &Core, name: &SnapshotName, label: &str) -> Result<Snapshot> {
     // A target that is read through its source would be another once that changes, and a snapshot must not be.
     finish_copies(core, &[Copies::All])?;
+    let taken = change(core, Space::Needs, |tx| insert(tx, name, label))?;
+    core.disk().sync()?;
+    Ok(taken)
+}
+
+/// As [`crate::volume::Volume::take_changed_snapshot`].
+pub(super) fn take_changed_snapshot(
+    core: &Core,
+    name: &SnapshotName,
+    label: &str,
+    since: &SnapshotName,
+) -> Result<Option<Snapshot>> {
+    finish_copies(core, &[Copies::All])?;
     let taken = change(core, Space::Needs, |tx| {
-        if tx.is_taken(name)? {
-            return Err(Error::Exists);
+        let before = tx.snapshot(since)?.ok_or(Error::NotFound)?;
+        if !tx.has_changes(&before)? {
+            return Ok(None);
         }
-        Ok(tx.insert_snapshot(name, label)?)
+        insert(tx, name, label).map(Some)
     })?;
     core.disk().sync()?;
     Ok(taken)
+}
+
+fn insert(tx: &mut WriteTx<'_>, name: &SnapshotName, label: &str) -> Result<Snapshot> {
+    if tx.is_taken(name)? {
+        return Err(Error::Exists);
+    }
+    Ok(tx.insert_snapshot(name, label)?)
 }
 
 /// As [`crate::volume::Volume::snapshots`].

@@ -29,7 +29,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 /// Removes one snapshot.
-pub(super) fn remove(located: &Located, name: &SnapshotName) -> Result<()> {
+pub(in crate::cli) fn remove(located: &Located, name: &SnapshotName) -> Result<()> {
     let users = users(located, name)?;
     if !users.is_empty() {
         let snapshot = SnapshotRef {
@@ -48,7 +48,7 @@ pub(super) fn remove(located: &Located, name: &SnapshotName) -> Result<()> {
 }
 
 /// Where a snapshot is mounted, in this mount namespace and in others.
-pub(super) fn users(located: &Located, name: &SnapshotName) -> Result<Vec<String>> {
+pub(in crate::cli) fn users(located: &Located, name: &SnapshotName) -> Result<Vec<String>> {
     let server_state = server_state(&located.dir).map_err(|e| located.explain(e))?;
     let ServerState::Served(status, mounts) = server_state else {
         return Ok(Vec::new());

@@ -1,0 +1,98 @@
+//! How the scheduled snapshots of a volume are doing, as `inspect` and `doctor` show it.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::locate::Located;
+use crate::types::Schedule;
+use crate::volume::{Config, Scheduled};
+
+/// The snapshots that are taken by themselves. Times are RFC 3339.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ScheduleView {
+    /// How many stay of each kind of period, or off.
+    keep: String,
+    /// The last that was taken.
+    last: Option<String>,
+    /// When that was.
+    taken: Option<String>,
+    /// When it was last seen to that there is one, also where nothing had changed.
+    seen_to: Option<String>,
+    /// When the next is due, if the volume is mounted by then or somebody runs `cask schedule run`.
+    next: Option<String>,
+    /// How often it failed since.
+    failures: u32,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl ScheduleView {
+    pub(super) fn of(located: &Located, config: &Config) -> Self {
+        let schedule = config.schedule;
+        let (known, unknown) = match Scheduled::load(&located.dir) {
+            Ok(known) => (known, None),
+            Err(error) => (Scheduled::default(), Some(error.to_string())),
+        };
+        let time = |seconds| Some(Timestamp::from_second(seconds?).ok()?.to_string());
+        Self {
+            keep: schedule.to_string(),
+            last: known.last.map(String::from),
+            taken: time(known.taken),
+            seen_to: time(known.seen_to),
+            next: next_round(schedule, known.seen_to).map(|at| at.to_string()),
+            failures: known.failures,
+            error: unknown.or(known.error),
+        }
+    }
+}
+
+/// When a snapshot is due: now, if this round was not seen to.
+fn next_round(schedule: Schedule, seen_to: Option<i64>) -> Option<Timestamp> {
+    let now = Timestamp::now();
+    let round = schedule.round(now)?;
+    let seen_to = seen_to.and_then(|at| schedule.round(Timestamp::from_second(at).ok()?));
+    if seen_to == Some(round) {
+        schedule.period().map(|period| round.next(period))
+    } else {
+        Some(now)
+    }
+}
+
+/// Why there will be fewer snapshots than the schedule says, if so; and what to do.
+pub(super) fn trouble(dir: &Path, schedule: Schedule, typed: &str) -> Option<(String, String)> {
+    let period = schedule.period()?;
+    let known = match Scheduled::load(dir) {
+        Ok(known) => known,
+        Err(error) => {
+            let what = format!("the scheduled snapshots of {typed} are not known: {error}");
+            return Some((what, "run as the owner of the volume".to_owned()));
+        }
+    };
+    if known.failures > 0 {
+        let cause = known.error.unwrap_or_default();
+        let what = format!(
+            "the scheduled snapshots of {typed} failed {} times: {cause}",
+            known.failures
+        );
+        return Some((
+            what,
+            format!("mend that, and see `cask schedule run {typed}`"),
+        ));
+    }
+    let seen_to = Timestamp::from_second(known.seen_to?).ok()?;
+    // One round may be under way, and one be missed by a host that was off.
+    let missed = schedule.round(seen_to)?.next(period);
+    let missed = schedule.round(missed)?.next(period);
+    let late = missed < schedule.round(Timestamp::now())?.begins();
+    late.then(|| {
+        let what = format!("the schedule of {typed} was last seen to at {seen_to}");
+        (
+            what,
+            "have a timer run `cask schedule run` for volumes that are not mounted".to_owned(),
+        )
+    })
+}

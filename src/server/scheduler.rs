@@ -1,0 +1,91 @@
+//! Has the scheduled snapshots of a mounted volume taken.
+//!
+//! A process of its own takes them: it has the kernel write back what it holds, for which it needs the mount (invariant
+//! 9), and removes what no rule keeps. This only knows when it is time to look.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::shared::Shared;
+use crate::types::{Round, Schedule};
+use crate::volume::Config;
+
+/// How often it is looked whether there is another schedule, or the clock was set.
+const LOOK: Duration = Duration::from_secs(20);
+/// The same until there is a mount.
+const SOON: Duration = Duration::from_millis(500);
+/// After a failure, which may be a full disk.
+const AGAIN: Duration = Duration::from_secs(300);
+
+/// Looks for as long as the server runs.
+pub(super) fn watch(shared: &Arc<Shared>) {
+    let shared = Arc::downgrade(shared);
+    thread::spawn(move || {
+        let mut rounds = Rounds::default();
+        while let Some(pause) = look(&shared, &mut rounds) {
+            thread::sleep(pause);
+        }
+    });
+}
+
+/// What was seen to, and when a failure is tried again.
+#[derive(Debug, Default)]
+struct Rounds {
+    done: Option<Round>,
+    again: Option<Instant>,
+}
+
+/// How long nothing is to be done; none when the server ends.
+fn look(shared: &Weak<Shared>, rounds: &mut Rounds) -> Option<Duration> {
+    let (dir, is_mounted) = {
+        let shared = shared.upgrade()?;
+        (shared.dir.clone(), shared.head_device().is_some())
+    };
+    if !is_mounted {
+        return Some(SOON);
+    }
+    // A configuration that cannot be read is for others to tell; the next look may find it mended.
+    let schedule = Config::load(&dir).map_or(Schedule::OFF, |config| config.schedule);
+    let Some((round, left)) = schedule.present() else {
+        return Some(LOOK);
+    };
+    if rounds.done != Some(round) && rounds.again.is_none_or(|at| at <= Instant::now()) {
+        rounds.try_for(round, &dir);
+    }
+    Some(Duration::from_secs(left + 1).min(LOOK))
+}
+
+impl Rounds {
+    fn try_for(&mut self, round: Round, dir: &Path) {
+        match run(dir) {
+            Ok(true) => {
+                *self = Self {
+                    done: Some(round),
+                    again: None,
+                }
+            }
+            // It has said why itself.
+            Ok(false) => self.again = Some(Instant::now() + AGAIN),
+            Err(error) => {
+                log::warn!("cannot start what takes scheduled snapshots: {error}");
+                self.again = Some(Instant::now() + AGAIN);
+            }
+        }
+    }
+}
+
+/// Whether it ended well. Its complaints come to the server's log.
+fn run(dir: &Path) -> io::Result<bool> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("cask").args(["schedule", "run"]).arg(dir);
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()?;
+    Ok(status.success())
+}

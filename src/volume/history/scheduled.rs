@@ -1,0 +1,76 @@
+//! What became of scheduled snapshots: `scheduled` in a volume's directory, which is read without opening the volume.
+//!
+//! Knows no schedule and takes no snapshot: whoever tries to take one notes here how that ended.
+
+use std::path::Path;
+use std::{fs, io};
+
+use serde::{Deserialize, Serialize};
+
+use crate::durable;
+use crate::types::SnapshotName;
+use crate::volume::error::{Error, Result};
+
+const FILE: &str = "scheduled";
+
+/// How it went. Times are in seconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// When it was last seen to that there is one: it was taken, or nothing had changed.
+    pub seen_to: Option<i64>,
+    /// The last that was taken.
+    pub last: Option<SnapshotName>,
+    /// When that was.
+    pub taken: Option<i64>,
+    /// How often it failed since then, one after the other.
+    pub failures: u32,
+    /// Why it failed last; nothing when it did not.
+    pub error: Option<String>,
+}
+
+impl Scheduled {
+    /// What is known of the volume in `dir`; nothing if none was ever taken, or that cannot be understood any more.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the host fails.
+    pub fn load(dir: &Path) -> Result<Self> {
+        match fs::read(dir.join(FILE)) {
+            // The next round says it anew.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
+                .inspect_err(|e| log::warn!("{FILE} in {} is ignored: {e}", dir.display()))
+                .unwrap_or_default()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(Error::storage(
+                format!("cannot read {FILE} in {}", dir.display()),
+                e,
+            )),
+        }
+    }
+
+    /// Keeps it for who looks next.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the host fails; what was there before stays.
+    pub fn store(&self, dir: &Path) -> Result<()> {
+        let text = serde_json::to_vec(self).map_err(|e| Error::bug(&e.to_string()))?;
+        durable::replace_file(&dir.join(FILE), &text)
+            .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
+    }
+
+    /// One was taken at `now`, or nothing had changed: then there is no `name`.
+    pub fn note_done(&mut self, now: i64, name: Option<SnapshotName>) {
+        if name.is_some() {
+            self.last = name;
+            self.taken = Some(now);
+        }
+        self.seen_to = Some(now);
+        self.failures = 0;
+        self.error = None;
+    }
+
+    /// None could be taken.
+    pub fn note_failure(&mut self, error: String) {
+        self.failures = self.failures.saturating_add(1);
+        self.error = Some(error);
+    }
+}
