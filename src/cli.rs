@@ -96,6 +96,9 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     if let Command::FlushFiles = arguments.command {
         return serve::flush_files();
     }
+    if let Command::Afterwards(arguments) = arguments.command {
+        return snapshot::afterwards(&arguments);
+    }
     if let Command::Buffer(arguments) = arguments.command {
         return serve::buffer(&arguments);
     }
@@ -141,6 +144,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         | Command::Serve(_)
         | Command::Poke(_)
         | Command::Buffer(_)
+        | Command::Afterwards(_)
         | Command::FlushFiles => Ok(()),
     }
 }

@@ -74,4 +74,6 @@ pub(super) enum Command {
     Buffer(serve::Buffer),
     #[command(hide = true)]
     FlushFiles,
+    #[command(hide = true)]
+    Afterwards(snapshot::AfterwardsArguments),
 }

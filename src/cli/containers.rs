@@ -6,6 +6,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::cli::{CliError, Kind, Result};
 use crate::docker::engine::{self, Container, DOCKER_SOCKET};
 use crate::server::mounts::{Mount, read_table};
 
@@ -35,16 +36,47 @@ impl Containers {
         }
     }
 
+    /// What the engine behind `socket` tells.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(super) fn of(socket: &Path) -> crate::docker::Result<Self> {
+        Ok(Self {
+            list: engine::containers(socket)?,
+            table: read_table().unwrap_or_default(),
+        })
+    }
+
+    /// Where the engine is to be asked.
+    ///
+    /// # Errors
+    /// When it is on another host.
+    pub(super) fn engine() -> Result<PathBuf> {
+        engine_socket().ok_or_else(|| {
+            CliError::new(
+                Kind::Usage,
+                "the engine that $DOCKER_HOST names is on another host",
+            )
+            .hint("ask that of this host: DOCKER_HOST=unix:///var/run/docker.sock")
+        })
+    }
+
     /// The names of those that have something of the mounts at these places.
     pub(super) fn using(&self, mountpoints: &[&Path]) -> Vec<String> {
+        let users = self.with_any(mountpoints).into_iter();
+        let mut names: Vec<_> = users.map(|one| one.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    /// Those that have something of the mounts at these places.
+    pub(super) fn with_any(&self, mountpoints: &[&Path]) -> Vec<&Container> {
         let uses = |source: &PathBuf| {
             let mount = self.mount_of(source);
             mount.is_some_and(|mount| mountpoints.contains(&mount))
         };
-        let users = self.list.iter().filter(|one| one.sources.iter().any(uses));
-        let mut names: Vec<_> = users.map(|one| one.name.clone()).collect();
-        names.sort();
-        names
+        let users = self.list.iter();
+        users.filter(|one| one.sources.iter().any(uses)).collect()
     }
 
     /// The mount that `source` is in.

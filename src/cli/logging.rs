@@ -50,6 +50,7 @@ pub(super) fn start(command: &Command) {
         | Command::Receive(_)
         | Command::Buffer(_)
         | Command::FlushFiles
+        | Command::Afterwards(_)
         | Command::Completions(_) => false,
     };
     if is_server {

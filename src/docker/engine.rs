@@ -50,6 +50,17 @@ pub struct Container {
     pub name: String,
     /// The directories of the host that it has mounted, volumes' among them.
     pub sources: Vec<PathBuf>,
+    /// What its processes do.
+    pub activity: Activity,
+}
+
+/// Whether the processes of a container go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// They do.
+    Runs,
+    /// Somebody has paused them.
+    Paused,
 }
 
 /// The containers that run on the engine behind `socket`; none if it does not answer within `wait_max`.
@@ -71,7 +82,11 @@ pub fn containers_within(socket: &Path, wait_max: Duration) -> Vec<Container> {
     }
 }
 
-fn containers(socket: &Path) -> Result<Vec<Container>> {
+/// The containers that run on the engine behind `socket`, paused ones too.
+///
+/// # Errors
+/// When nobody answers.
+pub fn containers(socket: &Path) -> Result<Vec<Container>> {
     let answer = ask(socket, "GET", "/containers/json")?;
     let mut volumes = Mountpoints::of(socket);
     let list = answer.as_array().into_iter().flatten();
@@ -89,6 +104,10 @@ fn container_of(shown: &Value, volumes: &mut Mountpoints<'_>) -> Option<Containe
         sources: mounts
             .filter_map(|mount| volumes.source_of(mount))
             .collect(),
+        activity: match shown["State"].as_str() {
+            Some("paused") => Activity::Paused,
+            _ => Activity::Runs,
+        },
     })
 }
 
@@ -153,8 +172,62 @@ pub fn plugin_volumes(socket: &Path) -> Result<usize> {
         .ok_or_else(|| Error::BadRequest("it is no volume plugin".to_owned()))
 }
 
-/// One request, by HTTP/1.0: the answer ends with the connection.
+/// Has the engine pause the processes of a container; whether it was this that did so.
+///
+/// # Errors
+/// When nobody answers, or the engine refuses.
+pub fn pause(socket: &Path, container: &str) -> Result<bool> {
+    let path = format!("/containers/{container}/pause");
+    match order(socket, &path)? {
+        // Paused already, or ended since.
+        (404 | 409, _) => Ok(false),
+        answer => accepted(&path, answer).map(|()| true),
+    }
+}
+
+/// Lets them go on. One that is not paused any more, or gone, is as it should be.
+///
+/// # Errors
+/// When nobody answers, or the engine refuses.
+pub fn unpause(socket: &Path, container: &str) -> Result<()> {
+    let path = format!("/containers/{container}/unpause");
+    match order(socket, &path)? {
+        (404 | 409, _) => Ok(()),
+        answer => accepted(&path, answer),
+    }
+}
+
+fn accepted(path: &str, (status, said): (u16, String)) -> Result<()> {
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    let said = said.trim();
+    Err(Error::BadRequest(format!(
+        "the engine answers {path} with {status}: {said}"
+    )))
+}
+
+/// What the engine answers to a request that changes something: its status, and what it says.
+fn order(socket: &Path, path: &str) -> Result<(u16, String)> {
+    let answer = talk(socket, "POST", path)?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| Error::BadRequest("that is no answer by HTTP".to_owned()))?;
+    Ok((status, body.to_owned()))
+}
+
 fn ask(socket: &Path, method: &str, path: &str) -> Result<Value> {
+    let answer = talk(socket, method, path)?;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    serde_json::from_str(body)
+        .map_err(|e| Error::BadRequest(format!("the answer cannot be understood: {e}")))
+}
+
+/// One request, by HTTP/1.0: the answer ends with the connection.
+fn talk(socket: &Path, method: &str, path: &str) -> Result<String> {
     let cannot = |e| Error::io(format!("ask {}", socket.display()), e);
     let mut stream = UnixStream::connect(socket).map_err(cannot)?;
     stream.set_read_timeout(Some(WAIT_MAX)).map_err(cannot)?;
@@ -162,9 +235,7 @@ fn ask(socket: &Path, method: &str, path: &str) -> Result<Value> {
     stream.write_all(request.as_bytes()).map_err(cannot)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(cannot)?;
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-    serde_json::from_str(body)
-        .map_err(|e| Error::BadRequest(format!("the answer cannot be understood: {e}")))
+    Ok(answer)
 }
 
 #[cfg(test)]

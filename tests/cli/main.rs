@@ -10,6 +10,7 @@
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod archives;
+mod around_snapshots;
 mod bad_input;
 mod beside_reading;
 mod collecting;

@@ -25,6 +25,7 @@ mod dockerd_restarts;
 mod host;
 mod idle;
 mod image;
+mod pausing;
 mod plugin_restarts;
 mod podman;
 mod postgresql;

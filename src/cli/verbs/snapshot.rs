@@ -1,5 +1,7 @@
 //! `cask snapshot`: taken here; listed, removed, held and pruned in the files below.
 
+mod afterwards;
+mod around;
 mod hold;
 mod listed;
 mod ls;
@@ -8,10 +10,12 @@ mod prune;
 mod rm;
 mod together;
 
+pub(in crate::cli) use afterwards::{Arguments as AfterwardsArguments, run as afterwards};
 pub(in crate::cli) use listed::list;
 pub(in crate::cli) use naming::name_by_time;
 pub(in crate::cli) use rm::{remove, users};
 
+use around::Around;
 use clap::Subcommand;
 
 use crate::control::{FaultKind, Op};
@@ -49,6 +53,8 @@ struct Take {
     /// A note to keep with it
     #[arg(long, value_name = "TEXT", default_value = "")]
     label: String,
+    #[command(flatten)]
+    around: Around,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,17 +79,26 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
 }
 
 fn take(request: &Take, root: &Root) -> Result<()> {
-    let [state] = request.states.as_slice() else {
-        return together::take(&request.states, &request.label, root);
-    };
-    let (located, _) = root.open(&state.volume)?;
+    let volumes = request.states.iter().map(|state| root.open(&state.volume));
+    let volumes: Vec<_> = volumes
+        .map(|opened| opened.map(|(located, _)| located))
+        .collect::<Result<_>>()?;
+    request
+        .around
+        .run(&volumes, || match request.states.as_slice() {
+            [state] => take_one(state, &volumes[0], &request.label),
+            states => together::take(states, &request.label, root),
+        })
+}
+
+fn take_one(state: &StateRef, located: &Located, label: &str) -> Result<()> {
     // Before the name is made: it shall be the time of the snapshot, and not of the wait before it.
-    sync::flush(&located)?;
+    sync::flush(located)?;
     let taken = match &state.snapshot {
-        Some(name) => take_named(&located, name, &request.label).map_err(|e| (e, name.clone())),
-        None => take_unnamed(&located, &request.label),
+        Some(name) => take_named(located, name, label).map_err(|e| (e, name.clone())),
+        None => take_unnamed(located, label),
     };
-    let name = taken.map_err(|(error, name)| explain(error, &located, &name))?;
+    let name = taken.map_err(|(error, name)| explain(error, located, &name))?;
     output::line(&typed(&state.volume, &name))
 }
 

@@ -1,0 +1,162 @@
+//! `cask afterwards`, which `cask snapshot` starts before it stops anything; not for people.
+//!
+//! Whatever happens to that command, a kill included, the containers that it paused go on, and what the user wants done
+//! afterwards is done: this is told who is about to be paused, and acts when its standard input ends.
+
+use std::io::{self, BufRead, Read as _, Write};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::cli::{CliError, Kind, Result};
+use crate::docker::engine;
+
+/// Wait until standard input ends, and then have the containers go on that it names
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Arguments {
+    /// The socket of their engine
+    #[arg(long, value_name = "PATH")]
+    engine: Option<PathBuf>,
+    /// What the shell is to do then
+    #[arg(long, value_name = "COMMAND")]
+    after: Option<String>,
+}
+
+/// What the process does.
+pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
+    let mut paused = Vec::new();
+    for line in io::stdin().lock().lines() {
+        // As good as its end.
+        let Ok(line) = line else { break };
+        match line.split_at_checked(1) {
+            Some(("+", name)) => paused.push(name.to_owned()),
+            Some(("-", name)) => paused.retain(|one| one != name),
+            _ => {}
+        }
+        // Nobody listens any more: then its end comes next.
+        drop(writeln!(io::stdout(), "{line}"));
+    }
+    let went_on = arguments
+        .engine
+        .as_deref()
+        .map_or(Ok(()), |socket| go_on(socket, &paused));
+    let done = arguments.after.as_deref().map_or(Ok(()), shell);
+    let Err(error) = went_on.and(done) else {
+        return Ok(());
+    };
+    // To the command, as long as there is one: it has a snapshot to tell of, too.
+    writeln!(io::stdout(), "{error}").map_err(|_| error)
+}
+
+fn go_on(socket: &Path, paused: &[String]) -> Result<()> {
+    let mut left: Option<(String, crate::docker::Error)> = None;
+    for name in paused {
+        let Err(error) = engine::unpause(socket, name) else {
+            continue;
+        };
+        match &mut left {
+            Some((names, _)) => *names = format!("{names} {name}"),
+            None => left = Some((name.clone(), error)),
+        }
+    }
+    let Some((names, error)) = left else {
+        return Ok(());
+    };
+    let message = format!("containers are still paused: {names}");
+    let hint = format!("let them go on: `docker unpause {names}`");
+    Err(CliError::new(Kind::Failed, message)
+        .because(error)
+        .hint(hint))
+}
+
+/// Has the shell do something; what that says goes to standard error, since names of snapshots go to the other.
+pub(super) fn shell(text: &str) -> Result<()> {
+    let failed = |why: String| {
+        let message = format!("\"{text}\" failed: {why}");
+        CliError::new(Kind::Failed, message).hint("see what it says, and try it by itself")
+    };
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", text])
+        .stdin(Stdio::null())
+        .stdout(io::stderr());
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(failed(status.to_string())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// The process, as `cask snapshot` has it. When this goes, it acts.
+#[derive(Debug)]
+pub(super) struct Afterwards {
+    child: Child,
+    tell: Option<ChildStdin>,
+    told: io::BufReader<ChildStdout>,
+}
+
+impl Afterwards {
+    /// Starts it.
+    pub(super) fn start(engine: Option<&Path>, after: Option<&str>) -> Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("cask").arg("afterwards");
+        if let Some(engine) = engine {
+            command.arg("--engine").arg(engine);
+        }
+        if let Some(after) = after {
+            command.arg("--after").arg(after);
+        }
+        // A group of its own: what ends the command from the keyboard does not end this.
+        command.process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(cannot)?;
+        let (tell, told) = (child.stdin.take(), child.stdout.take());
+        let told =
+            io::BufReader::new(told.ok_or_else(|| cannot(io::ErrorKind::BrokenPipe.into()))?);
+        Ok(Self { child, tell, told })
+    }
+
+    /// `container` is about to be paused: it goes on in the end, whoever dies from here on.
+    pub(super) fn expect(&mut self, container: &str) -> Result<()> {
+        self.say(&format!("+{container}"))
+    }
+
+    /// It was not paused by this.
+    pub(super) fn forget(&mut self, container: &str) -> Result<()> {
+        self.say(&format!("-{container}"))
+    }
+
+    fn say(&mut self, line: &str) -> Result<()> {
+        let mut answer = String::new();
+        let said = self
+            .tell
+            .as_mut()
+            .map_or(Ok(()), |tell| writeln!(tell, "{line}"));
+        said.and_then(|()| self.told.read_line(&mut answer))
+            .map_err(cannot)?;
+        if answer.trim_end() == line {
+            return Ok(());
+        }
+        Err(cannot(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// Has it act, and tells how that ended.
+    pub(super) fn act(mut self) -> Result<()> {
+        self.tell = None;
+        let mut failure = String::new();
+        let told = self.told.read_to_string(&mut failure);
+        let status = told.and_then(|_| self.child.wait()).map_err(cannot)?;
+        if status.success() && failure.is_empty() {
+            return Ok(());
+        }
+        let cause = failure.trim_end();
+        let message = format!("not all was done after the snapshot: {cause}");
+        Err(CliError::new(Kind::Failed, message))
+    }
+}
+
+fn cannot(error: io::Error) -> CliError {
+    CliError::new(Kind::Failed, "cannot have containers go on afterwards")
+        .because(error)
+        .hint("nothing was paused; try again")
+}

@@ -1,0 +1,82 @@
+//! What is done before and after a snapshot.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::support::{Bench, start, wait_for};
+
+#[test]
+fn commands_are_run_around_a_snapshot() {
+    let bench = Bench::with_volume();
+    let before = format!(
+        "cd {}; echo said; cask_ls() {{ ls root/volumes/db; }}; cask_ls > before",
+        bench.text("")
+    );
+    let after = format!(
+        "{} --root {} snapshot ls -q db > {}",
+        env!("CARGO_BIN_EXE_cask"),
+        bench.text("root"),
+        bench.text("after")
+    );
+    let done = bench.run(&["snapshot", "db@s", "--before", &before, "--after", &after]);
+    let done = done.succeeds();
+    assert_eq!(done.out, "db@s\n", "what commands say goes elsewhere");
+    assert!(done.err.contains("said"), "{}", done.err);
+    assert!(bench.path("before").exists());
+    assert_eq!(fs::read_to_string(bench.path("after")).unwrap(), "s\n");
+}
+
+#[test]
+fn no_snapshot_is_taken_where_the_first_command_fails_and_the_last_is_run_all_the_same() {
+    let bench = Bench::with_volume();
+    let after = format!("touch {}", bench.text("after"));
+    bench
+        .run(&["snapshot", "db@s", "--before", "exit 3", "--after", &after])
+        .fails(1, &["\"exit 3\" failed", "exit status: 3"]);
+    assert!(bench.path("after").exists());
+    assert_eq!(
+        bench.run(&["snapshot", "ls", "-q", "db"]).succeeds().out,
+        ""
+    );
+    // The snapshot is there, and the command says that not all is well.
+    let done = bench.run(&["snapshot", "db@s", "--after", "exit 4"]);
+    assert_eq!(done.out, "db@s\n");
+    assert!(
+        done.code == 1 && done.err.contains("\"exit 4\" failed"),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn the_last_command_is_run_also_when_the_snapshot_is_killed() {
+    let bench = Bench::with_volume();
+    let (begun, ended) = (bench.text("begun"), bench.text("ended"));
+    let before = format!("touch {begun}; sleep 0.3; rm {begun}");
+    let after = format!("touch {ended}");
+    let mut command = bench.command(&["snapshot", "db", "--before", &before, "--after", &after]);
+    command.stdout(Stdio::null());
+    let running = start(&mut command);
+    wait_for("the first command runs", || bench.path("begun").exists());
+    drop(running);
+    wait_for("the last command was run", || bench.path("ended").exists());
+    // It outlives who started it: nothing stays behind.
+    wait_for("the first command has ended", || {
+        !bench.path("begun").exists()
+    });
+}
+
+#[test]
+fn an_engine_that_cannot_be_asked_has_no_snapshot_taken() {
+    let bench = Bench::with_volume();
+    let mut command = bench.command(&["snapshot", "db@s", "--pause"]);
+    command.env("DOCKER_HOST", format!("unix://{}", bench.text("none")));
+    crate::support::run(&mut command)
+        .fails(1, &["cannot pause", "no snapshot was taken", "--pause"]);
+    let mut command = bench.command(&["snapshot", "db@s", "--pause"]);
+    command.env("DOCKER_HOST", "tcp://elsewhere:2375");
+    crate::support::run(&mut command).fails(2, &["on another host"]);
+    assert_eq!(
+        bench.run(&["snapshot", "ls", "-q", "db"]).succeeds().out,
+        ""
+    );
+}
