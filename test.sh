@@ -14,7 +14,7 @@ cd "$(dirname "$0")"
 
 # The versions that the tests were written against.
 TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143
-    cargo-deny:cargo-deny:0.20.2)
+    cargo-deny:cargo-deny:0.20.2 cargo-deb:cargo-deb:3.8.0)
 PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates ceph-common ceph-mon ceph-osd curl dbus debootstrap
     docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev mount pkg-config podman postgresql
     procps python3 python3-venv radosgw sqlite3 strace systemd tar uidmap util-linux)
@@ -141,6 +141,13 @@ install_engines() {
     fi
 }
 
+# Where the package is installed and removed; the test would make it itself, in its own time.
+install_debian() {
+    if ! is_root || ! command -v debootstrap >/dev/null || ! into "$CACHE/debian-bookworm-1" tests/docker/debian.sh; then
+        lacks "Debian made by debootstrap" "the tests of the package"
+    fi
+}
+
 # pjdfstest acts as two users; PostgreSQL's comes with its package.
 create_users() {
     is_root || return 0
@@ -217,6 +224,7 @@ phase "users" create_users
 phase "machine" check_machine
 phase "tools" install_tools
 phase "engines" install_engines
+phase "debian" install_debian
 phase "format" cargo fmt --all --check
 phase "dependencies" check_dependencies
 phase "clippy" cargo clippy --quiet --all-targets -- -D warnings

@@ -18,6 +18,7 @@ mod locate;
 mod logging;
 mod options;
 mod output;
+mod packaging;
 mod progress;
 mod pulled;
 mod quantity;
@@ -40,6 +41,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 pub use error::{CliError, Kind, Result};
+pub use packaging::packaging;
 pub use reference::reference;
 
 use crate::server;
@@ -48,8 +50,8 @@ use locate::Root;
 use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
-    schedule, send, serve, set, snapshot, sync, umount, upgrade,
+    ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
+    rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -105,6 +107,9 @@ fn dispatch(arguments: Arguments) -> Result<()> {
     if let Command::Completions(arguments) = arguments.command {
         return completions::run(&arguments, &mut Arguments::command());
     }
+    if let Command::Man(arguments) = arguments.command {
+        return man::run(&arguments, Arguments::command());
+    }
     let root = Root::find(arguments.root)?;
     match arguments.command {
         Command::Create(arguments) => create::run(&arguments, &root),
@@ -140,6 +145,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Docker(arguments) => docker::run(&arguments, &root),
         Command::Rollback(arguments) => rollback::run(&arguments, &root),
         Command::Completions(_)
+        | Command::Man(_)
         | Command::Keep(_)
         | Command::Serve(_)
         | Command::Poke(_)

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
-    schedule, send, serve, set, snapshot, sync, umount, upgrade,
+    ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
+    rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -64,6 +64,7 @@ pub(super) enum Command {
     Doctor(doctor::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),
+    Man(man::Arguments),
     #[command(hide = true)]
     Keep(serve::Arguments),
     #[command(hide = true)]

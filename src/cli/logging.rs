@@ -51,6 +51,7 @@ pub(super) fn start(command: &Command) {
         | Command::Buffer(_)
         | Command::FlushFiles
         | Command::Afterwards(_)
+        | Command::Man(_)
         | Command::Completions(_) => false,
     };
     if is_server {

@@ -25,6 +25,8 @@ mod dockerd_restarts;
 mod host;
 mod idle;
 mod image;
+mod machine;
+mod package;
 mod pausing;
 mod plugin_restarts;
 mod podman;

@@ -22,7 +22,7 @@ const SERVICE_UNIT: (&str, &str) = (
     include_str!("../../../../systemd/cask-docker.service"),
 );
 /// Where the unit's file says that the program is.
-const PROGRAM: &str = "/usr/local/bin/cask";
+const PROGRAM: &str = "/usr/bin/cask";
 const CLI_PLUGIN: &str = "/usr/local/lib/docker/cli-plugins/docker-cask";
 const PODMAN: &str = "/etc/containers";
 const PODMAN_FILE: &str = "/etc/containers/containers.conf.d/cask.conf";
