@@ -91,10 +91,9 @@ fn files(machine: &Machine, listed: &str) -> Vec<String> {
     there.map(str::to_owned).collect()
 }
 
-#[test]
-fn a_package_is_installed_upgraded_and_removed_beside_a_volume_in_use() {
-    let Some(machine) = boot() else { return };
-    install(&machine, "0.1.0-1");
+/// What the package holds, a path a line.
+#[track_caller]
+fn contents(machine: &Machine) -> String {
     let listed = machine.run(&["dpkg", "-L", "cask"]);
     for path in [
         "/usr/bin/cask",
@@ -111,11 +110,24 @@ fn a_package_is_installed_upgraded_and_removed_beside_a_volume_in_use() {
             "no {path} in {listed}"
         );
     }
-    assert!(files(&machine, &listed).len() > 60, "{listed}");
+    assert!(files(machine, &listed).len() > 60, "{listed}");
+    listed
+}
+
+#[track_caller]
+fn check_units(machine: &Machine) {
     for unit in ["cask-docker.socket", "cask-schedule.timer"] {
         assert_eq!(machine.run(&["systemctl", "is-enabled", unit]), "enabled");
         assert_eq!(machine.run(&["systemctl", "is-active", unit]), "active");
     }
+}
+
+#[test]
+fn a_package_is_installed_upgraded_and_removed_beside_a_volume_in_use() {
+    let Some(machine) = boot() else { return };
+    install(&machine, "0.1.0-1");
+    let listed = contents(&machine);
+    check_units(&machine);
     // By mount(8), and by an engine.
     machine.run(&["cask", "create", "mine", "--schedule", "hourly=2"]);
     machine.run(&["mkdir", "/mnt/mine"]);
