@@ -168,7 +168,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let _lock = self.lock()?;
-        Ok(self.leftovers())
+        Ok(leftovers(names::unnamed(&self.volumes)).collect())
     }
 
     /// Takes a volume apart that was in `dir`, anywhere below the root.
@@ -213,23 +213,21 @@ impl Store {
     }
 
     fn clear_away_but(&self, kept: &Path) {
-        making::clear_away(&self.volumes);
-        let leftovers = self.leftovers().into_iter();
-        for path in leftovers.filter(|path| path != kept) {
+        let unnamed = names::unnamed(&self.volumes);
+        making::clear_away(&unnamed);
+        for path in leftovers(unnamed).filter(|path| path != kept) {
             if let Err(e) = delete(&path) {
                 log::warn!("cannot clear away {}: {e}", path.display());
             }
         }
     }
+}
 
-    /// What interrupted creations and removals left. Needs the store's lock, by which whoever makes a volume has
-    /// said so.
-    fn leftovers(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        let left = paths.filter(|path| is_leftover(path) && !making::is_made(path));
-        left.collect()
-    }
+/// What interrupted creations and removals left of what is [`names::unnamed`]. Needs the store's lock, by which whoever
+/// makes a volume has said so.
+fn leftovers(unnamed: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let unnamed = unnamed.into_iter();
+    unnamed.filter(|path| is_leftover(path) && !making::is_made(path))
 }
 
 /// Makes a new, empty volume in `dir`, which must not exist, or be an empty directory.

@@ -13,6 +13,7 @@ use crate::meta::error::{Error, Result};
 use crate::meta::schema::connect::{self, Role};
 use crate::meta::tables::setting::Setting;
 use crate::meta::tally::counting::Counting;
+use crate::meta::wal::companion::Companion;
 use crate::meta::wal::file::WalFile;
 use crate::meta::wal::gate::Gate;
 use crate::meta::wal::progress::Progress;
@@ -32,6 +33,7 @@ pub struct Database {
     pub(in crate::meta) checkpointer: Mutex<(Session, Session)>,
     pub(in crate::meta) wal: WalFile,
     pub(in crate::meta) progress: Progress,
+    pub(in crate::meta) companion: Companion,
     stop: Arc<Stop>,
     pub(in crate::meta) copying: CopyMark,
     /// Held by whoever counts all rows.
@@ -82,15 +84,18 @@ impl Database {
             source,
         })?;
         let stop = Arc::new(Stop::default());
+        let wal = WalFile::open(path, Arc::clone(&stop))?;
         Ok(Self {
-            wal: WalFile::open(path, Arc::clone(&stop))?,
             writer: Mutex::new(Writer {
                 session,
                 numbers,
                 epochs,
                 allocated: 0,
+                log_written: wal.written(),
                 counting,
             }),
+            wal,
+            companion: Companion::default(),
             readers: Mutex::default(),
             gate: Gate::default(),
             checkpointer: Mutex::new(pair),

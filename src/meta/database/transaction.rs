@@ -109,6 +109,7 @@ impl WriteTx<'_> {
                 );
                 self.state = TxState::Done;
                 self.count();
+                self.database.write_log_ahead(&mut self.writer);
                 self.database.note_growth();
                 Ok(())
             }
