@@ -24,6 +24,8 @@ pub use super::lock::DirLock;
 use crate::durable;
 use crate::types::{VolumeId, VolumeName};
 use crate::volume::config::{Config, RootOwner, lock_edits};
+use crate::volume::durability::state::noted_logical_bytes;
+use crate::volume::elsewhere::Rows;
 use crate::volume::error::{Error, Result};
 use crate::volume::life::create;
 pub use footprint::Footprint;
@@ -299,6 +301,18 @@ pub fn remove_at(dir: &Path) -> Result<()> {
 /// [`Error::Storage`] where the host fails.
 pub fn remove_unfinished(dir: &Path) -> Result<()> {
     delete(dir)
+}
+
+/// What the files of the volume in `dir` hold, each byte as often as it is in a file, for a volume that nobody has open.
+/// Nothing is opened for it: `None` where nobody noted it, as of a volume whose server was killed, or that was cloned and
+/// not used yet.
+#[must_use]
+pub fn logical_bytes(dir: &Path) -> Option<u64> {
+    let config = Config::load(dir).ok()?;
+    match config.origin {
+        Some(origin) if origin.rows == Rows::Elsewhere => None,
+        Some(_) | None => noted_logical_bytes(dir),
+    }
 }
 
 /// Bytes that `dir` and all below it take on the host. Files that vanish meanwhile count nothing.

@@ -13,6 +13,7 @@ use crate::meta::error::{Error, Result};
 use crate::meta::schema::connect::{self, Role};
 use crate::meta::tables::setting::Setting;
 use crate::meta::tally::counting::Counting;
+use crate::meta::tally::seen::SeenLogical;
 use crate::meta::wal::companion::Companion;
 use crate::meta::wal::file::WalFile;
 use crate::meta::wal::gate::Gate;
@@ -34,6 +35,7 @@ pub struct Database {
     pub(in crate::meta) wal: WalFile,
     pub(in crate::meta) progress: Progress,
     pub(in crate::meta) companion: Companion,
+    pub(in crate::meta) logical: SeenLogical,
     stop: Arc<Stop>,
     pub(in crate::meta) copying: CopyMark,
     /// Held by whoever counts all rows.
@@ -73,6 +75,7 @@ impl Database {
             reserved: numbers,
         };
         let counting = Counting::load(&session)?;
+        let logical = SeenLogical::new(counting.logical_bytes());
         let pair = (
             Session::of(connect::open(path, Role::Reader)?),
             Session::of(connect::open(path, Role::Reader)?),
@@ -96,6 +99,7 @@ impl Database {
             }),
             wal,
             companion: Companion::default(),
+            logical,
             readers: Mutex::default(),
             gate: Gate::default(),
             checkpointer: Mutex::new(pair),
