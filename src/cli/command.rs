@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm, rollback,
-    send, serve, set, snapshot, sync, umount, upgrade,
+    log, ls, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
+    rollback, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -33,6 +33,7 @@ pub(super) enum Command {
     #[command(visible_alias = "list")]
     Ls(ls::Arguments),
     Inspect(inspect::Arguments),
+    Log(log::Arguments),
     Mount(mount::Arguments),
     #[command(visible_alias = "unmount")]
     Umount(umount::Arguments),
