@@ -50,7 +50,7 @@ use locate::Root;
 use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
+    log, ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
     rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
@@ -115,6 +115,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Create(arguments) => create::run(&arguments, &root),
         Command::Ls(arguments) => ls::run(&arguments, &root),
         Command::Inspect(arguments) => inspect::run(&arguments, &root),
+        Command::Log(arguments) => log::run(&arguments, &root),
         Command::Mount(arguments) => mount::run(&arguments, &root),
         Command::Umount(arguments) => umount::run(&arguments, &root),
         Command::Rm(arguments) => rm::run(&arguments, &root),

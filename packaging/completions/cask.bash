@@ -73,6 +73,9 @@ _cask() {
             cask,list)
                 cmd="cask__subcmd__ls"
                 ;;
+            cask,log)
+                cmd="cask__subcmd__log"
+                ;;
             cask,ls)
                 cmd="cask__subcmd__ls"
                 ;;
@@ -222,6 +225,9 @@ _cask() {
                 ;;
             cask__subcmd__help,keep)
                 cmd="cask__subcmd__help__subcmd__keep"
+                ;;
+            cask__subcmd__help,log)
+                cmd="cask__subcmd__help__subcmd__log"
                 ;;
             cask__subcmd__help,ls)
                 cmd="cask__subcmd__help__subcmd__ls"
@@ -524,7 +530,7 @@ _cask() {
 
     case "${cmd}" in
         cask)
-            opts="-h -V --root --help --version create ls list inspect mount umount unmount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1018,7 +1024,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help)
-            opts="create ls inspect mount umount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1312,6 +1318,20 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help__subcmd__keep)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__help__subcmd__log)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1961,6 +1981,32 @@ _cask() {
             fi
             case "${prev}" in
                 --volume)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__log)
+            opts="-f -n -h --follow --lines --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lines)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

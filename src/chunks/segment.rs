@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use rustix::fs::fstatvfs;
 use rustix::io::Errno;
 
 use super::allowed::segment_bytes;
@@ -23,6 +24,8 @@ pub const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Zeros are written this far ahead of small synchronous appends: a fdatasync then need not change the
 /// file's size or extents on the host, which costs a journal commit (measured in docs/decisions).
 const WRITE_AHEAD_BYTES: u64 = 1024 * 1024;
+/// Where less is free on the host nothing is written ahead: it may be what a reserve has just given up for others.
+const FREE_BYTES_MIN: u64 = 16 * WRITE_AHEAD_BYTES;
 /// A sync of at most this many bytes counts as small.
 const SMALL_SYNC_BYTES: u64 = 128 * 1024;
 /// From here on the host may have a write wait for its disk (balance_dirty_pages in mm/page-writeback.c).
@@ -283,6 +286,9 @@ impl OpenSegment {
         if ends.zeroed >= ends.next + WRITE_AHEAD_BYTES / 16 {
             return;
         }
+        if !self.has_free(FREE_BYTES_MIN) {
+            return;
+        }
         let start = ends.next.max(ends.zeroed);
         let zeros = &ZEROS[..usize::try_from(SEGMENT_BYTES_MAX - start)
             .unwrap_or(0)
@@ -291,8 +297,16 @@ impl OpenSegment {
         // written one.
         match self.file.write_all_at(zeros, start) {
             Ok(()) => ends.zeroed = start + zeros.len() as u64,
-            Err(error) => log::debug!("cannot write ahead in {}: {error}", self.path.display()),
+            Err(error) => {
+                log::debug!("cannot write ahead in {}: {error}", self.path.display());
+                // A quota does not show in what is free. What came of it is for others; appends are before it.
+                drop(self.file.set_len(start));
+            }
         }
+    }
+
+    fn has_free(&self, bytes: u64) -> bool {
+        fstatvfs(&self.file).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) >= bytes)
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {

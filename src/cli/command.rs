@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
+    log, ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
     rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
@@ -33,6 +33,7 @@ pub(super) enum Command {
     #[command(visible_alias = "list")]
     Ls(ls::Arguments),
     Inspect(inspect::Arguments),
+    Log(log::Arguments),
     Mount(mount::Arguments),
     #[command(visible_alias = "unmount")]
     Umount(umount::Arguments),

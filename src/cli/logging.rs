@@ -20,6 +20,7 @@ pub(super) fn start(command: &Command) {
         Command::Create(_)
         | Command::Ls(_)
         | Command::Inspect(_)
+        | Command::Log(_)
         | Command::Umount(_)
         | Command::Rm(_)
         | Command::Rename(_)

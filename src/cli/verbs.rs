@@ -13,6 +13,7 @@ pub(super) mod export;
 pub(super) mod gc;
 pub(super) mod import;
 pub(super) mod inspect;
+pub(super) mod log;
 pub(super) mod ls;
 pub(super) mod man;
 pub(super) mod mount;

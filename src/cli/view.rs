@@ -27,8 +27,10 @@ pub(super) struct View {
     pub(super) snapshot_mounts: BTreeMap<String, String>,
     /// The names of containers that have one of these.
     pub(super) containers: Vec<String>,
+    /// What its files hold, in bytes, each as often as it is in a file; `None` where that is not known without opening it.
+    pub(super) logical_bytes: Option<u64>,
     /// Bytes on the host.
-    pub(super) size: u64,
+    pub(super) physical_bytes: u64,
     pub(super) created: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) dir: String,
@@ -256,7 +258,8 @@ impl View {
             mountpoints: mountpoints(server_state),
             snapshot_mounts: snapshot_mounts(server_state),
             containers: Vec::new(),
-            size: store::host_bytes(&located.dir),
+            logical_bytes: None,
+            physical_bytes: store::host_bytes(&located.dir),
             created: None,
             labels: BTreeMap::new(),
             dir: shown(&located.dir),
@@ -271,7 +274,8 @@ impl View {
             mountpoints: mountpoints(server_state),
             snapshot_mounts: snapshot_mounts(server_state),
             containers: Vec::new(),
-            size: store::host_bytes(&located.dir),
+            logical_bytes: logical_bytes(located, server_state),
+            physical_bytes: store::host_bytes(&located.dir),
             created: Some(config.created.clone()),
             labels: config.labels.clone(),
             dir: shown(&located.dir),
@@ -307,7 +311,7 @@ impl Inspection {
             ephemeral: config.life == Life::Ephemeral,
             sealed: config.seal == Seal::Sealed,
             protected: config.protection == Protection::On,
-            usage: usage.map(|usage| UsageView::of(&usage, view.size)),
+            usage: usage.map(|usage| UsageView::of(&usage, view.physical_bytes)),
             view,
             server: match server_state {
                 ServerState::Served(status, _) | ServerState::Open(status) => Some(ServerView {
@@ -364,6 +368,15 @@ fn status(server_state: &ServerState) -> Status {
         ServerState::Open(_) => Status::Starting,
         ServerState::Served(status, _) if status.phase == Phase::Closing => Status::Closing,
         ServerState::Served(..) => Status::Mounted,
+    }
+}
+
+/// Asked of whoever has it open; else what was noted when it was closed.
+fn logical_bytes(located: &Located, server_state: &ServerState) -> Option<u64> {
+    match server_state {
+        ServerState::Served(status, _) | ServerState::Open(status) => status.logical_bytes,
+        ServerState::Unmounted => store::logical_bytes(&located.dir),
+        ServerState::Dead(_) => None,
     }
 }
 

@@ -287,6 +287,9 @@ pub struct Status {
     /// How many read out of the volume or have it work, for whom the server stays also without a mount; nothing from one that does not.
     #[serde(default)]
     pub readers: Option<usize>,
+    /// What the volume's files hold, in bytes, if that is known.
+    #[serde(default)]
+    pub logical_bytes: Option<u64>,
 }
 
 /// A snapshot with a superblock of its own.

@@ -6,4 +6,5 @@
 pub(super) mod counting;
 pub(super) mod counts;
 mod rows;
+pub(super) mod seen;
 pub(super) mod totals;

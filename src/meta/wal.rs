@@ -2,6 +2,7 @@
 
 mod beside;
 mod checkpoint;
+pub(super) mod companion;
 pub(super) mod file;
 pub(super) mod gate;
 pub(super) mod growth;

@@ -135,6 +135,9 @@ impl Shared {
                 .volume()
                 .and_then(|volume| volume.stopped_by().map(str::to_owned)),
             readers: Some(state.readers),
+            logical_bytes: self
+                .volume()
+                .and_then(|volume| volume.known_logical_bytes()),
         }
     }
 

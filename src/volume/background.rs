@@ -128,6 +128,7 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
         if !due && synced == Some(changes) {
             continue;
         }
+        let begun = core.database().log_beginnings();
         let done = if due {
             core.disk().checkpoint()
         } else {
@@ -141,7 +142,7 @@ fn keep_log_short(core: &Core, closing: &AtomicBool) {
         }
         synced = done.is_ok().then_some(changes);
         // A checkpoint that could not shorten the log would be due at once again.
-        if done.is_err() || (due && core.database().is_checkpoint_due()) {
+        if done.is_err() || (due && core.database().log_beginnings() == begun) {
             thread::sleep(RETRY_INTERVAL);
         }
     }

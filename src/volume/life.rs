@@ -196,10 +196,15 @@ impl Volume {
             });
         }
         core.disk().sync()?;
+        let (path, has_copies) = (core.dir().join(DATABASE), has_copies(&core));
         // The threads behind had the only other shares, and have ended.
         let core = Arc::into_inner(core).ok_or_else(|| Error::bug("the volume is still in use"))?;
         let (disk, reserve) = core.into_metadata().into_parts();
         disk.close(&reserve)?;
+        reserve.restore();
+        if !has_copies && let Ok(database) = fs::metadata(path) {
+            reserve.shrink(database.len());
+        }
         // Last of all: nobody opens the volume before it says that it is clean (invariant 11).
         drop(lock);
         Ok(())
@@ -216,6 +221,14 @@ fn count_and_call(core: &Core, config: &Config) -> Result<()> {
         core.lookups().call_backlog();
     }
     Ok(())
+}
+
+/// Whether extents are still to be written that were promised. Who cannot say must assume so.
+fn has_copies(core: &Core) -> bool {
+    let session = core.database().read_once();
+    session
+        .and_then(|session| session.has_copies(Copies::All))
+        .unwrap_or(true)
 }
 
 fn resolve(dir: &Path) -> Result<PathBuf> {

@@ -3,6 +3,7 @@
 //! Knows no operation. What is removed and not freed yet counts against the limits here; `change.rs` has it freed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::config::Seal;
 use super::durability::disk::Disk;
@@ -27,20 +28,27 @@ pub(super) enum Space {
 #[derive(Debug)]
 pub(super) struct Metadata {
     disk: Disk,
-    reserve: Reserve,
+    reserve: Arc<Reserve>,
     bounds: Bounds,
     headroom: Arc<Spending>,
     seal: Seal,
+    /// How many have the log shortened just now: until then nobody may let it be as long as usual.
+    shortening: AtomicU32,
 }
 
 impl Metadata {
+    /// `reserve` grows with the tables from now on.
     pub(super) fn new(disk: Disk, reserve: Reserve, bounds: Bounds, seal: Seal) -> Self {
+        let reserve = Arc::new(reserve);
+        let growing = Arc::clone(&reserve);
+        disk.database().grow_with(move |bytes| growing.cover(bytes));
         Self {
             disk,
             reserve,
             bounds,
             headroom: Arc::default(),
             seal,
+            shortening: AtomicU32::new(0),
         }
     }
 
@@ -48,7 +56,7 @@ impl Metadata {
         &self.disk
     }
 
-    pub(super) const fn reserve(&self) -> &Reserve {
+    pub(super) fn reserve(&self) -> &Reserve {
         &self.reserve
     }
 
@@ -64,7 +72,7 @@ impl Metadata {
         self.seal
     }
 
-    pub(super) fn into_parts(self) -> (Disk, Reserve) {
+    pub(super) fn into_parts(self) -> (Disk, Arc<Reserve>) {
         (self.disk, self.reserve)
     }
 
@@ -98,8 +106,11 @@ impl Metadata {
     ) -> Result<T> {
         match self.attempt(space, change) {
             Err(Error::NoSpace) if self.disk.database().has_long_log() => {
-                self.disk.database().keep_log(LogLength::Short);
-                self.disk.checkpoint()?;
+                self.shortening.fetch_add(1, Ordering::Relaxed);
+                self.keep_log_short();
+                let shortened = self.disk.checkpoint();
+                self.shortening.fetch_sub(1, Ordering::Relaxed);
+                shortened?;
                 self.attempt(space, change)
             }
             result => result,
@@ -118,16 +129,24 @@ impl Metadata {
     /// Refuses what needs space while there is none but the reserve.
     pub(super) fn check_space(&self) -> Result<()> {
         if self.reserve.is_whole() {
-            self.disk.database().keep_log(LogLength::Usual);
+            if self.shortening.load(Ordering::Relaxed) == 0 {
+                self.disk.database().keep_log(LogLength::Usual);
+            }
             return Ok(());
         }
         Err(Error::NoSpace)
     }
 
+    /// What removals write is to fit into what the reserve gives up.
+    fn keep_log_short(&self) {
+        let length = LogLength::Short(self.reserve.log_bytes());
+        self.disk.database().keep_log(length);
+    }
+
     /// Makes room for removals: the reserve goes, and the log begins anew, which needs no space.
     fn give_up_reserve(&self) {
         // The log first: it is what the reserve's space would go to.
-        self.disk.database().keep_log(LogLength::Short);
+        self.keep_log_short();
         self.reserve.release();
         if let Err(error) = self.disk.checkpoint() {
             log::warn!("cannot shorten the log on a full disk: {error}");

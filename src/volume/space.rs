@@ -148,6 +148,12 @@ impl Volume {
         statfs::usage(&self.core)
     }
 
+    /// What the files hold, as [`Usage::logical_bytes`] says, if that is known: nothing is counted or waited for.
+    #[must_use]
+    pub fn known_logical_bytes(&self) -> Option<u64> {
+        self.core.database().known_logical_bytes()
+    }
+
     /// What there is room for: what the host has, and no more than the limits leave.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub use super::lock::DirLock;
 use crate::durable;
 use crate::types::{VolumeId, VolumeName};
 use crate::volume::config::{Config, RootOwner, lock_edits};
+use crate::volume::durability::state::noted_logical_bytes;
+use crate::volume::elsewhere::Rows;
 use crate::volume::error::{Error, Result};
 use crate::volume::life::create;
 pub use footprint::Footprint;
@@ -168,7 +170,7 @@ impl Store {
             return Ok(Vec::new());
         }
         let _lock = self.lock()?;
-        Ok(self.leftovers())
+        Ok(leftovers(names::unnamed(&self.volumes)).collect())
     }
 
     /// Takes a volume apart that was in `dir`, anywhere below the root.
@@ -213,23 +215,21 @@ impl Store {
     }
 
     fn clear_away_but(&self, kept: &Path) {
-        making::clear_away(&self.volumes);
-        let leftovers = self.leftovers().into_iter();
-        for path in leftovers.filter(|path| path != kept) {
+        let unnamed = names::unnamed(&self.volumes);
+        making::clear_away(&unnamed);
+        for path in leftovers(unnamed).filter(|path| path != kept) {
             if let Err(e) = delete(&path) {
                 log::warn!("cannot clear away {}: {e}", path.display());
             }
         }
     }
+}
 
-    /// What interrupted creations and removals left. Needs the store's lock, by which whoever makes a volume has
-    /// said so.
-    fn leftovers(&self) -> Vec<PathBuf> {
-        let entries = fs::read_dir(&self.volumes).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        let left = paths.filter(|path| is_leftover(path) && !making::is_made(path));
-        left.collect()
-    }
+/// What interrupted creations and removals left of what is [`names::unnamed`]. Needs the store's lock, by which whoever
+/// makes a volume has said so.
+fn leftovers(unnamed: Vec<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let unnamed = unnamed.into_iter();
+    unnamed.filter(|path| is_leftover(path) && !making::is_made(path))
 }
 
 /// Makes a new, empty volume in `dir`, which must not exist, or be an empty directory.
@@ -301,6 +301,18 @@ pub fn remove_at(dir: &Path) -> Result<()> {
 /// [`Error::Storage`] where the host fails.
 pub fn remove_unfinished(dir: &Path) -> Result<()> {
     delete(dir)
+}
+
+/// What the files of the volume in `dir` hold, each byte as often as it is in a file, for a volume that nobody has open.
+/// Nothing is opened for it: `None` where nobody noted it, as of a volume whose server was killed, or that was cloned and
+/// not used yet.
+#[must_use]
+pub fn logical_bytes(dir: &Path) -> Option<u64> {
+    let config = Config::load(dir).ok()?;
+    match config.origin {
+        Some(origin) if origin.rows == Rows::Elsewhere => None,
+        Some(_) | None => noted_logical_bytes(dir),
+    }
 }
 
 /// Bytes that `dir` and all below it take on the host. Files that vanish meanwhile count nothing.

@@ -72,6 +72,69 @@ fn ls_is_a_table_or_json_lines_or_what_a_template_says() {
     assert_eq!(lines, "a:\nb:prod\n");
 }
 
+/// As `cask df` says it, and exact in JSON.
+#[test]
+fn ls_shows_what_a_volume_holds_and_how_long_it_has_been_there() {
+    let bench = Bench::new();
+    for name in ["db", "empty"] {
+        bench.run(&["create", name]).succeeds();
+    }
+    let tree = bench.path("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("file"), vec![7; 3 << 20]).unwrap();
+    bench.run(&["import", "full", "tree"]).succeeds();
+    let table = bench.run(&["ls"]).succeeds().out;
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].ends_with("USED     CREATED"), "{table}");
+    for (line, used) in [(1, "0B"), (2, "0B"), (3, "3.0MiB")] {
+        assert!(lines[line].contains(&format!("   {used} ")), "{table}");
+        assert!(lines[line].ends_with(" ago"), "{table}");
+    }
+    let of = |arguments: &[&str], name: &str| -> Value {
+        let out = bench.run(arguments).succeeds().out;
+        let mut objects = out
+            .lines()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap());
+        objects.find(|one| one["Name"] == name).unwrap()
+    };
+    // A volume that was opened takes more than one that was not.
+    bench.run(&["df"]).succeeds();
+    for name in ["db", "empty", "full"] {
+        let listed = of(&["ls", "--format", "json"], name);
+        let counted = of(&["df", "--format", "json"], name);
+        for field in ["LogicalBytes", "PhysicalBytes"] {
+            assert_eq!(listed[field], counted[field], "{name}");
+        }
+        let created = listed["Created"].as_str().unwrap();
+        assert!(created.parse::<jiff::Timestamp>().is_ok(), "{created}");
+    }
+    // What nobody noted is not made up, and nothing is opened to find out.
+    bench.run(&["clone", "full", "copy"]).succeeds();
+    let copy = of(&["ls", "--format", "json"], "copy");
+    assert_eq!(copy["LogicalBytes"], Value::Null);
+    bench.run(&["sync", "copy"]).succeeds();
+    bench.run(&["df", "copy"]).succeeds();
+    let copy = of(&["ls", "--format", "json"], "copy");
+    assert_eq!(copy["LogicalBytes"], 3 << 20);
+}
+
+#[test]
+fn ls_asks_the_server_of_a_mounted_volume_what_it_holds() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let held = || {
+        let out = bench.run(&["ls", "--format", "{{.LogicalBytes}}"]);
+        out.succeeds().out
+    };
+    assert_eq!(held(), "0\n");
+    fs::write(bench.path("mnt/file"), vec![1; 100_000]).unwrap();
+    assert_eq!(held(), "100000\n");
+    bench.run(&["umount", "db"]).succeeds();
+    assert_eq!(held(), "100000\n");
+}
+
 #[test]
 fn filters_must_all_match() {
     let bench = Bench::new();

@@ -172,6 +172,7 @@ fn status() -> Answer {
         program: Program::this(),
         stopped: None,
         readers: Some(0),
+        logical_bytes: None,
     })
 }
 

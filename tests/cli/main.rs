@@ -23,6 +23,7 @@ mod killed;
 mod killing;
 mod lifecycle;
 mod listing;
+mod logs;
 mod long_work;
 mod mounting;
 mod overlapping;

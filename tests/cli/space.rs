@@ -371,7 +371,7 @@ fn df_and_stats_tell_the_same_in_each_format() {
             .collect();
         assert_eq!(names, ["NAME", "db", "other", "TOTAL"], "{table}");
         for (column, expected) in [
-            ("SIZE", 64.0),
+            ("LIMIT", 64.0),
             ("USED", 4.0),
             ("AVAIL", 60.0),
             ("UNIQUE", 2.0),
@@ -427,7 +427,7 @@ fn every_command_tells_the_same_of_the_disk() {
             &bench,
             &["inspect", "db", "--format", "{{.Usage.PhysicalBytes}}"],
         ),
-        shown(&bench, &["ls", "--format", "{{.Size}}"]),
+        shown(&bench, &["ls", "--format", "{{.PhysicalBytes}}"]),
     ];
     assert!(told.iter().all(|bytes| *bytes == told[0]), "{told:?}");
 }
@@ -435,7 +435,7 @@ fn every_command_tells_the_same_of_the_disk() {
 #[test]
 fn what_clones_share_is_in_the_total_once() {
     both_ways(|bench, edit| {
-        edit(&|at| fs::write(at.join("file"), noise(32 * MIB)).unwrap());
+        edit(&|at| fs::write(at.join("file"), noise(33 * MIB)).unwrap());
         bench.run(&["clone", "db", "copy"]).succeeds();
         let table = shown(bench, &["df"]);
         let disk = |name: &str| megabytes(&table, name, "DISK");

@@ -49,7 +49,7 @@ fn the_trash_is_listed_with_when_each_is_due() {
     let bench = Bench::new();
     assert_eq!(
         listed(&bench, &["ls", "--trash"]),
-        "NAME   TRASHED   DUE   SIZE\n"
+        "NAME   TRASHED   DUE   DISK\n"
     );
     for name in ["b", "a"] {
         bench.run(&["create", name]).succeeds();
@@ -66,7 +66,7 @@ fn the_trash_is_listed_with_when_each_is_due() {
     let kept = time("Due").duration_since(time("Trashed"));
     assert_eq!(kept.as_hours(), 72);
     assert_eq!(first["Name"], "a");
-    assert!(first["Size"].as_u64().unwrap() > 0);
+    assert!(first["PhysicalBytes"].as_u64().unwrap() > 0);
     assert!(fs::metadata(first["Dir"].as_str().unwrap()).is_ok());
     let template = ["ls", "--trash", "--format", "{{.Name}}"];
     assert_eq!(listed(&bench, &template), "a\nb\n");

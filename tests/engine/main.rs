@@ -8,6 +8,7 @@
 #[path = "../common/volume.rs"]
 mod common;
 mod cuts;
+mod footprint;
 #[path = "../common/tuning.rs"]
 mod tuning;
 mod unwanted;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cask::types::{Caller, Ino, SetAttr};
-use cask::volume::{self, Depth, Error, SetXattrMode, Tuning, Volume};
+use cask::volume::{self, ChangeKind, Depth, Error, SetXattrMode, Tuning, Volume};
 use tuning::EAGER;
 
 use common::{name, try_make as make, write};
@@ -191,7 +191,14 @@ fn opening_on_a_nearly_full_disk_does_not_eat_what_is_left() {
     let Some(disk) = Disk::ext4(100) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open_with(&dir, EAGER).unwrap();
-    make(&volume, "f").unwrap();
+    // So many tables that the disk has no room for what they need aside.
+    for i in 0..100 {
+        let ino = make(&volume, &format!("f{i}")).unwrap().ino;
+        let value = [1; 40_000];
+        volume
+            .set_xattr(&Caller::root(), ino, b"user.a", &value, SetXattrMode::Any)
+            .unwrap();
+    }
     volume.close().unwrap();
     // As after the reserve was given up.
     fs::File::options()
@@ -337,10 +344,10 @@ fn with_files(disk: &Disk) -> (PathBuf, Volume) {
     (dir, volume)
 }
 
-/// Of 48 MiB the reserve takes 32, and the log of 6000 new files would take more than the rest.
+/// Of 16 MiB the reserve takes 5, and the log of 6000 new files would take more than the rest.
 #[test]
 fn a_disk_that_is_full_of_the_log_is_not_full() {
-    let Some(disk) = Disk::tmpfs(48) else { return };
+    let Some(disk) = Disk::tmpfs(16) else { return };
     let (_dir, volume) = with_files(&disk);
     volume.close().unwrap();
 }
@@ -348,7 +355,7 @@ fn a_disk_that_is_full_of_the_log_is_not_full() {
 /// The format has it that a log is of 4 MiB at least: a shorter one was cut by something else.
 #[test]
 fn a_log_that_was_shortened_on_a_full_disk_is_no_damage() {
-    let Some(disk) = Disk::tmpfs(48) else { return };
+    let Some(disk) = Disk::tmpfs(16) else { return };
     let dir = create(disk.0.path());
     let volume = Volume::open_with(&dir, EAGER).unwrap();
     let length = || fs::metadata(dir.join("meta.db-wal")).unwrap().len();
@@ -402,6 +409,75 @@ fn removals_on_a_full_disk_work_from_many_threads() {
     });
     sh("ls -lsR \"$1\" >&2", &[&dir]);
     assert_eq!(failed.into_inner(), 0);
+}
+
+/// Who removes: whoever made the files, or who opens the volume next, with nothing of a log that it could use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remover {
+    Same,
+    Next,
+}
+
+/// Makes files with all that a file can have, has a snapshot see them, fills the disk, and removes them all.
+fn remove_all_on_a_full(disk: &Disk, files: u32, remover: Remover) {
+    let dir = create(disk.0.path());
+    let mut volume = Volume::open_with(&dir, EAGER).unwrap();
+    for i in 0..files {
+        let ino = make(&volume, &format!("f{i}")).unwrap().ino;
+        write(&volume, ino, 0, format!("content of {i}").as_bytes()).unwrap();
+        let value = [7; 100];
+        volume
+            .set_xattr(&Caller::root(), ino, b"user.a", &value, SetXattrMode::Any)
+            .unwrap();
+    }
+    let seen = "seen".parse().unwrap();
+    volume.take_snapshot(&seen, "").unwrap();
+    disk.fill(0);
+    if remover == Remover::Next {
+        volume.close().unwrap();
+        disk.fill(0);
+        volume = Volume::open_with(&dir, EAGER).unwrap();
+    }
+    let unlink = |i: u32| volume.unlink(&Caller::root(), Ino::ROOT, name(&format!("f{i}")));
+    unlink(0).unwrap();
+    let refused = (0..100).find_map(|i| make(&volume, &format!("new {i}")).err());
+    assert!(
+        matches!(refused, None | Some(Error::NoSpace)),
+        "{refused:?}"
+    );
+    for i in 1..files {
+        unlink(i).unwrap_or_else(|e| panic!("f{i} of {files}: {e}"));
+    }
+    volume.close().unwrap();
+    let volume = Volume::open_with(&dir, EAGER).unwrap();
+    assert_eq!(volume.check(Depth::Data).unwrap().problems, [""; 0]);
+    let snapshot = volume.snapshot(&seen).unwrap();
+    let changes = volume.diff(&snapshot, None).unwrap().into_iter();
+    let removed = changes.filter(|change| change.kind == ChangeKind::Removed);
+    assert_eq!(removed.count(), usize::try_from(files).unwrap());
+    volume.close().unwrap();
+}
+
+#[test]
+fn a_small_volume_on_a_full_disk_can_be_emptied() {
+    for remover in [Remover::Same, Remover::Next] {
+        for disk in [Disk::tmpfs(8), Disk::ext4(16)].into_iter().flatten() {
+            remove_all_on_a_full(&disk, 12, remover);
+        }
+    }
+}
+
+#[test]
+fn a_volume_that_grew_can_be_emptied_on_a_full_disk() {
+    let sizes = [
+        (Disk::tmpfs(64), 200, Remover::Next),
+        (Disk::tmpfs(64), 800, Remover::Same),
+        (Disk::ext4(128), 2500, Remover::Next),
+    ];
+    for (disk, files, remover) in sizes {
+        let Some(disk) = disk else { continue };
+        remove_all_on_a_full(&disk, files, remover);
+    }
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn an_import_for_which_there_is_no_room_leaves_nothing() {
     fs::write(small.path("file"), "text").unwrap();
     let from = small.mount.sandbox().subdir("from");
     let mut random = Random::new(6);
-    for i in 0..100 {
+    for i in 0..160 {
         fs::write(from.join(format!("{i}")), random.bytes(MIB)).unwrap();
     }
     let import = ["import", "new", &*from.to_string_lossy()];
@@ -210,7 +210,7 @@ fn an_import_for_which_there_is_no_room_leaves_nothing() {
     assert_eq!(volumes_of(&small), ["v"]);
     small.mount.remount();
     assert_eq!(fs::read_to_string(small.path("file")).unwrap(), "text");
-    for i in 20..100 {
+    for i in 20..160 {
         fs::remove_file(from.join(format!("{i}"))).unwrap();
     }
     small.mount.cask(&import);

@@ -13,13 +13,13 @@ use crate::cli::{CliError, Kind, Result, output, usage};
 
 /// Show what volumes hold and what they take, of all volumes or of these
 ///
-/// Size is the limit; Used what the files hold, each byte as often as it is in a file; Unique those bytes once, as
+/// Limit is what the files may hold; Used what they hold, each byte as often as it is in a file; Unique those bytes once, as
 /// they are stored; Snapshots what only snapshots hold; Dead what nothing names any more and is given back in time;
 /// Disk everything on the host. What clones share is in the Disk of each, and once in the total. With all volumes, the
 /// table also has what is kept of remotes for volumes with --prefetch none.
 ///
-/// Fields for templates and in JSON: Name, Limit (null without), Inodes, Extents, LogicalBytes, UniqueBytes, SnapshotBytes, DeadBytes,
-/// SharedBytes, PhysicalBytes, HostFreeBytes, DedupRatio, CompressionRatio.
+/// Fields for templates and in JSON: Name, Limit (null without), Inodes, Extents, LogicalBytes (Used), UniqueBytes, SnapshotBytes, DeadBytes,
+/// SharedBytes, PhysicalBytes (Disk), HostFreeBytes, DedupRatio, CompressionRatio.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// The volumes; all without one
@@ -113,7 +113,7 @@ fn view(located: &Located) -> Result<View> {
 
 const HEADS: [&str; 9] = [
     "NAME",
-    "SIZE",
+    "LIMIT",
     "USED",
     "AVAIL",
     "UNIQUE",

@@ -13,9 +13,12 @@ use crate::cli::{Result, output};
 
 /// List the volumes of the root
 ///
-/// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Containers (the names of those of a Docker engine that have one of the mounts; Podman is not asked), Size (bytes on the host), Created,
-/// Labels, Dir, and Error where a volume is broken; with --trash: Name, Trashed and Due (when it came there, and until when it
-/// is kept), Size, Dir.
+/// Used is what the files hold, each byte as often as it is in a file, as in `cask df`; `-` where that is not known
+/// without opening the volume: its server was killed, or it was cloned or pulled and not used yet.
+///
+/// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Containers (the names of those of a Docker engine that have one of the mounts; Podman is not asked), LogicalBytes (Used; null where
+/// it is not known), PhysicalBytes (on the disk), Created (RFC 3339), Labels, Dir, and Error where a volume is broken; with --trash: Name, Trashed and Due (when it came there, and until when it
+/// is kept), PhysicalBytes, Dir.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
     /// Print names only
@@ -80,20 +83,15 @@ fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
 
 fn table(views: &[View]) -> String {
     let mut rows =
-        vec![["NAME", "STATUS", "MOUNTS", "CONTAINERS", "SIZE", "CREATED"].map(str::to_owned)];
+        vec![["NAME", "STATUS", "MOUNTS", "CONTAINERS", "USED", "CREATED"].map(str::to_owned)];
     rows.extend(views.iter().map(|view| {
         [
             view.name.clone(),
             view.status.word().to_owned(),
             or_dash(places(view)),
             or_dash(view.containers.join(",")),
-            human_bytes(view.size),
-            or_dash(
-                view.created
-                    .as_deref()
-                    .map(format::to_the_second)
-                    .unwrap_or_default(),
-            ),
+            or_dash(view.logical_bytes.map(human_bytes).unwrap_or_default()),
+            or_dash(view.created.as_deref().map(format::ago).unwrap_or_default()),
         ]
     }));
     format::columns(&rows)

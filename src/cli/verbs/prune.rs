@@ -80,10 +80,10 @@ fn show(garbage: &[Garbage]) -> Result<()> {
 }
 
 fn table(garbage: &[Garbage]) -> String {
-    let mut rows = vec![["KIND", "NAME", "SIZE"].map(str::to_owned)];
+    let mut rows = vec![["KIND", "NAME", "DISK"].map(str::to_owned)];
     rows.extend(garbage.iter().map(|one| {
-        let size = human_bytes(one.footprint().bytes());
-        [one.kind().to_owned(), one.name(), size]
+        let disk = human_bytes(one.footprint().bytes());
+        [one.kind().to_owned(), one.name(), disk]
     }));
     format::columns(&rows)
 }

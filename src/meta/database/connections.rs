@@ -13,6 +13,8 @@ use crate::meta::error::{Error, Result};
 use crate::meta::schema::connect::{self, Role};
 use crate::meta::tables::setting::Setting;
 use crate::meta::tally::counting::Counting;
+use crate::meta::tally::seen::SeenLogical;
+use crate::meta::wal::companion::Companion;
 use crate::meta::wal::file::WalFile;
 use crate::meta::wal::gate::Gate;
 use crate::meta::wal::progress::Progress;
@@ -32,6 +34,8 @@ pub struct Database {
     pub(in crate::meta) checkpointer: Mutex<(Session, Session)>,
     pub(in crate::meta) wal: WalFile,
     pub(in crate::meta) progress: Progress,
+    pub(in crate::meta) companion: Companion,
+    pub(in crate::meta) logical: SeenLogical,
     stop: Arc<Stop>,
     pub(in crate::meta) copying: CopyMark,
     /// Held by whoever counts all rows.
@@ -71,6 +75,7 @@ impl Database {
             reserved: numbers,
         };
         let counting = Counting::load(&session)?;
+        let logical = SeenLogical::new(counting.logical_bytes());
         let pair = (
             Session::of(connect::open(path, Role::Reader)?),
             Session::of(connect::open(path, Role::Reader)?),
@@ -82,15 +87,19 @@ impl Database {
             source,
         })?;
         let stop = Arc::new(Stop::default());
+        let wal = WalFile::open(path, Arc::clone(&stop))?;
         Ok(Self {
-            wal: WalFile::open(path, Arc::clone(&stop))?,
             writer: Mutex::new(Writer {
                 session,
                 numbers,
                 epochs,
                 allocated: 0,
+                log_written: wal.written(),
                 counting,
             }),
+            wal,
+            companion: Companion::default(),
+            logical,
             readers: Mutex::default(),
             gate: Gate::default(),
             checkpointer: Mutex::new(pair),

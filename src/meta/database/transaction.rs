@@ -23,6 +23,7 @@ impl Database {
     pub fn create(path: &Path, fill: impl FnOnce(&mut WriteTx<'_>) -> Result<()>) -> Result<()> {
         drop(connect::create(path)?);
         let database = Self::open(path)?;
+        database.count_from_nothing();
         let mut tx = database.write()?;
         fill(&mut tx)?;
         tx.commit()?;
@@ -97,7 +98,7 @@ impl WriteTx<'_> {
     pub fn commit(mut self) -> Result<()> {
         // Before the commit that needs it: a checkpoint must not be what finds the disk full.
         self.database.make_room(&mut self.writer)?;
-        if self.writer.counting.on_disk == OnDisk::Valid {
+        if self.writer.counting.on_disk == OnDisk::Valid && self.changes_counts() {
             self.set_setting(Setting::Counted, 0)?;
         }
         self.writer.session.seen().end();
@@ -109,6 +110,7 @@ impl WriteTx<'_> {
                 );
                 self.state = TxState::Done;
                 self.count();
+                self.database.write_log_ahead(&mut self.writer);
                 self.database.note_growth();
                 Ok(())
             }
@@ -116,15 +118,24 @@ impl WriteTx<'_> {
         }
     }
 
+    /// Whether the tables hold something else after it.
+    fn changes_counts(&self) -> bool {
+        self.uncounted || self.tally != Tally::default()
+    }
+
     fn count(&mut self) {
+        let changes_counts = self.changes_counts();
         let counting = &mut self.writer.counting;
-        counting.on_disk = OnDisk::Stale;
+        if changes_counts {
+            counting.on_disk = OnDisk::Stale;
+        }
         counting.commits += 1;
         if self.uncounted {
             counting.forget();
         } else {
             counting.add(&self.tally);
         }
+        self.database.logical.set(counting.logical_bytes());
     }
 
     /// A number that was never given out before: for an inode, or a dentry's cookie.

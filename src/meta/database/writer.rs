@@ -16,6 +16,8 @@ pub(in crate::meta) struct Writer {
     pub(in crate::meta) epochs: Epochs,
     /// Bytes of the database's file that the host has set aside.
     pub(in crate::meta) allocated: u64,
+    /// Bytes of the log that are written, from its beginning on.
+    pub(in crate::meta) log_written: u64,
     pub(in crate::meta) counting: Counting,
 }
 

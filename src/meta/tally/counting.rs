@@ -49,6 +49,12 @@ impl Counting {
         })
     }
 
+    /// What the files hold, if that is known.
+    pub(in crate::meta) fn logical_bytes(&self) -> Option<u64> {
+        let known = (self.known == Known::Yes).then_some(self.total.logical);
+        known.and_then(|bytes| u64::try_from(bytes).ok())
+    }
+
     pub(in crate::meta) fn add(&mut self, more: &Tally) {
         self.total.add(more);
     }

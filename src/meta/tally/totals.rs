@@ -29,6 +29,12 @@ impl Database {
         }
     }
 
+    /// What the head's files hold, as of the last commit, if that is known: nothing is waited for.
+    #[must_use]
+    pub fn known_logical_bytes(&self) -> Option<u64> {
+        self.logical.get()
+    }
+
     /// A read, and what the tables hold in the state that it sees, if that is known.
     pub(in crate::meta) fn read_with_tally(&self) -> Result<(ReadTx<'_>, Option<Tally>)> {
         let writer = self.locked_writer();
@@ -36,6 +42,14 @@ impl Database {
         let reader = self.read_long_now()?;
         let known = writer.counting.known == Known::Yes;
         Ok((reader, known.then(|| writer.counting.total.clone())))
+    }
+
+    /// Of a database that was just made it is known what it holds.
+    pub(in crate::meta) fn count_from_nothing(&self) {
+        let counting = &mut self.locked_writer().counting;
+        counting.forget();
+        counting.known = Known::Yes;
+        self.logical.set(counting.logical_bytes());
     }
 
     /// Counts all rows of one state, and adds what commits changed meanwhile.
@@ -58,6 +72,7 @@ impl Database {
         let mut writer = self.locked_writer();
         writer.counting.total.add(&counted);
         writer.counting.known = Known::Yes;
+        self.logical.set(writer.counting.logical_bytes());
         Ok(())
     }
 }

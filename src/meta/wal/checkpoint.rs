@@ -75,19 +75,13 @@ impl Database {
                 .unwrap_or_else(PoisonError::into_inner),
         );
         self.progress.shortened.notify_all();
-        log::debug!("checkpoint: the log has {} frames", self.frames());
+        log::debug!("checkpoint: the log has {} frames", self.log_frames());
         Ok(synced)
-    }
-
-    /// How many frames the log has.
-    fn frames(&self) -> u32 {
-        self.progress.frames.load(Ordering::Relaxed)
     }
 
     /// Whether the log may be left to grow for some more seconds.
     fn may_go_on(&self) -> bool {
-        let is_short = self.progress.short.load(Ordering::Relaxed);
-        !is_short && self.frames() < BUSY_FRAMES
+        !self.is_log_short() && self.log_frames() < BUSY_FRAMES
     }
 
     /// Copies the small rest with the writers held, and has the log begin anew. `None` when somebody reads.
@@ -117,6 +111,7 @@ impl Database {
         // header.
         let begun = writer.session.set_setting(Setting::Checkpoints, count + 1);
         begun.map_err(|e| self.noted(e))?;
+        self.progress.begun.fetch_add(1, Ordering::Relaxed);
         self.unmark_copies(&writer.session)?;
         Ok(Some(synced.0))
     }
@@ -139,7 +134,7 @@ impl Database {
     ) -> std::result::Result<Copied<T>, E> {
         let mut copied = self.copy_once(worker, pin, sync_chunks)?;
         for _ in 1..ROUNDS {
-            let rest = self.frames().saturating_sub(copied.frames);
+            let rest = self.log_frames().saturating_sub(copied.frames);
             let is_busy = copied.took > BUSY && self.may_go_on();
             if rest <= REST_FRAMES && !is_busy || self.gate.has_long() {
                 break;
@@ -223,14 +218,14 @@ mod tests {
         commit(&database, 10..100);
         let long = database.read_long_now().unwrap();
         commit(&database, 100..200);
-        let before = database.frames();
+        let before = database.log_frames();
         checkpoint(&database);
         commit(&database, 200..300);
-        assert!(database.frames() > before, "the log goes on");
+        assert!(database.log_frames() > before, "the log goes on");
         assert_eq!(long.orphans().unwrap().len(), 90, "one state");
         drop(long);
         checkpoint(&database);
-        assert!(database.frames() < 10, "the log began anew");
+        assert!(database.log_frames() < 10, "the log began anew");
         let count = database.read_once().unwrap().orphans().unwrap().len();
         assert_eq!(count, 290);
     }
@@ -253,7 +248,7 @@ mod tests {
         assert!(grown > 20 << 20, "{grown}");
         drop(long);
         checkpoint(&database);
-        assert!(database.frames() < 10, "the log began anew");
+        assert!(database.log_frames() < 10, "the log began anew");
         assert_eq!(bytes(), grown);
     }
 
@@ -268,15 +263,18 @@ mod tests {
             };
             database.checkpoint::<_, Error>(synced).unwrap();
         };
-        let before = database.frames();
+        let before = database.log_frames();
         slow(BUSY + Duration::from_millis(5));
-        assert_eq!(database.frames(), before, "the log goes on");
+        assert_eq!(database.log_frames(), before, "the log goes on");
         database
             .progress
             .frames
             .store(BUSY_FRAMES, Ordering::Relaxed);
         slow(BUSY + Duration::from_millis(5));
-        assert!(database.frames() < 10, "it is long enough to begin anew");
+        assert!(
+            database.log_frames() < 10,
+            "it is long enough to begin anew"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How long the log may become, what it will need when it moves into the database, and syncing it for fsync(2).
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::meta::wal::file::WRITTEN_AHEAD_BYTES;
 use crate::meta::{Database, Error, Result, Session};
 use crate::types::about_to_wait;
 
-/// Frames (of one page each) at which a checkpoint is due: about 16 MiB.
+/// Frames (of one page each) at which a checkpoint is due at the latest: about 16 MiB.
 pub(in crate::meta) const CHECKPOINT_FRAMES: u32 = 4000;
 /// Frames beyond which a checkpoint gives a full disk room again: 1 MiB.
 const WORTH_FRAMES: u32 = 256;
@@ -32,8 +33,13 @@ const LONG_CAP_FRAMES: u32 = 16 * CAP_FRAMES;
 const WAIT_MAX: Duration = Duration::from_millis(10);
 /// The same on a full disk.
 const SHORT_WAIT_MAX: Duration = Duration::from_secs(2);
-/// The database's file is set aside on the host in steps of this many bytes.
-const STEP_BYTES: u64 = 4 * 1024 * 1024;
+/// The database's file is set aside on the host in steps of a part of itself, and these bytes at least and at most: few
+/// commits have to ask for space, and a small database takes little more than its pages.
+const STEP_PART: u64 = 8;
+const STEP_BYTES: RangeInclusive<u64> = 64 * 1024..=4 * 1024 * 1024;
+/// What the log begins with, and a frame: a header and a page (sqlite.org/fileformat2.html, section 4.1).
+const LOG_HEADER_BYTES: u64 = 32;
+const FRAME_BYTES: u64 = 24 + PAGE_BYTES;
 const PAGE_COUNT: &str = "PRAGMA page_count";
 const PAGE_BYTES: u64 = 4096;
 
@@ -42,8 +48,20 @@ const PAGE_BYTES: u64 = 4096;
 pub enum LogLength {
     /// As long as its cap.
     Usual,
-    /// No longer than what a checkpoint is due at: there is no space on the host.
-    Short,
+    /// So many bytes and a transaction: there is no space on the host.
+    Short(u64),
+}
+
+impl LogLength {
+    /// In frames; 0 for the usual.
+    fn frames(self) -> u32 {
+        match self {
+            Self::Usual => 0,
+            Self::Short(bytes) => u32::try_from(bytes / FRAME_BYTES)
+                .unwrap_or(CHECKPOINT_FRAMES)
+                .clamp(1, CHECKPOINT_FRAMES),
+        }
+    }
 }
 
 impl Session {
@@ -88,23 +106,57 @@ impl Database {
         if needed <= writer.allocated {
             return Ok(());
         }
-        let target = needed.next_multiple_of(STEP_BYTES);
-        let allocate = |bytes| fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes);
-        let allocated = allocate(target)
-            .map(|()| target)
-            .or_else(|_| allocate(needed).map(|()| needed));
-        match allocated {
-            Ok(bytes) => writer.allocated = bytes,
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => writer.allocated = u64::MAX,
-            Err(e) if is_full(io::Error::from(e).kind()) => return Err(Error::Full),
-            Err(e) => {
-                return Err(Error::Wal {
-                    op: "set space aside behind",
-                    source: e.into(),
-                });
-            }
-        }
+        let step = (needed / STEP_PART).next_power_of_two();
+        let step = step.clamp(*STEP_BYTES.start(), *STEP_BYTES.end());
+        let target = needed.next_multiple_of(step);
+        let set_aside = |bytes| self.set_aside(bytes).map(|()| bytes);
+        let allocated = set_aside(target).or_else(|_| set_aside(needed));
+        writer.allocated = allocated.map_err(|source| match source.kind() {
+            kind if is_full(kind) => Error::Full,
+            _ => Error::Wal {
+                op: "set space aside behind",
+                source,
+            },
+        })?;
         Ok(())
+    }
+
+    /// Has the host set aside a database of so many bytes, and what else it needs then.
+    fn set_aside(&self, bytes: u64) -> io::Result<()> {
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            // Where space cannot be set aside (some network filesystems) a checkpoint may find the disk full.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.companion.grow(bytes),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Has `grow` run before a commit makes the database larger than it was, with the bytes that it then takes: what it
+    /// cannot set aside for a database of that size keeps the commit from happening. It is called with the writer held.
+    pub fn grow_with(&self, grow: impl Fn(u64) -> io::Result<()> + Send + Sync + 'static) {
+        self.companion.set(Box::new(grow));
+    }
+
+    /// Writes the log ahead of the last commit, with the writer held. On a full disk the space is for others.
+    pub(in crate::meta) fn write_log_ahead(&self, writer: &mut Writer) {
+        let frames = self.log_frames();
+        // A commit that changed nothing writes nothing.
+        if frames > 0 && writer.log_written < WRITTEN_AHEAD_BYTES && !self.is_log_short() {
+            let used = LOG_HEADER_BYTES + u64::from(frames) * FRAME_BYTES;
+            writer.log_written = self.wal.write_ahead(used, writer.log_written);
+        }
+    }
+
+    /// Whether the log must stay short, for want of space.
+    pub(in crate::meta) fn is_log_short(&self) -> bool {
+        self.progress.short.load(Ordering::Relaxed) != 0
+    }
+
+    /// Frames at which a checkpoint is due.
+    fn due_frames(&self) -> u32 {
+        match self.progress.short.load(Ordering::Relaxed) {
+            0 => CHECKPOINT_FRAMES,
+            frames => frames,
+        }
     }
 
     /// After a checkpoint that copied all of the log SQLite truncates the database to its pages, and the host takes back
@@ -120,22 +172,22 @@ impl Database {
 
     /// Wakes the checkpointer when a commit made the log long enough.
     pub(in crate::meta) fn note_growth(&self) {
-        if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+        if self.is_checkpoint_due() {
             self.progress.grown.notify_all();
         }
     }
 
     /// How long a change has to wait for a log that is over its cap; `None` when it is not.
     pub(in crate::meta) fn wait_due(&self) -> Option<Duration> {
-        let frames = self.progress.frames.load(Ordering::Relaxed);
-        if self.progress.short.load(Ordering::Relaxed) {
+        let frames = self.log_frames();
+        if self.is_log_short() {
             // Beside a long read no waiting makes it shorter.
             let wait = if self.gate.has_long() {
                 WAIT_MAX
             } else {
                 SHORT_WAIT_MAX
             };
-            return (frames > CHECKPOINT_FRAMES).then_some(wait);
+            return (frames > self.due_frames()).then_some(wait);
         }
         let has_room = || frames <= LONG_CAP_FRAMES && self.gate.has_long();
         (frames > CAP_FRAMES && !has_room()).then_some(WAIT_MAX)
@@ -170,7 +222,7 @@ impl Database {
             .lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES {
+        if self.is_checkpoint_due() {
             return;
         }
         let waited = self.progress.grown.wait_timeout(guard, idle);
@@ -181,12 +233,12 @@ impl Database {
     pub fn keep_log(&self, length: LogLength) {
         self.progress
             .short
-            .store(length == LogLength::Short, Ordering::Relaxed);
+            .store(length.frames(), Ordering::Relaxed);
     }
 
     /// How many bytes of the log are kept on the disk when it begins anew; [`ALL_KEPT`] for all.
     pub(in crate::meta) fn kept_log_bytes(&self) -> i64 {
-        if self.progress.short.load(Ordering::Relaxed) {
+        if self.is_log_short() {
             SHORT_KEPT_BYTES
         } else {
             ALL_KEPT
@@ -206,12 +258,23 @@ impl Database {
     /// Whether a checkpoint would give back space that is worth it, where the host has no more.
     #[must_use]
     pub fn has_long_log(&self) -> bool {
-        self.progress.frames.load(Ordering::Relaxed) > WORTH_FRAMES
+        self.log_frames() > WORTH_FRAMES
+    }
+
+    /// How often the log began anew since the database was opened.
+    #[must_use]
+    pub fn log_beginnings(&self) -> u32 {
+        self.progress.begun.load(Ordering::Relaxed)
+    }
+
+    /// How many frames the log has, as of the last commit.
+    pub(in crate::meta) fn log_frames(&self) -> u32 {
+        self.progress.frames.load(Ordering::Relaxed)
     }
 
     /// Whether the log is long enough for a checkpoint.
     #[must_use]
     pub fn is_checkpoint_due(&self) -> bool {
-        self.progress.frames.load(Ordering::Relaxed) >= CHECKPOINT_FRAMES
+        self.log_frames() >= self.due_frames()
     }
 }

@@ -253,8 +253,9 @@ impl Disk {
         let mark = self.sync_chunks()?;
         self.chunks.trim();
         let (state, chunks) = (self.state, self.chunks);
-        self.database
-            .close(|| reserve.spend_on(|| state.store_clean(mark, chunks.next_segment())))
+        let logical = self.database.known_logical_bytes();
+        let note = || state.store_clean(mark, chunks.next_segment(), logical);
+        self.database.close(|| reserve.spend_on(note))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::chunks::SyncMark;
 use crate::durable;
 use crate::types::SegmentId;
 use crate::volume::error::{Error, Result};
+use crate::volume::layout::SEGMENTS;
 
 const FILE: &str = "state";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -37,6 +38,9 @@ pub(super) struct State {
     /// Segments from this number on were never made.
     #[serde(default)]
     next_segment: u32,
+    /// What the files held when the volume was closed, where that was known: for whoever lists volumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logical_bytes: Option<u64>,
 }
 
 /// The file of one volume.
@@ -86,27 +90,58 @@ impl StateFile {
 
     /// Notes that the volume is open and durable up to `mark`, and that no segment from `next` on was ever made.
     pub(in crate::volume) fn store_open(&self, mark: SyncMark, next: SegmentId) -> Result<()> {
-        self.store(mark, next, false)
+        self.store(&self.state(mark, next))
     }
 
-    /// Notes that the volume is closed, and durable.
-    pub(in crate::volume) fn store_clean(&self, mark: SyncMark, next: SegmentId) -> Result<()> {
-        self.store(mark, next, true)
+    /// Notes that the volume is closed, and durable; its files hold `logical_bytes`, if that is known.
+    pub(in crate::volume) fn store_clean(
+        &self,
+        mark: SyncMark,
+        next: SegmentId,
+        logical_bytes: Option<u64>,
+    ) -> Result<()> {
+        self.store(&State {
+            clean: true,
+            logical_bytes,
+            ..self.state(mark, next)
+        })
     }
 
-    fn store(&self, mark: SyncMark, next: SegmentId, clean: bool) -> Result<()> {
-        let state = State {
+    /// Of an open volume.
+    fn state(&self, mark: SyncMark, next: SegmentId) -> State {
+        State {
             boot_id: self.boot_id.clone(),
             mount_id: self.mount_id,
-            clean,
+            clean: false,
             synced_segment: mark.segment.raw(),
             synced_offset: mark.offset,
             next_segment: next.raw(),
-        };
-        let text = serde_json::to_vec(&state).map_err(|e| Error::bug(&e.to_string()))?;
+            logical_bytes: None,
+        }
+    }
+
+    fn store(&self, state: &State) -> Result<()> {
+        let text = serde_json::to_vec(state).map_err(|e| Error::bug(&e.to_string()))?;
         let _alone = self.writing.lock();
         durable::replace_file(&self.path, &text)
             .map_err(|e| Error::storage(format!("cannot write {}", self.path.display()), e))
+    }
+}
+
+/// What the files of the volume in `dir` hold, as whoever closed it last noted it: for one that nobody has open. `None`
+/// where it was not closed in order, or did not know.
+pub(in crate::volume) fn noted_logical_bytes(dir: &Path) -> Option<u64> {
+    match fs::read(dir.join(FILE)) {
+        Ok(bytes) => {
+            let state: State = serde_json::from_slice(&bytes).ok()?;
+            state.logical_bytes.filter(|_| state.clean)
+        }
+        // Never opened: a new volume, or one that was made with all that it holds.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let mut segments = fs::read_dir(dir.join(SEGMENTS)).ok()?;
+            segments.next().is_none().then_some(0)
+        }
+        Err(_) => None,
     }
 }
 

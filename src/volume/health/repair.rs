@@ -96,7 +96,7 @@ fn attempt(
         swap::offer(&path, dir)?;
         kept = finish(dir)?;
         // Last: an end before it makes the next open recover what needs no recovery, and nothing worse.
-        past.state.store_clean(mark, store.next_segment())?;
+        past.state.store_clean(mark, store.next_segment(), None)?;
     }
     Ok(Repaired {
         changes,

@@ -109,6 +109,8 @@ fn choose(
             && core.copies().is_open()
             && tx.copies()? < UNDER_WAY_MAX
             && tx.is_clear(target, &written)?
+            // What is answered must not fail for want of space.
+            && core.metadata().reserve().cover_copies()
         {
             return Ok((range, How::Later));
         }

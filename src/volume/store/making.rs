@@ -70,16 +70,15 @@ fn is_held(note: &Path) -> bool {
     held.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Removes the notes of those who were killed. Needs the store's lock.
-pub(super) fn clear_away(volumes: &Path) {
-    let entries = fs::read_dir(volumes).into_iter().flatten().flatten();
-    for path in entries.map(|entry| entry.path()) {
+/// Removes the notes among `unnamed` of those who were killed. Needs the store's lock.
+pub(super) fn clear_away(unnamed: &[PathBuf]) {
+    for path in unnamed {
         let name = path.file_name().and_then(|name| name.to_str());
         let uuid = name.and_then(|name| name.strip_prefix(NOTE));
         let is_note = uuid.is_some_and(|uuid| uuid.parse::<VolumeId>().is_ok());
         if is_note
-            && !is_held(&path)
-            && let Err(e) = fs::remove_file(&path)
+            && !is_held(path)
+            && let Err(e) = fs::remove_file(path)
         {
             log::warn!("cannot clear away {}: {e}", path.display());
         }

@@ -1,6 +1,8 @@
 //! Names of what is only half there: a volume that is being made, or taken apart.
 
-use std::path::Path;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::types::VolumeId;
 
@@ -11,6 +13,13 @@ pub(super) const TRASH: &str = ".trash-";
 
 pub(super) fn unique(prefix: &str) -> String {
     format!("{prefix}{}", VolumeId::random())
+}
+
+/// What in `volumes` begins with a dot, as no volume's name does: of many volumes only this is looked at.
+pub(super) fn unnamed(volumes: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(volumes).into_iter().flatten().flatten();
+    let unnamed = entries.filter(|entry| entry.file_name().as_bytes().starts_with(b"."));
+    unnamed.map(|entry| entry.path()).collect()
 }
 
 /// Whether this is a name that [`unique`] makes, and nobody's own directory.

@@ -15,7 +15,7 @@ struct View {
     name: String,
     trashed: String,
     due: String,
-    size: u64,
+    physical_bytes: u64,
     dir: String,
 }
 
@@ -49,20 +49,20 @@ impl View {
             name: trashed.name.to_string(),
             trashed: trashed.since.to_string(),
             due: trashed.due.to_string(),
-            size: store::host_bytes(&trashed.dir),
+            physical_bytes: store::host_bytes(&trashed.dir),
             dir: trashed.dir.display().to_string(),
         }
     }
 }
 
 fn table(views: &[View]) -> String {
-    let mut rows = vec![["NAME", "TRASHED", "DUE", "SIZE"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "TRASHED", "DUE", "DISK"].map(str::to_owned)];
     rows.extend(views.iter().map(|view| {
         [
             view.name.clone(),
             format::to_the_second(&view.trashed),
             format::to_the_second(&view.due),
-            human_bytes(view.size),
+            human_bytes(view.physical_bytes),
         ]
     }));
     format::columns(&rows)
