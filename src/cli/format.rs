@@ -147,21 +147,19 @@ fn cannot_encode(error: serde_json::Error) -> CliError {
     CliError::new(Kind::Failed, "cannot write JSON").because(error)
 }
 
-/// Lays rows out in columns, two spaces apart or more.
-pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] = std::array::from_fn(|i| {
-        rows.iter()
-            .map(|row| row[i].chars().count())
-            .max()
-            .unwrap_or(0)
-    });
+/// Lays rows, which are equally long, out in columns, two spaces apart or more.
+pub(super) fn columns(rows: &[impl AsRef<[String]>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(row.as_ref().len(), 0);
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, w)| format!("{cell:w$}"))
-            .collect();
+        let cells = row.as_ref().iter().zip(&widths);
+        let cells: Vec<String> = cells.map(|(cell, &w)| format!("{cell:w$}")).collect();
         text.push_str(cells.join("   ").trim_end());
         text.push('\n');
     }

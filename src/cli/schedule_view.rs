@@ -5,15 +5,16 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::cli::format::ago;
 use crate::cli::locate::Located;
 use crate::types::Schedule;
-use crate::volume::{Config, Scheduled};
+use crate::volume::Scheduled;
 
 /// The snapshots that are taken by themselves. Times are RFC 3339.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct ScheduleView {
-    /// How many stay of each kind of period, or off.
+    /// How many stay of each kind of period.
     keep: String,
     /// The last that was taken.
     last: Option<String>,
@@ -31,14 +32,17 @@ pub(super) struct ScheduleView {
 }
 
 impl ScheduleView {
-    pub(super) fn of(located: &Located, config: &Config) -> Self {
-        let schedule = config.schedule;
+    /// Nothing where there is no schedule.
+    pub(super) fn of(located: &Located, schedule: Schedule) -> Option<Self> {
+        if schedule.is_off() {
+            return None;
+        }
         let (known, unknown) = match Scheduled::load(&located.dir) {
             Ok(known) => (known, None),
             Err(error) => (Scheduled::default(), Some(error.to_string())),
         };
         let time = |seconds| Some(Timestamp::from_second(seconds?).ok()?.to_string());
-        Self {
+        Some(Self {
             keep: schedule.to_string(),
             last: known.last.map(String::from),
             taken: time(known.taken),
@@ -46,6 +50,15 @@ impl ScheduleView {
             next: next_round(schedule, known.seen_to).map(|at| at.to_string()),
             failures: known.failures,
             error: unknown.or(known.error),
+        })
+    }
+
+    /// For a table: when the last was seen to, or that it failed.
+    pub(super) fn word(&self) -> String {
+        match &self.seen_to {
+            _ if self.error.is_some() => "failed".to_owned(),
+            Some(at) => ago(at),
+            None => "none yet".to_owned(),
         }
     }
 }

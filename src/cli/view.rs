@@ -34,6 +34,8 @@ pub(super) struct View {
     pub(super) created: Option<String>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) dir: String,
+    /// Of one that has a schedule.
+    pub(super) schedule: Option<ScheduleView>,
     /// What is wrong, if the volume cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
@@ -77,7 +79,6 @@ pub(super) struct Inspection {
     pub(super) usage: Option<UsageView>,
     pub(super) limits: LimitsView,
     pub(super) scrub: ScrubView,
-    pub(super) schedule: ScheduleView,
     /// Where chunks are that it does not have yet.
     pub(super) origin: Option<OriginView>,
 }
@@ -263,6 +264,7 @@ impl View {
             created: None,
             labels: BTreeMap::new(),
             dir: shown(&located.dir),
+            schedule: None,
             error: Some(error),
         }
     }
@@ -279,6 +281,7 @@ impl View {
             created: Some(config.created.clone()),
             labels: config.labels.clone(),
             dir: shown(&located.dir),
+            schedule: ScheduleView::of(located, config.schedule),
             error: None,
         }
     }
@@ -299,7 +302,6 @@ impl Inspection {
                 inodes: config.limits.inodes,
             },
             scrub: ScrubView::of(located, config),
-            schedule: ScheduleView::of(located, config),
             origin: config
                 .origin
                 .as_ref()

@@ -190,6 +190,11 @@ fn a_failure_is_told_and_the_next_round_makes_up_for_it() {
         told.contains("warn  the scheduled snapshots of db failed 1 times"),
         "{told}"
     );
+    let listed = bench.run(&["ls"]).succeeds().out;
+    assert!(
+        listed.contains("SNAPSHOT") && listed.contains("failed"),
+        "{listed}"
+    );
     drop(lock);
     let taken = round(&bench, "2026-11-24T10:10:00Z").succeeds().out;
     assert_eq!(taken, "db@auto-2026-11-24T10:00\n");

@@ -8,6 +8,7 @@ use crate::cli::containers::Containers;
 use crate::cli::filter::Filter;
 use crate::cli::format::{self, Format, human_bytes};
 use crate::cli::locate::{Root, VolumeRef};
+use crate::cli::schedule_view::ScheduleView;
 use crate::cli::view::View;
 use crate::cli::{Result, output};
 
@@ -16,8 +17,10 @@ use crate::cli::{Result, output};
 /// Used is what the files hold, each byte as often as it is in a file, as in `cask df`; `-` where that is not known
 /// without opening the volume: its server was killed, or it was cloned or pulled and not used yet.
 ///
+/// Snapshot, where there are schedules, is when it was last seen to that there is one.
+///
 /// Fields for templates and in JSON: Name, Status, Mountpoints, SnapshotMounts (by mountpoint), Containers (the names of those of a Docker engine that have one of the mounts; Podman is not asked), LogicalBytes (Used; null where
-/// it is not known), PhysicalBytes (on the disk), Created (RFC 3339), Labels, Dir, and Error where a volume is broken; with --trash: Name, Trashed and Due (when it came there, and until when it
+/// it is not known), PhysicalBytes (on the disk), Created (RFC 3339), Labels, Dir, Schedule (Keep, Last, Taken, SeenTo, Next, Failures and Error; null where there is none), and Error where a volume is broken; with --trash: Name, Trashed and Due (when it came there, and until when it
 /// is kept), PhysicalBytes, Dir.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Arguments {
@@ -81,18 +84,24 @@ fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
     Ok(views)
 }
 
+/// What the schedules did is a column only where there are some.
 fn table(views: &[View]) -> String {
-    let mut rows =
-        vec![["NAME", "STATUS", "MOUNTS", "CONTAINERS", "USED", "CREATED"].map(str::to_owned)];
+    let has_schedules = views.iter().any(|view| view.schedule.is_some());
+    let mut head = vec!["NAME", "STATUS", "MOUNTS", "CONTAINERS", "USED", "CREATED"];
+    head.extend(has_schedules.then_some("SNAPSHOT"));
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     rows.extend(views.iter().map(|view| {
-        [
+        let mut row = vec![
             view.name.clone(),
             view.status.word().to_owned(),
             or_dash(places(view)),
             or_dash(view.containers.join(",")),
             or_dash(view.logical_bytes.map(human_bytes).unwrap_or_default()),
             or_dash(view.created.as_deref().map(format::ago).unwrap_or_default()),
-        ]
+        ];
+        let word = view.schedule.as_ref().map(ScheduleView::word);
+        row.extend(has_schedules.then(|| or_dash(word.unwrap_or_default())));
+        row
     }));
     format::columns(&rows)
 }
