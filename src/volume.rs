@@ -40,7 +40,9 @@ pub use elsewhere::{ChunkCache, Deadline, Origin, Prefetch, PrefetchError, Rows,
 pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, repair, repair_from};
-pub use history::{Change, ChangeKind, CommitRecords, Frozen, Moment, Outcome, Reading, Seek};
+pub use history::{
+    Change, ChangeKind, Changed, CommitRecords, Frozen, Moment, Outcome, Reading, Seek,
+};
 pub use life::create;
 pub use ops::{DirEntry, FIRST_COOKIE, FallocateMode, LINKS_MAX, RenameMode, SetXattrMode};
 pub use receiving::{Landing, Receiving};
