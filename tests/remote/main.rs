@@ -32,6 +32,7 @@ mod many_snapshots;
 mod mending;
 mod near;
 mod origin;
+mod overtaken;
 mod proxy;
 mod proxying;
 mod races;
