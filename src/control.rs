@@ -13,7 +13,7 @@ mod wire;
 
 pub use address::{SOCKET, bind, connect};
 pub use ask::{Ask, Listed, Node, Told};
-pub use client::{Client, Error, Piece};
+pub use client::{Client, Error, Piece, StateRead};
 pub use content::{Bytes, Change, ChangeKind, SnapshotBytes, SnapshotInfo};
 pub use message::{
     Answer, Device, Fault, FaultKind, GroupPart, Op, Phase, Program, Request, ShownSnapshot,

@@ -31,6 +31,7 @@ pub use health::repair::chunks::Saved;
 pub use health::repair::workpiece::{Mend, Workpiece};
 pub use health::salvage::{Missed, salvage};
 pub use history::changes::{Layout, NamedInode};
+pub use history::since::ChangedKeys;
 pub use history::snapshot_bytes::SnapshotBytes;
 pub use history::view::View;
 pub use inode::{Home, Inode};

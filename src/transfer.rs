@@ -14,6 +14,7 @@ mod pulse;
 mod push;
 mod remote_chunks;
 mod repack;
+mod sending;
 mod stream;
 mod upload;
 mod verify;
@@ -32,7 +33,7 @@ pub use stream::{
 };
 pub use verify::{Depth, Verified, verify};
 
-use crate::types::{RowCursor, RowPage};
+use crate::types::{RowChange, RowCursor, RowPage};
 
 /// Why a state could not be read.
 pub type StateError = Box<dyn std::error::Error + Send + Sync>;
@@ -44,6 +45,17 @@ pub trait State {
     /// # Errors
     /// Whatever went wrong where the state is.
     fn rows(&self, after: &RowCursor) -> std::result::Result<RowPage, StateError>;
+
+    /// The next rows that are others than at an earlier snapshot of the volume, by its epoch, in the order of tables and
+    /// keys; none at the end. `None` when it cannot be told, or no more: then all rows tell.
+    ///
+    /// # Errors
+    /// Whatever went wrong where the state is.
+    fn changes(
+        &self,
+        since: i64,
+        after: &RowCursor,
+    ) -> std::result::Result<Option<Vec<RowChange>>, StateError>;
 }
 
 /// How far a transfer is.

@@ -39,7 +39,10 @@ pub use name::{Name, NameBuf, NameError};
 pub use quantity::bytes_of;
 pub use remote_name::{RemoteName, RemoteNameError};
 pub use request::RequestId;
-pub use row::{ChunkPlace, EntryRow, InodeRow, RowCursor, RowError, RowPage, StoredRow, XattrRow};
+pub use row::{
+    ChunkPlace, EntryRow, InodeRow, RowChange, RowCursor, RowError, RowPage, StateRow, StoredRow,
+    XattrRow,
+};
 pub use schedule::{Period, Round, Schedule, ScheduleError};
 pub use scrub_rate::{ScrubRate, ScrubRateError};
 pub use snapshot_name::{SnapshotName, SnapshotNameError};

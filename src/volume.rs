@@ -41,7 +41,7 @@ pub use error::{Error, Result};
 pub use handle::Volume;
 pub use health::{Depth, Scrubbed, repair, repair_from};
 pub use history::{
-    Change, ChangeKind, CommitRecords, Frozen, Moment, Outcome, Reading, Scheduled, Seek,
+    Change, ChangeKind, Changed, CommitRecords, Frozen, Moment, Outcome, Reading, Scheduled, Seek,
 };
 pub use life::create;
 pub use ops::{DirEntry, FIRST_COOKIE, FallocateMode, LINKS_MAX, RenameMode, SetXattrMode};

@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 FORMAT = 1
+NEWER = {"run": 2, "snapshot": 2}  # the newest format of these kinds
 KINDS = {"pack": 1, "run": 2, "index": 3, "snapshot": 4, "about": 5, "moved": 8}
 TRAILER = 2**64 - 1
 TAG = 16
@@ -142,9 +143,9 @@ def unpack(frame, limit):
     return zstandard.ZstdDecompressor().decompress(frame, max_output_size=limit)
 
 
-def refuse_newer(found, name):
-    if found > FORMAT:
-        sys.exit(f"{name} has format {found}; this program knows formats up to {FORMAT}")
+def refuse_newer(found, name, known=FORMAT):
+    if found > known:
+        sys.exit(f"{name} has format {found}; this program knows formats up to {known}")
 
 
 def varint(stream):
@@ -212,7 +213,7 @@ class Repository:
         if len(data) < 64 or data[:8] != b"CASKOBJ1":
             sys.exit(f"{name} is no object of cask")
         version, raw, length, id = struct.unpack("<8xIB3xI4x32s8x", data[:64])
-        refuse_newer(version, name)
+        refuse_newer(version, name, NEWER.get(kind, FORMAT))
         if raw != KINDS[kind] or length > len(data) - 64:
             sys.exit(f"{name} is damaged: it is of another kind, or too short")
         key = self.key(kind, id.hex())
@@ -241,7 +242,7 @@ class Repository:
 
     @functools.lru_cache(2)
     def run(self, id):
-        """All of a run, its key, and its trailer."""
+        """All of a run, its key, and its trailer. Its format is in the header."""
         name = f"run/{id[:2]}/{id}"
         data = self.store.get(name)
         found, key, trailer = self.open(name, "run", data)
@@ -251,15 +252,22 @@ class Repository:
 
     @functools.lru_cache(16)
     def block(self, id, number):
-        """The rows of one block of a run."""
+        """The rows of one block of a run that lies above no other."""
+        return [row for _, row in self.told(id, number)]
+
+    @functools.lru_cache(16)
+    def told(self, id, number):
+        """The rows of one block of a run, each with whether it is gone: then only its key is told."""
         data, key, trailer = self.run(id)
         block = trailer["blocks"][number]
         sealed = data[block["offset"]:block["offset"] + block["bytes"]]
         stream = io.BytesIO(unpack(unseal(key, number, sealed, f"run {id}"), 256 << 20))
         count, (of_numbers, of_texts) = block["rows"], COLUMNS[block["table"]]
+        is_delta = struct.unpack_from("<I", data, 8)[0] == 2
+        gone = list(numbers(stream, count)) if is_delta else [0] * count
         columns = [list(numbers(stream, count)) for _ in range(of_numbers)]
         columns += [texts(stream, count) for _ in range(of_texts)]
-        return list(zip(*columns))
+        return list(zip(gone, zip(*columns)))
 
     @functools.lru_cache(8)
     def window(self, pack, number):
@@ -316,26 +324,60 @@ class Repository:
 
 
 class Tree:
-    """The rows of a snapshot. Extents stay where they are: in the blocks of runs."""
+    """The rows of a snapshot. Extents stay where they are: in the blocks of runs; those of deltas are held."""
 
-    def __init__(self, repository, runs):
+    def __init__(self, repository, snapshot):
         self.repository = repository
-        self.inodes, self.entries, self.xattrs, self.blocks = {}, defaultdict(list), defaultdict(list), []
-        for run in (run["id"] for run in runs):
+        self.inodes, self.entries, self.xattrs, self.blocks = {}, defaultdict(dict), defaultdict(dict), []
+        self.changed = defaultdict(dict)  # extents of deltas by file and place; None where one is gone
+        for run in (run["id"] for run in snapshot["runs"]):
             for number, block in enumerate(repository.run(run)[2]["blocks"]):
-                for row in (rows := repository.block(run, number)):
-                    match block["table"]:
-                        case "inode":
-                            self.inodes[row[0]] = Inode(*row)
-                        case "entry":
-                            self.entries[row[0]].append((row[3], row[1]))
-                        case "xattr":
-                            self.xattrs[row[0]].append(row[1:])
+                rows = repository.block(run, number)
                 if block["table"] == "extent":
                     self.blocks.append((rows[-1][0], run, number))  # by the last file in it
+                else:
+                    self.take(block["table"], [(0, row) for row in rows])
+        # The newest last: what it tells takes the place of what was told before.
+        for run in (run["id"] for delta in snapshot.get("deltas", []) for run in delta):
+            packs = repository.run(run)[2]["packs"]
+            for number, block in enumerate(repository.run(run)[2]["blocks"]):
+                rows = repository.told(run, number)
+                if block["table"] == "extent":
+                    for gone, row in rows:
+                        self.changed[row[0]][row[1]] = None if gone else (Extent(*row), packs[row[4]])
+                else:
+                    self.take(block["table"], rows)
+        if snapshot.get("deltas") and len(self.inodes) != snapshot["inodes"]:
+            sys.exit(f"snapshot {snapshot['name']} is damaged: its runs have other inodes than were pushed")
+
+    def take(self, table, rows):
+        for gone, row in rows:
+            match table:
+                case "inode":
+                    rows_of, key, value = self.inodes, row[0], Inode(*row)
+                case "entry":
+                    rows_of, key, value = self.entries[row[0]], row[3], row[1]
+                case "xattr":
+                    rows_of, key, value = self.xattrs[row[0]], row[1], row[2]
+            if gone:
+                rows_of.pop(key, None)
+            else:
+                rows_of[key] = value
 
     def extents(self, ino):
         """The extents of a file in their order, each with the pack that it is in."""
+        changed = self.changed.get(ino, {})
+        waiting = sorted(place for place, told in changed.items() if told)[::-1]
+        for extent, pack in self.unchanged(ino):
+            while waiting and waiting[-1] < extent.off:
+                yield changed[waiting.pop()]
+            if extent.off not in changed:
+                yield extent, pack
+        while waiting:
+            yield changed[waiting.pop()]
+
+    def unchanged(self, ino):
+        """Those that were there before all deltas."""
         for _, run, number in self.blocks[bisect_left(self.blocks, (ino,)):]:
             rows = self.repository.block(run, number)
             for row in rows[bisect_left(rows, (ino,)):]:
@@ -353,7 +395,7 @@ class Tree:
             yield path, inode
             if inode.mode & 0o170000 == 0o040000:
                 prefix = path + b"/" if path else b""
-                waiting += [(prefix + name, child) for name, child in reversed(self.entries[ino])]
+                waiting += [(prefix + name, child) for name, child in sorted(self.entries[ino].items(), reverse=True)]
 
 
 # The archive.
@@ -417,7 +459,7 @@ class Archive:
     def records(self, inode):
         found = [(b"mtime", seconds(inode.mtime, inode.mtime_ns)), (b"atime", seconds(inode.atime, inode.atime_ns))]
         found += [(key, b"%d" % id) for key, id in ((b"uid", inode.uid), (b"gid", inode.gid)) if id > 0o7777777]
-        for name, value in self.tree.xattrs[inode.ino]:
+        for name, value in sorted(self.tree.xattrs[inode.ino].items()):
             name = name.replace(b"%", b"%25").replace(b"=", b"%3D")
             found.append((b"SCHILY.xattr." + name, value))
         return found
@@ -503,7 +545,7 @@ def main():
         key = key.split(b"\n")[0]
     try:
         repository = Repository(store, key, given.passphrase_file is not None)
-        tree = Tree(repository, repository.find(given.snapshot)["runs"])
+        tree = Tree(repository, repository.find(given.snapshot))
         with open(given.output, "wb") if given.output else sys.stdout.buffer as out:
             Archive(tree, out).write()
     except (OSError, urllib.error.HTTPError) as error:

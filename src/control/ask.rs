@@ -52,6 +52,14 @@ pub enum Ask {
         /// After which.
         after: RowCursor,
     },
+    /// The next rows that are others than at an earlier snapshot, of a server that has said that it tells: [`Told::Bytes`]
+    /// are an `Option<Vec<`[`crate::types::RowChange`]`>>` as postcard has it, none where it cannot be told.
+    Changes {
+        /// The snapshot's epoch.
+        since: i64,
+        /// After which.
+        after: RowCursor,
+    },
     /// Bytes of a file.
     Read {
         /// The file.

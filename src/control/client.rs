@@ -33,6 +33,15 @@ pub enum Piece {
     Changes(Vec<Change>),
 }
 
+/// A state that is read out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateRead {
+    /// Whether it may change meanwhile.
+    pub live: bool,
+    /// Whether the server tells which rows changed since a snapshot.
+    pub tells_changes: bool,
+}
+
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -195,15 +204,20 @@ impl Client {
         }
     }
 
-    /// Has a state of the volume read out over this connection: `from`, or as it is now. Returns whether it may
-    /// change meanwhile.
+    /// Has a state of the volume read out over this connection: `from`, or as it is now.
     ///
     /// # Errors
     /// See [`Error`].
-    pub fn begin_reading(&mut self, from: Option<&SnapshotName>) -> Result<bool, Error> {
+    pub fn begin_reading(&mut self, from: Option<&SnapshotName>) -> Result<StateRead, Error> {
         let from = from.cloned();
         match self.call(&Request::Read { from }, None)?.body {
-            Answer::Reading { live } => Ok(live),
+            Answer::Reading {
+                live,
+                tells_changes,
+            } => Ok(StateRead {
+                live,
+                tells_changes,
+            }),
             other => Err(unexpected(other)),
         }
     }

@@ -219,6 +219,9 @@ pub enum Answer {
     Reading {
         /// Whether the state may change meanwhile: there was no room to keep it.
         live: bool,
+        /// Whether [`super::Ask::Changes`] is understood.
+        #[serde(default)]
+        tells_changes: bool,
     },
     /// To [`Op::Sync`].
     Synced,

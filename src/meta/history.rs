@@ -4,5 +4,6 @@ pub(super) mod changes;
 mod restore;
 mod rows;
 mod run;
+pub(super) mod since;
 pub(super) mod snapshot_bytes;
 pub(super) mod view;

@@ -17,7 +17,24 @@ const PLAIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Packs rows into a block.
 pub(super) fn encode<const N: usize, const T: usize>(rows: &[Cells<N, T>]) -> Option<Vec<u8>> {
+    compress(rows, Vec::new())
+}
+
+/// The same, with a column of numbers before all others.
+pub(super) fn encode_marked<const N: usize, const T: usize>(
+    marks: &[u64],
+    rows: &[Cells<N, T>],
+) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
+    push_numbers(&mut plain, marks.iter().copied());
+    compress(rows, plain)
+}
+
+/// Packs rows behind what is in the block already.
+fn compress<const N: usize, const T: usize>(
+    rows: &[Cells<N, T>],
+    mut plain: Vec<u8>,
+) -> Option<Vec<u8>> {
     for column in 0..N {
         push_numbers(&mut plain, rows.iter().map(|row| row.numbers[column]));
     }
@@ -40,16 +57,37 @@ pub(super) fn decode<const N: usize, const T: usize>(
     block: &[u8],
     rows: usize,
 ) -> Option<Vec<Cells<N, T>>> {
+    take_rows(&unpack(block)?, rows)
+}
+
+/// The same of one with a column of numbers before all others.
+pub(super) fn decode_marked<const N: usize, const T: usize>(
+    block: &[u8],
+    rows: usize,
+) -> Option<(Vec<u64>, Vec<Cells<N, T>>)> {
+    let plain = unpack(block)?;
+    let mut rest = plain.as_slice();
+    let marks = take_numbers(&mut rest, rows)?;
+    Some((marks, take_rows(rest, rows)?))
+}
+
+fn unpack(block: &[u8]) -> Option<Vec<u8>> {
     let plain =
         zstd::bulk::Decompressor::upper_bound(block).filter(|len| *len <= PLAIN_BYTES_MAX)?;
-    let plain = zstd::bulk::decompress(block, plain).ok()?;
-    let mut rest = plain.as_slice();
+    zstd::bulk::decompress(block, plain).ok()
+}
+
+fn take_rows<const N: usize, const T: usize>(
+    mut rest: &[u8],
+    rows: usize,
+) -> Option<Vec<Cells<N, T>>> {
+    let most = rest.len();
     let empty = || Cells {
         numbers: [0; N],
         texts: std::array::from_fn(|_| Vec::new()),
     };
     // Every number takes a byte at least: what says that it has more rows is no block.
-    let mut cells: Vec<Cells<N, T>> = (0..rows.min(plain.len())).map(|_| empty()).collect();
+    let mut cells: Vec<Cells<N, T>> = (0..rows.min(most)).map(|_| empty()).collect();
     for column in 0..N {
         let numbers = take_numbers(&mut rest, rows)?;
         for (cells, number) in cells.iter_mut().zip(numbers) {
@@ -153,6 +191,13 @@ mod tests {
         fn rows_come_back(rows in rows()) {
             let block = encode(&rows).unwrap();
             prop_assert_eq!(decode::<2, 1>(&block, rows.len()), Some(rows));
+        }
+
+        #[test]
+        fn marked_rows_come_back(rows in rows(), of_all in any::<u64>()) {
+            let marks: Vec<u64> = (0..rows.len() as u64).map(|at| at ^ of_all).collect();
+            let block = encode_marked(&marks, &rows).unwrap();
+            prop_assert_eq!(decode_marked::<2, 1>(&block, rows.len()), Some((marks, rows)));
         }
 
         #[test]

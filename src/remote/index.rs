@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::mark::packs_of;
+use super::mark::condemned_of;
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::place::Place;
 use super::repository::Repository;
@@ -36,6 +36,8 @@ pub struct Index {
     lookup: Lookup,
     /// What more of it is held open.
     room: Room,
+    /// Runs that are about to be removed.
+    condemned_runs: BTreeSet<ObjectId>,
     /// What is in no index object yet.
     fresh: HashMap<ChunkHash, Place>,
     journal: Journal,
@@ -56,10 +58,10 @@ impl Index {
     pub fn load(repository: &Repository, dir: &Path) -> Result<Self> {
         let kept = dir.join(DIR);
         let listed = repository.shelf().list(DIR)?;
-        let condemned = packs_of(repository.marks_among(&listed)?);
+        let condemned = condemned_of(repository.marks_among(&listed)?);
         let (known, room) = fetch_all(repository, &kept, &listed)?;
         remove_others(&kept, &listed)?;
-        let there = present(repository, &condemned)?;
+        let there = present(repository, &condemned.packs)?;
         let pushes = dir.join("pushes");
         let journal = Journal::begin(&pushes)?;
         let ended = Ended::in_dir(&pushes)?;
@@ -67,6 +69,7 @@ impl Index {
             dir: kept,
             lookup: Lookup { known, there },
             room,
+            condemned_runs: condemned.runs,
             fresh: HashMap::new(),
             journal,
         };
@@ -108,6 +111,23 @@ impl Index {
     #[must_use]
     pub fn has_pack(&self, pack: &ObjectId) -> bool {
         self.lookup.there.contains(pack)
+    }
+
+    /// Whether no mark was seen that says that a run is to be removed: then it stays for as long as this push is under way,
+    /// if what names it was there after that.
+    #[must_use]
+    pub fn leaves_run(&self, run: &ObjectId) -> bool {
+        !self.condemned_runs.contains(run)
+    }
+
+    /// Whether all of these packs are there, stay, and are told of: of one that was found damaged nothing tells.
+    #[must_use]
+    pub fn has_packs(&self, packs: &BTreeSet<ObjectId>) -> bool {
+        let told = self.lookup.known.iter().flat_map(Sorted::packs);
+        let told: BTreeSet<&ObjectId> = told.filter(|id| packs.contains(id)).collect();
+        packs
+            .iter()
+            .all(|id| self.has_pack(id) && told.contains(id))
     }
 
     /// A chunk that goes into a pack: equal ones need not be sent again.

@@ -76,10 +76,14 @@ impl Mark {
     }
 }
 
-/// The packs that marks say are to be removed.
-pub(super) fn packs_of(marks: Vec<Mark>) -> BTreeSet<ObjectId> {
-    let packs = marks.into_iter().map(|mark| mark.condemned.packs);
-    packs.flatten().collect()
+/// All that marks say is to be removed.
+pub(super) fn condemned_of(marks: Vec<Mark>) -> Condemned {
+    let mut all = Condemned::default();
+    for mark in marks {
+        all.packs.extend(mark.condemned.packs);
+        all.runs.extend(mark.condemned.runs);
+    }
+    all
 }
 
 impl Repository {
@@ -132,12 +136,12 @@ impl Repository {
         Ok(self.read_mark(&mark.key)?.is_some())
     }
 
-    /// All packs that are to be removed.
+    /// All that is to be removed.
     ///
     /// # Errors
     /// Those of [`Self::marks`].
-    pub fn condemned_packs(&self) -> Result<BTreeSet<ObjectId>> {
-        Ok(packs_of(self.marks()?))
+    pub fn condemned(&self) -> Result<Condemned> {
+        Ok(condemned_of(self.marks()?))
     }
 
     /// Says that these are to be removed.

@@ -12,8 +12,14 @@ use super::seal::{MasterKey, ObjectKey, TAG_BYTES, TRAILER, random_bytes};
 use super::shelf::Key;
 use super::{Error, Result};
 
-/// The format of objects that this cask writes, and the newest that it reads.
-pub(super) const FORMAT: u32 = 1;
+/// The format of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Format {
+    /// The first.
+    Whole,
+    /// Of runs whose rows take the place of others, and of what names such runs.
+    Delta,
+}
 /// Bytes of an object's header.
 pub(super) const HEADER_BYTES: usize = 64;
 
@@ -121,7 +127,24 @@ impl From<ObjectId> for String {
     }
 }
 
+impl Format {
+    const fn raw(self) -> u32 {
+        match self {
+            Self::Whole => 1,
+            Self::Delta => 2,
+        }
+    }
+}
+
 impl Kind {
+    /// The newest format of such objects that this cask knows.
+    const fn newest(self) -> Format {
+        match self {
+            Self::Run | Self::Snapshot | Self::Pin => Format::Delta,
+            Self::Pack | Self::Index | Self::About | Self::Mark | Self::Moved => Format::Whole,
+        }
+    }
+
     const fn raw(self) -> u8 {
         match self {
             Self::Pack => 1,
@@ -158,7 +181,7 @@ impl Kind {
 /// What an object begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    format: u32,
+    pub(super) format: Format,
     kind: Kind,
     /// The object's.
     pub(super) id: ObjectId,
@@ -170,7 +193,7 @@ impl Header {
     fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&self.format.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.format.raw().to_le_bytes());
         bytes[12] = self.kind.raw();
         bytes[16..20].copy_from_slice(&self.trailer_bytes.to_le_bytes());
         bytes[24..56].copy_from_slice(self.id.as_bytes());
@@ -188,22 +211,24 @@ impl Header {
             return Err(damaged("it does not begin as an object does"));
         }
         let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default());
-        if word(8) == 0 {
-            return Err(damaged("its format is none"));
-        }
-        if word(8) > FORMAT {
-            return Err(Error::Newer {
-                object: object.to_string(),
-                found: word(8),
-                known: FORMAT,
-            });
-        }
+        let format = match word(8) {
+            0 => return Err(damaged("its format is none")),
+            1 => Format::Whole,
+            2 if kind.newest() == Format::Delta => Format::Delta,
+            found => {
+                return Err(Error::Newer {
+                    object: object.to_string(),
+                    found,
+                    known: kind.newest().raw(),
+                });
+            }
+        };
         if bytes[12] != kind.raw() {
             return Err(damaged("it is of another kind"));
         }
         let id: [u8; ObjectId::LEN] = bytes[24..56].try_into().unwrap_or_default();
         let header = Self {
-            format: word(8),
+            format,
             kind,
             id: ObjectId(id),
             trailer_bytes: word(16),
@@ -219,6 +244,7 @@ impl Header {
 /// An object that is being made: pieces are sealed one by one, then the trailer.
 #[derive(Debug)]
 pub(super) struct ObjectBuilder {
+    format: Format,
     kind: Kind,
     id: ObjectId,
     key: ObjectKey,
@@ -228,8 +254,14 @@ pub(super) struct ObjectBuilder {
 
 impl ObjectBuilder {
     pub(super) fn begin(master: &MasterKey, kind: Kind) -> Result<Self> {
+        Self::begin_as(master, kind, Format::Whole)
+    }
+
+    pub(super) fn begin_as(master: &MasterKey, kind: Kind, format: Format) -> Result<Self> {
+        debug_assert!(format <= kind.newest(), "there are such objects");
         let id = ObjectId::random()?;
         Ok(Self {
+            format,
             kind,
             id,
             key: kind.key(master, &id)?,
@@ -261,7 +293,7 @@ impl ObjectBuilder {
         let trailer_bytes = u32::try_from(trailer.len() + TAG_BYTES)
             .map_err(|_| Error::Bug("a trailer is too long".to_owned()))?;
         let header = Header {
-            format: FORMAT,
+            format: self.format,
             kind: self.kind,
             id: self.id,
             trailer_bytes,
@@ -313,7 +345,17 @@ pub(super) fn seal_whole(
     kind: Kind,
     body: Vec<u8>,
 ) -> Result<(ObjectId, Vec<u8>)> {
-    ObjectBuilder::begin(master, kind)?.finish(body)
+    seal_whole_as(master, kind, Format::Whole, body)
+}
+
+/// The same in another format.
+pub(super) fn seal_whole_as(
+    master: &MasterKey,
+    kind: Kind,
+    format: Format,
+    body: Vec<u8>,
+) -> Result<(ObjectId, Vec<u8>)> {
+    ObjectBuilder::begin_as(master, kind, format)?.finish(body)
 }
 
 /// Opens an object of one piece.

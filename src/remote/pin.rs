@@ -4,7 +4,7 @@
 //! is gone.
 
 use super::at_once::ask_each;
-use super::object::{Kind, ObjectId, open_whole, seal_whole};
+use super::object::{Kind, ObjectId, open_whole};
 use super::shelf::Key;
 use super::{Error, RemoteSnapshot, Repository, Result};
 
@@ -39,8 +39,7 @@ impl Repository {
     /// # Errors
     /// See [`super::Shelf`].
     pub fn pin_as(&self, id: &ObjectId, snapshot: &RemoteSnapshot) -> Result<()> {
-        let body = serde_json::to_vec(snapshot).map_err(|e| Error::Bug(e.to_string()))?;
-        let (_, bytes) = seal_whole(self.master(), Kind::Pin, body)?;
+        let bytes = snapshot.seal_as(self.master(), Kind::Pin)?;
         self.shelf().put(&key_of(id), bytes.into())
     }
 

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::object::{Kind, ObjectId, open_whole, seal_whole};
+use super::object::{Format, Kind, ObjectId, open_whole, seal_whole_as};
 use super::seal::MasterKey;
 use super::shelf::Key;
 use super::{Error, Result};
@@ -57,6 +57,10 @@ pub struct RemoteSnapshot {
     pub beats: u64,
     /// The rows, in the order of their keys.
     pub runs: Vec<PublishedRun>,
+    /// What takes the place of rows, or removes them: for each of the snapshots in between, the oldest first, runs in the
+    /// order of their keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deltas: Vec<Vec<PublishedRun>>,
 }
 
 /// What a volume was made with.
@@ -86,9 +90,30 @@ impl RemoteSnapshot {
         key_of(self.volume, &self.id)
     }
 
+    /// The runs by levels: those that all began with, and above them what changed, the newest last.
+    #[must_use]
+    pub fn levels(&self) -> Vec<Vec<PublishedRun>> {
+        let above = self.deltas.iter().cloned();
+        std::iter::once(self.runs.clone()).chain(above).collect()
+    }
+
+    /// All runs.
+    pub fn all_runs(&self) -> impl Iterator<Item = &PublishedRun> {
+        self.runs.iter().chain(self.deltas.iter().flatten())
+    }
+
     pub(super) fn seal(&self, master: &MasterKey) -> Result<Vec<u8>> {
+        self.seal_as(master, Kind::Snapshot)
+    }
+
+    /// Seals it as an object of this kind. Who knows no deltas must not take it for a snapshot without.
+    pub(super) fn seal_as(&self, master: &MasterKey, kind: Kind) -> Result<Vec<u8>> {
+        let format = match self.deltas.is_empty() {
+            true => Format::Whole,
+            false => Format::Delta,
+        };
         let body = serde_json::to_vec(self).map_err(|e| Error::Bug(e.to_string()))?;
-        Ok(seal_whole(master, Kind::Snapshot, body)?.1)
+        Ok(seal_whole_as(master, kind, format, body)?.1)
     }
 
     /// Opens the snapshot that was stored under `key`, and nowhere else.

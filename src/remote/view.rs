@@ -1,15 +1,18 @@
 //! A snapshot in a repository as it can be looked at without pulling it: blocks of its runs, fetched when they are needed.
+//!
+//! Where runs lie above each other, each level is asked, the uppermost first. Small runs come whole, with what tells of
+//! their blocks: what a delta adds is no further request.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread;
 
 use lru::LruCache;
 use parking_lot::Mutex;
 
-use super::object::{HEADER_BYTES, Header, Kind, ObjectOpener};
-use super::run::{BlockPlace, Row, RowKey, Table, Trailer, run_key};
+use super::at_once::ask_each;
+use super::object::{Format, HEADER_BYTES, Header, Kind, ObjectOpener};
+use super::run::{BlockPlace, Row, RowKey, RunRow, Table, Trailer, run_key};
 use super::{Error, PlacedRow, PublishedRun, RemoteSnapshot, Repository, Result};
 use crate::types::{ChunkBytes, EntryRow, InodeRow, XattrRow};
 
@@ -17,18 +20,21 @@ use crate::types::{ChunkBytes, EntryRow, InodeRow, XattrRow};
 const BLOCKS_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwrap();
 /// Bytes of blocks that come with one request where all are gone through.
 const SCAN_BYTES: usize = 4 * 1024 * 1024;
-/// Runs whose directories are fetched at once.
-const AT_ONCE: usize = 8;
+/// A run that is no longer is fetched whole.
+const SMALL_BYTES: u64 = 64 * 1024;
 
 /// The rows of a snapshot, by their keys.
 #[derive(Debug)]
 pub struct SnapshotRows {
     repository: Repository,
     runs: Vec<RunParts>,
-    /// For each table its blocks, by their first keys: which block of which run.
-    blocks: BTreeMap<Table, Vec<(RowKey, BlockName)>>,
-    held: Mutex<LruCache<BlockName, Arc<Vec<Row>>>>,
+    /// The uppermost first.
+    levels: Vec<Blocks>,
+    held: Mutex<LruCache<BlockName, Arc<Vec<RunRow>>>>,
 }
+
+/// For each table its blocks, by their first keys: which block of which run.
+type Blocks = BTreeMap<Table, Vec<(RowKey, BlockName)>>;
 
 /// Which run, and which block of it.
 type BlockName = (usize, usize);
@@ -37,8 +43,11 @@ type BlockName = (usize, usize);
 #[derive(Debug)]
 struct RunParts {
     run: PublishedRun,
+    format: Format,
     opener: ObjectOpener,
     trailer: Trailer,
+    /// All of it, if it is small.
+    whole: Option<Vec<u8>>,
 }
 
 impl SnapshotRows {
@@ -47,37 +56,22 @@ impl SnapshotRows {
     /// # Errors
     /// [`Error::Missing`], [`Error::Damaged`], [`Error::Newer`]; see [`super::Shelf`].
     pub fn open(repository: &Repository, snapshot: &RemoteSnapshot) -> Result<Self> {
-        let mut runs = Vec::with_capacity(snapshot.runs.len());
-        for some in snapshot.runs.chunks(AT_ONCE) {
-            let opened = thread::scope(|scope| {
-                let threads = some.iter().map(|run| {
-                    let run = *run;
-                    scope.spawn(move || RunParts::open(repository, run))
-                });
-                let threads: Vec<_> = threads.collect();
-                let joined = threads.into_iter().map(|thread| {
-                    let panicked = |_| Error::Bug("a thread that fetches panicked".to_owned());
-                    thread.join().map_err(panicked)?
-                });
-                joined.collect::<Result<Vec<_>>>()
-            });
-            runs.extend(opened?);
+        let all: Vec<_> = snapshot.all_runs().copied().collect();
+        let opened = ask_each(repository.shelf(), &all, |run| {
+            RunParts::open(repository, *run)
+        });
+        let runs = opened.into_iter().collect::<Result<Vec<_>>>()?;
+        let (mut levels, mut first) = (Vec::new(), 0);
+        for level in snapshot.levels() {
+            let end = first + level.len();
+            levels.push(blocks_of(&runs, first..end)?);
+            first = end;
         }
-        let mut blocks: BTreeMap<Table, Vec<(RowKey, BlockName)>> = BTreeMap::new();
-        for (number, run) in runs.iter().enumerate() {
-            for (at, block) in run.trailer.blocks.iter().enumerate() {
-                let first = block.first().ok_or_else(|| run.damaged("a key is none"))?;
-                let known = blocks.entry(block.table).or_default();
-                if known.last().is_some_and(|(before, _)| *before >= first) {
-                    return Err(run.damaged("its blocks are not in order"));
-                }
-                known.push((first, (number, at)));
-            }
-        }
+        levels.reverse();
         Ok(Self {
             repository: repository.clone(),
             runs,
-            blocks,
+            levels,
             held: Mutex::new(LruCache::new(BLOCKS_MAX)),
         })
     }
@@ -174,20 +168,51 @@ impl SnapshotRows {
     /// All rows of a table, in the order of their keys.
     #[must_use]
     pub fn all(&self, table: Table) -> RowCursor<'_> {
-        RowCursor {
+        let levels = self.levels.iter().map(|level| LevelCursor {
             rows: self,
-            blocks: self
-                .blocks_of(table)
-                .iter()
+            blocks: (level.get(&table).into_iter().flatten())
                 .map(|(_, name)| *name)
                 .collect(),
             ready: VecDeque::new(),
+        });
+        RowCursor {
+            levels: levels.collect(),
+            has_failed: false,
         }
     }
 
     /// Calls `meet` for each row of a table from the first to the last, in the order of their keys.
     fn each(&self, table: Table, keys: &Range<RowKey>, mut meet: impl FnMut(&Row)) -> Result<()> {
-        let blocks = self.blocks_of(table);
+        if let [level] = self.levels.as_slice() {
+            return self.each_of(level, table, keys, |row| {
+                if let RunRow::Put(row) = row {
+                    meet(row);
+                }
+            });
+        }
+        // What a level tells takes the place of what those below it do.
+        let mut found: BTreeMap<RowKey, RunRow> = BTreeMap::new();
+        for level in self.levels.iter().rev() {
+            self.each_of(level, table, keys, |row| {
+                found.insert(row.key(), row.clone());
+            })?;
+        }
+        for row in found.values() {
+            if let RunRow::Put(row) = row {
+                meet(row);
+            }
+        }
+        Ok(())
+    }
+
+    fn each_of(
+        &self,
+        level: &Blocks,
+        table: Table,
+        keys: &Range<RowKey>,
+        mut meet: impl FnMut(&RunRow),
+    ) -> Result<()> {
+        let blocks = level.get(&table).map_or(&[][..], Vec::as_slice);
         // The last that begins before may have the first.
         let at = blocks.partition_point(|(first, _)| *first <= keys.start);
         for (first, name) in &blocks[at.saturating_sub(1)..] {
@@ -204,7 +229,18 @@ impl SnapshotRows {
     }
 
     fn find(&self, table: Table, key: &RowKey) -> Result<Option<Row>> {
-        let blocks = self.blocks_of(table);
+        for level in &self.levels {
+            match self.find_in(level, table, key)? {
+                Some(RunRow::Put(row)) => return Ok(Some(row)),
+                Some(RunRow::Gone(..)) => return Ok(None),
+                None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_in(&self, level: &Blocks, table: Table, key: &RowKey) -> Result<Option<RunRow>> {
+        let blocks = level.get(&table).map_or(&[][..], Vec::as_slice);
         let at = blocks.partition_point(|(first, _)| first <= key);
         let Some((_, name)) = at.checked_sub(1).and_then(|at| blocks.get(at)) else {
             return Ok(None);
@@ -214,11 +250,7 @@ impl SnapshotRows {
         Ok(found.and_then(|at| block.get(at)).cloned())
     }
 
-    fn blocks_of(&self, table: Table) -> &[(RowKey, BlockName)] {
-        self.blocks.get(&table).map_or(&[], Vec::as_slice)
-    }
-
-    fn block(&self, name: BlockName) -> Result<Arc<Vec<Row>>> {
+    fn block(&self, name: BlockName) -> Result<Arc<Vec<RunRow>>> {
         if let Some(held) = self.held.lock().get(&name) {
             return Ok(Arc::clone(held));
         }
@@ -232,23 +264,80 @@ impl SnapshotRows {
     }
 }
 
-/// Goes through the rows of a table; neighbouring blocks are fetched together.
+/// The blocks of runs whose rows follow each other.
+fn blocks_of(runs: &[RunParts], numbers: Range<usize>) -> Result<Blocks> {
+    let mut blocks = Blocks::new();
+    for number in numbers {
+        let Some(run) = runs.get(number) else {
+            return Err(Error::Bug("a run was not opened".to_owned()));
+        };
+        for (at, block) in run.trailer.blocks.iter().enumerate() {
+            let first = block.first().ok_or_else(|| run.damaged("a key is none"))?;
+            let known = blocks.entry(block.table).or_default();
+            if known.last().is_some_and(|(before, _)| *before >= first) {
+                return Err(run.damaged("its blocks are not in order"));
+            }
+            known.push((first, (number, at)));
+        }
+    }
+    Ok(blocks)
+}
+
+/// Goes through the rows of a table.
 #[derive(Debug)]
 pub struct RowCursor<'r> {
+    /// The uppermost first.
+    levels: Vec<LevelCursor<'r>>,
+    has_failed: bool,
+}
+
+/// Goes through what a level tells of a table; neighbouring blocks are fetched together.
+#[derive(Debug)]
+struct LevelCursor<'r> {
     rows: &'r SnapshotRows,
     blocks: VecDeque<BlockName>,
-    ready: VecDeque<Row>,
+    ready: VecDeque<(RowKey, RunRow)>,
 }
 
 impl Iterator for RowCursor<'_> {
     type Item = Result<Row>;
 
     fn next(&mut self) -> Option<Result<Row>> {
+        loop {
+            if self.has_failed {
+                return None;
+            }
+            for level in &mut self.levels {
+                if let Err(error) = level.fill() {
+                    self.has_failed = true;
+                    return Some(Err(error));
+                }
+            }
+            let heads = self.levels.iter().filter_map(|level| level.ready.front());
+            let first = heads.map(|(key, _)| key).min().cloned()?;
+            // All that tell of it go on, and the uppermost is right.
+            let mut told = None;
+            for level in &mut self.levels {
+                if let Some((_, row)) = level.ready.pop_front_if(|(key, _)| *key == first) {
+                    told.get_or_insert(row);
+                }
+            }
+            if let Some(RunRow::Put(row)) = told {
+                return Some(Ok(row));
+            }
+        }
+    }
+}
+
+impl LevelCursor<'_> {
+    /// Has the next row be ready, unless there is none.
+    fn fill(&mut self) -> Result<()> {
         while self.ready.is_empty() {
-            let (run, first) = self.blocks.pop_front()?;
-            let Some(parts) = self.rows.runs.get(run) else {
-                return Some(Err(Error::Bug("a block is of no run".to_owned())));
+            let Some((run, first)) = self.blocks.pop_front() else {
+                return Ok(());
             };
+            let parts = self.rows.runs.get(run);
+            let parts = parts.ok_or_else(|| Error::Bug("a block is of no run".to_owned()))?;
             let mut end = first + 1;
             while self.blocks.front() == Some(&(run, end))
                 && parts.bytes_of(first, end) < SCAN_BYTES
@@ -256,15 +345,11 @@ impl Iterator for RowCursor<'_> {
                 self.blocks.pop_front();
                 end += 1;
             }
-            match parts.read_blocks(&self.rows.repository, first..end) {
-                Ok(rows) => self.ready.extend(rows),
-                Err(error) => {
-                    self.blocks.clear();
-                    return Some(Err(error));
-                }
-            }
+            let rows = parts.read_blocks(&self.rows.repository, first..end)?;
+            self.ready
+                .extend(rows.into_iter().map(|row| (row.key(), row)));
         }
-        self.ready.pop_front().map(Ok)
+        Ok(())
     }
 }
 
@@ -272,8 +357,14 @@ impl RunParts {
     fn open(repository: &Repository, run: PublishedRun) -> Result<Self> {
         let key = run_key(&run.id);
         let damaged = |what: &str| Error::damaged(&key, what);
-        let header = repository.shelf().get_range(&key, 0..HEADER_BYTES as u64)?;
-        let header = Header::decode(&header, Kind::Run, &key)?;
+        let is_small = run.bytes <= SMALL_BYTES;
+        let begins = if is_small {
+            run.bytes
+        } else {
+            HEADER_BYTES as u64
+        };
+        let bytes = repository.shelf().get_range(&key, 0..begins)?;
+        let header = Header::decode(&bytes, Kind::Run, &key)?;
         if header.id != run.id {
             return Err(damaged("it is another run"));
         }
@@ -281,13 +372,21 @@ impl RunParts {
         let at = at.filter(|at| *at >= HEADER_BYTES as u64);
         let at = at.ok_or_else(|| damaged("it is too short"))?;
         let opener = ObjectOpener::new(repository.master(), &header, &key)?;
-        let trailer = repository.shelf().get_range(&key, at..run.bytes)?;
+        let whole = is_small.then_some(bytes);
+        let trailer = match &whole {
+            Some(bytes) => {
+                part_of(bytes, at..run.bytes).ok_or_else(|| damaged("it is too short"))?
+            }
+            None => repository.shelf().get_range(&key, at..run.bytes)?,
+        };
         let trailer = opener.trailer(&trailer)?;
         let trailer = serde_json::from_slice(&trailer).map_err(|e| Error::damaged(&key, e))?;
         Ok(Self {
             run,
+            format: header.format,
             opener,
             trailer,
+            whole,
         })
     }
 
@@ -297,7 +396,7 @@ impl RunParts {
     }
 
     /// The rows of blocks that lie one behind the other.
-    fn read_blocks(&self, repository: &Repository, numbers: Range<usize>) -> Result<Vec<Row>> {
+    fn read_blocks(&self, repository: &Repository, numbers: Range<usize>) -> Result<Vec<RunRow>> {
         let damaged = || self.damaged("its blocks do not follow each other");
         let blocks = self
             .trailer
@@ -307,9 +406,11 @@ impl RunParts {
         let (first, last) = blocks.first().zip(blocks.last()).ok_or_else(damaged)?;
         let end = last.offset.checked_add(last.bytes).ok_or_else(damaged)?;
         let key = run_key(&self.run.id);
-        let bytes = repository
-            .shelf()
-            .get_range(&key, first.offset as u64..end as u64)?;
+        let range = first.offset as u64..end as u64;
+        let bytes = match &self.whole {
+            Some(whole) => part_of(whole, range).ok_or_else(damaged)?,
+            None => repository.shelf().get_range(&key, range)?,
+        };
         let mut rows = Vec::new();
         for (number, at) in numbers.zip(blocks) {
             let start = at.offset.checked_sub(first.offset).ok_or_else(damaged)?;
@@ -319,10 +420,11 @@ impl RunParts {
         Ok(rows)
     }
 
-    fn open_block(&self, number: usize, at: &BlockPlace, sealed: &[u8]) -> Result<Vec<Row>> {
+    fn open_block(&self, number: usize, at: &BlockPlace, sealed: &[u8]) -> Result<Vec<RunRow>> {
         let damaged = || self.damaged(&format!("block {number} cannot be read"));
         let block = self.opener.piece(number as u64, sealed)?;
-        let rows = self.trailer.rows(at, &block).ok_or_else(damaged)?;
+        let rows = self.trailer.rows(self.format, at, &block);
+        let rows = rows.ok_or_else(damaged)?;
         let is_sorted = rows.is_sorted_by(|a, b| a.key() < b.key());
         is_sorted.then_some(rows).ok_or_else(damaged)
     }
@@ -330,4 +432,11 @@ impl RunParts {
     fn damaged(&self, what: &str) -> Error {
         Error::damaged(run_key(&self.run.id), what)
     }
+}
+
+fn part_of(bytes: &[u8], range: Range<u64>) -> Option<Vec<u8>> {
+    let at = |at: u64| usize::try_from(at).ok();
+    bytes
+        .get(at(range.start)?..at(range.end)?)
+        .map(<[u8]>::to_vec)
 }

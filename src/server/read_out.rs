@@ -5,12 +5,14 @@
 
 use std::io;
 
+use serde::Serialize;
+
 use super::faults::closing;
 use super::group_part::Opened;
 use super::handle::fault;
 use crate::control::{Answer, Ask, Bytes, Listed, Node, Told, Wire};
-use crate::types::{Ino, Name, SnapshotName};
-use crate::volume::{self, Reading, Volume};
+use crate::types::{Epoch, Ino, Name, RowChange, RowCursor, SnapshotName};
+use crate::volume::{self, Changed, Reading, Volume};
 
 /// Entries listed at once.
 const BATCH: usize = 1000;
@@ -49,9 +51,17 @@ fn serve_now(wire: &mut Wire, volume: &Volume) -> io::Result<()> {
 
 fn serve(wire: &mut Wire, reading: &Reading<'_>) -> io::Result<()> {
     let live = reading.is_live();
-    wire.send(&Answer::Reading { live }, None)?;
+    let tells_changes = true;
+    wire.send(
+        &Answer::Reading {
+            live,
+            tells_changes,
+        },
+        None,
+    )?;
+    let mut since = None;
     while let Some(received) = wire.receive::<Ask>().map_err(io::Error::other)? {
-        match tell(reading, received.body) {
+        match tell(reading, &mut since, received.body) {
             Ok((told, bytes)) => {
                 wire.send(&told, None)?;
                 wire.send_bytes(&bytes)?;
@@ -62,7 +72,10 @@ fn serve(wire: &mut Wire, reading: &Reading<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn tell(reading: &Reading<'_>, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
+/// What changed since a snapshot, found once for all that is asked of it.
+type Since = Option<(i64, Option<Changed>)>;
+
+fn tell(reading: &Reading<'_>, since: &mut Since, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
     let ino = Ino::from_raw;
     let told = match ask {
         Ask::Node { ino: node } => Told::Node(Node::from(&reading.getattr(ino(node))?)),
@@ -89,12 +102,9 @@ fn tell(reading: &Reading<'_>, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
                 run: run.map(|run| (run.start, run.end)),
             }
         }
-        Ask::Rows { after } => {
-            let page = reading.rows(&after)?;
-            let bytes = postcard::to_allocvec(&page)
-                .map_err(|e| volume::Error::Bug(format!("rows cannot be sent: {e}")))?;
-            let len = bytes.len() as u64;
-            return Ok((Told::Bytes { len }, bytes));
+        Ask::Rows { after } => return packed(&reading.rows(&after)?),
+        Ask::Changes { since: at, after } => {
+            return packed(&changes(reading, since, (at, &after))?);
         }
         Ask::Read { file, offset, len } => {
             let len = usize::try_from(len.min(READ_BYTES_MAX)).unwrap_or(0);
@@ -104,6 +114,30 @@ fn tell(reading: &Reading<'_>, ask: Ask) -> volume::Result<(Told, Vec<u8>)> {
         }
     };
     Ok((told, Vec::new()))
+}
+
+fn changes(
+    reading: &Reading<'_>,
+    since: &mut Since,
+    (at, after): (i64, &RowCursor),
+) -> volume::Result<Option<Vec<RowChange>>> {
+    let Reading::Frozen(frozen) = reading else {
+        return Ok(None);
+    };
+    if since.as_ref().is_none_or(|(known, _)| *known != at) {
+        *since = Some((at, frozen.changed_since(Epoch(at))?));
+    }
+    match since {
+        Some((_, Some(changed))) => frozen.changes(changed, after),
+        _ => Ok(None),
+    }
+}
+
+fn packed(rows: &impl Serialize) -> volume::Result<(Told, Vec<u8>)> {
+    let bytes = postcard::to_allocvec(rows)
+        .map_err(|e| volume::Error::Bug(format!("rows cannot be sent: {e}")))?;
+    let len = bytes.len() as u64;
+    Ok((Told::Bytes { len }, bytes))
 }
 
 fn list(reading: &Reading<'_>, dir: Ino, after: u64) -> volume::Result<Vec<Listed>> {

@@ -9,9 +9,10 @@ use super::mounts::Spec;
 use super::reach::reach;
 use super::retry::with_retry;
 use super::{Error, Result};
-use crate::control::{self, Ask, Bytes, Client, Told};
-use crate::types::{Attr, Ino, Name, NameBuf, RowCursor, RowPage, SnapshotName};
+use crate::control::{self, Ask, Bytes, Client, StateRead, Told};
+use crate::types::{Attr, Ino, Name, NameBuf, RowChange, RowCursor, RowPage, SnapshotName};
 use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
 
 /// No page of rows takes more.
 const ROW_BYTES_MAX: u64 = 64 << 20;
@@ -20,7 +21,7 @@ const ROW_BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct Served {
     client: Mutex<Client>,
-    live: bool,
+    state: StateRead,
     /// While there is a mount, a server of an earlier cask does not end. It is in no namespace, and nobody looks through
     /// it.
     mount: Option<OwnedFd>,
@@ -47,9 +48,9 @@ fn begin(dir: &Path, from: Option<&SnapshotName>) -> Result<Served> {
     let mut client = reach(dir)?;
     let mount = keep_open(dir, &mut client)?;
     match client.begin_reading(from) {
-        Ok(live) => Ok(Served {
+        Ok(state) => Ok(Served {
             client: Mutex::new(client),
-            live,
+            state,
             mount,
         }),
         Err(error) => {
@@ -86,7 +87,7 @@ impl Served {
     /// Whether it may change while it is read.
     #[must_use]
     pub const fn is_live(&self) -> bool {
-        self.live
+        self.state.live
     }
 
     fn ask(&self, ask: &Ask) -> Result<Told> {
@@ -184,8 +185,25 @@ impl Served {
     /// See [`Self::getattr`].
     pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
         let after = after.clone();
+        self.packed(&Ask::Rows { after })
+    }
+
+    /// The next rows that are others than at the snapshot of epoch `since`, in the order of their keys; none at the end.
+    /// `None` when it cannot be told, or no more.
+    ///
+    /// # Errors
+    /// See [`Self::getattr`].
+    pub fn changes(&self, since: i64, after: &RowCursor) -> Result<Option<Vec<RowChange>>> {
+        if !self.state.tells_changes {
+            return Ok(None);
+        }
+        let after = after.clone();
+        self.packed(&Ask::Changes { since, after })
+    }
+
+    fn packed<T: DeserializeOwned>(&self, ask: &Ask) -> Result<T> {
         let mut client = self.client.lock();
-        match client.ask(&Ask::Rows { after })? {
+        match client.ask(ask)? {
             Told::Bytes { len } if len <= ROW_BYTES_MAX => {
                 let bytes = client.receive_bytes(len)?;
                 postcard::from_bytes(&bytes).map_err(|_| mismatch())

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use super::{Error, Result};
 use crate::remote::{
-    self, Moved, ObjectId, PACK_FRAME_BYTES, Place, PushState, RemoteSnapshot, Repository, Row,
-    RunReader,
+    self, Chain, Levels, Moved, ObjectId, PACK_FRAME_BYTES, Place, PushState, Repository, Row,
+    Tables, Unread,
 };
 
 /// From so many bytes that nobody needs a pack is packed anew: what tells where its chunks went takes some as well.
@@ -109,17 +109,25 @@ impl Needed {
         let mut needed = Self::default();
         let all = repository.all_snapshots()?.into_iter().map(|(one, _)| one);
         let published = all.filter(|one| one.state == PushState::Published);
-        for snapshot in published {
-            needed.take_snapshot(repository, &snapshot)?;
+        let published: Vec<_> = published.map(|one| (one, ())).collect();
+        for chain in Chain::of_all(&published) {
+            needed.take_chain(repository, &chain)?;
         }
+        let known: Vec<_> = published.iter().map(|(one, ())| one.levels()).collect();
         for snapshot in repository.pins()?.needed {
-            match needed.take_snapshot(repository, &snapshot) {
+            // Most are of snapshots that are there.
+            if known.contains(&snapshot.levels()) {
+                continue;
+            }
+            let name = snapshot.name.clone();
+            let chains = Chain::of_all(&[(snapshot, ())]);
+            match chains
+                .iter()
+                .try_for_each(|chain| needed.take_chain(repository, chain))
+            {
                 // It had ended, what it needs was removed, and its host came back.
                 Err(Error::Remote(remote::Error::Missing { object })) => {
-                    log::warn!(
-                        "a pin of snapshot {} needs {object}, which is gone",
-                        snapshot.name
-                    );
+                    log::warn!("a pin of snapshot {name} needs {object}, which is gone");
                 }
                 taken => taken?,
             }
@@ -130,31 +138,26 @@ impl Needed {
         Ok(needed)
     }
 
-    fn take_snapshot(&mut self, repository: &Repository, one: &RemoteSnapshot) -> Result<()> {
-        for run in &one.runs {
-            if self.runs.insert(run.id) {
-                self.take_run(repository, &run.id)?;
+    /// Takes in what the snapshots of a chain name: not what only rows name in whose place others came in all of them.
+    fn take_chain(&mut self, repository: &Repository, chain: &Chain<()>) -> Result<()> {
+        self.runs.extend(chain.runs());
+        let mut levels = Levels::of(repository, &chain.levels, Tables::Extents);
+        let mut unknown = BTreeSet::new();
+        let mut unread = |unread: Unread<'_>| match (unread.error, unread.packs) {
+            // A collection removes nothing that may be needed, and need not know more. What lies below counts as seen.
+            (remote::Error::Damaged { .. }, Some(packs)) => {
+                unknown.extend(packs.iter().copied());
+                Ok(())
+            }
+            (error, _) => Err(error),
+        };
+        while let Some(told) = levels.next(&mut unread)? {
+            for (row, _, _) in chain.seen(told) {
+                self.take_row(&row);
             }
         }
-        Ok(())
-    }
-
-    fn take_run(&mut self, repository: &Repository, id: &ObjectId) -> Result<()> {
-        let run = RunReader::open(repository.shelf(), repository.master(), id)?;
-        for pack in run.packs() {
-            self.packs.entry(*pack).or_default();
-        }
-        for number in 0..run.blocks() {
-            match run.extents(number) {
-                Ok(rows) => rows.iter().for_each(|row| self.take_row(row)),
-                // A collection removes nothing that may be needed, and need not know more.
-                Err(remote::Error::Damaged { .. }) => {
-                    for pack in run.packs() {
-                        self.packs.entry(*pack).or_default().take_all();
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
+        for pack in unknown {
+            self.packs.entry(pack).or_default().take_all();
         }
         Ok(())
     }

@@ -198,7 +198,7 @@ impl<'a> Pulling<'a> {
     }
 
     fn take_rows(&mut self, snapshot: &RemoteSnapshot) -> Result<()> {
-        self.progress.objects += snapshot.runs.len() as u64;
+        self.progress.objects += snapshot.all_runs().count() as u64;
         take_rows(&mut self.arriving, self.repository, snapshot)
     }
 

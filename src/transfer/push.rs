@@ -1,26 +1,22 @@
-//! A state to a repository: rows into runs, chunks that are not there yet into packs.
+//! A state to a repository: what is intended is stored first, and the snapshot last, when all packs, the index that tells
+//! of them and the runs are there. A push that is killed leaves objects that nothing names, and the next one need not send
+//! them again.
 //!
-//! What is intended is stored first, and the snapshot last, when all packs, the index that tells of them and the runs are
-//! there. A push that is killed leaves objects that nothing names, and the next one need not send them again.
+//! Where an earlier snapshot is there, only rows go that are others. Its runs and packs stay for as long as the push is under
+//! way: a collection that was not seen in the marks waits for the push, and by what names it at its end it stays.
 
-use std::collections::HashSet;
-use std::mem::discriminant;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 
 use super::pulse::Pulse;
+use super::sending::{Sending, Source, room_above};
 use super::upload::Uploads;
-use super::whither::Whither;
-use super::{Error, Progress, Result, State, Watch};
+use super::{Error, Result, State, Watch};
 use crate::remote::{
-    self, Index, ObjectId, PackBuilder, Place, PlacedRow, PublishedRun, PushState, RemoteSnapshot,
-    Repository, Row, RunWriter,
+    self, Index, ObjectId, PushState, PushedBase, PushedBases, RemoteSnapshot, Repository,
 };
-use crate::types::{ChunkHash, EntryRow, InodeRow, RowCursor, RowPage, StoredRow, XattrRow};
 use crate::volume::NamedChunks;
-
-/// How often extents are looked up again when their chunks were moved meanwhile.
-const ATTEMPTS: usize = 8;
 
 /// What is pushed, and where to.
 #[derive(Clone, Copy)]
@@ -33,6 +29,9 @@ pub struct Push<'a> {
     pub state: &'a dyn State,
     /// Its chunks.
     pub chunks: &'a NamedChunks,
+    /// An earlier snapshot of the volume that this host has pushed and has still: only what changed since is sent, if it is
+    /// there, and it pays.
+    pub base: Option<&'a PushedBase>,
     /// Who is told how far it is.
     pub watch: &'a dyn Watch,
 }
@@ -65,8 +64,9 @@ impl Push<'_> {
         let sent = thread::scope(|scope| {
             let _beating = pulse.start(scope, self.repository);
             let index = Index::load(self.repository, self.cache)?;
+            let base = self.fit_base(&index)?;
             let uploads = Uploads::start(scope, self.repository);
-            Sending::begin(self, index, uploads)?.run()
+            Sending::begin(self.source(), index, uploads)?.run(base)
         });
         let sent = match sent {
             Ok(sent) => sent,
@@ -78,283 +78,83 @@ impl Push<'_> {
             }
         };
         let (mut snapshot, tag) = pulse.end()?;
-        self.look_at_marks(&sent)?;
         snapshot.state = PushState::Published;
         snapshot.inodes = sent.inodes;
-        snapshot.bytes = sent.progress.total;
-        let packs = sent.progress.objects - sent.runs.len() as u64;
-        snapshot.runs = sent.runs;
+        snapshot.bytes = sent.bytes;
+        (snapshot.runs, snapshot.deltas) = (sent.runs, sent.deltas);
         snapshot.numbers = sent.numbers;
+        self.look_at_marks(&snapshot, &sent.packs)?;
         self.repository.publish(&snapshot, &tag)?;
-        Ok(Pushed {
+        let pushed = Pushed {
             inodes: sent.inodes,
-            bytes: sent.progress.total,
+            bytes: sent.bytes,
             sent: sent.progress.moved,
             objects: sent.progress.objects,
-            packs,
-        })
+            packs: sent.progress.objects - sent.own_runs,
+        };
+        self.keep_base(snapshot, sent.packs);
+        Ok(pushed)
     }
 }
 
-impl Push<'_> {
+impl<'a> Push<'a> {
+    const fn source(&self) -> Source<'a> {
+        Source {
+            repository: self.repository,
+            state: self.state,
+            chunks: self.chunks,
+            watch: self.watch,
+        }
+    }
+
+    /// The earlier snapshot, if all that it names stays at least until this push has ended.
+    ///
+    /// It is looked for after the marks were read: while it is published, no collection removes anything of it, and one
+    /// that sees it no more has said before what it removes, or sees what this push intends, and waits.
+    fn fit_base(&self, index: &Index) -> Result<Option<&'a PushedBase>> {
+        let Some(base) = self.base.filter(|base| room_above(base).is_some()) else {
+            return Ok(None);
+        };
+        let found = match self.repository.look_at(&base.snapshot) {
+            Err(remote::Error::Damaged { .. } | remote::Error::Newer { .. }) => None,
+            found => found?.map(|(found, _)| found),
+        };
+        if found.as_ref() != Some(&base.snapshot) {
+            self.bases(&base.snapshot).forget(base);
+            return Ok(None);
+        }
+        let mut runs = base.snapshot.all_runs();
+        let stays = runs.all(|run| index.leaves_run(&run.id)) && index.has_packs(&base.packs);
+        Ok(stays.then_some(base))
+    }
+
     /// Where the store decides nothing a collection waits a day, and the push looks once more.
-    fn look_at_marks(&self, sent: &Sent) -> Result<()> {
+    fn look_at_marks(&self, snapshot: &RemoteSnapshot, packs: &BTreeSet<ObjectId>) -> Result<()> {
         if self.repository.keeps_tags() {
             return Ok(());
         }
-        let condemned = self.repository.condemned_packs()?;
+        let condemned = self.repository.condemned()?;
         let there = self.repository.packs()?;
-        let is_sure = |id: &&ObjectId| there.contains_key(id) && !condemned.contains(id);
-        match sent.packs.iter().find(|id| !is_sure(id)) {
+        let is_sure = |id: &&ObjectId| there.contains_key(id) && !condemned.packs.contains(id);
+        let pack = packs.iter().find(|id| !is_sure(id));
+        let mut runs = snapshot.all_runs();
+        let run = runs.find(|run| condemned.runs.contains(&run.id));
+        let pack = pack.map(|id| format!("pack {id}"));
+        match pack.or_else(|| run.map(|run| format!("run {}", run.id))) {
             None => Ok(()),
-            Some(id) => Err(Error::Remote(remote::Error::Changed {
-                object: format!("pack {id}"),
-            })),
-        }
-    }
-}
-
-/// A push under way.
-struct Sending<'a> {
-    push: &'a Push<'a>,
-    index: Index,
-    uploads: Uploads,
-    pack: PackBuilder,
-    run: RunWriter,
-    runs: Vec<PublishedRun>,
-    inodes: u64,
-    /// Inodes without a name: nobody can reach them in the new place.
-    unnamed: HashSet<u64>,
-    /// Packs that its extents name.
-    packs: HashSet<ObjectId>,
-    whither: Whither,
-    /// Beyond that of every inode and entry.
-    numbers: u64,
-    progress: Progress,
-}
-
-struct Sent {
-    packs: HashSet<ObjectId>,
-    numbers: u64,
-    runs: Vec<PublishedRun>,
-    inodes: u64,
-    progress: Progress,
-}
-
-impl<'a> Sending<'a> {
-    fn begin(push: &'a Push<'a>, index: Index, uploads: Uploads) -> Result<Self> {
-        let master = push.repository.master();
-        Ok(Self {
-            push,
-            index,
-            uploads,
-            pack: PackBuilder::begin(master)?,
-            run: RunWriter::begin(master)?,
-            runs: Vec::new(),
-            inodes: 0,
-            unnamed: HashSet::new(),
-            packs: HashSet::new(),
-            whither: Whither::default(),
-            numbers: 0,
-            progress: Progress::default(),
-        })
-    }
-
-    fn run(mut self) -> Result<Sent> {
-        if let Err(error) = self.send() {
-            self.uploads.give_up(&mut self.index);
-            return Err(error);
-        }
-        Ok(Sent {
-            packs: self.packs,
-            numbers: self.numbers,
-            runs: self.runs,
-            inodes: self.inodes,
-            progress: self.progress,
-        })
-    }
-
-    fn send(&mut self) -> Result<()> {
-        // In this order: which inodes have no name is known first.
-        self.send_table(RowCursor::Inodes(0))?;
-        self.send_table(RowCursor::Entries(0, Vec::new()))?;
-        self.send_table(RowCursor::Extents(0, 0))?;
-        self.send_table(RowCursor::Xattrs(0, Vec::new()))?;
-        self.end_pack()?;
-        self.publish_index()?;
-        self.index.merge(self.push.repository)?;
-        self.end_run()
-    }
-
-    fn send_table(&mut self, first: RowCursor) -> Result<()> {
-        let (mut after, mut attempt) = (first, 0);
-        loop {
-            let page = self.push.state.rows(&after).map_err(Error::State)?;
-            let Some(end) = page.end() else {
-                return Ok(());
-            };
-            if discriminant(&end) != discriminant(&after) {
-                return Err(Error::Bug("other rows came than were asked for"));
-            }
-            let reached = match page {
-                RowPage::Inodes(rows) => self.send_each(rows, Self::send_inode, end)?,
-                RowPage::Entries(rows) => self.send_each(rows, Self::send_entry, end)?,
-                RowPage::Xattrs(rows) => self.send_each(rows, Self::send_xattr, end)?,
-                RowPage::Extents(rows) => self.send_extents(&rows, &after)?,
-            };
-            attempt = if reached == after { attempt + 1 } else { 0 };
-            if attempt >= ATTEMPTS {
-                return Err(Error::Bug("a chunk is moved again and again"));
-            }
-            after = reached;
+            Some(object) => Err(Error::Remote(remote::Error::Changed { object })),
         }
     }
 
-    /// Sends all rows of a page, which ends there.
-    fn send_each<T>(
-        &mut self,
-        rows: Vec<T>,
-        send: impl Fn(&mut Self, T) -> Result<()>,
-        end: RowCursor,
-    ) -> Result<RowCursor> {
-        rows.into_iter().try_for_each(|row| send(self, row))?;
-        Ok(end)
-    }
-
-    fn send_inode(&mut self, row: InodeRow) -> Result<()> {
-        if row.nlink == 0 {
-            self.unnamed.insert(row.ino);
-            return Ok(());
+    /// The next push may build on this one. If it cannot be kept that is no error: the next one sends all rows.
+    fn keep_base(&self, snapshot: RemoteSnapshot, packs: BTreeSet<ObjectId>) {
+        let bases = self.bases(&snapshot);
+        if let Err(error) = bases.keep(&PushedBase { snapshot, packs }) {
+            log::debug!("the next push sends all rows: {error}");
         }
-        self.inodes += 1;
-        self.numbers = self.numbers.max(row.ino + 1);
-        self.progress.total += row.allocated;
-        self.put(Row::Inode(row))
     }
 
-    fn send_entry(&mut self, row: EntryRow) -> Result<()> {
-        self.numbers = self.numbers.max(row.cookie + 1);
-        self.put(Row::Entry(row))
-    }
-
-    fn send_xattr(&mut self, row: XattrRow) -> Result<()> {
-        if self.unnamed.contains(&row.ino) {
-            return Ok(());
-        }
-        self.put(Row::Xattr(row))
-    }
-
-    /// Sends extents up to one whose chunk was moved since; behind the last that was sent.
-    fn send_extents(&mut self, rows: &[StoredRow], after: &RowCursor) -> Result<RowCursor> {
-        let mut reached = after.clone();
-        for row in rows {
-            if !self.unnamed.contains(&row.ino) {
-                let Some(place) = self.place(row)? else {
-                    return Ok(reached);
-                };
-                self.progress.done += row.len;
-                self.packs.insert(place.pack);
-                self.put(Row::Extent(PlacedRow {
-                    ino: row.ino,
-                    off: row.off,
-                    len: row.len,
-                    chunk_off: row.chunk_off,
-                    place,
-                }))?;
-            }
-            reached = RowCursor::Extents(row.ino, row.off);
-        }
-        Ok(reached)
-    }
-
-    /// Where a chunk is in the repository, or will be; `None` when it is no longer where the row says.
-    fn place(&mut self, row: &StoredRow) -> Result<Option<Place>> {
-        if let Some(place) = self.place_there(row)? {
-            return Ok(Some(place));
-        }
-        let hash = row.chunk.hash();
-        if let Some(place) = self.index.find(&hash)? {
-            return Ok(Some(place));
-        }
-        let plain = self
-            .push
-            .chunks
-            .read(&row.chunk)
-            .map_err(|source| Error::Chunk {
-                ino: row.ino,
-                off: row.off,
-                source,
-            })?;
-        let Some(plain) = plain else {
-            return Ok(None);
-        };
-        // What was in a repository until now had a stand-in for a name, by which nothing is found.
-        let hash = match row.chunk.far() {
-            Some(_) => ChunkHash::of(&plain),
-            None => hash,
-        };
-        if row.chunk.far().is_some()
-            && let Some(place) = self.index.find(&hash)?
-        {
-            return Ok(Some(place));
-        }
-        let place = self.pack.push(hash, plain)?;
-        self.index.add(hash, place);
-        if self.pack.is_full() {
-            self.end_pack()?;
-            if self.index.is_full() {
-                self.publish_index()?;
-            }
-        }
-        Ok(Some(place))
-    }
-
-    /// Where a chunk is that the volume itself has from this repository still.
-    fn place_there(&mut self, row: &StoredRow) -> Result<Option<Place>> {
-        let is_here = self.push.chunks.repository() == Some(self.push.repository.id());
-        let far = row.chunk.far().filter(|_| is_here);
-        let Some(place) = far.and_then(|far| Place::of_far(&far)) else {
-            return Ok(None);
-        };
-        let index = &self.index;
-        self.whither
-            .find(self.push.repository, place, |pack| index.has_pack(pack))
-    }
-
-    fn put(&mut self, row: Row) -> Result<()> {
-        self.run.push(row)?;
-        if self.run.is_full() {
-            self.end_run()?;
-        }
-        Ok(())
-    }
-
-    fn end_pack(&mut self) -> Result<()> {
-        if self.pack.is_empty() {
-            return Ok(());
-        }
-        let fresh = PackBuilder::begin(self.push.repository.master())?;
-        let pack = std::mem::replace(&mut self.pack, fresh).finish()?;
-        self.count(pack.bytes.len());
-        self.uploads.send(pack, &mut self.index)
-    }
-
-    fn publish_index(&mut self) -> Result<()> {
-        self.uploads.finish(&mut self.index)?;
-        Ok(self.index.publish(self.push.repository)?)
-    }
-
-    fn end_run(&mut self) -> Result<()> {
-        let fresh = RunWriter::begin(self.push.repository.master())?;
-        let (id, bytes) = std::mem::replace(&mut self.run, fresh).finish()?;
-        self.count(bytes.len());
-        self.runs.push(self.push.repository.put_run(id, bytes)?);
-        Ok(())
-    }
-
-    fn count(&mut self, bytes: usize) {
-        self.progress.moved += bytes as u64;
-        self.progress.objects += 1;
-        self.push.watch.progress(&self.progress);
+    fn bases(&self, snapshot: &RemoteSnapshot) -> PushedBases {
+        PushedBases::in_cache(self.cache, snapshot.volume)
     }
 }

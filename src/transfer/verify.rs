@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Error, Progress, Result, Watch};
 use crate::remote::{
-    self, Moved, ObjectId, Place, PushState, RemoteSnapshot, Repository, Row, RunReader, open_chunk,
+    self, Chain, Levels, Moved, ObjectId, Place, PushState, Repository, Row, Tables, Unread,
+    open_chunk,
 };
 use crate::types::{ChunkHash, VolumeId};
 
@@ -74,6 +75,14 @@ struct Needed {
     places: BTreeSet<Place>,
 }
 
+/// A snapshot, and the inodes and bytes that were pushed.
+#[derive(Debug, Clone)]
+struct Named {
+    name: String,
+    id: ObjectId,
+    counts: (u64, u64),
+}
+
 struct Verifying<'a> {
     repository: &'a Repository,
     depth: Depth,
@@ -113,8 +122,20 @@ impl Verifying<'_> {
                     newest.map_or_else(|| volume.to_string(), |one| one.volume_name.clone())
                 }
             };
-            for snapshot in &snapshots.whole {
-                self.look_at(snapshot, &format!("{name}@{}", snapshot.name))?;
+            let (published, pending): (Vec<_>, Vec<_>) =
+                (snapshots.whole.into_iter()).partition(|one| one.state == PushState::Published);
+            self.found.pending += pending.len() as u64;
+            self.found.snapshots += published.len() as u64;
+            let named = published.into_iter().map(|one| {
+                let named = Named {
+                    name: format!("{name}@{}", one.name),
+                    id: one.id,
+                    counts: (one.inodes, one.bytes),
+                };
+                (one, named)
+            });
+            for chain in Chain::of_all(&named.collect::<Vec<_>>()) {
+                self.look_at(&chain)?;
             }
         }
         Ok(())
@@ -138,39 +159,45 @@ impl Verifying<'_> {
         self.found.faults.extend(told);
     }
 
-    fn look_at(&mut self, snapshot: &RemoteSnapshot, name: &str) -> Result<()> {
-        if snapshot.state != PushState::Published {
-            self.found.pending += 1;
-            return Ok(());
-        }
-        self.found.snapshots += 1;
-        for run in &snapshot.runs {
-            let (shelf, master) = (self.repository.shelf(), self.repository.master());
-            match RunReader::open(shelf, master, &run.id) {
-                Ok(reader) => self.read_run(&reader, name),
-                Err(error) if error.is_passing() => return Err(error.into()),
-                Err(error) => self.found.faults.push(format!("{name}: {error}")),
+    /// Looks at the snapshots of a chain.
+    fn look_at(&mut self, chain: &Chain<Named>) -> Result<()> {
+        let mut levels = Levels::of(self.repository, &chain.levels, Tables::All);
+        let mut faults = Vec::new();
+        let mut counts: BTreeMap<ObjectId, (u64, u64)> = BTreeMap::new();
+        let mut unread = |unread: Unread<'_>| {
+            let having = chain.having(unread.level);
+            faults.extend(having.map(|one| format!("{}: {}", one.name, unread.error)));
+            Ok::<(), Error>(())
+        };
+        while let Some(told) = levels.next(&mut unread)? {
+            for (row, _, by) in chain.seen(told) {
+                match row {
+                    Row::Extent(extent) => {
+                        let first = by.first().map_or("", |one| one.name.as_str());
+                        self.need(extent.place, first);
+                    }
+                    Row::Inode(inode) => by.into_iter().for_each(|one| {
+                        let (inodes, bytes) = counts.entry(one.id).or_default();
+                        *inodes += 1;
+                        *bytes = bytes.saturating_add(inode.allocated);
+                    }),
+                    Row::Entry(_) | Row::Xattr(_) => {}
+                }
             }
-            self.found.bytes += run.bytes;
         }
+        // Where nothing lies above the rest, what is sealed is what was counted.
+        if faults.is_empty() && chain.levels.len() > 1 {
+            let other = |one: &&Named| counts.get(&one.id) != Some(&one.counts);
+            let others = chain.having(0).filter(other);
+            faults.extend(others.map(|one| {
+                let name = &one.name;
+                format!("{name}: its runs do not have the inodes that were pushed")
+            }));
+        }
+        self.found.faults.extend(faults);
+        let runs = chain.levels.iter().flatten();
+        self.found.bytes += runs.map(|run| run.bytes).sum::<u64>();
         Ok(())
-    }
-
-    fn read_run(&mut self, run: &RunReader, name: &str) {
-        for number in 0..run.blocks() {
-            let rows = match run.block(number) {
-                Ok(rows) => rows,
-                Err(error) => {
-                    self.found.faults.push(format!("{name}: {error}"));
-                    continue;
-                }
-            };
-            for row in rows {
-                if let Row::Extent(extent) = row {
-                    self.need(extent.place, name);
-                }
-            }
-        }
     }
 
     fn need(&mut self, place: Place, name: &str) {

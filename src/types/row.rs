@@ -93,8 +93,9 @@ pub struct XattrRow {
     pub value: Vec<u8>,
 }
 
-/// Behind which row the next ones are wanted; number 0 and empty names are before all.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Behind which row the next ones are wanted; number 0 and empty names are before all. Also the key of a row: in the order
+/// of tables, and then of keys.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum RowCursor {
     /// Inodes.
     Inodes(u64),
@@ -117,6 +118,30 @@ pub enum RowPage {
     Extents(Vec<StoredRow>),
     /// Extended attributes.
     Xattrs(Vec<XattrRow>),
+}
+
+/// A row of any table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StateRow {
+    /// An inode.
+    Inode(InodeRow),
+    /// A directory entry.
+    Entry(EntryRow),
+    /// An extent.
+    Extent(StoredRow),
+    /// An extended attribute.
+    Xattr(XattrRow),
+}
+
+/// A row that is another in a state than in an earlier one. Inodes without a name, and what is theirs, are in neither.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowChange {
+    /// Which row.
+    pub key: RowCursor,
+    /// As it is; nothing where it is gone.
+    pub row: Option<StateRow>,
+    /// Of an inode that was there before: how many bytes its extents covered.
+    pub before: Option<u64>,
 }
 
 impl RowPage {

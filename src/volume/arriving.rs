@@ -18,7 +18,10 @@ use super::layout::{DATABASE, SEGMENTS, restrict};
 use crate::chunks::{ChunkStore, NewChunk, Stream};
 use crate::durable;
 use crate::meta::{self, Arrival, ArrivedSnapshot, FarExtent, Home};
-use crate::remote::{self, Bytes, ObjectId, RemoteSnapshot, Repository, Row, RunReader};
+use crate::remote::{
+    self, Bytes, Levels, ObjectId, RemoteSnapshot, Repository, Row, RunReader, Tables, Unread,
+    uppermost,
+};
 use crate::types::{
     ChunkId, EntryRow, FarPlace, FileKind, Ino, InodeRow, RowError, SegmentId, XattrRow,
 };
@@ -120,6 +123,9 @@ impl Arriving {
         snapshot: &RemoteSnapshot,
         mut each_block: impl FnMut() -> Result<()>,
     ) -> Result<()> {
+        if !snapshot.deltas.is_empty() {
+            return self.take_levels(repository, snapshot, each_block);
+        }
         for run in &snapshot.runs {
             let reader = RunReader::open(repository.shelf(), repository.master(), &run.id);
             let reader = reader.map_err(remote)?;
@@ -130,6 +136,42 @@ impl Arriving {
                 }
                 each_block()?;
             }
+        }
+        Ok(())
+    }
+
+    /// The same of runs that lie above each other.
+    fn take_levels(
+        &mut self,
+        repository: &Repository,
+        snapshot: &RemoteSnapshot,
+        mut each_block: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let mut levels = Levels::of(repository, &snapshot.levels(), Tables::All);
+        let (mut inodes, mut bytes, mut last) = (0, 0, None);
+        let mut unread = |unread: Unread<'_>| Err(unread.error);
+        while let Some(told) = levels.next(&mut unread).map_err(remote)? {
+            let Some((row, place)) = uppermost(told) else {
+                continue;
+            };
+            if let Row::Inode(inode) = &row {
+                inodes += 1;
+                bytes += inode.allocated;
+            }
+            let taken = self.take_row(&row);
+            taken.map_err(|error| name_run(error, &place.run, place.block))?;
+            if last.replace(place) != Some(place) {
+                each_block()?;
+            }
+        }
+        if (inodes, bytes) != (snapshot.inodes, snapshot.bytes) {
+            return Err(remote(remote::Error::Damaged {
+                object: format!("snapshot {}", snapshot.name),
+                what: format!(
+                    "its runs have {inodes} inodes in place of {}",
+                    snapshot.inodes
+                ),
+            }));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ pub(super) mod snapshot;
 
 pub use commit_record::{CommitRecords, Outcome};
 pub use diff::{Change, ChangeKind};
-pub use frozen::Frozen;
+pub use frozen::{Changed, Frozen};
 pub use reading::{Moment, Reading, Seek};
 pub use scheduled::Scheduled;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod changes;
+mod rows;
 mod tree;
 #[path = "../common/tuning.rs"]
 mod tuning;
@@ -188,6 +189,8 @@ struct Pair {
     /// Whole copies of the tree.
     snapshots: Vec<(Snapshot, Tree)>,
     taken: usize,
+    /// How often a state came back.
+    rollbacks: usize,
 }
 
 impl Pair {
@@ -209,6 +212,7 @@ impl Pair {
             held: Vec::new(),
             snapshots: Vec::new(),
             taken: 0,
+            rollbacks: 0,
         }
     }
 
@@ -405,6 +409,7 @@ impl Pair {
         self.snapshots.push((taken, self.tree.clone()));
         self.tree = tree;
         self.tree.drop_nameless();
+        self.rollbacks += 1;
         self.reopen();
     }
 
@@ -446,6 +451,10 @@ impl Pair {
             let later = &self.snapshots[i + 1..];
             if let Some((to, new)) = later.first() {
                 self.assert_diff((from, old), (Some(to), new));
+            }
+            for (to, _) in later {
+                let is_told = rows::assert_rows(self.volume(), from, to);
+                assert!(is_told || self.rollbacks > 0, "{from:?} to {to:?}");
             }
             self.assert_diff((from, old), (None, &self.tree));
         }

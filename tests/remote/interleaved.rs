@@ -1,7 +1,8 @@
 //! Pushes, collections and removals at the same time, on a store in memory: which of them makes its next request is drawn
 //! by a seed, so that a run can be repeated.
 //!
-//! What is published is whole at the end, whatever the order was.
+//! What is published is whole at the end, whatever the order was. The same of pushes that build on a snapshot that is
+//! forgotten and collected meanwhile.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,15 +12,17 @@ use std::thread;
 use std::time::Duration;
 
 use cask::remote::{
-    Ability, Bytes, Key, Listed, Memory, PushState, Repository, Result, Shelf, Tag,
+    Ability, Bytes, Key, Listed, Memory, PushState, RemoteSnapshot, Repository, Result, Shelf, Tag,
 };
 use cask::transfer::{Collect, Error, Extent, Waits, collect, pull};
 use cask::types::ChunkBytes;
 use cask::volume::Config;
 
+use crate::bit_by_bit::{assert_pushed, large_world};
+use crate::deltas::copy;
 use crate::races::{Nobody, World, collected, content, named};
 use crate::random::Random;
-use crate::repacking::{before_it_is_forgotten, check};
+use crate::repacking::{before_it_is_forgotten, check, push_old_and_kept, take_racing};
 
 /// Longer than any run takes: whoever waits so long for a push waits for its end.
 const FOR_EVER: Duration = Duration::from_secs(3600);
@@ -35,10 +38,17 @@ enum Part {
     Patient,
     /// One that takes all others for dead at once.
     Hasty,
-    /// A removal of the snapshot that has most.
+    /// A removal of the snapshot that has most, and of the one that others build on.
     Forget,
     /// A pull of what is there all the time.
     Pull,
+}
+
+/// Whether a push of `racing` pushes the snapshot before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PushesNear {
+    No,
+    First,
 }
 
 /// Whose turn it is.
@@ -164,7 +174,12 @@ impl Shelf for InTurn {
 }
 
 /// Whether it did what it was to do; `false` when another part has ended it, as it may.
-fn play(part: Part, number: usize, world: &World, repository: &Repository) -> bool {
+fn play(
+    (part, pushes_near): (Part, PushesNear),
+    number: usize,
+    world: &World,
+    repository: &Repository,
+) -> bool {
     let cache = world.dir.path().join(format!("host{number}"));
     let collects = |silence| {
         let found = collect(&Collect {
@@ -184,7 +199,13 @@ fn play(part: Part, number: usize, world: &World, repository: &Repository) -> bo
         }
     };
     match part {
-        Part::Push => world.source.push(repository, &cache, "racing"),
+        Part::Push => {
+            // On which the next one builds, unless it fails.
+            if pushes_near == PushesNear::First {
+                world.source.push(repository, &cache, "near");
+            }
+            world.source.push(repository, &cache, "racing")
+        }
         Part::Other => world.source.push(repository, &cache, "more"),
         Part::Patient => collects(FOR_EVER),
         Part::Hasty => collects(Duration::ZERO),
@@ -192,7 +213,7 @@ fn play(part: Part, number: usize, world: &World, repository: &Repository) -> bo
             let volume = world.source.volume.config().uuid;
             let found = repository.snapshots(volume).unwrap().whole.into_iter();
             found
-                .filter(|one| one.name == named("old"))
+                .filter(|one| [named("old"), named("near")].contains(&one.name))
                 .for_each(|one| repository.withdraw(&one).unwrap());
             true
         }
@@ -203,14 +224,15 @@ fn play(part: Part, number: usize, world: &World, repository: &Repository) -> bo
             let mut snapshots = snapshots.unwrap().whole.into_iter();
             let kept = snapshots.find(|one| one.name == named("kept")).unwrap();
             let config = Config::new(ChunkBytes::DEFAULT, std::collections::BTreeMap::new());
-            pull(repository, &kept, (&cache, &config), &Nobody).unwrap();
+            let into = world.dir.path().join(format!("pulled{number}"));
+            pull(repository, &kept, (&into, &config), &Nobody).unwrap();
             true
         }
     }
 }
 
 /// Runs all parts to their ends; what became of each.
-fn run(world: &World, parts: &[Part], seed: u64) -> Vec<bool> {
+fn run((world, near): (&World, PushesNear), parts: &[Part], seed: u64) -> Vec<bool> {
     let mut random = Random::new(seed);
     // They do not begin together: until then each lets so many turns go by.
     let delays: Vec<_> = parts
@@ -235,7 +257,7 @@ fn run(world: &World, parts: &[Part], seed: u64) -> Vec<bool> {
                         (0..delay).for_each(|_| turns.wait(number));
                         let (id, master) = (world.repository.id(), world.repository.master());
                         let opened = Repository::open(shelf, Ability::FULL, id, master.clone());
-                        play(*part, number, world, &opened.unwrap())
+                        play((*part, near), number, world, &opened.unwrap())
                     }));
                     turns.end(number);
                     played.unwrap_or_else(|panic| resume_unwind(panic))
@@ -267,10 +289,35 @@ fn parts_of(seed: u64) -> Vec<Part> {
     parts
 }
 
-fn race(seed: u64) {
+/// Snapshot `racing` can build on `near`, which builds on others: that is there, and all hosts know it, or it is pushed
+/// first. Some of them have bytes of their own.
+fn building_world(seed: u64) -> World {
+    let world = large_world(Ability::FULL, 250);
+    push_old_and_kept(&world);
+    let bytes = if seed.is_multiple_of(3) {
+        content(7)
+    } else {
+        Vec::new()
+    };
+    world.source.file("near", &bytes);
+    world.source.snapshot("near");
+    if seed.is_multiple_of(2) {
+        world.push("near");
+    }
+    take_racing(&world);
+    for host in 0..4 {
+        copy(
+            &world.cache(),
+            &world.dir.path().join(format!("host{host}")),
+        );
+    }
+    world
+}
+
+/// Whether `racing` builds on another snapshot at the end.
+fn race(seed: u64, (world, near): (&World, PushesNear)) -> bool {
     let parts = parts_of(seed);
     let what = format!("seed {seed}: {parts:?}");
-    let world = before_it_is_forgotten(Ability::FULL);
     if parts.contains(&Part::Other) {
         world.source.file("f2", &content(2));
         world.source.file("f3", &content(3));
@@ -279,8 +326,8 @@ fn race(seed: u64) {
     if !parts.contains(&Part::Forget) {
         world.forget("old");
     }
-    let outcomes = run(&world, &parts, seed);
-    check(&world, &what);
+    let outcomes = run((world, near), &parts, seed);
+    check(world, &what);
     let is_anybody_hasty = parts.contains(&Part::Hasty);
     for (part, has_succeeded) in parts.iter().zip(&outcomes) {
         let may_fail = is_anybody_hasty && *part != Part::Pull && *part != Part::Forget;
@@ -289,7 +336,7 @@ fn race(seed: u64) {
     // Nothing is left that hinders anybody, or that the next collections do not find.
     for _ in 0..2 {
         collected(&world.repository, &world.cache()).unwrap();
-        check(&world, &format!("{what}, collected again"));
+        check(world, &format!("{what}, collected again"));
     }
     assert!(world.repository.marks().unwrap().is_empty(), "{what}");
     let is_published = |name| {
@@ -298,8 +345,15 @@ fn race(seed: u64) {
     };
     if !is_published("racing") {
         world.push("racing");
-        check(&world, &format!("{what}, pushed again"));
+        check(world, &format!("{what}, pushed again"));
     }
+    for snapshot in world.snapshots() {
+        if snapshot.state == PushState::Published {
+            assert_pushed(world, snapshot.name.as_str());
+        }
+    }
+    let is_built = |one: &RemoteSnapshot| one.name == named("racing") && !one.deltas.is_empty();
+    world.snapshots().iter().any(is_built)
 }
 
 fn seeds() -> Range<u64> {
@@ -317,6 +371,23 @@ fn seeds() -> Range<u64> {
 #[test]
 fn whatever_the_order_what_is_published_is_whole() {
     for seed in seeds() {
-        race(seed);
+        let world = before_it_is_forgotten(Ability::FULL);
+        assert!(!race(seed, (&world, PushesNear::No)));
     }
+}
+
+#[test]
+fn whatever_the_order_what_builds_on_others_is_whole() {
+    let seeds = seeds();
+    let many = seeds.end - seeds.start > 5;
+    let built = seeds.filter(|seed| {
+        let near = match seed.is_multiple_of(2) {
+            true => PushesNear::No,
+            false => PushesNear::First,
+        };
+        race(*seed, (&building_world(*seed), near))
+    });
+    let built = built.count();
+    // Else nothing would be told of those that do, or of those whose base goes.
+    assert!(!many || built > 2, "{built} build on another");
 }

@@ -8,19 +8,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cask::remote::{
-    Ability, Bytes, Key, KeySource, Listed, Memory, ObjectId, Passphrase, PushState,
+    Ability, Bytes, Key, KeySource, Listed, Memory, ObjectId, Passphrase, PushState, PushedBases,
     RemoteSnapshot, Repository, Result, Shelf, Tag, VolumeAbout, VolumeFacts,
 };
 use cask::transfer::{
-    Collect, Collected, Depth, Extent, Progress, Push, State, StateError, Waits, Watch, collect,
-    pull, verify,
+    Collect, Collected, Depth, Extent, Progress, Push, Pushed, State, StateError, Waits, Watch,
+    collect, pull, verify,
 };
 use cask::types::{
-    Caller, ChunkBytes, Compression, FileKind, Ino, Name, NewNode, RowCursor, RowPage,
-    SnapshotName, VolumeId,
+    Caller, ChunkBytes, Compression, Epoch, FileKind, Ino, Name, NewNode, RowChange, RowCursor,
+    RowPage, SnapshotName, VolumeId,
 };
 use cask::volume::{
-    Config, Frozen, NamedChunks, RootOwner, SetIdBits, Volume, WriteOrigin, create,
+    Config, Frozen, NamedChunks, RootOwner, SetIdBits, Snapshot, Volume, WriteOrigin, create,
 };
 
 /// Does something at the N-th request.
@@ -89,12 +89,32 @@ impl Watch for Nobody {
     fn progress(&self, _: &Progress) {}
 }
 
-struct Rows<'v>(Frozen<'v>);
+pub(crate) struct Rows<'v>(pub(crate) Frozen<'v>);
 
 impl State for Rows<'_> {
     fn rows(&self, after: &RowCursor) -> std::result::Result<RowPage, StateError> {
         Ok(self.0.rows(after)?)
     }
+
+    fn changes(
+        &self,
+        since: i64,
+        after: &RowCursor,
+    ) -> std::result::Result<Option<Vec<RowChange>>, StateError> {
+        let changed = self.0.changed_since(Epoch(since))?;
+        Ok(match changed {
+            Some(changed) => self.0.changes(&changed, after)?,
+            None => None,
+        })
+    }
+}
+
+/// What a push sends where an earlier snapshot is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sends {
+    All,
+    /// What changed.
+    Changes,
 }
 
 /// A volume with a snapshot for each set of files.
@@ -102,10 +122,11 @@ pub(crate) struct Source {
     _dir: tempfile::TempDir,
     path: PathBuf,
     pub(crate) volume: Volume,
+    sends: Sends,
 }
 
 impl Source {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(sends: Sends) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("v");
         let config = Config::new(ChunkBytes::DEFAULT, std::collections::BTreeMap::new());
@@ -120,6 +141,7 @@ impl Source {
             _dir: dir,
             path,
             volume,
+            sends,
         }
     }
 
@@ -152,17 +174,33 @@ impl Source {
     }
 
     pub(crate) fn push(&self, repository: &Repository, cache: &Path, name: &str) -> bool {
+        self.try_push(repository, cache, name).is_ok()
+    }
+
+    pub(crate) fn try_push(
+        &self,
+        repository: &Repository,
+        cache: &Path,
+        name: &str,
+    ) -> cask::transfer::Result<Pushed> {
         let taken = self.volume.snapshot(&named(name)).unwrap();
         let rows = Rows(self.volume.frozen(taken.epoch));
         let chunks = NamedChunks::open(&self.path).unwrap();
+        let volume = self.volume.config().uuid;
+        let known = self.volume.snapshots().unwrap();
+        let base = PushedBases::in_cache(cache, volume).newest(|one| {
+            let is_it = |known: &Snapshot| known.epoch.0 == one.epoch && known.name == one.name;
+            one.epoch < taken.epoch.0 && known.iter().any(is_it)
+        });
         let push = Push {
             repository,
             cache,
             state: &rows,
             chunks: &chunks,
+            base: base.as_ref().filter(|_| self.sends == Sends::Changes),
             watch: &Nobody,
         };
-        push.run(intended(self.volume.config().uuid, name)).is_ok()
+        push.run(intended(volume, &taken))
     }
 }
 
@@ -170,15 +208,15 @@ pub(crate) fn named(name: &str) -> SnapshotName {
     name.parse().unwrap()
 }
 
-fn intended(volume: VolumeId, name: &str) -> RemoteSnapshot {
+fn intended(volume: VolumeId, taken: &Snapshot) -> RemoteSnapshot {
     RemoteSnapshot {
         state: PushState::Pending,
         id: ObjectId::random().unwrap(),
         volume,
         volume_name: "v".to_owned(),
-        name: named(name),
-        created: 1,
-        epoch: 1,
+        name: taken.name.clone(),
+        created: taken.created.secs(),
+        epoch: taken.epoch.0,
         label: String::new(),
         host: "here".to_owned(),
         started: 0,
@@ -192,6 +230,7 @@ fn intended(volume: VolumeId, name: &str) -> RemoteSnapshot {
         bytes: 0,
         beats: 0,
         runs: Vec::new(),
+        deltas: Vec::new(),
     }
 }
 
@@ -223,11 +262,16 @@ pub(crate) struct World {
 impl World {
     /// One with nothing in it.
     pub(crate) fn empty(ability: Ability) -> Self {
+        Self::empty_for(ability, Sends::All)
+    }
+
+    /// The same, with a volume whose pushes send this.
+    pub(crate) fn empty_for(ability: Ability, sends: Sends) -> Self {
         let memory = Arc::new(Memory::default());
         let key = KeySource::KeyFile(Passphrase::new(vec![1; 32]));
         let shelf = Arc::clone(&memory);
         let repository = Repository::create_in(shelf, ability, &key).unwrap();
-        let source = Source::new();
+        let source = Source::new(sends);
         let world = Self {
             memory,
             repository,

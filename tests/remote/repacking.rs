@@ -37,6 +37,12 @@ fn world(ability: Ability) -> World {
 /// The same while snapshot `old` is there, which has all five.
 pub(crate) fn before_it_is_forgotten(ability: Ability) -> World {
     let world = World::empty(ability);
+    push_old_and_kept(&world);
+    take_racing(&world);
+    world
+}
+
+pub(crate) fn push_old_and_kept(world: &World) {
     let names = [1, 2, 3, 4, 5].map(|seed| format!("f{seed}"));
     for (name, seed) in names.iter().zip(1..) {
         world.source.file(name, &content(seed));
@@ -48,16 +54,19 @@ pub(crate) fn before_it_is_forgotten(ability: Ability) -> World {
     }
     world.source.snapshot("kept");
     world.push("kept");
+}
+
+pub(crate) fn take_racing(world: &World) {
     world.source.file("again", &content(1));
     world.source.file("new", &content(6));
     world.source.snapshot("racing");
-    world
 }
 
 /// What is in the files of each snapshot, by the seeds of their contents.
 fn expected(snapshot: &str) -> Vec<(&'static str, u8)> {
     match snapshot {
         "kept" => vec![("f5", 5)],
+        "near" => vec![("f5", 5)],
         "racing" => vec![("f5", 5), ("again", 1), ("new", 6)],
         "more" => vec![("f5", 5), ("again", 1), ("new", 6), ("f2", 2), ("f3", 3)],
         other => panic!("{other} is not published"),

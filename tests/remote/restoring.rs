@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::engines::{Endpoint, Engine, Kind};
+use crate::support::can_mount;
 
 const RESTORE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples/restore.py");
 
@@ -144,6 +145,48 @@ fn a_snapshot_in_a_directory_is_restored_without_cask() {
     bench.compare("exported.tar", "restored.tar");
     let archives = ["exported.tar", "restored.tar"].map(|name| length(&bench.path(name)));
     assert_eq!(archives[0], archives[1], "holes are holes in both");
+}
+
+/// What changed since an earlier snapshot is told above the rows of that.
+#[test]
+fn snapshots_that_build_on_others_are_restored() {
+    if !can_mount() {
+        return;
+    }
+    let Some(bench) = Bench::new(FILL) else {
+        return;
+    };
+    let script = r#"
+        "$CASK" remote add --create there "file://$PWD/there" --key-file key; "$CASK" push db@s there
+        mkdir mnt; "$CASK" mount db mnt; cd mnt
+        rm -r sub; mv file moved; ln moved again; truncate -s 4000000 big; rm many/7; chmod 600 many/8
+        head -c 5000000 /dev/urandom > twice; printf middle | dd of=sparse bs=1 seek=8192000 conv=notrunc status=none
+        fallocate -p -o 81920 -l 163840 sparse; truncate -s 20000000 sparse; mkdir new; mv many/9 new; echo 9 > many/9
+        setfattr -x user.note moved; setfattr -n user.more -v more moved; ln -sfn other link; touch -d @5 empty
+        "$CASK" snapshot db@t; "$CASK" push db@t there
+        rm again; mv new many/new; truncate -s 0 sparse; head -c 3000000 /dev/urandom > big; setfattr -n user.raw -v y big
+        mknod fifo2 p; rm many/new/9; mv many/10 many/11
+        cd ..; "$CASK" snapshot db@u; "$CASK" push db@u there; "$CASK" umount mnt; "$CASK" remote check --read-data
+        for snapshot in s t u; do
+            "$CASK" export "db@$snapshot" -o "exported-$snapshot.tar"
+            "$PYTHON" "$RESTORE" there "db@$snapshot" --key-file key > "restored-$snapshot.tar"
+        done
+        for run in there/run/*/*; do od -An -tu1 -j8 -N1 "$run"; done | sort -n | xargs"#;
+    let formats = bench.sh(".", script, &[]);
+    assert!(formats.ends_with("1 2 2\n"), "{formats}");
+    for snapshot in ["s", "t", "u"] {
+        let [exported, restored] = ["exported", "restored"].map(|what| {
+            let name = format!("{what}-{snapshot}");
+            (bench.unpack(&format!("{name}.tar"), &name), name)
+        });
+        assert_eq!(exported.0, restored.0, "{snapshot}");
+        let names = [exported.1, restored.1];
+        let script = format!(
+            "cd {}; find . -type f -print0 | while IFS= read -r -d '' file; do cmp \"$file\" \"../{}/$file\"; done",
+            names[0], names[1]
+        );
+        bench.sh(".", &script, &[]);
+    }
 }
 
 #[test]

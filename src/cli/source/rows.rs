@@ -6,11 +6,19 @@ use crate::cli::source::unreachable;
 use crate::cli::state_ref::StateRef;
 use crate::server::{Served, with_served};
 use crate::transfer::{State, StateError};
-use crate::types::{RowCursor, RowPage, SnapshotName};
+use crate::types::{RowChange, RowCursor, RowPage, SnapshotName};
 
 impl State for Served {
     fn rows(&self, after: &RowCursor) -> std::result::Result<RowPage, StateError> {
         Ok(Self::rows(self, after)?)
+    }
+
+    fn changes(
+        &self,
+        since: i64,
+        after: &RowCursor,
+    ) -> std::result::Result<Option<Vec<RowChange>>, StateError> {
+        Ok(Self::changes(self, since, after)?)
     }
 }
 

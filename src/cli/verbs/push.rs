@@ -15,16 +15,18 @@ use crate::cli::verbs::{snapshot, sync};
 use crate::cli::{CliError, Kind, Result};
 use crate::control::{Op, SnapshotInfo};
 use crate::remote::{
-    ObjectId, PushState, RemoteDir, RemoteSnapshot, Repository, VolumeAbout, VolumeFacts,
+    ObjectId, PushState, PushedBase, PushedBases, RemoteDir, RemoteSnapshot, Repository,
+    VolumeAbout, VolumeFacts,
 };
 use crate::transfer::{Push, Pushed};
-use crate::types::{RemoteName, SnapshotName};
+use crate::types::RemoteName;
 use crate::volume::{Config, NamedChunks};
 
 /// Send a snapshot of a volume to a remote, and print its name there
 ///
 /// Without a snapshot one is taken. Only chunks are sent that the repository lacks, from whatever volume or
-/// host they came; all of it is compressed and encrypted. A push that was killed goes on where it was when it
+/// host they came, and what tells of files that changed since the last snapshot that was pushed from here, while that is
+/// here and there; all of it is compressed and encrypted. A push that was killed goes on where it was when it
 /// is begun again; several may run at once, on any hosts.
 ///
 /// Exit code 7: the store could not be reached.
@@ -76,8 +78,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         dir: &dir,
         repository: &repository,
     };
-    for (taken, news) in pushing.wanted()? {
-        pushing.push(&taken, news)?;
+    let Wanted { snapshots, all } = pushing.wanted()?;
+    for (taken, news) in snapshots {
+        pushing.push(&taken, news, &all)?;
     }
     Ok(())
 }
@@ -91,6 +94,13 @@ enum News {
     Perhaps,
 }
 
+/// What is to be pushed.
+struct Wanted {
+    snapshots: Vec<(SnapshotInfo, News)>,
+    /// All snapshots that the volume has.
+    all: Vec<SnapshotInfo>,
+}
+
 /// What is pushed, and where to.
 struct Pushing<'a> {
     arguments: &'a Arguments,
@@ -102,13 +112,15 @@ struct Pushing<'a> {
 
 impl Pushing<'_> {
     /// The snapshot that was named, all, or one that is taken now.
-    fn wanted(&self) -> Result<Vec<(SnapshotInfo, News)>> {
+    fn wanted(&self) -> Result<Wanted> {
         let state = &self.arguments.state;
         let (name, news) = match &state.snapshot {
             Some(name) => (name.clone(), News::Perhaps),
             None if self.arguments.all_snapshots => {
-                let list = snapshot::list(self.located, &Op::Snapshots)?;
-                return Ok(list.into_iter().map(|one| (one, News::Perhaps)).collect());
+                let all = snapshot::list(self.located, &Op::Snapshots)?;
+                let wanted = all.iter().map(|one| (one.clone(), News::Perhaps));
+                let snapshots = wanted.collect();
+                return Ok(Wanted { snapshots, all });
             }
             None => {
                 sync::flush(self.located)?;
@@ -118,18 +130,19 @@ impl Pushing<'_> {
                 (taken, News::Fresh)
             }
         };
-        let list = snapshot::list(self.located, &Op::Snapshots)?;
-        let found = list.into_iter().find(|one| one.name == name);
+        let all = snapshot::list(self.located, &Op::Snapshots)?;
+        let found = all.iter().find(|one| one.name == name).cloned();
         let missing = || {
             no_snapshot(&SnapshotRef {
                 volume: state.volume.clone(),
                 name,
             })
         };
-        Ok(vec![(found.ok_or_else(missing)?, news)])
+        let snapshots = vec![(found.ok_or_else(missing)?, news)];
+        Ok(Wanted { snapshots, all })
     }
 
-    fn push(&self, taken: &SnapshotInfo, news: News) -> Result<()> {
+    fn push(&self, taken: &SnapshotInfo, news: News, all: &[SnapshotInfo]) -> Result<()> {
         let started = Instant::now();
         let volume = volume_name(self.located);
         let name = format!("{}:{volume}@{}", self.dir.name(), taken.name);
@@ -148,7 +161,8 @@ impl Pushing<'_> {
         // Before it is there: what can be pulled can be named.
         let told = self.dir.tell_about(self.repository, &about);
         told.map_err(failed)?;
-        let pushed = self.send(&taken.name, &watch, &self.intended(taken)?)?;
+        let base = self.base(taken, all);
+        let pushed = self.send(base.as_ref(), &watch, &self.intended(taken)?)?;
         // A push that has nothing to send is to stay as cheap as it is.
         if pushed.packs > 0 {
             let mended = self.dir.mend_about(self.repository, &about);
@@ -175,6 +189,19 @@ impl Pushing<'_> {
         }
     }
 
+    /// The newest snapshot before this one that was pushed from here, and that is here still.
+    fn base(&self, taken: &SnapshotInfo, all: &[SnapshotInfo]) -> Option<PushedBase> {
+        let bases = PushedBases::in_cache(&self.dir.cache(), self.config.uuid);
+        let is_same = |one: &RemoteSnapshot, known: &SnapshotInfo| {
+            let pushed = (one.epoch, one.created, &one.name);
+            pushed == (known.epoch, known.created, &known.name)
+        };
+        // A server that does not say which snapshot is which says 0.
+        bases.newest(|one| {
+            (1..taken.epoch).contains(&one.epoch) && all.iter().any(|known| is_same(one, known))
+        })
+    }
+
     fn intended(&self, taken: &SnapshotInfo) -> Result<RemoteSnapshot> {
         let id = ObjectId::random().map_err(|e| explain(e, self.dir.name()))?;
         Ok(RemoteSnapshot {
@@ -198,16 +225,17 @@ impl Pushing<'_> {
             bytes: 0,
             beats: 0,
             runs: Vec::new(),
+            deltas: Vec::new(),
         })
     }
 
     fn send(
         &self,
-        name: &SnapshotName,
+        base: Option<&PushedBase>,
         watch: &Transferring,
         wanted: &RemoteSnapshot,
     ) -> Result<Pushed> {
-        let located = self.located;
+        let (located, name) = (self.located, &wanted.name);
         let chunks = NamedChunks::open(&located.dir).map_err(|e| located.explain_volume(e))?;
         let cache = self.dir.cache();
         with_rows(located, (&self.arguments.state, name), |state| {
@@ -216,6 +244,7 @@ impl Pushing<'_> {
                 cache: &cache,
                 state,
                 chunks: &chunks,
+                base,
                 watch,
             };
             push.run(wanted.clone()).map_err(|error| {

@@ -91,8 +91,10 @@ const MERGE: [[&str; 3]; 4] = [
         "n.ino = o.ino AND n.off = o.off AND n.len = o.len AND n.chunk = o.chunk
          AND n.chunk_off = o.chunk_off"),
 ];
-const NOTE_REVIVED: &str =
-    sql!("INSERT OR IGNORE INTO revived ({revived}) SELECT ?1, ino FROM inode WHERE born = ?1");
+// The root in any case: rows of an inode may be others where its own is not.
+const NOTE_REVIVED: &str = sql!(
+    "INSERT OR IGNORE INTO revived ({revived}) SELECT ?1, ino FROM inode WHERE born = ?1 OR ino = 1"
+);
 pub(super) const CONCLUDE: &str = "
     DELETE FROM orphan;
     DELETE FROM copying;

@@ -47,6 +47,12 @@ const NONSENSE_COPIES: &str = concat!(
         OR ",
     misplaced_copy!()
 );
+// What a repair does to rows, their births and deaths do not tell: no snapshot is compared with a later one by those, but
+// what is taken from now on.
+const NOTE_REVIVED: &str = sql!(
+    "INSERT OR IGNORE INTO revived ({revived})
+     SELECT epoch, 1 FROM snapshot UNION SELECT value, 1 FROM setting WHERE key = 'epoch'"
+);
 const COPIED: &str = "DELETE FROM copying WHERE id = ?1";
 const NEWEST: &str = "SELECT coalesce(max(epoch), 0) FROM snapshot";
 /// The cause of each counter that a volume must have.
@@ -74,6 +80,7 @@ impl Workpiece {
         // Again: what the segments said of a chunk may be shorter than what its extents say.
         self.mend_mapping()?;
         self.count_refs()?;
+        self.run(NOTE_REVIVED, &[])?;
         let left = self.session.audit()?;
         match left.first() {
             // Nothing was committed before: a repair that does not come out whole leaves nothing to take the database's

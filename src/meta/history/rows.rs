@@ -89,25 +89,7 @@ impl View<'_> {
         let mut rows = stmt.query(after)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            let (ino, off) = (uint(row, 0)?, uint(row, 1)?);
-            let hash: Option<[u8; ChunkHash::LEN]> = row.get(4)?;
-            let hash = hash.ok_or_else(|| {
-                Error::row(format!(
-                    "byte {off} of inode {ino} names a chunk that is not there"
-                ))
-            })?;
-            let (at, sums) = read_place(row, 5)?;
-            let chunk = match FarPlace::of(&at, &sums) {
-                Some(far) => ChunkPlace::elsewhere(&far, &at),
-                None => ChunkPlace::new(&ChunkHash::from_bytes(hash), &at),
-            };
-            found.push(StoredRow {
-                ino,
-                off,
-                len: uint(row, 2)?,
-                chunk_off: uint(row, 3)?,
-                chunk,
-            });
+            found.push(read_stored_row(row)?);
         }
         Ok(found)
     }
@@ -125,6 +107,31 @@ impl View<'_> {
         }
         Ok(found)
     }
+}
+
+/// Columns that [`read_stored_row`] reads, from the first on: the extent's, and the place of its chunk.
+pub(super) const STORED_COLUMNS: usize = 11;
+
+pub(super) fn read_stored_row(row: &Row<'_>) -> Result<StoredRow> {
+    let (ino, off) = (uint(row, 0)?, uint(row, 1)?);
+    let hash: Option<[u8; ChunkHash::LEN]> = row.get(4)?;
+    let hash = hash.ok_or_else(|| {
+        Error::row(format!(
+            "byte {off} of inode {ino} names a chunk that is not there"
+        ))
+    })?;
+    let (at, sums) = read_place(row, 5)?;
+    let chunk = match FarPlace::of(&at, &sums) {
+        Some(far) => ChunkPlace::elsewhere(&far, &at),
+        None => ChunkPlace::new(&ChunkHash::from_bytes(hash), &at),
+    };
+    Ok(StoredRow {
+        ino,
+        off,
+        len: uint(row, 2)?,
+        chunk_off: uint(row, 3)?,
+        chunk,
+    })
 }
 
 fn uint(row: &Row<'_>, at: usize) -> Result<u64> {

@@ -160,6 +160,11 @@ impl Sorted {
         self.entries
     }
 
+    /// The packs of whose chunks it tells.
+    pub(super) fn packs(&self) -> &[ObjectId] {
+        &self.packs
+    }
+
     /// Whether it tells of a chunk in one of these packs.
     pub(super) fn names_any(&self, packs: &BTreeSet<ObjectId>) -> bool {
         self.packs.iter().any(|id| packs.contains(id))

@@ -1,7 +1,8 @@
 //! Rows of a state as a stream has them: those of a run, but that an extent names its chunk by its hash. Who receives it
 //! may have the chunk from elsewhere.
 
-use super::{Row, Table, collect, each, entry_of, inode_of, xattr_of};
+use super::cells::{entry_of, inode_of, xattr_of};
+use super::row::{Row, Table};
 use crate::remote::block::{self, Cells};
 use crate::types::{ChunkHash, EntryRow, InodeRow, XattrRow};
 
@@ -105,6 +106,14 @@ pub(in crate::remote) fn decode_rows(
         Table::Xattr => each(block::decode(block, rows)?, xattr_of)?,
     };
     found.into_iter().map(StreamRow::of).collect()
+}
+
+fn collect<T>(rows: &[Row], cells: impl Fn(&Row) -> Option<T>) -> Vec<T> {
+    rows.iter().filter_map(cells).collect()
+}
+
+fn each<T>(cells: Vec<T>, row: impl Fn(T) -> Option<Row>) -> Option<Vec<Row>> {
+    cells.into_iter().map(row).collect()
 }
 
 const fn table_of(raw: u8) -> Option<Table> {

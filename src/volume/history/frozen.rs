@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::meta::{Inode, StoredExtent, View};
-use crate::types::{Attr, Epoch, FileKind, Ino, Name, RowCursor, RowPage};
+use crate::meta::{ChangedKeys, Inode, StoredExtent, View};
+use crate::types::{Attr, Epoch, FileKind, Ino, Name, RowChange, RowCursor, RowPage};
 use crate::volume::core::Core;
 use crate::volume::data::extents::within;
 use crate::volume::data::read::{Wait, clip, read_with};
@@ -16,6 +16,18 @@ pub struct Frozen<'v> {
     core: &'v Core,
     at: Epoch,
 }
+
+/// Rows that may be others than at an earlier snapshot. What is held in memory of each is some 50 bytes.
+#[derive(Debug)]
+pub struct Changed {
+    keys: ChangedKeys,
+    since: Epoch,
+}
+
+/// Rows that are looked at for [`Frozen::changed_since`].
+const CHANGED_MAX: usize = 1 << 18;
+/// Rows at a time.
+const CHANGES: usize = 1000;
 
 /// As [`crate::volume::Volume::frozen`].
 pub(super) const fn frozen(core: &Core, at: Epoch) -> Frozen<'_> {
@@ -38,6 +50,41 @@ impl Frozen<'_> {
     /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Storage`].
     pub fn rows(&self, after: &RowCursor) -> Result<RowPage> {
         self.with(|view| Ok(view.rows(after)?))
+    }
+
+    /// Which rows may be others than at the snapshot of an earlier epoch: what it costs depends on what changed since.
+    /// `None` where there is no such snapshot (any more), where very much changed, or where a state came back in between.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Storage`].
+    pub fn changed_since(&self, since: Epoch) -> Result<Option<Changed>> {
+        let tx = self.core.database().read_beside()?;
+        if !tx.is_snapshot(self.at)? {
+            return Err(Error::NotFound);
+        }
+        let mut all = tx.all_snapshots()?.into_iter();
+        let Some(from) = all.find(|one| one.epoch == since) else {
+            return Ok(None);
+        };
+        let keys = tx.changed_keys(&from, self.at, CHANGED_MAX)?;
+        Ok(keys.map(|keys| Changed { keys, since }))
+    }
+
+    /// The next of these rows that are others; none at the end. `None` once the earlier snapshot is gone.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Corrupt`], [`Error::Storage`].
+    pub fn changes(&self, changed: &Changed, after: &RowCursor) -> Result<Option<Vec<RowChange>>> {
+        let tx = self.core.database().read_beside()?;
+        if !tx.is_snapshot(self.at)? {
+            return Err(Error::NotFound);
+        }
+        // In the same state of the database as the rows: from its removal on, rows that only it saw go bit by bit.
+        if !tx.is_snapshot(changed.since)? {
+            return Ok(None);
+        }
+        let found = tx.view(self.at).changes(&changed.keys, after, CHANGES)?;
+        Ok(Some(found))
     }
 
     /// The inode that `name` in `parent` leads to.

@@ -7,7 +7,7 @@ use crate::cli::progress::Told;
 use crate::cli::remotes::{choose, explain, explain_transfer, open};
 use crate::cli::transferring::Transferring;
 use crate::cli::{CliError, Kind, Result, output};
-use crate::remote::rewrite_index;
+use crate::remote::{PushedBases, rewrite_index};
 use crate::transfer::{Depth, Verified, verify};
 use crate::types::RemoteName;
 
@@ -71,6 +71,9 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     if found.faults.is_empty() {
         return Ok(());
     }
+    // What is damaged is sent again by whoever does not build on it.
+    let forgotten = PushedBases::forget_all(&dir.cache());
+    forgotten.map_err(|e| explain(e, dir.name()))?;
     for volume in &found.unnamed {
         let forgotten = dir.forget_told(*volume);
         forgotten.map_err(|e| explain(e, dir.name()))?;
