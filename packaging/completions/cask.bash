@@ -548,13 +548,17 @@ _cask() {
             return 0
             ;;
         cask__subcmd__afterwards)
-            opts="-h --engine --after --root --help"
+            opts="-h --engine --before --after --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --engine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --before)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2986,7 +2990,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__schedule__subcmd__run)
-            opts="-h --at --root --help"
+            opts="-h --at --if-served --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -201,6 +201,7 @@ complete -c cask -n "__fish_cask_using_subcommand schedule; and not __fish_seen_
 complete -c cask -n "__fish_cask_using_subcommand schedule; and not __fish_seen_subcommand_from run help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c cask -n "__fish_cask_using_subcommand schedule; and __fish_seen_subcommand_from run" -l at -d 'As if this were the time: RFC 3339' -r
 complete -c cask -n "__fish_cask_using_subcommand schedule; and __fish_seen_subcommand_from run" -l root -d 'Where named volumes lie' -r -F
+complete -c cask -n "__fish_cask_using_subcommand schedule; and __fish_seen_subcommand_from run" -l if-served -d 'Only of those that are mounted'
 complete -c cask -n "__fish_cask_using_subcommand schedule; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cask -n "__fish_cask_using_subcommand schedule; and __fish_seen_subcommand_from help" -f -a "run" -d 'Take what is due now, remove what no rule keeps any more, and print the names of what was taken'
 complete -c cask -n "__fish_cask_using_subcommand schedule; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -354,7 +355,8 @@ complete -c cask -n "__fish_cask_using_subcommand buffer" -s h -l help -d 'Print
 complete -c cask -n "__fish_cask_using_subcommand flush-files" -l root -d 'Where named volumes lie' -r -F
 complete -c cask -n "__fish_cask_using_subcommand flush-files" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -l engine -d 'The socket of their engine' -r -F
-complete -c cask -n "__fish_cask_using_subcommand afterwards" -l after -d 'What the shell is to do then' -r
+complete -c cask -n "__fish_cask_using_subcommand afterwards" -l before -d 'What the shell is to do when it is asked for' -r
+complete -c cask -n "__fish_cask_using_subcommand afterwards" -l after -d 'What the shell is to do in the end' -r
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -l root -d 'Where named volumes lie' -r -F
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cask -n "__fish_cask_using_subcommand help; and not __fish_seen_subcommand_from create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help" -f -a "create" -d 'Create a volume and print its name'

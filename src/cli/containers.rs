@@ -3,6 +3,7 @@
 //! Podman is not asked: it has no daemon, and its command takes longer than all that `cask ls` does.
 
 use std::env;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,14 +37,14 @@ impl Containers {
         }
     }
 
-    /// What the engine behind `socket` tells.
+    /// What the engine behind `socket` tells, and all mounts.
     ///
     /// # Errors
-    /// When it does not answer.
-    pub(super) fn of(socket: &Path) -> crate::docker::Result<Self> {
+    /// When it does not answer, or the mounts cannot be read.
+    pub(super) fn of(socket: &Path) -> std::result::Result<Self, Box<dyn Error + Send + Sync>> {
         Ok(Self {
             list: engine::containers(socket)?,
-            table: read_table().unwrap_or_default(),
+            table: read_table()?,
         })
     }
 
@@ -77,6 +78,22 @@ impl Containers {
         };
         let users = self.list.iter();
         users.filter(|one| one.sources.iter().any(uses)).collect()
+    }
+
+    /// Those, and those that were given a directory above one of these places, or a link to one.
+    pub(super) fn reaching(&self, mountpoints: &[&Path]) -> Vec<&Container> {
+        let reaches = |source: &PathBuf| {
+            let source = source.canonicalize().unwrap_or_else(|_| source.clone());
+            let is_above = mountpoints.iter().any(|place| place.starts_with(&source));
+            is_above
+                || self
+                    .mount_of(&source)
+                    .is_some_and(|mount| mountpoints.contains(&mount))
+        };
+        let users = self.list.iter();
+        users
+            .filter(|one| one.sources.iter().any(reaches))
+            .collect()
     }
 
     /// The mount that `source` is in.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::cli::format::ago;
 use crate::cli::locate::Located;
 use crate::types::Schedule;
-use crate::volume::Scheduled;
+use crate::volume::{Config, Scheduled};
 
 /// The snapshots that are taken by themselves. Times are RFC 3339.
 #[derive(Debug, Serialize)]
@@ -76,7 +76,8 @@ fn next_round(schedule: Schedule, seen_to: Option<i64>) -> Option<Timestamp> {
 }
 
 /// Why there will be fewer snapshots than the schedule says, if so; and what to do.
-pub(super) fn trouble(dir: &Path, schedule: Schedule, typed: &str) -> Option<(String, String)> {
+pub(super) fn trouble(dir: &Path, config: &Config, typed: &str) -> Option<(String, String)> {
+    let schedule = config.schedule;
     let period = schedule.period()?;
     let known = match Scheduled::load(dir) {
         Ok(known) => known,
@@ -85,27 +86,26 @@ pub(super) fn trouble(dir: &Path, schedule: Schedule, typed: &str) -> Option<(St
             return Some((what, "run as the owner of the volume".to_owned()));
         }
     };
-    if known.failures > 0 {
-        let cause = known.error.unwrap_or_default();
-        let what = format!(
-            "the scheduled snapshots of {typed} failed {} times: {cause}",
-            known.failures
-        );
+    if let Some(cause) = known.error {
+        let times = known.failures;
+        let what = format!("the scheduled snapshots of {typed} failed {times} times: {cause}");
         return Some((
             what,
             format!("mend that, and see `cask schedule run {typed}`"),
         ));
     }
-    let seen_to = Timestamp::from_second(known.seen_to?).ok()?;
+    let seen_to = known.seen_to.and_then(|at| Timestamp::from_second(at).ok());
+    let since = seen_to.or_else(|| config.created.parse().ok())?;
     // One round may be under way, and one be missed by a host that was off.
-    let missed = schedule.round(seen_to)?.next(period);
+    let missed = schedule.round(since)?.next(period);
     let missed = schedule.round(missed)?.next(period);
     let late = missed < schedule.round(Timestamp::now())?.begins();
     late.then(|| {
-        let what = format!("the schedule of {typed} was last seen to at {seen_to}");
-        (
-            what,
-            "have a timer run `cask schedule run` for volumes that are not mounted".to_owned(),
-        )
+        let what = match seen_to {
+            Some(at) => format!("the schedule of {typed} was last seen to at {at}"),
+            None => format!("the schedule of {typed} was never seen to"),
+        };
+        let mend = "mount it, or have a timer run `cask schedule run`; `cask log` may say more";
+        (what, mend.to_owned())
     })
 }

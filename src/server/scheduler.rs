@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::shared::Shared;
-use crate::types::{Round, Schedule};
-use crate::volume::Config;
+use crate::types::{Round, Schedule, with_causes};
+use crate::volume::{Config, Scheduled};
 
 /// How often it is looked whether there is another schedule, or the clock was set.
 const LOOK: Duration = Duration::from_secs(20);
@@ -62,27 +62,45 @@ fn look(shared: &Weak<Shared>, rounds: &mut Rounds) -> Option<Duration> {
 
 impl Rounds {
     fn try_for(&mut self, round: Round, dir: &Path) {
-        match run(dir) {
+        let failure = match run(dir) {
             Ok(true) => {
                 *self = Self {
                     done: Some(round),
                     again: None,
-                }
+                };
+                return;
             }
-            // It has said why itself.
-            Ok(false) => self.again = Some(Instant::now() + AGAIN),
-            Err(error) => {
-                log::warn!("cannot start what takes scheduled snapshots: {error}");
-                self.again = Some(Instant::now() + AGAIN);
-            }
+            Ok(false) => "what takes the snapshots failed; the volume's log says why".to_owned(),
+            Err(error) => format!("cannot start what takes the snapshots: {error}"),
+        };
+        log::warn!("scheduled snapshots: {failure}");
+        note(dir, failure);
+        self.again = Some(Instant::now() + AGAIN);
+    }
+}
+
+/// For whoever looks, unless it was noted by who knows better.
+fn note(dir: &Path, failure: String) {
+    let noted = Scheduled::lock(dir).and_then(|_alone| {
+        let mut known = Scheduled::load(dir)?;
+        if known.error.is_none() {
+            known.note_failure(failure);
+            known.store(dir)?;
         }
+        Ok(())
+    });
+    if let Err(error) = noted {
+        log::warn!("it cannot be noted: {}", with_causes(&error));
     }
 }
 
 /// Whether it ended well. Its complaints come to the server's log.
 fn run(dir: &Path) -> io::Result<bool> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("cask").args(["schedule", "run"]).arg(dir);
+    command.arg0("cask");
+    // The volume is named by its directory: any root will do, and a server need not know its user's.
+    command.arg("--root").arg(dir.parent().unwrap_or(dir));
+    command.args(["schedule", "run", "--if-served"]).arg(dir);
     let status = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -36,10 +36,11 @@ impl Volume {
         snapshot::take_snapshot(&self.core, name, label)
     }
 
-    /// Takes a snapshot as [`Self::take_snapshot`] does, if anything has changed since the snapshot `since`; none if not.
+    /// Takes a snapshot as [`Self::take_snapshot`] does, if anything has changed since the snapshot `since`, or
+    /// that is gone; none if not.
     ///
     /// # Errors
-    /// As there; [`Error::NotFound`] when there is no snapshot `since`.
+    /// As there.
     pub fn take_changed_snapshot(
         &self,
         name: &SnapshotName,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::killing::kill_for_good;
-use crate::support::{Bench, CASK, Outcome, can_mount, run};
+use crate::support::{Bench, CASK, Outcome, can_mount, run, wait_for};
 
 const NOBODY: u32 = 65534;
 
@@ -191,4 +191,25 @@ fn snapshots_work_and_only_mounting_one_needs_root() {
     bench.run(&["clone", "v@s", "c"]).succeeds();
     bench.run(&["umount", "v"]).succeeds();
     bench.run(&["rollback", "v@s"]).succeeds();
+}
+
+/// A server knows neither its user's home nor where volumes of theirs lie.
+#[test]
+fn a_volume_of_a_user_has_its_scheduled_snapshots_taken() {
+    if !can_mount_rootless() {
+        return;
+    }
+    let rootless = Rootless::new();
+    let bench = &rootless.0;
+    rootless.run(&["set", "db", "schedule=hourly=2"]).succeeds();
+    let dir = bench.volume_dir("db");
+    let mut mount = as_nobody(CASK);
+    mount.args(["mount", dir.to_str().unwrap(), &bench.text("mnt")]);
+    mount.env_remove("CASK_ROOT").env("HOME", bench.path(""));
+    run(mount.env_remove("XDG_DATA_HOME")).succeeds();
+    wait_for("there is a snapshot", || {
+        let listed = rootless.run(&["snapshot", "ls", "-q", "db"]).succeeds().out;
+        listed.starts_with("auto-")
+    });
+    rootless.run(&["umount", &bench.text("mnt")]).succeeds();
 }

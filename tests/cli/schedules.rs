@@ -172,8 +172,22 @@ fn a_clock_that_jumps_loses_nothing() {
     changed_round(&bench, "2038-01-01T00:00:00Z");
     let taken = changed_round(&bench, "2026-11-24T11:00:00Z");
     assert_eq!(taken, "db@auto-2026-11-24T11:00\n");
+    assert!(names(&bench).contains(&taken[3..].trim_end().to_owned()));
+    // What a wrong clock has named takes nobody's place, however few are to stay.
+    bench.run(&["set", "db", "schedule=hourly=1"]).succeeds();
+    change(&bench, |at| {
+        fs::write(at.join("file"), "once more").unwrap();
+    });
+    bench.run(&["set", "db", "schedule=hourly=1"]).succeeds();
+    let taken = round(&bench, "2026-11-24T12:00:00Z").succeeds().out;
+    assert_eq!(taken, "db@auto-2026-11-24T12:00\n");
+    assert_eq!(
+        names(&bench),
+        ["auto-2038-01-01T00:00", "auto-2026-11-24T12:00"]
+    );
+    bench.run(&["set", "db", SCHEDULE]).succeeds();
     // Back by less than a round: the one that is there is near enough.
-    assert_eq!(changed_round(&bench, "2026-11-24T10:59:59Z"), "");
+    assert_eq!(changed_round(&bench, "2026-11-24T11:59:59Z"), "");
 }
 
 #[test]
@@ -199,6 +213,15 @@ fn a_failure_is_told_and_the_next_round_makes_up_for_it() {
     let taken = round(&bench, "2026-11-24T10:10:00Z").succeeds().out;
     assert_eq!(taken, "db@auto-2026-11-24T10:00\n");
     assert_eq!(schedule(&bench)["Failures"], 0);
+    // Of several that are named, each is tried.
+    bench
+        .run(&["create", "other", "--schedule", "daily=1"])
+        .succeeds();
+    let named = bench.run(&["schedule", "run", "copy", "other"]);
+    assert!(
+        named.code == 3 && named.out.starts_with("other@auto-"),
+        "{named:?}"
+    );
     // Nobody has seen to it for days.
     let told = bench.run(&["doctor"]).out;
     assert!(

@@ -200,8 +200,8 @@ fn scrubbed(dir: &Path, typed: &str) -> Option<Finding> {
 
 /// Snapshots that should be there, and are not.
 fn scheduled(dir: &Path, typed: &str) -> Option<Finding> {
-    let schedule = Config::load(dir).ok()?.schedule;
-    let (what, mend) = schedule_view::trouble(dir, schedule, typed)?;
+    let config = Config::load(dir).ok()?;
+    let (what, mend) = schedule_view::trouble(dir, &config, typed)?;
     Some(Warn(what, mend))
 }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::state_ref::typed;
 use crate::cli::{CliError, Kind, Result, output};
+use crate::server::{ServerState, server_state};
 use crate::volume::Config;
 
 /// Take the snapshots that are due by the schedules of volumes
@@ -35,27 +36,50 @@ struct Run {
     /// As if this were the time: RFC 3339
     #[arg(long, value_name = "TIME", hide = true)]
     at: Option<Timestamp>,
+    /// Only of those that are mounted
+    #[arg(long, hide = true)]
+    if_served: bool,
+}
+
+impl Run {
+    fn now(&self) -> Timestamp {
+        self.at.unwrap_or_else(Timestamp::now)
+    }
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let Command::Run(run) = &arguments.command;
-    let now = run.at.unwrap_or_else(Timestamp::now);
     if run.volumes.is_empty() {
-        return run_all(now, root);
+        return run_all(run.now(), root);
     }
+    let mut failure = None;
     for volume in &run.volumes {
-        let (located, config) = root.open(volume)?;
-        if config.schedule.is_off() {
-            let message = format!("{located} has no schedule");
-            let hint = format!(
-                "give it one: `cask set {} schedule=\"hourly=24 daily=7\"`",
-                volume.typed()
-            );
-            return Err(CliError::new(Kind::Usage, message).hint(hint));
-        }
-        see_to(&located, &config, now)?;
+        let done = run_one(volume, run, root);
+        failure = failure.or(done.err());
     }
-    Ok(())
+    failure.map_or(Ok(()), Err)
+}
+
+fn run_one(volume: &VolumeRef, run: &Run, root: &Root) -> Result<()> {
+    let (located, config) = root.open(volume)?;
+    if run.if_served && !is_served(&located)? {
+        return Ok(());
+    }
+    if config.schedule.is_off() {
+        let message = format!("{located} has no schedule");
+        let hint = format!(
+            "give it one: `cask set {} schedule=\"hourly=24 daily=7\"`",
+            volume.typed()
+        );
+        return Err(CliError::new(Kind::Usage, message).hint(hint));
+    }
+    see_to(&located, &config, run.now())
+}
+
+/// A server that asks for this may be about to close: nobody opens the volume in its place.
+fn is_served(located: &Located) -> Result<bool> {
+    let state = server_state(&located.dir).map_err(|e| located.explain(e))?;
+    Ok(matches!(state, ServerState::Served(..)))
 }
 
 /// One that cannot be seen to keeps no other from it.

@@ -2,9 +2,12 @@
 //!
 //! Knows no schedule and takes no snapshot: whoever tries to take one notes here how that ended.
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::{fs, io};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -12,6 +15,8 @@ use crate::types::SnapshotName;
 use crate::volume::error::{Error, Result};
 
 const FILE: &str = "scheduled";
+/// Empty, and never replaced.
+const LOCK: &str = "scheduled.lock";
 
 /// How it went. Times are in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +34,21 @@ pub struct Scheduled {
 }
 
 impl Scheduled {
+    /// Keeps others from taking scheduled snapshots of the volume in `dir` for as long as the file lives; waits for those
+    /// who do.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] where the host fails.
+    pub fn lock(dir: &Path) -> Result<File> {
+        let path = dir.join(LOCK);
+        let cannot = |e| Error::storage(format!("cannot lock {}", path.display()), e);
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(&path).map_err(cannot)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|e| cannot(e.into()))?;
+        Ok(file)
+    }
+
     /// What is known of the volume in `dir`; nothing if none was ever taken, or that cannot be understood any more.
     ///
     /// # Errors

@@ -27,8 +27,10 @@ pub(super) fn take_changed_snapshot(
 ) -> Result<Option<Snapshot>> {
     finish_copies(core, &[Copies::All])?;
     let taken = change(core, Space::Needs, |tx| {
-        let before = tx.snapshot(since)?.ok_or(Error::NotFound)?;
-        if !tx.has_changes(&before)? {
+        // One that is gone has nothing to compare with.
+        if let Some(before) = tx.snapshot(since)?
+            && !tx.has_changes(&before)?
+        {
             return Ok(None);
         }
         insert(tx, name, label).map(Some)

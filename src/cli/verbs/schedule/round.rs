@@ -26,6 +26,7 @@ pub(super) fn see_to(
     let (Some(period), Some(round)) = (schedule.period(), schedule.round(now)) else {
         return Ok(None);
     };
+    let _alone = Scheduled::lock(&located.dir).map_err(|e| located.explain_volume(e))?;
     let mut known = Scheduled::load(&located.dir).map_err(|e| located.explain_volume(e))?;
     if known.failures == 0 && is_seen_to(&known, schedule, round) {
         return Ok(None);
@@ -62,12 +63,17 @@ fn take_and_prune(
         .iter()
         .filter_map(|one| Round::named(&one.name))
         .collect();
-    let taken = match round.is_due(period, &rounds) {
-        true => take(located, &round.name(), ours.last())?,
-        false => None,
-    };
-    prune(located, schedule)?;
-    Ok(taken)
+    if !round.is_due(period, &rounds) {
+        return prune(located, schedule, round).map(|()| None);
+    }
+    let taken = take(located, &round.name(), ours.last());
+    // Also after a failure: what no rule keeps may be what fills the disk.
+    let pruned = prune(located, schedule, round);
+    let taken = taken.or_else(|error| match &pruned {
+        Ok(()) => take(located, &round.name(), ours.last()),
+        Err(_) => Err(error),
+    })?;
+    pruned.map(|()| taken)
 }
 
 /// The snapshots of schedules, the oldest first.
@@ -104,13 +110,16 @@ fn take(
 }
 
 /// What was removed by another meanwhile, or is mounted or held by now, is left as it is.
-fn prune(located: &Located, schedule: Schedule) -> Result<()> {
+///
+/// So are snapshots of rounds to come, which a clock that was wrong has named: they take no other's place.
+fn prune(located: &Located, schedule: Schedule, present: Round) -> Result<()> {
     let rules = rules(schedule);
     let look = |one: &SnapshotInfo| Looks {
         created: time_of(one),
         held: if one.held { Hold::Held } else { Hold::Free },
     };
     let mut ours = scheduled(located)?;
+    ours.retain(|one| Round::named(&one.name).is_some_and(|round| round <= present));
     ours.sort_by_key(time_of);
     for one in rules.unwanted(ours, look) {
         if users(located, &one.name)?.is_empty() {

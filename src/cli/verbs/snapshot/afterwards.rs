@@ -7,6 +7,11 @@ use std::io::{self, BufRead, Read as _, Write};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::cli::{CliError, Kind, Result};
 use crate::docker::engine;
@@ -17,24 +22,37 @@ pub(in crate::cli) struct Arguments {
     /// The socket of their engine
     #[arg(long, value_name = "PATH")]
     engine: Option<PathBuf>,
-    /// What the shell is to do then
+    /// What the shell is to do when it is asked for
+    #[arg(long, value_name = "COMMAND")]
+    before: Option<String>,
+    /// What the shell is to do in the end
     #[arg(long, value_name = "COMMAND")]
     after: Option<String>,
 }
 
+/// Asks for what is to be done before.
+const BEFORE: &str = "!";
+
 /// What the process does.
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
+    outlive_signals().map_err(cannot)?;
     let mut paused = Vec::new();
     for line in io::stdin().lock().lines() {
         // As good as its end.
         let Ok(line) = line else { break };
+        let mut answer = line.clone();
         match line.split_at_checked(1) {
             Some(("+", name)) => paused.push(name.to_owned()),
             Some(("-", name)) => paused.retain(|one| one != name),
+            // Here, so that what is done in the end waits for it, whoever dies.
+            Some((BEFORE, _)) => {
+                let done = arguments.before.as_deref().map_or(Ok(()), shell);
+                answer = done.map_or_else(|error| error.to_string(), |()| line);
+            }
             _ => {}
         }
         // Nobody listens any more: then its end comes next.
-        drop(writeln!(io::stdout(), "{line}"));
+        drop(writeln!(io::stdout(), "{answer}"));
     }
     let went_on = arguments
         .engine
@@ -46,6 +64,15 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
     };
     // To the command, as long as there is one: it has a snapshot to tell of, too.
     writeln!(io::stdout(), "{error}").map_err(|_| error)
+}
+
+/// A service manager that ends the command ends all that it started: this still has to act. The command's end says when.
+fn outlive_signals() -> io::Result<()> {
+    let heard = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        flag::register(signal, Arc::clone(&heard))?;
+    }
+    Ok(())
 }
 
 fn go_on(socket: &Path, paused: &[String]) -> Result<()> {
@@ -70,7 +97,7 @@ fn go_on(socket: &Path, paused: &[String]) -> Result<()> {
 }
 
 /// Has the shell do something; what that says goes to standard error, since names of snapshots go to the other.
-pub(super) fn shell(text: &str) -> Result<()> {
+fn shell(text: &str) -> Result<()> {
     let failed = |why: String| {
         let message = format!("\"{text}\" failed: {why}");
         CliError::new(Kind::Failed, message).hint("see what it says, and try it by itself")
@@ -97,9 +124,16 @@ pub(super) struct Afterwards {
 
 impl Afterwards {
     /// Starts it.
-    pub(super) fn start(engine: Option<&Path>, after: Option<&str>) -> Result<Self> {
+    pub(super) fn start(
+        engine: Option<&Path>,
+        before: Option<&str>,
+        after: Option<&str>,
+    ) -> Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("cask").arg("afterwards");
+        if let Some(before) = before {
+            command.arg("--before").arg(before);
+        }
         if let Some(engine) = engine {
             command.arg("--engine").arg(engine);
         }
@@ -116,17 +150,33 @@ impl Afterwards {
         Ok(Self { child, tell, told })
     }
 
+    /// Has it do what is to be done before.
+    pub(super) fn prepare(&mut self) -> Result<()> {
+        let answer = self.ask(BEFORE)?;
+        if answer == BEFORE {
+            return Ok(());
+        }
+        Err(CliError::new(Kind::Failed, answer))
+    }
+
     /// `container` is about to be paused: it goes on in the end, whoever dies from here on.
     pub(super) fn expect(&mut self, container: &str) -> Result<()> {
-        self.say(&format!("+{container}"))
+        self.tell(&format!("+{container}"))
     }
 
     /// It was not paused by this.
     pub(super) fn forget(&mut self, container: &str) -> Result<()> {
-        self.say(&format!("-{container}"))
+        self.tell(&format!("-{container}"))
     }
 
-    fn say(&mut self, line: &str) -> Result<()> {
+    fn tell(&mut self, line: &str) -> Result<()> {
+        if self.ask(line)? == line {
+            return Ok(());
+        }
+        Err(cannot(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    fn ask(&mut self, line: &str) -> Result<String> {
         let mut answer = String::new();
         let said = self
             .tell
@@ -134,10 +184,7 @@ impl Afterwards {
             .map_or(Ok(()), |tell| writeln!(tell, "{line}"));
         said.and_then(|()| self.told.read_line(&mut answer))
             .map_err(cannot)?;
-        if answer.trim_end() == line {
-            return Ok(());
-        }
-        Err(cannot(io::ErrorKind::UnexpectedEof.into()))
+        Ok(answer.trim_end().to_owned())
     }
 
     /// Has it act, and tells how that ended.
@@ -158,5 +205,5 @@ impl Afterwards {
 fn cannot(error: io::Error) -> CliError {
     CliError::new(Kind::Failed, "cannot have containers go on afterwards")
         .because(error)
-        .hint("nothing was paused; try again")
+        .hint("see with `docker ps` whether one is paused, and try again")
 }

@@ -1,8 +1,9 @@
 //! What is done around a snapshot: commands of the user, and containers that are paused.
 
+use std::error::Error;
 use std::path::Path;
 
-use super::afterwards::{Afterwards, shell};
+use super::afterwards::Afterwards;
 use crate::cli::containers::Containers;
 use crate::cli::locate::Located;
 use crate::cli::{CliError, Kind, Result};
@@ -32,8 +33,9 @@ impl Around {
             return take();
         }
         let socket = self.pause.then(Containers::engine).transpose()?;
-        let mut afterwards = Afterwards::start(socket.as_deref(), self.after.as_deref())?;
-        let prepared = self.before.as_deref().map_or(Ok(()), shell).and_then(|()| {
+        let (before, after) = (self.before.as_deref(), self.after.as_deref());
+        let mut afterwards = Afterwards::start(socket.as_deref(), before, after)?;
+        let prepared = afterwards.prepare().and_then(|()| {
             socket.map_or(Ok(()), |socket| pause(&socket, volumes, &mut afterwards))
         });
         let taken = prepared.and_then(|()| take());
@@ -44,15 +46,7 @@ impl Around {
 }
 
 fn pause(socket: &Path, volumes: &[Located], afterwards: &mut Afterwards) -> Result<()> {
-    let cannot = |error: crate::docker::Error| {
-        CliError::new(
-            Kind::Failed,
-            "cannot pause the containers that use the volume",
-        )
-        .because(error)
-        .hint("no snapshot was taken; see to the engine, or leave --pause out")
-    };
-    let all = Containers::of(socket).map_err(cannot)?;
+    let all = Containers::of(socket).map_err(cannot_pause)?;
     let mut mounted = Vec::new();
     for volume in volumes {
         mounted.extend(mounts(volume)?);
@@ -61,21 +55,32 @@ fn pause(socket: &Path, volumes: &[Located], afterwards: &mut Afterwards) -> Res
         .iter()
         .map(|mount| mount.mountpoint.as_path())
         .collect();
-    for container in all.with_any(&places) {
+    for container in all.reaching(&places) {
         if container.activity == Activity::Paused {
             continue;
         }
         afterwards.expect(&container.name)?;
-        if !engine::pause(socket, &container.name).map_err(cannot)? {
+        if !engine::pause(socket, &container.name).map_err(cannot_pause)? {
             afterwards.forget(&container.name)?;
         }
     }
     Ok(())
 }
 
+fn cannot_pause(error: impl Into<Box<dyn Error + Send + Sync>>) -> CliError {
+    let message = "cannot pause the containers that use the volume";
+    CliError::new(Kind::Failed, message)
+        .because(error)
+        .hint("no snapshot was taken; see to the engine, or leave --pause out")
+}
+
+/// Those of the volume as it is now: who reads a snapshot need not stand still.
 fn mounts(volume: &Located) -> Result<Vec<Mount>> {
     match server_state(&volume.dir).map_err(|e| volume.explain(e))? {
-        ServerState::Served(_, mounts) => Ok(mounts),
+        ServerState::Served(status, mut mounts) => {
+            mounts.retain(|mount| Some(mount.device) == status.device);
+            Ok(mounts)
+        }
         ServerState::Unmounted | ServerState::Open(_) | ServerState::Dead(_) => Ok(Vec::new()),
     }
 }
