@@ -79,6 +79,9 @@ _cask() {
             cask,man)
                 cmd="cask__subcmd__man"
                 ;;
+            cask,metrics)
+                cmd="cask__subcmd__metrics"
+                ;;
             cask,mount)
                 cmd="cask__subcmd__mount"
                 ;;
@@ -228,6 +231,9 @@ _cask() {
                 ;;
             cask__subcmd__help,man)
                 cmd="cask__subcmd__help__subcmd__man"
+                ;;
+            cask__subcmd__help,metrics)
+                cmd="cask__subcmd__help__subcmd__metrics"
                 ;;
             cask__subcmd__help,mount)
                 cmd="cask__subcmd__help__subcmd__mount"
@@ -524,7 +530,7 @@ _cask() {
 
     case "${cmd}" in
         cask)
-            opts="-h -V --root --help --version create ls list inspect mount umount unmount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="-h -V --root --help --version create ls list inspect mount umount unmount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -870,7 +876,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__docker__subcmd__serve)
-            opts="-h --socket --podman-socket --run-dir --linger-ms --linger-stale-ms --root --help"
+            opts="-h --socket --podman-socket --run-dir --metrics --linger-ms --linger-stale-ms --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -885,6 +891,10 @@ _cask() {
                     return 0
                     ;;
                 --run-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1018,7 +1028,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help)
-            opts="create ls inspect mount umount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="create ls inspect mount umount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1340,6 +1350,20 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__help__subcmd__metrics)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2002,6 +2026,24 @@ _cask() {
             return 0
             ;;
         cask__subcmd__man)
+            opts="-h --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__metrics)
             opts="-h --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

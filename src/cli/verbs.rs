@@ -15,6 +15,7 @@ pub(super) mod import;
 pub(super) mod inspect;
 pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod metrics;
 pub(super) mod mount;
 pub(super) mod prune;
 pub(super) mod pull;

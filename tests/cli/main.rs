@@ -24,6 +24,7 @@ mod killing;
 mod lifecycle;
 mod listing;
 mod long_work;
+mod metrics;
 mod mounting;
 mod overlapping;
 mod pruning;
