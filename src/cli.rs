@@ -50,8 +50,8 @@ use locate::Root;
 use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    log, ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
-    rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
+    log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize,
+    restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -126,6 +126,7 @@ fn dispatch(arguments: Arguments) -> Result<()> {
         Command::Check(arguments) => check::run(&arguments, &root),
         Command::Df(arguments) => df::run(&arguments, &root),
         Command::Stats(arguments) => df::run_stats(&arguments, &root),
+        Command::Metrics(arguments) => metrics::run(&arguments, &root),
         Command::Prune(arguments) => prune::run(&arguments, &root),
         Command::Gc(arguments) => gc::run(&arguments, &root),
         Command::Sync(arguments) => sync::run(&arguments, &root),

@@ -1,4 +1,5 @@
-//! The volume plugin of Docker and Podman: their calls over HTTP on a Unix socket, answered with volumes.
+//! The volume plugin of Docker and Podman: their calls over HTTP on a Unix socket, answered with volumes. And, where
+//! that is wanted, metrics for Prometheus, over HTTP on the loopback.
 //!
 //! Owns the protocol, the count of who has what mounted, and the mounts that it makes for engines. Has no rule of its
 //! own about volumes: it creates, mounts and removes them as a command does. The servers of volumes are processes
@@ -9,6 +10,7 @@ mod error;
 mod http;
 mod idle_unmounts;
 mod listener;
+mod metrics_endpoint;
 mod mounted;
 mod name_locks;
 mod options;
@@ -21,6 +23,7 @@ mod target;
 pub use error::Error;
 pub use idle_unmounts::Delays;
 pub use listener::{Listener, serve};
+pub use metrics_endpoint::{LoopbackAddress, LoopbackAddressError, serve_metrics};
 pub use plugin::Plugin;
 pub use references::Engine;
 

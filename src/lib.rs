@@ -2,7 +2,7 @@
 //!
 //! A *volume* is a directory that holds content-addressed chunks and a SQLite database; a *volume
 //! server* presents it through FUSE. Read `docs/architecture.md` for the bird's-eye view; imports go
-//! one way: `types, durable <- chunks, meta <- volume <- fuse, server <- docker <- cli`, `remote <- transfer <- cli`, and
+//! one way: `types, durable <- chunks, meta <- volume <- fuse, server <- metrics <- docker <- cli`, `remote <- transfer <- cli`, and
 //! `control` knows `types` only.
 
 pub mod chunks;
@@ -12,6 +12,7 @@ pub mod docker;
 pub mod durable;
 pub mod fuse;
 pub mod meta;
+pub mod metrics;
 pub mod remote;
 pub mod server;
 pub mod transfer;

@@ -20,6 +20,7 @@ mod kernel;
 mod life;
 mod log_file;
 mod log_reader;
+mod measuring;
 mod mounting;
 mod own_mount;
 mod perform;
@@ -40,6 +41,7 @@ mod tuning;
 mod unmounting;
 mod upgrading;
 mod volume_chunks;
+mod volume_status;
 mod work;
 
 pub use content::change;
@@ -51,6 +53,7 @@ pub use kernel::Kernel;
 pub use life::Server;
 pub use log_file::bound_log;
 pub use log_reader::LogReader;
+pub use measuring::{Told, measure};
 pub use mounting::{mount, mount_here};
 pub use perform::{find_chunks, perform, with_closed, work};
 pub use read_served::{Served, with_served};
@@ -63,6 +66,7 @@ pub use tuning::of_environment as tuning_of_environment;
 pub use unmounting::unmount;
 pub use upgrading::{Upgraded, upgrade};
 pub use volume_chunks::VolumeChunks;
+pub use volume_status::VolumeStatus;
 
 /// The result of what is asked of a server or of its mounts.
 pub type Result<T> = std::result::Result<T, Error>;

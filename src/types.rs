@@ -10,6 +10,7 @@ mod compression;
 mod far;
 mod group;
 mod ino;
+mod measured;
 mod mode;
 mod name;
 mod quantity;
@@ -34,6 +35,9 @@ pub use compression::{Compression, CompressionError};
 pub use far::FarPlace;
 pub use group::{Group, GroupId};
 pub use ino::Ino;
+pub use measured::{
+    LATENCY_BOUNDS, Measured, MeasuredRequests, latency_bound_nanos, latency_bucket,
+};
 pub use mode::{ALL_BITS, EXEC_GROUP, MODE_BITS, SETGID, SETUID};
 pub use name::{Name, NameBuf, NameError};
 pub use quantity::bytes_of;

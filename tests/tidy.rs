@@ -21,16 +21,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("server", &["types", "durable", "volume", "fuse", "control"]),
     ("remote", &["types", "durable"]),
     ("transfer", &["types", "durable", "volume", "remote"]),
+    ("metrics", &["types", "volume", "server"]),
     (
         "docker",
         &[
-            "types", "durable", "volume", "server", "control", "remote", "transfer",
+            "types", "durable", "volume", "server", "control", "remote", "transfer", "metrics",
         ],
     ),
     (
         "cli",
         &[
             "types", "durable", "volume", "server", "control", "docker", "remote", "transfer",
+            "metrics",
         ],
     ),
 ];
@@ -55,6 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jiff", &["cli", "types", "volume"]),
     ("signal_hook", &["server", "cli"]),
     ("uuid", &["types"]),
+    ("prometheus_client", &["metrics"]),
     ("tar", &["cli"]),
     ("indicatif", &["cli"]),
     ("listenfd", &["cli"]),

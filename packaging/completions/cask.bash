@@ -82,6 +82,9 @@ _cask() {
             cask,man)
                 cmd="cask__subcmd__man"
                 ;;
+            cask,metrics)
+                cmd="cask__subcmd__metrics"
+                ;;
             cask,mount)
                 cmd="cask__subcmd__mount"
                 ;;
@@ -234,6 +237,9 @@ _cask() {
                 ;;
             cask__subcmd__help,man)
                 cmd="cask__subcmd__help__subcmd__man"
+                ;;
+            cask__subcmd__help,metrics)
+                cmd="cask__subcmd__help__subcmd__metrics"
                 ;;
             cask__subcmd__help,mount)
                 cmd="cask__subcmd__help__subcmd__mount"
@@ -530,7 +536,7 @@ _cask() {
 
     case "${cmd}" in
         cask)
-            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -880,7 +886,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__docker__subcmd__serve)
-            opts="-h --socket --podman-socket --run-dir --linger-ms --linger-stale-ms --root --help"
+            opts="-h --socket --podman-socket --run-dir --metrics --linger-ms --linger-stale-ms --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -895,6 +901,10 @@ _cask() {
                     return 0
                     ;;
                 --run-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1028,7 +1038,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help)
-            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1364,6 +1374,20 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help__subcmd__man)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__help__subcmd__metrics)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2052,6 +2076,24 @@ _cask() {
             return 0
             ;;
         cask__subcmd__man)
+            opts="-h --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__metrics)
             opts="-h --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

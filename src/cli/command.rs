@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    log, ls, man, mount, prune, pull, push, receive, remote, rename, resize, restore_volume, rm,
-    rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
+    log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize,
+    restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -47,6 +47,7 @@ pub(super) enum Command {
     Check(check::Arguments),
     Df(df::Arguments),
     Stats(df::StatsArguments),
+    Metrics(metrics::Arguments),
     Prune(prune::Arguments),
     Snapshot(snapshot::Arguments),
     Schedule(schedule::Arguments),

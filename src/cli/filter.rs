@@ -1,6 +1,7 @@
 //! What `ls --filter` understands.
 
-use crate::cli::view::{Status, View};
+use crate::cli::view::View;
+use crate::server::VolumeStatus;
 
 /// A condition that a volume meets or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Filter {
             Self::Name(part) => view.name.contains(part),
             Self::Label(key) => view.labels.contains_key(key),
             Self::LabelValue(key, value) => view.labels.get(key) == Some(value),
-            Self::Mounted(wanted) => (view.status == Status::Mounted) == *wanted,
+            Self::Mounted(wanted) => (view.status == VolumeStatus::Mounted) == *wanted,
         }
     }
 }

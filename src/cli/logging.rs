@@ -34,6 +34,7 @@ pub(super) fn start(command: &Command) {
         | Command::Poke(_)
         | Command::Upgrade(_)
         | Command::Stats(_)
+        | Command::Metrics(_)
         | Command::Snapshot(_)
         | Command::Schedule(_)
         | Command::Diff(_)

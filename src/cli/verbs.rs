@@ -16,6 +16,7 @@ pub(super) mod inspect;
 pub(super) mod log;
 pub(super) mod ls;
 pub(super) mod man;
+pub(super) mod metrics;
 pub(super) mod mount;
 pub(super) mod prune;
 pub(super) mod pull;

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::control::Phase;
-use crate::server::{self, ServerState, mounts::Mount};
+use crate::server::{self, ServerState, VolumeStatus, mounts::Mount};
 use crate::types::Usage;
 use crate::volume::{
     ChunkCache, Config, Life, Origin, Prefetch, Protection, Scrubbed, Seal, Trouble, store,
@@ -21,7 +20,7 @@ use crate::cli::schedule_view::ScheduleView;
 #[serde(rename_all = "PascalCase")]
 pub(super) struct View {
     pub(super) name: String,
-    pub(super) status: Status,
+    pub(super) status: VolumeStatus,
     pub(super) mountpoints: Vec<String>,
     /// Where its snapshots are mounted, and which.
     pub(super) snapshot_mounts: BTreeMap<String, String>,
@@ -39,24 +38,6 @@ pub(super) struct View {
     /// What is wrong, if the volume cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
-}
-
-/// What a volume is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Status {
-    /// Nothing.
-    Unmounted,
-    /// Has a server that waits for its first mount.
-    Starting,
-    /// It is mounted, here or in another mount namespace.
-    Mounted,
-    /// Its last mount is gone and its server is ending.
-    Closing,
-    /// Its server died; the mounts it left do not work.
-    Dead,
-    /// It cannot be used.
-    Broken,
 }
 
 /// Everything that can be told of a volume.
@@ -255,7 +236,7 @@ impl View {
     fn broken(located: &Located, server_state: &ServerState, error: String) -> Self {
         Self {
             name: located.reference.typed(),
-            status: Status::Broken,
+            status: VolumeStatus::Broken,
             mountpoints: mountpoints(server_state),
             snapshot_mounts: snapshot_mounts(server_state),
             containers: Vec::new(),
@@ -272,7 +253,7 @@ impl View {
     fn assemble(located: &Located, server_state: &ServerState, config: &Config) -> Self {
         Self {
             name: located.reference.typed(),
-            status: status(server_state),
+            status: VolumeStatus::of(server_state),
             mountpoints: mountpoints(server_state),
             snapshot_mounts: snapshot_mounts(server_state),
             containers: Vec::new(),
@@ -344,32 +325,6 @@ impl MountView {
             path: shown(&mount.mountpoint),
             options: mount.options.clone(),
         }
-    }
-}
-
-impl Status {
-    /// The word for it.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Unmounted => "unmounted",
-            Self::Starting => "starting",
-            Self::Mounted => "mounted",
-            Self::Closing => "closing",
-            Self::Dead => "dead",
-            Self::Broken => "broken",
-        }
-    }
-}
-
-fn status(server_state: &ServerState) -> Status {
-    match server_state {
-        ServerState::Unmounted => Status::Unmounted,
-        ServerState::Dead(_) => Status::Dead,
-        // Who reads it is in nobody's way.
-        ServerState::Open(status) if status.readers > Some(0) => Status::Unmounted,
-        ServerState::Open(_) => Status::Starting,
-        ServerState::Served(status, _) if status.phase == Phase::Closing => Status::Closing,
-        ServerState::Served(..) => Status::Mounted,
     }
 }
 

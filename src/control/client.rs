@@ -13,7 +13,7 @@ use super::{
     Answer, Ask, Change, Device, Fault, GroupPart, Op, Received, Request, Status, Told, Tree,
     VERSIONS, Versions, Wire, WireError, address,
 };
-use crate::types::SnapshotName;
+use crate::types::{Measured, SnapshotName, Usage};
 
 /// How long a server may take to say who it is, which needs nothing but its attention.
 const STATUS_WAIT_MAX: Duration = Duration::from_secs(15);
@@ -158,6 +158,38 @@ impl Client {
             (Answer::Descriptor, Some(descriptor)) => Ok(descriptor),
             (other, _) => Err(unexpected(other)),
         }
+    }
+
+    /// Asks what the server has counted, which it says within `wait_max`.
+    ///
+    /// # Errors
+    /// [`Error::Silent`] if it does not; [`Error::Fault`] from a server of an earlier cask; see [`Error`].
+    pub fn measure(&mut self, wait_max: Duration) -> Result<Measured, Error> {
+        match self.call_within(&Request::Measure, wait_max)? {
+            Answer::Measured(measured) => Ok(measured),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Asks what the volume holds, which the server says within `wait_max`.
+    ///
+    /// # Errors
+    /// [`Error::Silent`] if it does not; see [`Error`].
+    pub fn usage(&mut self, wait_max: Duration) -> Result<Usage, Error> {
+        match self.call_within(&Request::Perform { op: Op::Usage }, wait_max)? {
+            Answer::Usage(usage) => Ok(usage),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    fn call_within(&mut self, request: &Request, wait_max: Duration) -> Result<Answer, Error> {
+        if self.wire.must_agree() {
+            let status = Request::Status;
+            self.wire.send(&status, None).map_err(WireError::from)?;
+            self.receive_within(wait_max).and_then(expect_status)?;
+        }
+        self.wire.send(request, None).map_err(WireError::from)?;
+        self.receive_within(wait_max)
     }
 
     /// Has the server do something with its volume.

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::content::{Bytes, Change, SnapshotInfo};
 use super::versions::Versions;
 use crate::types::{
-    Checked, ChunkPlace, Collected, Compression, GroupId, Limits, ScrubRate, SnapshotName, Usage,
-    VolumeId,
+    Checked, ChunkPlace, Collected, Compression, GroupId, Limits, Measured, ScrubRate,
+    SnapshotName, Usage, VolumeId,
 };
 
 /// The versions of the protocol that this cask speaks.
@@ -66,6 +66,8 @@ pub enum Request {
     },
     /// With a program's file: have it take over from this server. There is an answer only when that fails.
     Replace,
+    /// What has the server counted? One of an earlier cask does not understand this, and says so.
+    Measure,
     /// Do something with the volume.
     Perform {
         /// What to do.
@@ -223,6 +225,8 @@ pub enum Answer {
         #[serde(default)]
         tells_changes: bool,
     },
+    /// To [`Request::Measure`].
+    Measured(Measured),
     /// To [`Op::Sync`].
     Synced,
     /// To [`Op::Usage`].

@@ -4,7 +4,6 @@
 //! way.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
 
 /// The request line and the headers are never longer.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
@@ -14,20 +13,30 @@ const BODY_BYTES_MAX: u64 = 1024 * 1024;
 /// A call, and its arguments.
 #[derive(Debug, Default)]
 pub(super) struct Request {
+    pub(super) method: String,
     pub(super) path: String,
     pub(super) body: Vec<u8>,
     /// Whether the client goes on after the answer.
     pub(super) stays: bool,
 }
 
-/// The engine's end of it is a client's.
+/// What is answered to a call.
 #[derive(Debug)]
-pub(super) struct Connection {
-    stream: BufReader<UnixStream>,
+pub(super) struct Answer<'a> {
+    /// 200, or one of those of RFC 9110 that say why not.
+    pub(super) status: u16,
+    pub(super) content_type: &'a str,
+    pub(super) body: &'a str,
 }
 
-impl Connection {
-    pub(super) fn over(stream: UnixStream) -> Self {
+/// The engine's end of it is a client's.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    stream: BufReader<S>,
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(super) fn over(stream: S) -> Self {
         Self {
             stream: BufReader::new(stream),
         }
@@ -67,13 +76,29 @@ impl Connection {
         Ok(Some(request))
     }
 
-    pub(super) fn answer(&mut self, status: u16, body: &str) -> io::Result<()> {
-        let (reason, length) = (if status == 200 { "OK" } else { "Failed" }, body.len());
+    pub(super) fn answer(&mut self, answer: &Answer<'_>) -> io::Result<()> {
+        let Answer {
+            status,
+            content_type,
+            body,
+        } = answer;
+        let (reason, length) = (reason(*status), body.len());
+        // RFC 9110, 15.5.6: who may not use a method is told which he may.
+        let allow = if *status == 405 { "Allow: GET\r\n" } else { "" };
         let answer = format!(
-            "HTTP/1.1 {status} {reason}\r\nContent-Type: application/vnd.docker.plugins.v1.1+json\r\n\
+            "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n{allow}\
              Content-Length: {length}\r\n\r\n{body}"
         );
         self.stream.get_mut().write_all(answer.as_bytes())
+    }
+}
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        _ => "Failed",
     }
 }
 
@@ -92,12 +117,14 @@ fn line(from: &mut impl BufRead) -> io::Result<Option<String>> {
 fn request_line(line: &str) -> io::Result<Request> {
     let mut words = line.split(' ');
     match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(_), Some(path), Some("HTTP/1.1"), None) => Ok(Request {
+        (Some(method), Some(path), Some("HTTP/1.1"), None) => Ok(Request {
+            method: method.to_owned(),
             path: path.to_owned(),
             stays: true,
             ..Request::default()
         }),
-        (Some(_), Some(path), Some("HTTP/1.0"), None) => Ok(Request {
+        (Some(method), Some(path), Some("HTTP/1.0"), None) => Ok(Request {
+            method: method.to_owned(),
             path: path.to_owned(),
             ..Request::default()
         }),
@@ -112,6 +139,7 @@ fn bad(what: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
     use std::thread;
 
     use super::*;

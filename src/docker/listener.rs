@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::http::{Connection, Request};
+use super::http::{Answer, Connection, Request};
 use super::protocol::{self, Body};
 use super::{Engine, Error, Plugin, Result};
 
@@ -92,7 +92,11 @@ pub fn serve(plugin: &Arc<Plugin>, listeners: Vec<Listener>) -> Result<()> {
 }
 
 /// Answers what is asked on one connection.
-fn converse(plugin: &Plugin, engine: Engine, mut connection: Connection) -> io::Result<()> {
+fn converse(
+    plugin: &Plugin,
+    engine: Engine,
+    mut connection: Connection<UnixStream>,
+) -> io::Result<()> {
     loop {
         let request = match connection.next() {
             Ok(Some(request)) => request,
@@ -100,17 +104,25 @@ fn converse(plugin: &Plugin, engine: Engine, mut connection: Connection) -> io::
             Err(e) => {
                 // What follows cannot be told apart from the rest of it.
                 let text = protocol::failure(&Error::BadRequest(e.to_string()));
-                return connection.answer(500, &text.to_string());
+                return connection.answer(&json(500, &text.to_string()));
             }
         };
         if is_lost(&request) {
             return Ok(());
         }
         let (status, body) = answer(plugin, engine, &request);
-        connection.answer(status, &body.to_string())?;
+        connection.answer(&json(status, &body.to_string()))?;
         if !request.stays {
             return Ok(());
         }
+    }
+}
+
+const fn json(status: u16, body: &str) -> Answer<'_> {
+    Answer {
+        status,
+        content_type: "application/vnd.docker.plugins.v1.1+json",
+        body,
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use fuser::{Config, Session, SessionACL};
 
 use super::awaited::AwaitedHead;
+use super::counts::Counts;
 use super::crew::Crew;
 use super::edge::Edge;
 use super::gather::Gather;
@@ -49,7 +50,8 @@ enum Kind {
 
 impl Connection {
     /// Serves `device`, a `/dev/fuse` descriptor over which something is mounted, to show the volume as it is. `watch` is
-    /// told what becomes of requests that the kernel sends again; `flush` has it send what it holds of a file.
+    /// told what becomes of requests that the kernel sends again; `flush` has it send what it holds of a file. `counts` has
+    /// what is answered.
     ///
     /// # Errors
     /// Those of the volume; others when the handshake fails.
@@ -58,7 +60,7 @@ impl Connection {
         volume: Arc<Volume>,
         request: &InitRequest,
         start: SessionStart,
-        watch: Watch,
+        (watch, counts): (Watch, Arc<Counts>),
         flush: Flush,
     ) -> io::Result<Self> {
         // Before the handshake: the first request must find it settled whether all lookups were counted.
@@ -76,7 +78,13 @@ impl Connection {
         // A second descriptor of the same open device, not a cloned one: those have queues of their own.
         let crew = Crew::new(device.try_clone()?, wakeful);
         let put_off = (Some(later), Waits::of(Arc::clone(&volume)));
-        let edge = Edge::new(head, request.salt, Watched::new(watch), put_off, crew);
+        let edge = Edge::new(
+            head,
+            request.salt,
+            (Watched::new(watch), counts),
+            put_off,
+            crew,
+        );
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(THREADS), request, start)?;
         Ok(Self {
@@ -95,13 +103,19 @@ impl Connection {
         volume: Arc<Awaited>,
         request: &InitRequest,
         start: SessionStart,
-        watch: Watch,
+        (watch, counts): (Watch, Arc<Counts>),
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
         let head = AwaitedHead::new(volume);
         let crew = Crew::new(device.try_clone()?, Wakeful::start(|| ())?);
         let put_off = (None, Waits::woken_by(|| ()));
-        let edge = Edge::new(head, request.salt, Watched::new(watch), put_off, crew);
+        let edge = Edge::new(
+            head,
+            request.salt,
+            (Watched::new(watch), counts),
+            put_off,
+            crew,
+        );
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(THREADS), request, start)?;
         Ok(Self {
@@ -121,13 +135,19 @@ impl Connection {
         which: Snapshots,
         request: &InitRequest,
         start: SessionStart,
-        watch: Watch,
+        (watch, counts): (Watch, Arc<Counts>),
     ) -> io::Result<Self> {
         read_buffer::map_buffers();
         let view = SnapshotView::new(Arc::clone(&volume), which);
         let crew = Crew::new(device.try_clone()?, Wakeful::start(|| ())?);
         let put_off = (None, Waits::of(volume));
-        let edge = Edge::new(view, request.salt, Watched::new(watch), put_off, crew);
+        let edge = Edge::new(
+            view,
+            request.salt,
+            (Watched::new(watch), counts),
+            put_off,
+            crew,
+        );
         let kept = device.try_clone()?;
         let session = meet(edge, device, config(SNAPSHOT_THREADS), request, start)?;
         Ok(Self {

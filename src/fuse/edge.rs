@@ -18,6 +18,7 @@ use fuser::{
 use super::answer::Answer;
 use super::capabilities;
 use super::convert::{ino, set_time, timestamp};
+use super::counts::{Counts, Timed};
 use super::crew::{Afterwards, Crew, Turn};
 use super::gather::{self, Gather};
 use super::later::Later;
@@ -36,6 +37,7 @@ pub(super) struct Edge<S> {
     /// From which the connection's requests are counted.
     salt: u64,
     watched: Watched,
+    counts: Arc<Counts>,
     /// Who answers what [`Answer::Later`] puts off; nobody where nothing is.
     later: Option<Later>,
     waits: Waits,
@@ -52,7 +54,7 @@ impl<S: Serve> Edge<S> {
     pub(super) fn new(
         serve: S,
         salt: u64,
-        watched: Watched,
+        (watched, counts): (Watched, Arc<Counts>),
         (later, waits): (Option<Later>, Waits),
         crew: Arc<Crew>,
     ) -> Self {
@@ -60,6 +62,7 @@ impl<S: Serve> Edge<S> {
             serve,
             salt,
             watched,
+            counts,
             later,
             waits,
             crew,
@@ -90,9 +93,12 @@ impl<S: Serve> Edge<S> {
     ) {
         let turn = self.crew.begin();
         turn.end_by(Afterwards::LeaveQueue);
+        let timed = Timed::begin(&self.counts, operation.kind());
         let request = parse::request(from, self.salt, at, operation);
         if gather.is_empty() && !self.crew.has_next() {
-            return Reply::from(reply).send(&request.label(), self.serve.answer(&request));
+            let answer = self.serve.answer(&request);
+            timed.note(&answer);
+            return Reply::from(reply).send(&request.label(), answer);
         }
         let Operation::Write { offset, data, .. } = request.operation else {
             return reply.error(Errno::EIO);
@@ -103,7 +109,7 @@ impl<S: Serve> Edge<S> {
             data: data.to_vec(),
         };
         // What is gathered was sent once: nobody is told of it.
-        let pending = Pending::new(&request.label(), reply.into(), None);
+        let pending = Pending::new(&request.label(), reply.into(), (timed.hand_over(), None));
         gather.put(write, pending, || self.crew.has_next());
     }
 
@@ -125,28 +131,35 @@ impl<S: Serve> Edge<S> {
         reply: impl Into<Reply>,
     ) {
         let _turn = self.begin();
+        let timed = Timed::begin(&self.counts, operation.kind());
         let under_way = self.watched.begin(from);
         let request = parse::request(from, self.salt, at, operation);
+        let put_off = |timed: Timed<&Arc<Counts>>, reply, under_way| {
+            Pending::new(&request.label(), reply, (timed.hand_over(), under_way))
+        };
         match self.serve.answer(&request) {
             // It is under way until the kernel has its answer, and comes again if a server dies before. The next one syncs
             // anew; an error that this one met is told to the supervisor before the caller (decision 14), so that it
             // stays one.
-            Ok(Answer::Later(put_off)) => {
-                let pending = Pending::new(&request.label(), reply.into(), under_way);
+            Ok(Answer::Later(what)) => {
+                let pending = put_off(timed, reply.into(), under_way);
                 match &self.later {
-                    Some(later) => later.answer(put_off, pending),
+                    Some(later) => later.answer(what, pending),
                     None => pending.error(Errno::EIO),
                 }
             }
             // A reply that is dropped says EIO.
             Ok(Answer::LeftToNext) => {
-                std::mem::forget(Pending::new(&request.label(), reply.into(), under_way));
+                std::mem::forget(put_off(timed, reply.into(), under_way));
             }
             Ok(Answer::Waits(waiting)) => {
-                let pending = Pending::new(&request.label(), reply.into(), under_way);
+                let pending = put_off(timed, reply.into(), under_way);
                 self.waits.answer(waiting, pending);
             }
-            answer => reply.into().send(&request.label(), answer),
+            answer => {
+                timed.note(&answer);
+                reply.into().send(&request.label(), answer);
+            }
         }
     }
 
@@ -171,8 +184,10 @@ impl<S: Serve> Edge<S> {
 
     fn list(&self, from: &Request, listing: &Listing, mut page: impl Directory) {
         let _turn = self.begin();
+        let timed = Timed::begin(&self.counts, listing.kind());
         let _under_way = self.watched.begin(from);
         let listed = self.serve.list(listing, &mut page);
+        timed.note_failure(listed.as_ref().err());
         page.send(&listing.label(from.pid()), listed);
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
 use fuser::{
     Errno, FileAttr, FileType, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
@@ -12,6 +13,7 @@ use fuser::{
 
 use super::answer::{Answer, FOREVER, Listed, Page, What};
 use super::convert::{GENERATION, NO_ENTRY, file_attr, file_type, inode_no};
+use super::counts::{Counts, Timed};
 use super::errno::report;
 use super::request::Label;
 use super::watched::UnderWay;
@@ -39,6 +41,7 @@ pub(super) enum Reply {
 pub(super) struct Pending {
     label: Label<'static>,
     reply: Reply,
+    timed: Timed<Arc<Counts>>,
     /// The last field: the answer is sent before it counts as answered, also where nobody gives one.
     under_way: Option<UnderWay>,
 }
@@ -121,25 +124,31 @@ impl Reply {
 }
 
 impl Pending {
-    /// The reply to the request that `label` calls by its name, which is `under_way` if it was resent.
-    pub(super) const fn new(label: &Label<'_>, reply: Reply, under_way: Option<UnderWay>) -> Self {
+    /// The reply to the request that `label` calls by its name, which is `timed`, and `under_way` if it was resent.
+    pub(super) fn new(
+        label: &Label<'_>,
+        reply: Reply,
+        (timed, under_way): (Timed<Arc<Counts>>, Option<UnderWay>),
+    ) -> Self {
         Self {
             label: label.nameless(),
             reply,
+            timed,
             under_way,
         }
     }
 
     /// As [`Reply::send`].
     pub(super) fn send(self, answer: Result<Answer>) {
+        self.timed.note(&answer);
         self.reply.send(&self.label, answer);
-        drop(self.under_way);
+        drop((self.timed, self.under_way));
     }
 
     /// As [`Reply::error`].
     pub(super) fn error(self, errno: Errno) {
         self.reply.error(errno);
-        drop(self.under_way);
+        drop((self.timed, self.under_way));
     }
 }
 

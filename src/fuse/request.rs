@@ -3,6 +3,7 @@
 //! Here are the operations that a volume answers. FORGET, which has no answer, and directory listings, of which only the
 //! transport knows how much fits into one, are methods of their own in [`super::serve`].
 
+use super::kind::Kind;
 use crate::types::{Caller, Ino, Name, NewNode, RequestId, SetAttr};
 use crate::volume::{FallocateMode, RenameMode, Seek, SetIdBits, SetXattrMode, WriteOrigin};
 
@@ -161,7 +162,7 @@ pub(super) struct Label<'a> {
 impl<'a> Request<'a> {
     pub(super) fn label(&self) -> Label<'a> {
         Label {
-            op: self.operation.op(),
+            op: self.operation.kind().name(),
             at: self.at,
             name: self.operation.name(),
             pid: self.caller.pid,
@@ -170,31 +171,31 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Operation<'a> {
-    pub(super) const fn op(&self) -> &'static str {
+    pub(super) const fn kind(&self) -> Kind {
         match self {
-            Self::Lookup { .. } => "lookup",
-            Self::Getattr => "getattr",
-            Self::Setattr(_) => "setattr",
-            Self::Readlink => "readlink",
-            Self::Mknod { .. } => "mknod",
-            Self::Mkdir { .. } => "mkdir",
-            Self::Symlink { .. } => "symlink",
-            Self::Link { .. } => "link",
-            Self::Unlink { .. } => "unlink",
-            Self::Rmdir { .. } => "rmdir",
-            Self::Rename { .. } => "rename",
-            Self::Read { .. } => "read",
-            Self::Write { .. } => "write",
-            Self::Fsync => "fsync",
-            Self::Fsyncdir => "fsyncdir",
-            Self::Fallocate { .. } => "fallocate",
-            Self::CopyFileRange { .. } => "copy_file_range",
-            Self::Lseek { .. } => "lseek",
-            Self::Statfs => "statfs",
-            Self::Setxattr { .. } => "setxattr",
-            Self::Getxattr { .. } => "getxattr",
-            Self::Listxattr { .. } => "listxattr",
-            Self::Removexattr { .. } => "removexattr",
+            Self::Lookup { .. } => Kind::Lookup,
+            Self::Getattr => Kind::Getattr,
+            Self::Setattr(_) => Kind::Setattr,
+            Self::Readlink => Kind::Readlink,
+            Self::Mknod { .. } => Kind::Mknod,
+            Self::Mkdir { .. } => Kind::Mkdir,
+            Self::Symlink { .. } => Kind::Symlink,
+            Self::Link { .. } => Kind::Link,
+            Self::Unlink { .. } => Kind::Unlink,
+            Self::Rmdir { .. } => Kind::Rmdir,
+            Self::Rename { .. } => Kind::Rename,
+            Self::Read { .. } => Kind::Read,
+            Self::Write { .. } => Kind::Write,
+            Self::Fsync => Kind::Fsync,
+            Self::Fsyncdir => Kind::Fsyncdir,
+            Self::Fallocate { .. } => Kind::Fallocate,
+            Self::CopyFileRange { .. } => Kind::CopyFileRange,
+            Self::Lseek { .. } => Kind::Lseek,
+            Self::Statfs => Kind::Statfs,
+            Self::Setxattr { .. } => Kind::Setxattr,
+            Self::Getxattr { .. } => Kind::Getxattr,
+            Self::Listxattr { .. } => Kind::Listxattr,
+            Self::Removexattr { .. } => Kind::Removexattr,
         }
     }
 
@@ -238,12 +239,16 @@ impl<'a> Wanted<'a> {
 }
 
 impl Listing {
+    pub(super) const fn kind(&self) -> Kind {
+        match self.detail {
+            Detail::Names => Kind::Readdir,
+            Detail::Attributes => Kind::Readdirplus,
+        }
+    }
+
     pub(super) const fn label(&self, pid: u32) -> Label<'static> {
         Label {
-            op: match self.detail {
-                Detail::Names => "readdir",
-                Detail::Attributes => "readdirplus",
-            },
+            op: self.kind().name(),
             at: self.dir,
             name: None,
             pid,

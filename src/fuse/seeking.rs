@@ -49,7 +49,7 @@ impl Seeks {
         let sent = self
             .sender
             .as_ref()
-            .map(|sender| sender.send((seeking, pending)));
+            .map(|sender| sender.send((seeking, pending)).map_err(drop));
         if !matches!(sent, Some(Ok(()))) {
             log::error!("nobody answers where the data of {} is", seeking.ino);
         }

@@ -33,7 +33,7 @@ use super::supervisor::{Inheritance, Link};
 use super::{Error, Result, requests, scheduler, tuning};
 use crate::control::{self, Device, Fault, FaultKind, Tree};
 use crate::fuse::SessionStart;
-use crate::types::with_causes;
+use crate::types::{Timestamp, with_causes};
 use crate::volume::store::DirLock;
 use crate::volume::{self, Awaited, Volume};
 
@@ -148,6 +148,8 @@ impl Server {
             was_mounted: AtomicBool::new(false),
             events: sender,
             close_notice: CloseNotice::default(),
+            started: Timestamp::now(),
+            counts: Arc::default(),
             link,
         });
         watch_signals(&shared)?;

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 
 use super::group_part::take_part;
+use super::measuring::measured;
 use super::read_out::read_out;
 use super::shared::Shared;
 use super::work::work;
@@ -193,6 +194,7 @@ fn answer(
             kind: FaultKind::NotTogether,
             message: "no change waits any more".to_owned(),
         }),
+        Request::Measure => Ok(Answer::Measured(measured(shared))),
         Request::Perform { op } => shared.perform(&op),
     };
     (outcome.unwrap_or_else(Answer::Fault), None)

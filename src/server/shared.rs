@@ -21,8 +21,8 @@ use super::{Error, Result};
 use crate::control::{
     self, Answer, Device, Fault, FaultKind, Op, Phase, Program, ShownSnapshot, Status, Tree,
 };
-use crate::fuse::{Connection, InitRequest, SessionStart, Snapshots, Watch};
-use crate::types::{Epoch, VolumeId};
+use crate::fuse::{Connection, Counts, InitRequest, SessionStart, Snapshots, Watch};
+use crate::types::{Epoch, Timestamp, VolumeId};
 use crate::volume::store::{self, DirLock};
 use crate::volume::{self, Awaited, Life, Volume};
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -115,6 +115,9 @@ pub(super) struct Shared {
     pub(super) was_mounted: AtomicBool,
     pub(super) events: Sender<Event>,
     pub(super) close_notice: CloseNotice,
+    pub(super) started: Timestamp,
+    /// Of all connections.
+    pub(super) counts: Arc<Counts>,
     /// To the supervisor; a server that runs in the process of a command has none.
     pub(super) link: Option<Arc<Link>>,
 }
@@ -216,12 +219,13 @@ impl Shared {
             .map_err(|e| failed("cannot keep /dev/fuse", &e))?;
         let request = init_request_of(kept);
         let watch = Link::watch(self.link.as_ref(), kept.salt);
+        let observed = (watch, Arc::clone(&self.counts));
         let awaited = self.awaited.read().clone();
         let started = match (&kept.tree, awaited) {
             (Showing::Head, Some(awaited)) => {
-                Connection::to_awaited(fuse, awaited, &request, start, watch)
+                Connection::to_awaited(fuse, awaited, &request, start, observed)
             }
-            (tree, _) => self.connect(tree, fuse, &own, (&request, start, watch))?,
+            (tree, _) => self.connect(tree, fuse, &own, (&request, start, observed))?,
         };
 
         let connection = started.map_err(|e| failed("the kernel's FUSE handshake failed", &e))?;
@@ -251,7 +255,7 @@ impl Shared {
         tree: &Showing,
         fuse: OwnedFd,
         own: &OwnedFd,
-        (request, start, watch): (&InitRequest, SessionStart, Watch),
+        (request, start, observed): (&InitRequest, SessionStart, (Watch, Arc<Counts>)),
     ) -> std::result::Result<io::Result<Connection>, Fault> {
         let volume = self.volume().ok_or_else(|| self.none())?;
         Ok(match tree {
@@ -259,14 +263,14 @@ impl Shared {
                 let flusher = own.try_clone().map(Flusher::new);
                 let flusher = flusher.map_err(|e| failed("cannot keep /dev/fuse", &e))?;
                 let flush = Box::new(move |ino| flusher.flush(ino));
-                Connection::to_head(fuse, volume, request, start, watch, flush)
+                Connection::to_head(fuse, volume, request, start, observed, flush)
             }
             Showing::Snapshots => {
-                Connection::to_snapshots(fuse, volume, Snapshots::All, request, start, watch)
+                Connection::to_snapshots(fuse, volume, Snapshots::All, request, start, observed)
             }
             Showing::Snapshot { epoch, .. } => {
                 let one = Snapshots::One(Epoch(*epoch));
-                Connection::to_snapshots(fuse, volume, one, request, start, watch)
+                Connection::to_snapshots(fuse, volume, one, request, start, observed)
             }
         })
     }

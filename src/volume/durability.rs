@@ -52,6 +52,18 @@ impl Volume {
         self.core.disk().checkpoint()
     }
 
+    /// How long the part of the metadata's log is that is not in the database yet, in bytes.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        self.core.database().log_bytes()
+    }
+
+    /// How often [`Self::checkpoint`] was done since the volume was opened, by whomever.
+    #[must_use]
+    pub fn checkpoints(&self) -> u64 {
+        self.core.disk().checkpoints()
+    }
+
     /// Makes durable what was written to the file, and all else that was acknowledged.
     ///
     /// # Errors

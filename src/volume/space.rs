@@ -46,6 +46,12 @@ impl Volume {
         gc_move::collect(&self.core, watch)
     }
 
+    /// What the collector did since the volume was opened, by itself and when it was asked.
+    #[must_use]
+    pub fn collected(&self) -> Collected {
+        self.core.gc().collected()
+    }
+
     /// Puts every file together that is in small extents.
     ///
     /// # Errors

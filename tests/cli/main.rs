@@ -25,6 +25,7 @@ mod lifecycle;
 mod listing;
 mod logs;
 mod long_work;
+mod metrics;
 mod mounting;
 mod overlapping;
 mod pruning;

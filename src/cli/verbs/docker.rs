@@ -13,7 +13,7 @@ use listenfd::ListenFd;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::docker::{Delays, Engine, Listener, Plugin, serve};
+use crate::docker::{Delays, Engine, Listener, LoopbackAddress, Plugin, serve, serve_metrics};
 
 use crate::cli::locate::Root;
 use crate::cli::{CliError, Kind, Result};
@@ -52,6 +52,10 @@ struct ServeArguments {
     /// $XDG_RUNTIME_DIR/cask without root
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// Serve what `cask metrics` prints at http://ADDR/metrics, to whoever has an account on this host: an address of the
+    /// loopback and a port, such as 127.0.0.1:9750
+    #[arg(long, value_name = "ADDR")]
+    metrics: Option<LoopbackAddress>,
     /// Milliseconds that a mount stays after its last user went
     #[arg(long, value_name = "MS", hide = true)]
     linger_ms: Option<u64>,
@@ -99,6 +103,14 @@ fn run_serve(arguments: &ServeArguments, root: &Root) -> Result<()> {
         Some(dir) => dir.clone(),
         None => run_dir::default_run_dir()?,
     };
+    // Before an engine hears of the plugin: with a port that is in use it does not start.
+    if let Some(address) = arguments.metrics {
+        serve_metrics(root.path(), address).map_err(|e| {
+            CliError::new(Kind::Failed, "cannot serve metrics")
+                .because(e)
+                .hint("name another port with --metrics")
+        })?;
+    }
     // First what is there, then the sockets: an engine forgets what it is told does not exist.
     let plugin = Plugin::open(root.path(), &run_dir, arguments.delays()).map_err(failed)?;
     let passed = passed_on();

@@ -130,7 +130,7 @@ fn nothing_can_be_changed() {
     for which in [Snapshots::One(one), Snapshots::All] {
         let view = view(&scratch, which);
         for change in changes() {
-            let op = change.op();
+            let op = change.kind().name();
             let refused = ask(&view, Ino::ROOT, change);
             assert!(matches!(refused, Err(Error::ReadOnly)), "{op}: {refused:?}");
         }

@@ -272,6 +272,12 @@ impl Database {
         self.progress.frames.load(Ordering::Relaxed)
     }
 
+    /// How long the part of the log is that a checkpoint has still to move into the database, in bytes.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        u64::from(self.progress.frames.load(Ordering::Relaxed)) * PAGE_BYTES
+    }
+
     /// Whether the log is long enough for a checkpoint.
     #[must_use]
     pub fn is_checkpoint_due(&self) -> bool {

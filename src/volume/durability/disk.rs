@@ -1,5 +1,6 @@
 //! fsync(2): chunk bytes and commits reach the disk, once for all who wait at the same time.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fmt, mem};
 
 use crate::chunks::{ChunkStore, Stream, SyncMark};
@@ -160,6 +161,8 @@ pub(in crate::volume) struct Disk {
     chunks: ChunkStore,
     state: StateFile,
     syncs: SyncGroup,
+    /// Since the volume was opened.
+    checkpoints: AtomicU64,
 }
 
 impl Disk {
@@ -169,6 +172,7 @@ impl Disk {
             chunks,
             state,
             syncs: SyncGroup::default(),
+            checkpoints: AtomicU64::new(0),
         }
     }
 
@@ -236,11 +240,17 @@ impl Disk {
     pub(in crate::volume) fn checkpoint(&self) -> Result<()> {
         about_to_wait();
         let mark = self.database.checkpoint(|| self.sync_chunks())?;
+        self.checkpoints.fetch_add(1, Ordering::Relaxed);
         match self.state.store_open(mark, self.chunks.next_segment()) {
             // An older mark only makes recovery look at more.
             Err(Error::NoSpace) => Ok(()),
             result => result,
         }
+    }
+
+    /// How often the log was shortened since the volume was opened.
+    pub(in crate::volume) fn checkpoints(&self) -> u64 {
+        self.checkpoints.load(Ordering::Relaxed)
     }
 
     /// Closes the database after moving the log into it, and notes that the volume is clean; on a full disk with the

@@ -91,6 +91,7 @@ pub(in crate::volume) fn collect_rounds(
         let haste = haste.max(urgency(core));
         let done = round(core, &seen, haste, watch)?;
         watch(done.removed_bytes);
+        core.gc().note_collected(done);
         all.add(done);
         if done.segments == 0 {
             break;

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard};
 
 use crate::chunks::{SealedSegment, Survey};
 use crate::meta::InSegment;
-use crate::types::{SegmentId, about_to_wait};
+use crate::types::{Collected, SegmentId, about_to_wait};
 use crate::volume::tuning::GcTuning;
 
 const MIB: u64 = 1024 * 1024;
@@ -61,6 +61,8 @@ pub(in crate::volume) struct GcPolicy {
     moved_on: Condvar,
     /// Segments that hold damaged chunks are left as they are.
     damaged: Mutex<BTreeSet<SegmentId>>,
+    /// Since the volume was opened.
+    collected: Mutex<Collected>,
 }
 
 /// A sealed segment and what it holds that is named.
@@ -202,6 +204,7 @@ impl GcPolicy {
             wanted: Condvar::new(),
             moved_on: Condvar::new(),
             damaged: Mutex::default(),
+            collected: Mutex::default(),
         }
     }
 
@@ -360,6 +363,15 @@ impl GcPolicy {
 
     fn spared(&self) -> BTreeSet<SegmentId> {
         self.damaged.lock().clone()
+    }
+
+    /// What was collected so far.
+    pub(super) fn collected(&self) -> Collected {
+        *self.collected.lock()
+    }
+
+    pub(super) fn note_collected(&self, done: Collected) {
+        self.collected.lock().add(done);
     }
 
     pub(super) fn is_closing(&self) -> bool {

@@ -1,0 +1,244 @@
+//! `cask metrics`, and the same over HTTP: what is counted, its names, and volumes in every state.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use rustix::process::{Signal, kill_process};
+
+use crate::support::{Bench, can_mount, wait_for};
+
+/// What follows a name: `{volume="db"}`, say.
+type Samples = BTreeMap<String, f64>;
+
+/// Every line of `text` is a sample, whose metric was announced, or announces one.
+#[track_caller]
+fn parse(text: &str) -> Samples {
+    let (mut samples, mut metric) = (Samples::new(), String::new());
+    assert!(text.ends_with('\n'), "{text}");
+    for line in text.lines() {
+        if let Some(about) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = about.split_once(' ').unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            name.clone_into(&mut metric);
+        } else if line.strip_prefix("# HELP ").is_none() {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            let (name, labels) = series.split_once('{').unwrap();
+            let ending = name
+                .strip_prefix(&metric)
+                .unwrap_or_else(|| panic!("{line}"));
+            assert!(
+                ["", "_bucket", "_sum", "_count"].contains(&ending),
+                "{line}"
+            );
+            let is_legal = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(
+                name.starts_with("cask_") && name.chars().all(is_legal),
+                "{line}"
+            );
+            assert!(
+                labels.starts_with("volume=\"") && labels.ends_with("\"}"),
+                "{line}"
+            );
+            let value = value.replace("+Inf", "inf").parse().unwrap();
+            assert_eq!(samples.insert(series.to_owned(), value), None, "{line}");
+        }
+    }
+    samples
+}
+
+#[track_caller]
+fn metrics(bench: &Bench) -> Samples {
+    parse(&bench.run(&["metrics"]).succeeds().out)
+}
+
+fn state(samples: &Samples, volume: &str) -> Vec<String> {
+    let states = [
+        "unmounted",
+        "starting",
+        "mounted",
+        "closing",
+        "dead",
+        "broken",
+    ];
+    let series =
+        |state: &str| format!("cask_volume_state{{volume=\"{volume}\",state=\"{state}\"}}");
+    let on = states.iter().filter(|state| samples[&series(state)] == 1.0);
+    on.map(|state| (*state).to_owned()).collect()
+}
+
+/// How many requests of a kind were answered.
+fn count(samples: &Samples, operation: &str) -> f64 {
+    let series = "cask_request_duration_seconds_count";
+    let series = format!("{series}{{volume=\"db\",operation=\"{operation}\"}}");
+    samples.get(&series).copied().unwrap_or_default()
+}
+
+#[test]
+fn what_a_mounted_volume_does_is_counted() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    let before = metrics(&bench);
+    let mut file = File::create_new(bench.path("mnt/file")).unwrap();
+    file.write_all(&[7; 100_000]).unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    // Read from the server, not out of the page cache.
+    rustix::fs::fadvise(
+        File::open(bench.path("mnt/file")).unwrap(),
+        0,
+        None,
+        rustix::fs::Advice::DontNeed,
+    )
+    .unwrap();
+    assert_eq!(fs::read(bench.path("mnt/file")).unwrap().len(), 100_000);
+    let after = metrics(&bench);
+    assert_eq!(state(&after, "db"), ["mounted"]);
+    for operation in ["mknod", "fsync"] {
+        let made = count(&after, operation) - count(&before, operation);
+        assert!((made - 1.0).abs() < 0.1, "{operation}: {after:?}");
+    }
+    assert!(count(&after, "write") > 0.0 && count(&after, "read") > 0.0);
+    let of = |samples: &Samples, name: &str| samples[&format!("{name}{{volume=\"db\"}}")];
+    assert!((of(&after, "cask_written_bytes_total") - 100_000.0).abs() < 0.1);
+    assert!(of(&after, "cask_read_bytes_total") >= 100_000.0);
+    assert!((of(&after, "cask_logical_bytes") - 100_000.0).abs() < 0.1);
+    assert!((of(&after, "cask_dedup_ratio") - 1.0).abs() < 0.01);
+    assert!(of(&after, "cask_compression_ratio") > 0.0);
+    assert!(of(&after, "cask_log_bytes") > 0.0);
+    assert!(of(&after, "cask_writing_stopped") == 0.0);
+    assert!(of(&after, "cask_server_start_time_seconds") > 1.7e9);
+    // A bucket holds what those before it hold, too, and the last all.
+    let buckets = after
+        .iter()
+        .filter(|(series, _)| series.contains("_bucket{volume=\"db\",operation=\"fsync\""));
+    assert_eq!(buckets.clone().count(), 21);
+    assert!(buckets.map(|(_, count)| *count).fold(0.0, f64::max) >= 1.0);
+    let mut same = File::create_new(bench.path("mnt/same")).unwrap();
+    same.write_all(&[7; 100_000]).unwrap();
+    same.sync_all().unwrap();
+    let doubled = of(&metrics(&bench), "cask_dedup_ratio");
+    assert!((doubled - 2.0).abs() < 0.01, "{doubled}");
+}
+
+#[test]
+fn a_volume_that_nobody_serves_is_measured_without_opening_it() {
+    let bench = Bench::new();
+    bench.run(&["create", "--size", "1G", "db"]).succeeds();
+    bench.run(&["create", "broken"]).succeeds();
+    bench.run(&["set", "db", "schedule=daily=2"]).succeeds();
+    fs::write(bench.volume_dir("broken").join("volume.json"), "{").unwrap();
+    let inventory = bench.inventory();
+    let samples = metrics(&bench);
+    assert_eq!(state(&samples, "db"), ["unmounted"]);
+    assert_eq!(state(&samples, "broken"), ["broken"]);
+    let limit = samples["cask_limit_bytes{volume=\"db\"}"];
+    assert!((limit - f64::from(1 << 30)).abs() < 0.1, "{limit}");
+    assert!(samples["cask_host_bytes{volume=\"db\"}"] > 0.0);
+    assert!(samples["cask_schedule_failures{volume=\"db\"}"] == 0.0);
+    assert!(samples["cask_scrub_damage{volume=\"db\"}"] == 0.0);
+    assert!(!samples.contains_key("cask_schedule_failures{volume=\"broken\"}"));
+    assert!(!samples.contains_key("cask_read_bytes_total{volume=\"db\"}"));
+    assert_eq!(bench.inventory(), inventory);
+}
+
+#[test]
+fn a_volume_whose_server_died_is_dead_and_measured() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    let foreground = bench.text("mnt");
+    let mut serving =
+        crate::support::start(&mut bench.command(&["mount", "--foreground", "db", &foreground]));
+    wait_for("the mount", || !bench.mounts().is_empty());
+    wait_for("the volume is mounted", || {
+        state(&metrics(&bench), "db") == ["mounted"]
+    });
+    kill_process(bench.server_of("db"), Signal::KILL).unwrap();
+    drop(serving.0.wait());
+    let samples = metrics(&bench);
+    assert_eq!(state(&samples, "db"), ["dead"]);
+    assert!(samples["cask_host_bytes{volume=\"db\"}"] > 0.0);
+}
+
+/// A plugin that serves metrics at a free port, which is returned, too.
+fn serving(bench: &Bench) -> (crate::support::Running, u16) {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let address = format!("127.0.0.1:{port}");
+    let serving = crate::support::start(&mut serve(bench, &address));
+    wait_for("the endpoint", || TcpStream::connect(&address).is_ok());
+    (serving, port)
+}
+
+fn serve(bench: &Bench, address: &str) -> std::process::Command {
+    let (socket, run) = (bench.text("cask.sock"), bench.text("run"));
+    bench.command(&[
+        "docker",
+        "serve",
+        "--socket",
+        &socket,
+        "--run-dir",
+        &run,
+        "--metrics",
+        address,
+    ])
+}
+
+/// What a request is answered: its head and its body.
+#[track_caller]
+fn fetch(port: u16, request: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_plugin_serves_them_over_http() {
+    let bench = Bench::new();
+    bench.run(&["create", "db"]).succeeds();
+    let (_serving, port) = serving(&bench);
+    let (head, body) = fetch(port, "GET /metrics");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(
+        head.contains("Content-Type: text/plain; version=0.0.4"),
+        "{head}"
+    );
+    assert_eq!(state(&parse(&body), "db"), ["unmounted"]);
+    let refused = |request: &str, status: &str| {
+        let (head, _) = fetch(port, request);
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+            "{head}"
+        );
+    };
+    refused("GET /", "404 Not Found");
+    refused("POST /VolumeDriver.List", "404 Not Found");
+    refused("POST /metrics", "405 Method Not Allowed");
+}
+
+#[test]
+fn an_address_that_cannot_be_served_is_an_error() {
+    let bench = Bench::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let run = |address: &str| crate::support::run(&mut serve(&bench, address));
+    let wanted = ["cannot serve metrics", &address, "in use", "--metrics"];
+    run(&address).fails(1, &wanted);
+    run("0.0.0.0:9750").fails(2, &["loopback"]);
+    run("nonsense").fails(2, &["127.0.0.1:9750"]);
+    assert!(!bench.path("cask.sock").exists());
+}
