@@ -51,7 +51,7 @@ use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
     log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize,
-    restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
+    restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, top, umount, upgrade,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -86,66 +86,57 @@ fn ended(outcome: Result<()>) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<()> {
     logging::start(&arguments.command);
-    if let Command::Keep(arguments) = arguments.command {
-        return serve::run_supervisor(&arguments);
-    }
-    if let Command::Serve(arguments) = arguments.command {
-        return serve::run(&arguments);
-    }
-    if let Command::Poke(arguments) = arguments.command {
-        return serve::poke(&arguments);
-    }
-    if let Command::FlushFiles = arguments.command {
-        return serve::flush_files();
-    }
-    if let Command::Afterwards(arguments) = arguments.command {
-        return snapshot::afterwards(&arguments);
-    }
-    if let Command::Buffer(arguments) = arguments.command {
-        return serve::buffer(&arguments);
-    }
-    if let Command::Completions(arguments) = arguments.command {
-        return completions::run(&arguments, &mut Arguments::command());
-    }
-    if let Command::Man(arguments) = arguments.command {
-        return man::run(&arguments, Arguments::command());
-    }
-    let root = Root::find(arguments.root)?;
     match arguments.command {
-        Command::Create(arguments) => create::run(&arguments, &root),
-        Command::Ls(arguments) => ls::run(&arguments, &root),
-        Command::Inspect(arguments) => inspect::run(&arguments, &root),
-        Command::Log(arguments) => log::run(&arguments, &root),
-        Command::Mount(arguments) => mount::run(&arguments, &root),
-        Command::Umount(arguments) => umount::run(&arguments, &root),
-        Command::Rm(arguments) => rm::run(&arguments, &root),
-        Command::RestoreVolume(arguments) => restore_volume::run(&arguments, &root),
-        Command::Rename(arguments) => rename::run(&arguments, &root),
-        Command::Set(arguments) => set::run(&arguments, &root),
-        Command::Resize(arguments) => resize::run(&arguments, &root),
-        Command::Check(arguments) => check::run(&arguments, &root),
-        Command::Df(arguments) => df::run(&arguments, &root),
-        Command::Stats(arguments) => df::run_stats(&arguments, &root),
-        Command::Metrics(arguments) => metrics::run(&arguments, &root),
-        Command::Prune(arguments) => prune::run(&arguments, &root),
-        Command::Gc(arguments) => gc::run(&arguments, &root),
-        Command::Sync(arguments) => sync::run(&arguments, &root),
-        Command::Snapshot(arguments) => snapshot::run(&arguments, &root),
-        Command::Schedule(arguments) => schedule::run(&arguments, &root),
-        Command::Diff(arguments) => diff::run(&arguments, &root),
-        Command::Clone(arguments) => clone::run(&arguments, &root),
-        Command::Export(arguments) => export::run(&arguments, &root),
-        Command::Import(arguments) => import::run(&arguments, &root),
-        Command::Remote(arguments) => remote::run(&arguments, &root),
-        Command::Push(arguments) => push::run(&arguments, &root),
-        Command::Pull(arguments) => pull::run(&arguments, &root),
-        Command::Send(arguments) => send::run(&arguments, &root),
-        Command::Receive(arguments) => receive::run(&arguments, &root),
-        Command::Cp(arguments) => cp::run(&arguments, &root),
-        Command::Upgrade(arguments) => upgrade::run(&arguments, &root),
-        Command::Doctor(arguments) => doctor::run(&arguments, &root),
-        Command::Docker(arguments) => docker::run(&arguments, &root),
-        Command::Rollback(arguments) => rollback::run(&arguments, &root),
+        Command::Keep(arguments) => serve::run_supervisor(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Poke(arguments) => serve::poke(&arguments),
+        Command::FlushFiles => serve::flush_files(),
+        Command::Afterwards(arguments) => snapshot::afterwards(&arguments),
+        Command::Buffer(arguments) => serve::buffer(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments, &mut Arguments::command()),
+        Command::Man(arguments) => man::run(&arguments, Arguments::command()),
+        command => dispatch_in(&Root::find(arguments.root)?, command),
+    }
+}
+
+/// What is done in a root of volumes.
+fn dispatch_in(root: &Root, command: Command) -> Result<()> {
+    match command {
+        Command::Create(arguments) => create::run(&arguments, root),
+        Command::Ls(arguments) => ls::run(&arguments, root),
+        Command::Inspect(arguments) => inspect::run(&arguments, root),
+        Command::Log(arguments) => log::run(&arguments, root),
+        Command::Mount(arguments) => mount::run(&arguments, root),
+        Command::Umount(arguments) => umount::run(&arguments, root),
+        Command::Rm(arguments) => rm::run(&arguments, root),
+        Command::RestoreVolume(arguments) => restore_volume::run(&arguments, root),
+        Command::Rename(arguments) => rename::run(&arguments, root),
+        Command::Set(arguments) => set::run(&arguments, root),
+        Command::Resize(arguments) => resize::run(&arguments, root),
+        Command::Check(arguments) => check::run(&arguments, root),
+        Command::Df(arguments) => df::run(&arguments, root),
+        Command::Stats(arguments) => df::run_stats(&arguments, root),
+        Command::Metrics(arguments) => metrics::run(&arguments, root),
+        Command::Prune(arguments) => prune::run(&arguments, root),
+        Command::Gc(arguments) => gc::run(&arguments, root),
+        Command::Sync(arguments) => sync::run(&arguments, root),
+        Command::Snapshot(arguments) => snapshot::run(&arguments, root),
+        Command::Top(arguments) => top::run(&arguments, root),
+        Command::Schedule(arguments) => schedule::run(&arguments, root),
+        Command::Diff(arguments) => diff::run(&arguments, root),
+        Command::Clone(arguments) => clone::run(&arguments, root),
+        Command::Export(arguments) => export::run(&arguments, root),
+        Command::Import(arguments) => import::run(&arguments, root),
+        Command::Remote(arguments) => remote::run(&arguments, root),
+        Command::Push(arguments) => push::run(&arguments, root),
+        Command::Pull(arguments) => pull::run(&arguments, root),
+        Command::Send(arguments) => send::run(&arguments, root),
+        Command::Receive(arguments) => receive::run(&arguments, root),
+        Command::Cp(arguments) => cp::run(&arguments, root),
+        Command::Upgrade(arguments) => upgrade::run(&arguments, root),
+        Command::Doctor(arguments) => doctor::run(&arguments, root),
+        Command::Docker(arguments) => docker::run(&arguments, root),
+        Command::Rollback(arguments) => rollback::run(&arguments, root),
         Command::Completions(_)
         | Command::Man(_)
         | Command::Keep(_)

@@ -142,6 +142,9 @@ _cask() {
             cask,sync)
                 cmd="cask__subcmd__sync"
                 ;;
+            cask,top)
+                cmd="cask__subcmd__top"
+                ;;
             cask,umount)
                 cmd="cask__subcmd__umount"
                 ;;
@@ -297,6 +300,9 @@ _cask() {
                 ;;
             cask__subcmd__help,sync)
                 cmd="cask__subcmd__help__subcmd__sync"
+                ;;
+            cask__subcmd__help,top)
+                cmd="cask__subcmd__help__subcmd__top"
                 ;;
             cask__subcmd__help,umount)
                 cmd="cask__subcmd__help__subcmd__umount"
@@ -536,7 +542,7 @@ _cask() {
 
     case "${cmd}" in
         cask)
-            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker top doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1038,7 +1044,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help)
-            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker top doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1920,6 +1926,20 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help__subcmd__sync)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__help__subcmd__top)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -3390,6 +3410,32 @@ _cask() {
                 return 0
             fi
             case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__top)
+            opts="-n -h --rounds --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --rounds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

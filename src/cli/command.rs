@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
     log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize,
-    restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, umount, upgrade,
+    restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, top, umount, upgrade,
 };
 
 /// A volume filesystem for containers.
@@ -63,6 +63,7 @@ pub(super) enum Command {
     Send(send::Arguments),
     Receive(receive::Arguments),
     Docker(docker::Arguments),
+    Top(top::Arguments),
     Doctor(doctor::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),

@@ -31,6 +31,7 @@ pub(super) fn start(command: &Command) {
         | Command::Check(_)
         | Command::Df(_)
         | Command::Doctor(_)
+        | Command::Top(_)
         | Command::Poke(_)
         | Command::Upgrade(_)
         | Command::Stats(_)

@@ -34,5 +34,6 @@ pub(super) mod serve;
 pub(super) mod set;
 pub(super) mod snapshot;
 pub(super) mod sync;
+pub(super) mod top;
 pub(super) mod umount;
 pub(super) mod upgrade;

@@ -94,8 +94,11 @@ impl Process {
 pub fn flush_files(fuse: OwnedFd, requests: OwnedFd) -> io::Result<()> {
     let mount = FileOfMount::stage(&fuse)?;
     drop(fuse);
-    let mut requests = UnixStream::from(requests);
-    requests.set_read_timeout(Some(IDLE_MAX))?;
+    answer_all(UnixStream::from(requests), |ino| flush_one(&mount, ino))
+}
+
+/// Has `flush` do what is asked for, until nothing is for a moment.
+fn answer_all(mut requests: UnixStream, flush: impl Fn(Ino) -> io::Result<()>) -> io::Result<()> {
     loop {
         let mut ino = [0; 8];
         match requests.read_exact(&mut ino) {
@@ -103,9 +106,12 @@ pub fn flush_files(fuse: OwnedFd, requests: OwnedFd) -> io::Result<()> {
             Err(e) if is_end(&e) => return Ok(()),
             Err(e) => return Err(e),
         }
-        let flushed = flush_one(&mount, Ino::from_raw(u64::from_ne_bytes(ino)));
+        let flushed = flush(Ino::from_raw(u64::from_ne_bytes(ino)));
         let errno = flushed.map_or_else(|e| e.raw_os_error().unwrap_or(libc::EIO), |()| 0);
         requests.write_all(&errno.to_ne_bytes())?;
+        // Not before: a busy host may keep the server from asking for longer, and for its first request nobody starts
+        // another process.
+        requests.set_read_timeout(Some(IDLE_MAX))?;
     }
 }
 
@@ -116,4 +122,20 @@ fn is_end(error: &io::Error) -> bool {
 
 fn flush_one(mount: &FileOfMount, ino: Ino) -> io::Result<()> {
     write_out(mount.open(ino)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_may_come_late_and_the_last_is_followed_by_the_end() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let process = thread::spawn(move || answer_all(theirs, |_| Ok(())));
+        thread::sleep(IDLE_MAX * 5);
+        let mut process_of = Process(ours);
+        process_of.ask(Ino::from_raw(7)).unwrap().unwrap();
+        process.join().unwrap().unwrap();
+        assert!(process_of.ask(Ino::from_raw(7)).is_err(), "it has ended");
+    }
 }

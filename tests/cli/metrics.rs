@@ -242,3 +242,70 @@ fn an_address_that_cannot_be_served_is_an_error() {
     run("nonsense").fails(2, &["127.0.0.1:9750"]);
     assert!(!bench.path("cask.sock").exists());
 }
+
+/// A panel or an alert about what there is not is silent for ever.
+#[test]
+fn what_the_examples_ask_for_is_told() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::new();
+    let options = ["--size", "1G", "--schedule", "hourly=2"];
+    bench
+        .run(&[&["create", "db"][..], &options].concat())
+        .succeeds();
+    fs::create_dir(bench.path("mnt")).unwrap();
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+    let told = |name: &str| {
+        let name = name.trim_end_matches("_bucket").trim_end_matches("_count");
+        bench
+            .run(&["metrics"])
+            .succeeds()
+            .out
+            .contains(&format!("\n{name}"))
+    };
+    // The first snapshot of the schedule is taken soon.
+    wait_for("there is a snapshot", || {
+        told("cask_schedule_last_success_timestamp_seconds")
+    });
+    for example in ["alerts.yaml", "grafana.json"] {
+        let path = format!("{}/docs/examples/{example}", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(path).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_lowercase() && c != '_');
+        let mut names: Vec<_> = words.filter(|word| word.starts_with("cask_")).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert!(names.len() > 5, "{names:?}");
+        for name in names {
+            assert!(told(name), "{example} asks for {name}");
+        }
+    }
+    bench.run(&["umount", "db"]).succeeds();
+}
+
+#[test]
+fn top_has_a_line_for_each_mounted_volume_and_ends_when_it_shall() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_mount();
+    bench.run(&["create", "at-rest"]).succeeds();
+    fs::write(bench.path("mnt/file"), [7; 5000]).unwrap();
+    let shown = bench.run(&["top", "-n", "2"]).succeeds().out;
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), 4, "{shown}");
+    assert!(
+        lines[0].starts_with("NAME") && lines[2] == lines[0],
+        "{shown}"
+    );
+    assert!(
+        lines[1].starts_with("db ") && lines[1].contains("4.8KiB"),
+        "{shown}"
+    );
+    assert!(
+        !shown.contains('\x1b') && !shown.contains("at-rest"),
+        "{shown}"
+    );
+    bench.run(&["top", "nothing"]).fails(3, &["nothing"]);
+    bench.run(&["umount", "db"]).succeeds();
+}

@@ -226,11 +226,14 @@ fn xattrs(path: &Path) -> BTreeMap<Vec<u8>, Vec<u8>> {
 /// Where data is and its hash: holes are told, and not read.
 fn content(path: &Path, size: u64) -> String {
     use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
     let file = File::open(path).unwrap();
     let (mut told, mut at) = (String::new(), 0);
     while at < size {
-        let Ok(begin) = seek(&file, SeekFrom::Data(at)) else {
-            break;
+        let begin = match seek(&file, SeekFrom::Data(at)) {
+            // The rest is a hole. Any other error is none (lseek(2)).
+            Err(Errno::NXIO) => break,
+            begin => begin.unwrap(),
         };
         let end = seek(&file, SeekFrom::Hole(begin)).unwrap();
         let mut bytes = vec![0; usize::try_from(end - begin).unwrap()];

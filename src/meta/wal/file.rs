@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use crate::meta::database::stop::Stop;
-use crate::meta::error::{Error, Result};
+use crate::meta::error::{Error, Result, is_full};
 use crate::meta::wal::beside::SyncBeside;
 use rustix::fs::{SeekFrom, seek};
 
@@ -103,10 +103,18 @@ impl WalFile {
         let mut at = from;
         while at < to {
             let len = usize::try_from(to - at).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));
-            if let Err(error) = self.file.write_all_at(&ZEROS[..len], at) {
+            match self.file.write_all_at(&ZEROS[..len], at) {
+                Ok(()) => {}
                 // A sync is slower for it, and the next step tries again.
-                log::debug!("cannot write ahead in the log: {error}");
-                break;
+                Err(error) if is_full(error.kind()) => {
+                    log::debug!("cannot write ahead in the log: {error}");
+                    break;
+                }
+                // Invariant 6: what the disk does with commits can be no better.
+                Err(error) => {
+                    self.stop.set(format!("cannot write to the log: {error}"));
+                    break;
+                }
             }
             at += len as u64;
         }
