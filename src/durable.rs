@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes `bytes` as the whole content of `path`, mode 0600, replacing what was there: after a crash
 /// either the old content or the new is found.
@@ -13,7 +14,22 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Any I/O error; the old content then still stands.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let fresh = with_suffix(path, ".new");
+    replace_by(&with_suffix(path, ".new"), path, bytes)
+}
+
+/// The same of a file that others may replace at the same time: one of them is the last. A crash may leave a file beside
+/// it, `<path>.<process>-<number>.new`.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_shared_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let suffix = format!(".{}-{number}.new", std::process::id());
+    replace_by(&with_suffix(path, &suffix), path, bytes)
+}
+
+fn replace_by(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = File::options();
     let mut file = options
         .write(true)
@@ -21,11 +37,11 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // One that a crash left behind is begun anew.
         .truncate(true)
         .mode(0o600)
-        .open(&fresh)?;
+        .open(fresh)?;
     file.write_all(bytes)?;
     // Before the rename: a power cut could otherwise leave the new name with an empty file.
     file.sync_all()?;
-    rename(&fresh, path)
+    rename(fresh, path)
 }
 
 /// rename(2), and the directories of both names synced.
@@ -85,4 +101,29 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_many_replace_at_once_is_that_of_one_of_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::thread::scope(|scope| {
+            for byte in 0..4_u8 {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        replace_shared_file(path, &[byte; 1000]).unwrap();
+                    }
+                });
+            }
+        });
+        let found = std::fs::read(&path).unwrap();
+        assert!(found.len() == 1000 && found.iter().all(|byte| *byte == found[0]));
+        let names = std::fs::read_dir(dir.path()).unwrap();
+        assert_eq!(names.count(), 1, "nothing is left beside it");
+    }
 }

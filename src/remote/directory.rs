@@ -430,7 +430,7 @@ impl RemoteDir {
 
     fn store(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.dir.join(name);
-        let stored = durable::replace_file(&path, bytes);
+        let stored = durable::replace_shared_file(&path, bytes);
         stored.map_err(|e| Error::host(format!("write {}", path.display()), e))
     }
 

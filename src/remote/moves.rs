@@ -59,7 +59,8 @@ impl Repository {
         }
         let (bytes, _) = self.shelf().get(&key_of(pack))?;
         let moved = self.open_moved(pack, &bytes)?;
-        let stored = fs::create_dir_all(&dir).and_then(|()| durable::replace_file(&path, &bytes));
+        let stored =
+            fs::create_dir_all(&dir).and_then(|()| durable::replace_shared_file(&path, &bytes));
         stored.map_err(|e| Error::host(format!("keep {}", path.display()), e))?;
         Ok(moved)
     }

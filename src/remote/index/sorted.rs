@@ -81,7 +81,7 @@ pub(super) fn make_dir(dir: &Path) -> Result<()> {
 pub(super) fn store(path: &Path, body: &[u8]) -> Result<()> {
     let mut bytes = blake3::hash(body).as_bytes().to_vec();
     bytes.extend(body);
-    let stored = durable::replace_file(path, &bytes);
+    let stored = durable::replace_shared_file(path, &bytes);
     stored.map_err(|e| Error::host(format!("keep {}", path.display()), e))
 }
 
