@@ -213,7 +213,7 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 
 run_tests() {
-    local profile=ci limit=2100
+    local profile=ci limit=2400
     [ "${CASK_TEST_LONG:-}" = 1 ] && profile=long limit=14400
     # The runner has a limit for each test; this one is for the runner. No pipe: its summary is the end.
     timeout --foreground --signal=INT --kill-after=60 "$limit" cargo nextest run --profile "$profile" "$@"
