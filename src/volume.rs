@@ -21,6 +21,7 @@ mod layout;
 mod life;
 mod lock;
 mod metadata;
+mod noted;
 mod ops;
 mod receiving;
 mod space;

@@ -60,6 +60,12 @@ impl Root {
         Store::below(&self.path)
     }
 
+    /// All volumes in it, by name, sorted.
+    pub(super) fn volumes(&self) -> Result<Vec<VolumeRef>> {
+        let names = self.store().names().map_err(cannot_list)?;
+        Ok(names.into_iter().map(VolumeRef::Name).collect())
+    }
+
     /// The directories of all volumes in it.
     pub(super) fn dirs(&self) -> Vec<PathBuf> {
         let store = self.store();
@@ -180,6 +186,13 @@ impl fmt::Display for VolumeRef {
             Self::Dir(dir) => write!(f, "volume {}", dir.display()),
         }
     }
+}
+
+/// The root cannot be read.
+pub(super) fn cannot_list(error: volume::Error) -> CliError {
+    CliError::new(Kind::Failed, "cannot list volumes")
+        .because(error)
+        .hint("name another root with --root, or run as its owner")
 }
 
 impl fmt::Display for Located {

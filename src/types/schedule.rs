@@ -76,8 +76,8 @@ impl Schedule {
     /// The period that one is taken in; none when it is off.
     #[must_use]
     pub fn period(&self) -> Option<Period> {
-        let named = PERIODS.into_iter().map(|(period, _)| period);
-        named.into_iter().find(|&period| self.count(period) > 0)
+        let mut all = PERIODS.into_iter().map(|(period, _)| period);
+        all.find(|&period| self.count(period) > 0)
     }
 
     /// The round that `now` is in; none when it is off.

@@ -9,7 +9,7 @@ use crate::cli::caches::{self, Kept};
 use crate::cli::format::{self, Format, human_bytes};
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::view::UsageView;
-use crate::cli::{CliError, Kind, Result, output, usage};
+use crate::cli::{Result, output, usage};
 
 /// Show what volumes hold and what they take, of all volumes or of these
 ///
@@ -89,12 +89,7 @@ fn wanted(volumes: &[VolumeRef], root: &Root) -> Result<Vec<Located>> {
         let opened = volumes.iter().map(|volume| Ok(root.open(volume)?.0));
         return opened.collect();
     }
-    let names = root.store().names().map_err(|error| {
-        CliError::new(Kind::Failed, "cannot list volumes")
-            .because(error)
-            .hint("name another root with --root, or run as its owner")
-    })?;
-    let located = names.into_iter().map(VolumeRef::Name);
+    let located = root.volumes()?.into_iter();
     // One that was removed meanwhile is not there.
     Ok(located.filter_map(|one| root.locate(&one).ok()).collect())
 }

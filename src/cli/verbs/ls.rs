@@ -7,7 +7,7 @@ pub(in crate::cli) use trash::trashed;
 use crate::cli::containers::Containers;
 use crate::cli::filter::Filter;
 use crate::cli::format::{self, Format, human_bytes};
-use crate::cli::locate::{Root, VolumeRef};
+use crate::cli::locate::Root;
 use crate::cli::schedule_view::ScheduleView;
 use crate::cli::view::View;
 use crate::cli::{Result, output};
@@ -68,15 +68,10 @@ fn note_containers(views: &mut [View]) {
 }
 
 fn matching(filters: &[Filter], root: &Root) -> Result<Vec<View>> {
-    let names = root.store().names().map_err(|error| {
-        crate::cli::CliError::new(crate::cli::Kind::Failed, "cannot list volumes")
-            .because(error)
-            .hint("name another root with --root, or run as its owner")
-    })?;
     let mut views = Vec::new();
-    for name in names {
+    for volume in root.volumes()? {
         // One that was removed meanwhile is not there.
-        if let Ok(located) = root.locate(&VolumeRef::Name(name)) {
+        if let Ok(located) = root.locate(&volume) {
             views.push(View::of(&located));
         }
     }

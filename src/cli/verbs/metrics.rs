@@ -1,7 +1,7 @@
 //! `cask metrics`.
 
-use crate::cli::locate::Root;
-use crate::cli::{CliError, Kind, Result, output};
+use crate::cli::locate::{Root, cannot_list};
+use crate::cli::{Result, output};
 use crate::metrics;
 
 /// Print what can be measured of all volumes, for Prometheus
@@ -14,10 +14,6 @@ use crate::metrics;
 pub(in crate::cli) struct Arguments {}
 
 pub(in crate::cli) fn run(_: &Arguments, root: &Root) -> Result<()> {
-    let text = metrics::text(&root.store()).map_err(|error| {
-        CliError::new(Kind::Failed, "cannot list volumes")
-            .because(error)
-            .hint("name another root with --root, or run as its owner")
-    })?;
+    let text = metrics::text(&root.store()).map_err(cannot_list)?;
     output::raw(&text)
 }

@@ -84,14 +84,9 @@ fn is_served(located: &Located) -> Result<bool> {
 
 /// One that cannot be seen to keeps no other from it.
 fn run_all(now: Timestamp, root: &Root) -> Result<()> {
-    let names = root.store().names().map_err(|e| {
-        CliError::new(Kind::Failed, "cannot list volumes")
-            .because(e)
-            .hint("name another root with --root, or run as its owner")
-    })?;
     let mut failed = 0;
-    for name in names {
-        let Ok((located, config)) = root.open(&VolumeRef::Name(name)) else {
+    for volume in root.volumes()? {
+        let Ok((located, config)) = root.open(&volume) else {
             // Broken, or gone since: `cask doctor` tells, and no schedule can be known.
             continue;
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::format::{self, human_bytes};
 use crate::cli::locate::{Root, VolumeRef};
-use crate::cli::{CliError, Kind, Result, output};
+use crate::cli::{Result, output};
 use crate::server::{Told, measure};
 
 /// How long a server may take to tell.
@@ -58,7 +58,7 @@ type Look = BTreeMap<String, Told>;
 
 fn look(wanted: &[VolumeRef], root: &Root) -> Result<Look> {
     let all = match wanted {
-        [] => names(root)?,
+        [] => root.volumes()?,
         some => some.to_vec(),
     };
     let mut found = Look::new();
@@ -76,15 +76,6 @@ fn look(wanted: &[VolumeRef], root: &Root) -> Result<Look> {
         }
     }
     Ok(found)
-}
-
-fn names(root: &Root) -> Result<Vec<VolumeRef>> {
-    let names = root.store().names().map_err(|error| {
-        CliError::new(Kind::Failed, "cannot list volumes")
-            .because(error)
-            .hint("name another root with --root, or run as its owner")
-    })?;
-    Ok(names.into_iter().map(VolumeRef::Name).collect())
 }
 
 fn table(before: &Look, now: &Look, past: Duration) -> String {

@@ -1,15 +1,13 @@
 //! How far a scrub is and what it found, which outlives the server (`scrub` in the volume's directory).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
 use crate::types::{ChunkId, Timestamp};
-use crate::volume::error::{Error, Result};
+use crate::volume::error::Result;
+use crate::volume::noted;
 
 const FILE: &str = "scrub";
 
@@ -34,23 +32,11 @@ impl Scrubbed {
     /// # Errors
     /// [`Error::Storage`] where the host fails.
     pub fn load(dir: &Path) -> Result<Self> {
-        match fs::read(dir.join(FILE)) {
-            // The next round finds what it said again.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
-                .inspect_err(|e| log::warn!("{FILE} in {} is ignored: {e}", dir.display()))
-                .unwrap_or_default()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(Error::storage(
-                format!("cannot read {FILE} in {}", dir.display()),
-                e,
-            )),
-        }
+        noted::load(dir, FILE)
     }
 
     pub(super) fn store(&self, dir: &Path) -> Result<()> {
-        let text = serde_json::to_vec(self).map_err(|e| Error::bug(&e.to_string()))?;
-        durable::replace_file(&dir.join(FILE), &text)
-            .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
+        noted::store(self, dir, FILE)
     }
 
     /// What is damaged, in sentences.

@@ -5,14 +5,13 @@
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::{fs, io};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::durable;
 use crate::types::SnapshotName;
 use crate::volume::error::{Error, Result};
+use crate::volume::noted;
 
 const FILE: &str = "scheduled";
 /// Empty, and never replaced.
@@ -54,17 +53,7 @@ impl Scheduled {
     /// # Errors
     /// [`Error::Storage`] where the host fails.
     pub fn load(dir: &Path) -> Result<Self> {
-        match fs::read(dir.join(FILE)) {
-            // The next round says it anew.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)
-                .inspect_err(|e| log::warn!("{FILE} in {} is ignored: {e}", dir.display()))
-                .unwrap_or_default()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(e) => Err(Error::storage(
-                format!("cannot read {FILE} in {}", dir.display()),
-                e,
-            )),
-        }
+        noted::load(dir, FILE)
     }
 
     /// Keeps it for who looks next.
@@ -72,9 +61,7 @@ impl Scheduled {
     /// # Errors
     /// [`Error::Storage`] where the host fails; what was there before stays.
     pub fn store(&self, dir: &Path) -> Result<()> {
-        let text = serde_json::to_vec(self).map_err(|e| Error::bug(&e.to_string()))?;
-        durable::replace_file(&dir.join(FILE), &text)
-            .map_err(|e| Error::storage(format!("cannot write {FILE} in {}", dir.display()), e))
+        noted::store(self, dir, FILE)
     }
 
     /// One was taken at `now`, or nothing had changed: then there is no `name`.

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::cli::Result;
 use crate::cli::caches::unneeded;
-use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::locate::{Located, Root, VolumeRef, cannot_list};
 use crate::cli::verbs::ls::trashed;
-use crate::cli::{CliError, Kind, Result};
 use crate::server::{self, Record, ServerState};
 use crate::types::{VolumeId, VolumeName};
 use crate::volume;
@@ -74,12 +74,6 @@ fn is_unused(dir: &Path) -> bool {
         && !Config::is_protected(dir)
         // Given back at once: this only says what to show. `remove` takes the lock itself.
         && DirLock::take(dir).is_ok()
-}
-
-fn cannot_list(error: crate::volume::Error) -> CliError {
-    CliError::new(Kind::Failed, "cannot list volumes")
-        .because(error)
-        .hint("name another root with --root, or run as its owner")
 }
 
 impl What {
