@@ -156,6 +156,7 @@ create_users() {
 }
 
 check_machine() {
+    say "free: $(df -h --output=avail . | tail -n 1 | xargs) on disk, $(free -h | awk '/^Mem/ { print $7 }') of memory"
     is_root || lacks root "the mounted and the Docker tests"
     [ -e /dev/fuse ] || { is_root && modprobe fuse 2>/dev/null; } || true
     [ -e /dev/fuse ] || lacks /dev/fuse "the mounted tests"
@@ -180,16 +181,38 @@ start_docker() {
 }
 
 # One of each for all tests: Ceph takes a quarter of a minute. Each line is a variable for the tests.
-start_engines() {
-    local line engine variable
+run_engines() {
+    local line
+    unset "${!CASK_TEST_S3_@}"
     mkfifo "$SCRATCH/engines"
-    "${CARGO_TARGET_DIR:-target}/debug/examples/s3-engines" >"$SCRATCH/engines" 2>"$SCRATCH/engines.log" &
+    RUST_BACKTRACE=0 "${CARGO_TARGET_DIR:-target}/debug/examples/s3-engines" \
+        >"$SCRATCH/engines" 2>"$SCRATCH/engines.log" &
     ENGINES=$!
     while read -r line; do export "${line?}"; done <"$SCRATCH/engines"
+    rm "$SCRATCH/engines"
+}
+
+# The engines that do not run.
+engines_missing() {
+    local engine variable
     for engine in SEAWEEDFS CEPH RCLONE S3RVER; do
         variable=CASK_TEST_S3_$engine
-        [ -z "${!variable:-}" ] || continue
-        tail -n 20 "$SCRATCH/engines.log" >&2
+        [ -n "${!variable:-}" ] || echo "$engine"
+    done
+}
+
+# They are other people's programs: what fails to start once has a second chance, and says why.
+start_engines() {
+    local engine
+    run_engines
+    if [ -n "$(engines_missing)" ]; then
+        say "starting the S3 engines again, without: $(engines_missing | xargs)"
+        tail -n 60 "$SCRATCH/engines.log" >&2
+        end "$ENGINES"
+        run_engines
+    fi
+    for engine in $(engines_missing); do
+        tail -n 60 "$SCRATCH/engines.log" >&2
         lacks "S3 engine $engine" "the tests with it"
     done
 }

@@ -166,6 +166,7 @@ mon allow pool size one = true
 mon warn on pool no redundancy = false
 mon osd full ratio = .99
 mon data avail warn = 1
+mon data avail crit = 0
 mon max pg per osd = 1000
 rgw dns name = 127.0.0.1
 rgw enable usage log = false
