@@ -154,7 +154,7 @@ const COSTS: &[(&str, Repeated, usize, usize)] = &[
         215,
         290,
     ),
-    ("unlink", |file| fs::remove_file(file).unwrap(), 265, 270),
+    ("unlink", |file| fs::remove_file(file).unwrap(), 225, 200),
     ("append and fdatasync", append, 225, 390),
 ];
 
@@ -293,10 +293,15 @@ fn pages_that_are_written_back_share_their_transactions() {
     let file = File::create_new(mount.path().join("f")).unwrap();
     file.set_len(2 * PAGES * 4096).unwrap();
     file.sync_all().unwrap();
-    // The best of some: a machine that does something else lets pages come one by one.
-    let rounds = (0..5).map(|round| pages_written_back(&mount, &file, PAGES, round));
-    let each = rounds.min().unwrap();
-    assert!(each <= most, "{each} writes for ten pages");
+    // One of many: a machine that does something else lets pages come one by one.
+    let mut each = u64::MAX;
+    for round in 0..20 {
+        each = each.min(pages_written_back(&mount, &file, PAGES, round));
+        if each <= most {
+            return;
+        }
+    }
+    panic!("{each} writes for ten pages");
 }
 
 /// What ten of so many pages cost that are written back together.

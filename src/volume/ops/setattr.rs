@@ -13,10 +13,14 @@ use crate::volume::durability::refusal_record::{as_seen, clear_refused};
 use crate::volume::error::{Error, Result};
 use crate::volume::metadata::{ROWS_MAX, Space, inode};
 use crate::volume::ops::acl::{ACCESS, Acl};
+use crate::volume::ops::lookup::getattr;
 use crate::volume::ops::privilege::{Privileges, clear_for_anyone, clear_unless_superuser};
 
 /// As [`crate::volume::Volume::setattr`].
 pub(super) fn setattr(core: &Core, caller: &Caller, ino: Ino, change: &SetAttr) -> Result<Attr> {
+    if let Some(attr) = told_of_orphan(core, ino, change)? {
+        return Ok(attr);
+    }
     let _order = change.size.and_then(|_| core.refused().order(ino));
     if let Some(size) = change.size {
         shorten(core, ino, size)?;
@@ -29,7 +33,8 @@ pub(super) fn setattr(core: &Core, caller: &Caller, ino: Ino, change: &SetAttr) 
     };
     let changed = change_for(core, caller, space, |tx, privileges| {
         let mut inode = inode(tx, ino)?;
-        let now = Timestamp::now();
+        // The kernel's own stamp where it tells it: the change was then.
+        let now = change.ctime.unwrap_or_else(Timestamp::now);
         // In this order: a new owner takes the set-id bits, and a mode that comes with it may set them again.
         apply_owner(tx, privileges, &mut inode, change)?;
         apply_mode(tx, &mut inode, change)?;
@@ -44,6 +49,34 @@ pub(super) fn setattr(core: &Core, caller: &Caller, ino: Ino, change: &SetAttr) 
         clear_refused(core, ino, &(size..u64::MAX));
     }
     Ok(as_seen(core, attr))
+}
+
+/// The attributes of a file that has no name any more, of which the kernel tells the times, as it does behind each
+/// UNLINK. They are not stored: nobody but the kernel could ask for them, it never does, for it keeps the times of files
+/// itself (Linux, fs/fuse/inode.c, `fuse_get_cache_mask`), and no snapshot shows them.
+fn told_of_orphan(core: &Core, ino: Ino, change: &SetAttr) -> Result<Option<Attr>> {
+    let Some(ctime) = told_times(change).filter(|_| core.lookups().is_orphan(ino)) else {
+        return Ok(None);
+    };
+    let mut attr = getattr(core, ino)?;
+    apply_times(&mut attr, change, ctime);
+    Ok((attr.kind == FileKind::File).then_some(attr))
+}
+
+/// The change time, where the kernel tells that, maybe with the modification time, and asks for nothing.
+const fn told_times(change: &SetAttr) -> Option<Timestamp> {
+    match change {
+        SetAttr {
+            mode: None,
+            uid: None,
+            gid: None,
+            size: None,
+            atime: None,
+            mtime: _,
+            ctime,
+        } => *ctime,
+        _ => None,
+    }
 }
 
 /// Cuts a file from its end, in steps, until what is left to cut is little.

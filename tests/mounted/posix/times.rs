@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::fs::{
+    AtFlags, CWD, StatxFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, statx, utimensat,
+};
 use rustix::io::Errno;
 
 use super::{chmod, stat};
@@ -248,4 +250,32 @@ fn keep_order(dir: &Path) {
         .unwrap();
         check("setxattr", &path("second"));
     }
+}
+
+/// The kernel keeps the times of such a file; what it tells of them is not stored.
+#[test]
+fn a_file_without_a_name_has_the_times_that_it_was_given() {
+    let Some(mount) = Mount::new() else { return };
+    let path = mount.path().join("file");
+    fs::write(&path, "x").unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    let time = |tv_sec, tv_nsec| Timespec { tv_sec, tv_nsec };
+    let asked = || {
+        let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_FORCE_SYNC;
+        let found = statx(&file, "", flags, StatxFlags::BASIC_STATS).unwrap();
+        [found.stx_atime, found.stx_mtime, found.stx_ctime].map(|time| time.tv_sec)
+    };
+    let before = asked();
+    let mut times = Timestamps {
+        last_access: time(0, UTIME_OMIT),
+        last_modification: time(1_000, 0),
+    };
+    rustix::fs::futimens(&file, &times).unwrap();
+    let [atime, mtime, ctime] = asked();
+    assert_eq!((atime, mtime), (before[0], 1_000));
+    assert!(ctime >= before[2]);
+    times.last_access = time(2_000, 0);
+    rustix::fs::futimens(&file, &times).unwrap();
+    assert_eq!(asked()[..2], [2_000, 1_000]);
 }
