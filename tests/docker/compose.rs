@@ -1,4 +1,4 @@
-//! Compose: the one that Debian has (version 1); the file is one that version 2 takes as well.
+//! Compose: the one that Debian 12 has (version 1); `newer_engine` runs this with version 2.
 
 use std::fs;
 use std::process::Command;

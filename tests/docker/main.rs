@@ -26,6 +26,7 @@ mod host;
 mod idle;
 mod image;
 mod machine;
+mod newer_engine;
 mod package;
 mod pausing;
 mod plugin_restarts;

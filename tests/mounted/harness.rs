@@ -25,7 +25,7 @@ pub(crate) use program::{Guard, run, run_ok, sh};
 pub(crate) use random::{Random, seed};
 pub(crate) use raw::{SharedMap, close, truncate, write_durably};
 pub(crate) use sandbox::{
-    Sandbox, docker_missing, drop_caches, lacks_program, mounts_below, no_loop_device,
+    Sandbox, docker_missing, drop_caches, lacks_program, mounts_below, no_loop_device, skip,
 };
 pub(crate) use tree::{assert_same_tree, snapshot, timed_snapshot};
 pub(crate) use user::{NOBODY, as_user};

@@ -147,7 +147,7 @@ fn missing() -> Option<String> {
 
 /// Says why a test does nothing. Under `CI` nothing may be missing.
 #[track_caller]
-pub(super) fn skip(missing: &str) {
+pub(crate) fn skip(missing: &str) {
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci != "true"),
         "CI must not skip: {missing}"
