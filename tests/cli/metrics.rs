@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
@@ -165,6 +165,31 @@ fn a_volume_whose_server_died_is_dead_and_measured() {
     let samples = metrics(&bench);
     assert_eq!(state(&samples, "db"), ["dead"]);
     assert!(samples["cask_host_bytes{volume=\"db\"}"] > 0.0);
+}
+
+#[test]
+fn a_server_that_does_not_answer_holds_up_nobody_for_long() {
+    if !can_mount() {
+        return;
+    }
+    let bench = Bench::with_volume();
+    bench.run(&["create", "other"]).succeeds();
+    bench.run(&["mount", "db", &bench.text("mnt")]).succeeds();
+    let server = bench.server_of("db");
+    kill_process(server, Signal::STOP).unwrap();
+    let since = Instant::now();
+    let asked = bench.run(&["metrics"]);
+    let took = since.elapsed();
+    kill_process(server, Signal::CONT).unwrap();
+    let samples = parse(&asked.succeeds().out);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(state(&samples, "db"), ["broken"]);
+    assert_eq!(state(&samples, "other"), ["unmounted"]);
+    assert!(!samples.contains_key("cask_writing_stopped{volume=\"db\"}"));
+    wait_for("it answers again", || {
+        state(&metrics(&bench), "db") == ["mounted"]
+    });
+    bench.run(&["umount", "db"]).succeeds();
 }
 
 /// A plugin that serves metrics at a free port, which is returned, too.

@@ -191,6 +191,9 @@ fn a_server_that_dies_again_and_again_stays_down_and_says_why() {
         "{}",
         doctor.output()
     );
+    let measured = mount.cask(&["metrics"]);
+    let down = format!("cask_volume_down{{volume=\"{VOLUME}\"}} 1\n");
+    assert!(measured.contains(&down), "{measured}");
     drop(open);
     mount.umount();
     mount.mount();

@@ -56,6 +56,9 @@ fn a_host_that_turns_read_only_is_an_error_to_writers_until_it_is_mended() {
             "nobody says why: {said}"
         );
     }
+    let measured = mount.cask(&["metrics"]);
+    let stopped = format!("cask_writing_stopped{{volume=\"{VOLUME}\"}} 1\n");
+    assert!(measured.contains(&stopped), "{measured}");
 
     let unmounted = mount.try_cask(&["umount", VOLUME]);
     assert!(
