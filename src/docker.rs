@@ -23,7 +23,7 @@ mod target;
 pub use error::Error;
 pub use idle_unmounts::Delays;
 pub use listener::{Listener, serve};
-pub use metrics_endpoint::{LoopbackAddress, LoopbackAddressError, serve_metrics};
+pub use metrics_endpoint::serve_metrics;
 pub use plugin::Plugin;
 pub use references::Engine;
 

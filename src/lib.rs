@@ -2,11 +2,12 @@
 //!
 //! A *volume* is a directory that holds content-addressed chunks and a SQLite database; a *volume
 //! server* presents it through FUSE. Read `docs/architecture.md` for the bird's-eye view; imports go
-//! one way: `types, durable <- chunks, meta <- volume <- fuse, server <- metrics <- docker <- cli`, `remote <- transfer <- cli`, and
+//! one way: `types, durable <- chunks, meta <- volume <- fuse, server <- metrics <- docker <- commands <- web <- cli`, `remote <- transfer <- cli`, and
 //! `control` knows `types` only.
 
 pub mod chunks;
 pub mod cli;
+pub mod commands;
 pub mod control;
 pub mod docker;
 pub mod durable;
@@ -18,3 +19,4 @@ pub mod server;
 pub mod transfer;
 pub mod types;
 pub mod volume;
+pub mod web;

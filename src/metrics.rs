@@ -10,7 +10,7 @@ mod measured_volume;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use measured_volume::MeasuredVolume;
+pub use measured_volume::MeasuredVolume;
 
 use crate::types::VolumeName;
 use crate::volume::Result;
@@ -30,7 +30,9 @@ pub fn text(store: &Store) -> Result<String> {
     Ok(families::text(look_at(store, &store.names()?)))
 }
 
-fn look_at(store: &Store, names: &[VolumeName]) -> Vec<MeasuredVolume> {
+/// What can be told now of the volumes of these names, by name. One that is gone is left out.
+#[must_use]
+pub fn look_at(store: &Store, names: &[VolumeName]) -> Vec<MeasuredVolume> {
     let next = AtomicUsize::new(0);
     let look = || {
         let mine = std::iter::from_fn(|| names.get(next.fetch_add(1, Ordering::Relaxed)));

@@ -54,7 +54,7 @@ pub use life::Server;
 pub use log_file::bound_log;
 pub use log_reader::LogReader;
 pub use measuring::{Told, measure};
-pub use mounting::{mount, mount_here};
+pub use mounting::{mount, mount_here, open_head};
 pub use perform::{find_chunks, perform, with_closed, work};
 pub use read_served::{Served, with_served};
 pub use record::{

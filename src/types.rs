@@ -10,6 +10,7 @@ mod compression;
 mod far;
 mod group;
 mod ino;
+mod loopback;
 mod measured;
 mod mode;
 mod name;
@@ -35,6 +36,7 @@ pub use compression::{Compression, CompressionError};
 pub use far::FarPlace;
 pub use group::{Group, GroupId};
 pub use ino::Ino;
+pub use loopback::{LoopbackAddress, LoopbackAddressError};
 pub use measured::{
     LATENCY_BOUNDS, Measured, MeasuredRequests, latency_bound_nanos, latency_bucket,
 };

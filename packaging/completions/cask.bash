@@ -112,6 +112,9 @@ _cask() {
             cask,resize)
                 cmd="cask__subcmd__resize"
                 ;;
+            cask,restore)
+                cmd="cask__subcmd__restore"
+                ;;
             cask,restore-volume)
                 cmd="cask__subcmd__restore__subcmd__volume"
                 ;;
@@ -153,6 +156,9 @@ _cask() {
                 ;;
             cask,upgrade)
                 cmd="cask__subcmd__upgrade"
+                ;;
+            cask,web)
+                cmd="cask__subcmd__web"
                 ;;
             cask__subcmd__docker,help)
                 cmd="cask__subcmd__docker__subcmd__help"
@@ -271,6 +277,9 @@ _cask() {
             cask__subcmd__help,resize)
                 cmd="cask__subcmd__help__subcmd__resize"
                 ;;
+            cask__subcmd__help,restore)
+                cmd="cask__subcmd__help__subcmd__restore"
+                ;;
             cask__subcmd__help,restore-volume)
                 cmd="cask__subcmd__help__subcmd__restore__subcmd__volume"
                 ;;
@@ -309,6 +318,9 @@ _cask() {
                 ;;
             cask__subcmd__help,upgrade)
                 cmd="cask__subcmd__help__subcmd__upgrade"
+                ;;
+            cask__subcmd__help,web)
+                cmd="cask__subcmd__help__subcmd__web"
                 ;;
             cask__subcmd__help__subcmd__docker,install)
                 cmd="cask__subcmd__help__subcmd__docker__subcmd__install"
@@ -542,7 +554,7 @@ _cask() {
 
     case "${cmd}" in
         cask)
-            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker top doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="-h -V --root --help --version create ls list inspect log mount umount unmount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp restore export import remote push pull send receive docker top web doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1044,7 +1056,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help)
-            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp export import remote push pull send receive docker top doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
+            opts="create ls inspect log mount umount rm restore-volume rename set resize sync gc check df stats metrics prune snapshot schedule diff clone rollback cp restore export import remote push pull send receive docker top web doctor upgrade completions man keep serve poke buffer flush-files afterwards help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1715,6 +1727,20 @@ _cask() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cask__subcmd__help__subcmd__restore)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cask__subcmd__help__subcmd__restore__subcmd__volume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1968,6 +1994,20 @@ _cask() {
             return 0
             ;;
         cask__subcmd__help__subcmd__upgrade)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__help__subcmd__web)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2929,6 +2969,24 @@ _cask() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        cask__subcmd__restore)
+            opts="-h --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         cask__subcmd__restore__subcmd__volume)
             opts="-h --as --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -3472,6 +3530,36 @@ _cask() {
                 return 0
             fi
             case "${prev}" in
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        cask__subcmd__web)
+            opts="-h --listen --token-file --read-only --origin --root --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --origin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

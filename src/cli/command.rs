@@ -6,8 +6,9 @@ use clap::{Parser, Subcommand};
 
 use super::verbs::{
     check, clone, completions, cp, create, df, diff, docker, doctor, export, gc, import, inspect,
-    log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize,
+    log, ls, man, metrics, mount, prune, pull, push, receive, remote, rename, resize, restore,
     restore_volume, rm, rollback, schedule, send, serve, set, snapshot, sync, top, umount, upgrade,
+    web,
 };
 
 /// A volume filesystem for containers.
@@ -55,6 +56,7 @@ pub(super) enum Command {
     Clone(clone::Arguments),
     Rollback(rollback::Arguments),
     Cp(cp::Arguments),
+    Restore(restore::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
     Remote(remote::Arguments),
@@ -64,6 +66,7 @@ pub(super) enum Command {
     Receive(receive::Arguments),
     Docker(docker::Arguments),
     Top(top::Arguments),
+    Web(web::Arguments),
     Doctor(doctor::Arguments),
     Upgrade(upgrade::Arguments),
     Completions(completions::Arguments),

@@ -1,124 +1,26 @@
-//! How a command fails: what for, why, what to do next, and with which exit code.
+//! With which exit code a command ends that failed.
 
-use std::error::Error;
-use std::fmt;
 use std::process::ExitCode;
+
+use crate::commands::{CommandError, Kind};
+
+/// How a command fails.
+pub type CliError = CommandError;
 
 /// The result of a command.
 pub type Result<T> = std::result::Result<T, CliError>;
 
-/// Why a command failed: `message: causes; hint`.
-#[derive(Debug)]
-pub struct CliError {
-    kind: Kind,
-    message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
-    hint: Option<String>,
-}
-
-/// What a failure is about; the exit code is its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It was tried and failed.
-    Failed,
-    /// The command line makes no sense.
-    Usage,
-    /// No such volume or snapshot.
-    NotFound,
-    /// There is one already.
-    Exists,
-    /// Somebody uses it.
-    InUse,
-    /// The volume is damaged.
-    Damaged,
-    /// A store cannot be reached.
-    Unreachable,
-    /// Nobody reads its standard output any more.
-    Unread,
-}
-
-impl CliError {
-    /// A failure of this kind, with the object and the cause in one phrase.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-            hint: None,
-        }
-    }
-
-    /// The same, and what caused it.
-    #[must_use]
-    pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    /// The same, and what the user can do.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// The same, without what the user can do.
-    #[must_use]
-    pub fn unhinted(mut self) -> Self {
-        self.hint = None;
-        self
-    }
-
-    /// What the failure is about.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    /// The exit code for it.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.kind.code())
-    }
-}
-
-impl Kind {
-    /// The exit code.
-    #[must_use]
-    pub fn code(self) -> u8 {
-        match self {
-            Self::Failed => 1,
-            Self::Usage => 2,
-            Self::NotFound => 3,
-            Self::Exists => 4,
-            Self::InUse => 5,
-            Self::Damaged => 6,
-            Self::Unreachable => 7,
-            // As a shell tells of what SIGPIPE ended.
-            Self::Unread => 141,
-        }
-    }
-}
-
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        match &self.hint {
-            Some(hint) => write!(f, "; {hint}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Error for CliError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
-    }
+/// The exit code for a failure of this kind.
+pub(super) fn exit_code(kind: Kind) -> ExitCode {
+    ExitCode::from(match kind {
+        Kind::Failed => 1,
+        Kind::Usage => 2,
+        Kind::NotFound => 3,
+        Kind::Exists => 4,
+        Kind::InUse => 5,
+        Kind::Damaged => 6,
+        Kind::Unreachable => 7,
+        // As a shell tells of what SIGPIPE ended.
+        Kind::Unread => 141,
+    })
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use rustix::fs::FileType;
 use serde::Serialize;
 
+use crate::cli::error::exit_code;
 use crate::cli::format::{Format, json};
 use crate::cli::{CliError, Kind, Result, host};
 
@@ -116,7 +117,7 @@ pub(super) fn prompt(text: &str) {
 /// Shows help or version, which succeeds, or what is wrong with the command line.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     if error.print().is_err() || error.use_stderr() {
-        return ExitCode::from(Kind::Usage.code());
+        return exit_code(Kind::Usage);
     }
     ExitCode::SUCCESS
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::cli::format::ago;
 use crate::cli::locate::Located;
+use crate::commands::schedule::next_round;
 use crate::types::Schedule;
 use crate::volume::{Config, Scheduled};
 
@@ -60,18 +61,6 @@ impl ScheduleView {
             Some(at) => ago(at),
             None => "none yet".to_owned(),
         }
-    }
-}
-
-/// When a snapshot is due: now, if this round was not seen to.
-fn next_round(schedule: Schedule, seen_to: Option<i64>) -> Option<Timestamp> {
-    let now = Timestamp::now();
-    let round = schedule.round(now)?;
-    let seen_to = seen_to.and_then(|at| schedule.round(Timestamp::from_second(at).ok()?));
-    if seen_to == Some(round) {
-        schedule.period().map(|period| round.next(period))
-    } else {
-        Some(now)
     }
 }
 

@@ -1,28 +1,21 @@
-//! A state of a volume to read out of, through a server that has it open.
+//! A state to read out of: of a volume of this host, or in a remote.
 
 mod pushed;
 mod rows;
-mod served;
-mod tree;
-mod walk;
 
-pub(super) use rows::with_rows;
-pub(super) use tree::{
-    BLOCK_BYTES, Entry, Failure, Source, Xattr, find, kind_of, read_block, runs,
+pub(super) use crate::commands::source::{
+    BLOCK_BYTES, Entry, Failure, Source, Xattr, find, kind_of, with_source,
 };
-pub(super) use walk::{Place, Visitor, walk};
+pub(super) use rows::with_rows;
 
 use std::ffi::{OsStr, OsString};
 
-use crate::control::FaultKind;
 use crate::remote::{PushState, PushedTree, RemoteRef, Repository};
-use crate::server::{self, with_served};
 use crate::transfer;
 
-use crate::cli::locate::{Located, Root};
+use crate::cli::locate::Root;
 use crate::cli::remotes;
-use crate::cli::state_ref::{AnyState, StateRef, explain};
-use crate::cli::verbs::sync;
+use crate::cli::state_ref::AnyState;
 use crate::cli::{CliError, Kind, Result};
 
 /// What is read out, for people.
@@ -79,33 +72,4 @@ pub(super) fn pushed_tree(from: &RemoteRef, repository: &Repository) -> Result<P
     }
     let opened = PushedTree::open(repository, &snapshot);
     opened.map_err(|e| remotes::explain(e, &from.remote))
-}
-
-/// Does `work` with a state of a volume.
-pub(super) fn with_source<T>(
-    state: &StateRef,
-    root: &Root,
-    work: impl Fn(&Located, &dyn Source) -> Result<T>,
-) -> Result<T> {
-    let (located, _) = root.open(&state.volume)?;
-    if state.snapshot.is_none() {
-        sync::flush(&located)?;
-    }
-    let worked = with_served(&located.dir, state.snapshot.as_ref(), |served| {
-        work(&located, served)
-    });
-    worked.map_err(|e| unreachable(e, &located, state))?
-}
-
-fn unreachable(error: server::Error, located: &Located, state: &StateRef) -> CliError {
-    match (error, &state.snapshot) {
-        (server::Error::Fault(fault), _) if fault.kind == FaultKind::Refused => {
-            let message = format!("the server of {located} does not know how to read it out");
-            CliError::new(Kind::Failed, message)
-                .because(fault)
-                .hint("it is of an older cask: run cask upgrade")
-        }
-        (error, Some(name)) => explain(error, located, name),
-        (error, None) => located.explain(error),
-    }
 }

@@ -3,11 +3,9 @@
 //! Whoever has an account on the host may fetch it: it says the names of volumes and how they are used, and nothing of what
 //! is in them.
 
-use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,6 +13,7 @@ use std::time::Duration;
 use super::http::{Answer, Connection, Request};
 use super::{Error, Result};
 use crate::metrics;
+use crate::types::LoopbackAddress;
 use crate::volume::store::Store;
 
 const PATH: &str = "/metrics";
@@ -24,48 +23,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// After a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where metrics can be fetched: an address of the loopback, which no other host reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoopbackAddress(SocketAddr);
-
-/// Why a text is no [`LoopbackAddress`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LoopbackAddressError {
-    /// It is no address with a port.
-    #[error("{0} is no address and port such as 127.0.0.1:9750")]
-    Malformed(String),
-    /// Other hosts reach it.
-    #[error("{0} is not of the loopback: without a password only 127.0.0.1 and [::1] are served")]
-    NotLoopback(SocketAddr),
-}
-
-impl FromStr for LoopbackAddress {
-    type Err = LoopbackAddressError;
-
-    fn from_str(text: &str) -> std::result::Result<Self, LoopbackAddressError> {
-        let address: SocketAddr = text
-            .parse()
-            .map_err(|_| LoopbackAddressError::Malformed(text.to_owned()))?;
-        if !address.ip().is_loopback() {
-            return Err(LoopbackAddressError::NotLoopback(address));
-        }
-        Ok(Self(address))
-    }
-}
-
-impl fmt::Display for LoopbackAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// Serves the metrics of the volumes of `root` at `address` from now on, for as long as the process lives.
 ///
 /// # Errors
 /// [`Error::Io`] when nobody can listen there, as on a port that is in use.
 pub fn serve_metrics(root: &Path, address: LoopbackAddress) -> Result<()> {
     let cannot = |e| Error::io(format!("serve metrics at {address}"), e);
-    let listener = TcpListener::bind(address.0).map_err(cannot)?;
+    let listener = TcpListener::bind(address.socket()).map_err(cannot)?;
     log::info!(
         "serving metrics at http://{}{PATH}",
         listener.local_addr().map_err(cannot)?
@@ -128,29 +92,6 @@ fn answer(request: &Request, store: &Store) -> (u16, String) {
         Err(error) => {
             log::warn!("{PATH}: {error}");
             (500, format!("{error}\n"))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_loopback_is_an_address() {
-        for good in ["127.0.0.1:9750", "[::1]:0", "127.8.9.1:1"] {
-            assert_eq!(good.parse::<LoopbackAddress>().unwrap().to_string(), good);
-        }
-        for bad in ["", "9750", "localhost:9750", "127.0.0.1", "127.0.0.1:70000"] {
-            let error = bad.parse::<LoopbackAddress>().unwrap_err();
-            assert_eq!(error, LoopbackAddressError::Malformed(bad.to_owned()));
-        }
-        for other in ["0.0.0.0:9750", "192.0.2.1:9750", "[::]:9750"] {
-            let error = other.parse::<LoopbackAddress>().unwrap_err();
-            assert!(
-                matches!(error, LoopbackAddressError::NotLoopback(_)),
-                "{other}"
-            );
         }
     }
 }

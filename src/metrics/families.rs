@@ -343,7 +343,7 @@ fn seconds(nanos: u64) -> f64 {
 mod tests {
     use super::*;
     use crate::server::Told;
-    use crate::types::Limits;
+    use crate::types::{Limits, Schedule};
 
     #[test]
     fn any_name_is_one_label_on_one_line() {
@@ -355,6 +355,7 @@ mod tests {
             told: Told::default(),
             host_bytes: 7,
             limits: Limits::default(),
+            schedule: Schedule::OFF,
             scheduled: None,
             scrubbed: None,
         };

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::server::{self, ServerState, Told, VolumeStatus};
-use crate::types::Limits;
+use crate::types::{Limits, Schedule};
 use crate::volume::store::host_bytes;
 use crate::volume::{Config, Scheduled, Scrubbed};
 
@@ -13,26 +13,33 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A volume, as it is now.
 #[derive(Debug)]
-pub(super) struct MeasuredVolume {
-    pub(super) name: String,
-    pub(super) status: VolumeStatus,
+pub struct MeasuredVolume {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub status: VolumeStatus,
     /// Whether no server is started for it any more.
-    pub(super) is_down: bool,
+    pub is_down: bool,
     /// Whether an I/O error has stopped all writing; nothing without a server.
-    pub(super) is_stopped: Option<bool>,
+    pub is_stopped: Option<bool>,
     /// What its server says; nothing without one.
-    pub(super) told: Told,
-    pub(super) host_bytes: u64,
-    pub(super) limits: Limits,
+    pub told: Told,
+    /// What it takes on the host.
+    pub host_bytes: u64,
+    /// What its head may hold.
+    pub limits: Limits,
+    /// When snapshots are taken by themselves.
+    pub schedule: Schedule,
     /// Nothing without a schedule.
-    pub(super) scheduled: Option<Scheduled>,
+    pub scheduled: Option<Scheduled>,
     /// Nothing where it cannot be read.
-    pub(super) scrubbed: Option<Scrubbed>,
+    pub scrubbed: Option<Scrubbed>,
 }
 
 impl MeasuredVolume {
     /// Looks at the volume in `dir`, whatever state it is in; nothing if there is none.
-    pub(super) fn of(name: &str, dir: &Path) -> Option<Self> {
+    #[must_use]
+    pub fn of(name: &str, dir: &Path) -> Option<Self> {
         let config = Config::load(dir).ok();
         // One that was removed meanwhile is not there.
         if config.is_none() && !dir.exists() {
@@ -61,6 +68,10 @@ impl MeasuredVolume {
             is_stopped: server_state.as_ref().and_then(is_stopped),
             told: asked.ok().flatten().unwrap_or_default(),
             host_bytes: host_bytes(dir),
+            schedule: config
+                .as_ref()
+                .map(|config| config.schedule)
+                .unwrap_or_default(),
             limits: config.map(|config| config.limits).unwrap_or_default(),
             scheduled: has_schedule.then(|| Scheduled::load(dir).ok()).flatten(),
             scrubbed: Scrubbed::load(dir).ok(),

@@ -10,8 +10,11 @@ use super::mounts::{
 use super::record::Record;
 use super::retry::{connect, with_retry};
 use super::surroundings::raise_limits;
-use super::{Error, Result, Server, mounts_of, snapshot_shown, spawn, volume_of};
+use super::{
+    Error, Result, Server, ServerState, mounts_of, server_state, snapshot_shown, spawn, volume_of,
+};
 use crate::control::{self, Client, Device, FaultKind, Phase, Status, Tree};
+use rustix::fs::{Mode, OFlags};
 
 /// Volumes in volumes that are looked at.
 const FOUNDATIONS_MAX: usize = 16;
@@ -69,6 +72,26 @@ pub(super) fn mount_privately(dir: &Path, spec: &Spec) -> Result<Option<OwnedFd>
         narrow(staged, &tree, spec, cannot).map(|staged| Some(staged.into()))
     });
     mounted.map_err(|error| about(error, &spec.shows))
+}
+
+/// The root directory of the volume in `dir`, which has a server, to be changed through: for this process alone, and
+/// until the descriptor is closed.
+///
+/// # Errors
+/// [`Error::SecondMount`] without root, where the volume is not mounted; see [`Error`].
+pub fn open_head(dir: &Path) -> Result<OwnedFd> {
+    if is_privileged() {
+        let mounted = mount_privately(dir, &Spec::unseen())?;
+        return mounted.ok_or(Error::Control(control::Error::Ended));
+    }
+    let ServerState::Served(status, mounts) = server_state(dir)? else {
+        return Err(Error::SecondMount);
+    };
+    let is_head = |mount: &&Mount| Some(mount.device) == status.device;
+    let head = mounts.iter().find(is_head).ok_or(Error::SecondMount)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(&head.mountpoint, flags, Mode::empty());
+    opened.map_err(|e| Error::io("cannot open the mount", e.into()))
 }
 
 /// Mounts the volume in `dir` at `target` with this process as its server, ready to run.

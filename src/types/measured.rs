@@ -44,6 +44,41 @@ pub struct MeasuredRequests {
     pub nanos: u64,
 }
 
+impl Measured {
+    /// How many requests were answered.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.requests.iter().map(MeasuredRequests::count).sum()
+    }
+
+    /// How long all of them took together, in nanoseconds.
+    #[must_use]
+    pub fn nanos(&self) -> u64 {
+        self.requests.iter().map(|kind| kind.nanos).sum()
+    }
+}
+
+impl MeasuredRequests {
+    /// How many were answered.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The bound, in nanoseconds, within which `percent` of them were answered; nothing where there is none, or it is
+    /// beyond the last.
+    #[must_use]
+    pub fn bound_of(&self, percent: u64) -> Option<u64> {
+        let wanted = self.count().checked_mul(percent)?.div_ceil(100);
+        let mut seen = 0;
+        let bucket = self.buckets.iter().position(|count| {
+            seen += count;
+            seen >= wanted && seen > 0
+        })?;
+        (bucket < LATENCY_BOUNDS).then(|| latency_bound_nanos(bucket))
+    }
+}
+
 /// The bucket of what took `nanos`: bucket `i` ends with [`latency_bound_nanos`] of `i`, and the one behind the last
 /// bound has no end.
 #[must_use]
@@ -62,6 +97,20 @@ pub const fn latency_bound_nanos(bucket: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_share_of_the_requests_took_no_longer_than_its_bound() {
+        let kind = |buckets: &[u64]| MeasuredRequests {
+            buckets: buckets.to_vec(),
+            ..MeasuredRequests::default()
+        };
+        assert_eq!(kind(&[98, 1, 1]).bound_of(99), Some(32_000));
+        assert_eq!(kind(&[98, 1, 1]).bound_of(50), Some(16_000));
+        assert_eq!(kind(&[]).bound_of(99), None);
+        let mut late = vec![0; LATENCY_BOUNDS];
+        late.push(3);
+        assert_eq!(kind(&late).bound_of(50), None);
+    }
 
     #[test]
     fn a_bucket_holds_what_is_within_its_bound_and_beyond_the_one_before() {

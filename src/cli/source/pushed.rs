@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cli::source::tree::{Failure, Source, Xattr};
+use crate::commands::source::{Failure, Source, Xattr};
 use crate::remote::PushedTree;
 use crate::types::{Attr, Ino, Name, NameBuf};
 use crate::volume::Error;

@@ -2,8 +2,8 @@
 
 use crate::cli::Result;
 use crate::cli::locate::Located;
-use crate::cli::source::unreachable;
 use crate::cli::state_ref::StateRef;
+use crate::commands::source::unreachable;
 use crate::server::{Served, with_served};
 use crate::transfer::{State, StateError};
 use crate::types::{RowChange, RowCursor, RowPage, SnapshotName};

@@ -13,9 +13,9 @@ use crate::cli::format::{self, human_bytes};
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::progress::{Progress, Told};
 use crate::cli::remotes::remotes;
-use crate::cli::verbs::rollback::refuse_used;
 use crate::cli::working::watched;
 use crate::cli::{CliError, Kind, Result, output};
+use crate::commands::mounted::refuse_used;
 
 /// Look for damage in a volume, mounted or not, and repair it if asked
 ///

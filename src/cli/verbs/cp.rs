@@ -1,7 +1,5 @@
 //! `cask cp`.
 
-mod place;
-
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +8,7 @@ use crate::cli::locate::Root;
 use crate::cli::source::{Entry, Failure, Origin as Read, Source, find, kind_of, with_any};
 use crate::cli::state_ref::{AnyState, StateRefError};
 use crate::cli::{CliError, Kind, Result};
+use crate::commands::place::Target;
 
 /// Copy a file or a directory out of a volume, or out of a snapshot, without mounting it
 ///
@@ -85,7 +84,7 @@ fn destination(to: &Path, entry: &Entry, name: Option<&OsStr>) -> Result<PathBuf
 
 /// Copies; what was begun is taken back if that fails.
 fn copy(source: &dyn Source, entry: &Entry, to: &Path) -> Result<()> {
-    let copied = place::Target::at(to).and_then(|target| target.fill(source, entry));
+    let copied = Target::at(to).and_then(|target| target.fill(source, entry));
     copied.map_err(|error| {
         CliError::new(kind_of(&error), format!("cannot copy to {}", to.display()))
             .because(error)

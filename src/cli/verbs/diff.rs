@@ -2,16 +2,17 @@
 
 use serde::Serialize;
 
-use crate::control::{Answer, Change, ChangeKind, Op, Piece};
+use crate::commands::diff::compare;
+use crate::control::{Change, ChangeKind};
 use crate::remote::RemoteRef;
-use crate::server::{self, perform, work};
+use crate::server;
 use crate::transfer;
 use crate::types::SnapshotName;
 
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::remotes;
 use crate::cli::source::pushed_tree;
-use crate::cli::state_ref::{AnySnapshot, SnapshotRef, explain};
+use crate::cli::state_ref::{AnySnapshot, SnapshotRef};
 use crate::cli::verbs::sync;
 use crate::cli::{CliError, Kind, Result, format, output};
 
@@ -111,7 +112,7 @@ fn compare_here(
             None
         }
     };
-    compare(&located, &from.name, to, printer)
+    compare(&located, &from.name, to, |changes| printer.print(changes))
 }
 
 fn compare_there(from: &RemoteRef, to: Option<&RemoteRef>, root: &Root) -> Result<Vec<Change>> {
@@ -148,52 +149,6 @@ fn same_volume<'a>(
         return Err(CliError::new(Kind::Usage, message).hint("compare two snapshots of one volume"));
     }
     Ok(&to.name)
-}
-
-fn compare(
-    located: &Located,
-    from: &SnapshotName,
-    to: Option<&SnapshotName>,
-    printer: &Printer,
-) -> Result<()> {
-    let op = Op::Diff {
-        from: from.clone(),
-        to: to.cloned(),
-    };
-    let worked = work(&located.dir, &op, |piece| match piece {
-        Piece::Changes(changes) => printer.print(changes),
-        Piece::Progress(_) => Ok(()),
-    });
-    match worked {
-        Ok(Ok(Answer::Done)) => Ok(()),
-        Ok(Ok(_)) => Err(CliError::new(
-            Kind::Failed,
-            format!("the server of {located} answered something else than was asked"),
-        )),
-        Ok(Err(unprinted)) => Err(unprinted),
-        Err(error) => Err(explain_either(error, located, from, to)),
-    }
-}
-
-/// The error says that a snapshot is not there, but not which.
-fn explain_either(
-    error: server::Error,
-    located: &Located,
-    from: &SnapshotName,
-    to: Option<&SnapshotName>,
-) -> CliError {
-    let listed = perform(&located.dir, &Op::Snapshots);
-    let is_there = |name: &SnapshotName| matches!(&listed, Ok(Answer::Snapshots { list }) if list.iter().any(|one| one.name == *name));
-    let is_order =
-        matches!(&error, server::Error::Fault(fault) if fault.message == "invalid argument");
-    match to {
-        Some(to) if is_order && is_there(from) && is_there(to) => {
-            let message = format!("snapshot \"{to}\" of {located} is older than \"{from}\"");
-            CliError::new(Kind::Usage, message).hint("name the older one first")
-        }
-        Some(to) if is_there(from) => explain(error, located, to),
-        _ => explain(error, located, from),
-    }
 }
 
 fn letter(kind: ChangeKind) -> char {

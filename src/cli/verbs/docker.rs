@@ -13,7 +13,8 @@ use listenfd::ListenFd;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::docker::{Delays, Engine, Listener, LoopbackAddress, Plugin, serve, serve_metrics};
+use crate::docker::{Delays, Engine, Listener, Plugin, serve, serve_metrics};
+use crate::types::LoopbackAddress;
 
 use crate::cli::locate::Root;
 use crate::cli::{CliError, Kind, Result};

@@ -13,7 +13,8 @@ use crate::durable;
 
 use crate::cli::archive;
 use crate::cli::locate::Root;
-use crate::cli::source::{Origin, Source, kind_of, with_any};
+use crate::cli::progress::Progress;
+use crate::cli::source::{Origin, Source, find, kind_of, with_any};
 use crate::cli::state_ref::AnyState;
 use crate::cli::{CliError, Kind, Result, output};
 
@@ -117,7 +118,10 @@ fn cannot_create(path: &Path, e: io::Error) -> CliError {
 
 fn write(origin: &Origin, source: &dyn Source, out: impl Write) -> Result<()> {
     let out = BufWriter::with_capacity(BUFFER_BYTES, out);
-    archive::write::write(source, out).map_err(|error| {
+    let progress = Progress::start("exporting");
+    let written = find(source, Path::new("/"))
+        .and_then(|top| archive::write::write(source, &top, out, &|bytes| progress.add(bytes)));
+    written.map_err(|error| {
         CliError::new(kind_of(&error), format!("cannot export {}", origin.said))
             .because(error)
             .hint("the archive is of no use")

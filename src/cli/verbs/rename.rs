@@ -4,7 +4,7 @@ use crate::types::VolumeName;
 
 use crate::cli::Result;
 use crate::cli::locate::{Located, Root, VolumeRef};
-use crate::cli::verbs::rm::refuse_mounted;
+use crate::commands::mounted::refuse_mounted;
 
 /// Rename a volume that is not mounted
 #[derive(Debug, clap::Args)]

@@ -3,15 +3,14 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::server::{ServerState, mounts::Mount, server_state};
 use crate::volume::{Config, Error, store};
 
 use crate::cli::confirm::{self, Reply};
-use crate::cli::containers::Containers;
 use crate::cli::contents::{self, Contents};
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::quantity::parse_duration;
 use crate::cli::{CliError, Kind, Result, output};
+use crate::commands::mounted::refuse_mounted;
 
 /// How long the server of a mount that failed may take to end.
 const ENDING: Duration = Duration::from_secs(5);
@@ -143,44 +142,4 @@ fn refuse_other_directories(located: &Located) -> Result<()> {
         // One whose configuration is damaged is a volume nevertheless, and can be removed.
         Ok(_) | Err(_) => Ok(()),
     }
-}
-
-/// Fails if the volume has a server, or mounts that a server left.
-pub(in crate::cli) fn refuse_mounted(located: &Located) -> Result<()> {
-    let again = located.reference.typed();
-    match server_state(&located.dir).map_err(|e| located.explain(e))? {
-        ServerState::Unmounted => Ok(()),
-        ServerState::Open(_) => Err(located.in_use()),
-        ServerState::Served(status, mounts) if mounts.is_empty() => {
-            let message = format!("{located} is mounted in another mount namespace");
-            let hint = format!("unmount it there first; process {} serves it", status.pid);
-            Err(CliError::new(Kind::InUse, message).hint(hint))
-        }
-        ServerState::Served(_, mounts) => {
-            let message = format!("{located} is mounted at {}", places(&mounts));
-            let at: Vec<_> = mounts.iter().map(|one| one.mountpoint.as_path()).collect();
-            let users = Containers::ask().using(&at).join(", ");
-            if users.is_empty() {
-                let hint = format!("unmount it first: `cask umount {again}`");
-                return Err(CliError::new(Kind::InUse, message).hint(hint));
-            }
-            let message = format!("{message}, for the containers {users}");
-            Err(CliError::new(Kind::InUse, message).hint("stop the containers first"))
-        }
-        ServerState::Dead(mounts) => {
-            let at = places(&mounts);
-            let message = format!("{located} has lost its server and is still mounted at {at}");
-            let hint = format!("unmount it first: `cask umount {again}`");
-            Err(CliError::new(Kind::InUse, message).hint(hint))
-        }
-    }
-}
-
-/// The places of these mounts, for a message.
-pub(in crate::cli) fn places(mounts: &[Mount]) -> String {
-    let places: Vec<String> = mounts
-        .iter()
-        .map(|m| m.mountpoint.display().to_string())
-        .collect();
-    places.join(", ")
 }

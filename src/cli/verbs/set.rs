@@ -1,11 +1,10 @@
 //! `cask set`.
 
-use crate::control::Op;
-use crate::server;
+use crate::commands::settings::{Setting, set};
 use crate::types::{Compression, Schedule, ScrubRate};
-use crate::volume::{Config, Life, Protection, Seal, store};
+use crate::volume::Protection;
 
-use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::locate::{Root, VolumeRef};
 use crate::cli::{CliError, Kind, Result};
 
 /// Change what is recorded of a volume, mounted or not
@@ -26,76 +25,17 @@ pub(in crate::cli) struct Arguments {
     settings: Vec<String>,
 }
 
-enum Change {
-    Label(String, String),
-    NoLabel(String),
-    Compress(Compression),
-    Scrub(ScrubRate),
-    Protect(Protection),
-    Schedule(Schedule),
-}
-
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
-    let changes: Vec<Change> = arguments
+    let settings: Vec<Setting> = arguments
         .settings
         .iter()
         .map(|s| parse(s))
         .collect::<Result<_>>()?;
     let (located, config) = root.open(&arguments.volume)?;
-    refuse_ephemeral(&changes, &located, &config)?;
-    refuse_sealed(&changes, &located, &config)?;
-    for change in changes {
-        apply(change, &located)?;
-    }
-    Ok(())
+    set(settings, &located, &config)
 }
 
-/// What is to go by itself cannot be kept from going. A volume is ephemeral from the first, or never.
-fn refuse_ephemeral(changes: &[Change], located: &Located, config: &Config) -> Result<()> {
-    let is_protection = |change: &Change| matches!(change, Change::Protect(Protection::On));
-    if config.life == Life::Lasting || !changes.iter().any(is_protection) {
-        return Ok(());
-    }
-    let message =
-        format!("{located} is ephemeral: it goes with its last mount, and cannot be protected");
-    let hint = "`cask clone` it, and protect the clone";
-    Err(CliError::new(Kind::Failed, message).hint(hint))
-}
-
-/// What never changes has one state only.
-fn refuse_sealed(changes: &[Change], located: &Located, config: &Config) -> Result<()> {
-    let is_schedule = |change: &Change| matches!(change, Change::Schedule(to) if !to.is_off());
-    if config.seal == Seal::Open || !changes.iter().any(is_schedule) {
-        return Ok(());
-    }
-    let message = format!("{located} is sealed: it never changes, and has no snapshots taken");
-    let hint = "`cask clone` it, and give the clone a schedule";
-    Err(CliError::new(Kind::Failed, message).hint(hint))
-}
-
-fn apply(change: Change, located: &Located) -> Result<()> {
-    // Whoever has the volume open must know.
-    let told = match change {
-        Change::Compress(compression) => Some(Op::Compress { compression }),
-        Change::Scrub(rate) => Some(Op::Scrub { rate }),
-        _ => None,
-    };
-    if let Some(op) = told {
-        let done = server::perform(&located.dir, &op);
-        return done.map(drop).map_err(|e| located.explain(e));
-    }
-    let edited = store::edit(&located.dir, |config| match change {
-        Change::Label(key, value) => drop(config.labels.insert(key, value)),
-        Change::NoLabel(key) => drop(config.labels.remove(&key)),
-        Change::Protect(protection) => config.protection = protection,
-        // A server looks for it now and then.
-        Change::Schedule(schedule) => config.schedule = schedule,
-        Change::Compress(_) | Change::Scrub(_) => {}
-    });
-    edited.map_err(|e| located.explain_volume(e))
-}
-
-fn parse(setting: &str) -> Result<Change> {
+fn parse(setting: &str) -> Result<Setting> {
     let unknown = || {
         CliError::new(Kind::Usage, format!("unknown setting \"{setting}\""))
             .hint("what can be set is label.KEY=VALUE, compress=HOW, scrub-rate=BYTES|off, protect=on|off and \
@@ -105,19 +45,19 @@ fn parse(setting: &str) -> Result<Change> {
     if key == "compress" {
         let compression = value.parse::<Compression>();
         return compression
-            .map(Change::Compress)
+            .map(Setting::Compress)
             .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
     }
     if key == "scrub-rate" {
         let rate = value.parse::<ScrubRate>();
         return rate
-            .map(Change::Scrub)
+            .map(Setting::Scrub)
             .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
     }
     if key == "schedule" {
         let schedule = value.parse::<Schedule>();
         return schedule
-            .map(Change::Schedule)
+            .map(Setting::Schedule)
             .map_err(|e| CliError::new(Kind::Usage, format!("cannot set \"{setting}\": {e}")));
     }
     if key == "protect" {
@@ -128,16 +68,16 @@ fn parse(setting: &str) -> Result<Change> {
     let label = key.strip_prefix("label.").filter(|label| !label.is_empty());
     let label = label.ok_or_else(unknown)?.to_owned();
     Ok(if value.is_empty() {
-        Change::NoLabel(label)
+        Setting::NoLabel(label)
     } else {
-        Change::Label(label, value.to_owned())
+        Setting::Label(label, value.to_owned())
     })
 }
 
-fn protection(value: &str) -> Option<Change> {
+fn protection(value: &str) -> Option<Setting> {
     match value {
-        "on" => Some(Change::Protect(Protection::On)),
-        "off" => Some(Change::Protect(Protection::Off)),
+        "on" => Some(Setting::Protect(Protection::On)),
+        "off" => Some(Setting::Protect(Protection::Off)),
         _ => None,
     }
 }

@@ -3,28 +3,22 @@
 mod afterwards;
 mod around;
 mod hold;
-mod listed;
 mod ls;
-mod naming;
 mod prune;
 mod rm;
 mod together;
 
+pub(in crate::cli) use crate::commands::snapshot::{list, name_by_time, take_unnamed};
 pub(in crate::cli) use afterwards::{Arguments as AfterwardsArguments, run as afterwards};
-pub(in crate::cli) use listed::list;
-pub(in crate::cli) use naming::name_by_time;
 pub(in crate::cli) use rm::{remove, users};
 
 use around::Around;
 use clap::Subcommand;
 
-use crate::control::{FaultKind, Op};
-use crate::server::{self, perform};
-use crate::types::SnapshotName;
+use crate::commands;
 
 use crate::cli::locate::{Located, Root};
-use crate::cli::state_ref::{StateRef, explain, typed};
-use crate::cli::verbs::sync;
+use crate::cli::state_ref::{StateRef, typed};
 use crate::cli::{Result, output};
 
 /// Take a snapshot of a volume, mounted or not, and print its name
@@ -92,40 +86,6 @@ fn take(request: &Take, root: &Root) -> Result<()> {
 }
 
 fn take_one(state: &StateRef, located: &Located, label: &str) -> Result<()> {
-    // Before the name is made: it shall be the time of the snapshot, and not of the wait before it.
-    sync::flush(located)?;
-    let taken = match &state.snapshot {
-        Some(name) => take_named(located, name, label).map_err(|e| (e, name.clone())),
-        None => take_unnamed(located, label),
-    };
-    let name = taken.map_err(|(error, name)| explain(error, located, &name))?;
+    let name = commands::snapshot::take(located, state.snapshot.as_ref(), label)?;
     output::line(&typed(&state.volume, &name))
-}
-
-fn take_named(located: &Located, name: &SnapshotName, label: &str) -> server::Result<SnapshotName> {
-    let op = Op::TakeSnapshot {
-        name: name.clone(),
-        label: label.to_owned(),
-    };
-    perform(&located.dir, &op).map(|_| name.clone())
-}
-
-/// Takes one that is named by the time. Others may take snapshots in the same millisecond.
-pub(in crate::cli) fn take_unnamed(
-    located: &Located,
-    label: &str,
-) -> std::result::Result<SnapshotName, (server::Error, SnapshotName)> {
-    let mut attempt = 1;
-    loop {
-        let name = name_by_time("");
-        match take_named(located, &name, label) {
-            Err(server::Error::Fault(fault))
-                if fault.kind == FaultKind::SnapshotExists && attempt < naming::ATTEMPTS =>
-            {
-                attempt += 1;
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
-            outcome => return outcome.map_err(|error| (error, name)),
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! `cask sync`.
 
 use crate::control::Op;
-use crate::server::{self, ServerState, mounts};
+use crate::server;
 
 use crate::cli::Result;
-use crate::cli::locate::{Located, Root, VolumeRef};
+use crate::cli::locate::{Root, VolumeRef};
+
+pub(in crate::cli) use crate::commands::flush::flush;
 
 /// Make what was written to volumes durable
 ///
@@ -30,22 +32,4 @@ fn sync(volume: &VolumeRef, root: &Root) -> Result<()> {
     flush(&located)?;
     let synced = server::perform(&located.dir, &Op::Sync);
     synced.map(|_| ()).map_err(|e| located.explain(e))
-}
-
-/// Has the kernel write back what it holds of a volume that is mounted here, and the server take it. Nobody
-/// was promised that: what comes slowly is not waited for.
-pub(in crate::cli) fn flush(located: &Located) -> Result<()> {
-    let server_state = server::server_state(&located.dir).map_err(|e| located.explain(e))?;
-    let ServerState::Served(status, mounted) = server_state else {
-        return Ok(());
-    };
-    let is_head = |mount: &&mounts::Mount| Some(mount.device) == status.device;
-    if let Some(mount) = mounted.iter().find(is_head) {
-        mounts::flush(mount);
-    }
-    // What it is done for will meet the same failure, and say so.
-    if let Err(e) = server::perform(&located.dir, &Op::Drain) {
-        log::debug!("{located} was not drained: {e}");
-    }
-    Ok(())
 }

@@ -142,11 +142,10 @@ impl Totals {
         let Some(measured) = &told.measured else {
             return Self::default();
         };
-        let kinds = measured.requests.iter();
         Self {
             started: measured.started,
-            requests: kinds.clone().flat_map(|kind| &kind.buckets).sum(),
-            nanos: kinds.map(|kind| kind.nanos).sum(),
+            requests: measured.count(),
+            nanos: measured.nanos(),
             read: measured.read_bytes,
             written: measured.written_bytes,
         }

@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::control::{Op, SnapshotInfo};
 
-use super::listed::list;
 use crate::cli::format::{self, Format, human_bytes};
 use crate::cli::locate::{Root, VolumeRef};
 use crate::cli::{Result, output};
+use crate::commands::snapshot::list;
 
 /// List the snapshots of a volume, the oldest first
 ///

@@ -2,12 +2,12 @@
 
 use crate::control::{Op, SnapshotInfo};
 
-use super::listed::list;
 use super::rm::{remove, users};
 use crate::cli::locate::{Root, VolumeRef};
 use crate::cli::retention::{Hold, Looks, Rules};
 use crate::cli::state_ref::typed;
 use crate::cli::{CliError, Kind, Result, output};
+use crate::commands::snapshot::list;
 
 /// Remove the snapshots that no rule keeps, and print their names
 ///

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::control::FaultKind;
 use crate::server::{self, Member, NotTaken, take_group_snapshot};
 
-use super::naming::{ATTEMPTS, name_by_time};
 use crate::cli::locate::{Located, Root};
 use crate::cli::state_ref::{StateRef, explain, typed};
 use crate::cli::verbs::sync;
 use crate::cli::{CliError, Kind, Result, output};
+use crate::commands::snapshot::{ATTEMPTS, name_by_time};
 
 pub(super) fn take(states: &[StateRef], label: &str, root: &Root) -> Result<()> {
     let (located, mut members) = members(states, root)?;
