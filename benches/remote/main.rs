@@ -1,5 +1,6 @@
 //! Pushes, pulls and mounts by cask beside what the engine itself gives, and beside other programs where they are
-//! (`peers.rs`): `cargo bench --bench remote -- [OPTIONS]`. Everything in one run goes to the same `SeaweedFS`, in turns.
+//! (`peers.rs`): `cargo bench --bench remote -- [OPTIONS]`. Everything in one run goes to the same `SeaweedFS`, in
+//! turns.
 //!
 //! Needs root (it mounts and drops caches), `weed` (`./test.sh` installs it) and an otherwise idle machine.
 

@@ -1,4 +1,4 @@
-//! Other programs that keep files in a bucket, each as far as it is here: in `PATH`, or where `./test.sh` puts programs.
+//! Other programs that keep files in a bucket, those that are here: in `PATH`, or where `./test.sh` puts programs.
 //!
 //! How to get them: each one's own file says. borg is none of them: 1.2, which Debian has, knows no S3.
 
