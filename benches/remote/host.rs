@@ -1,7 +1,7 @@
-//! A host that reaches the engine: cask, and other programs with places of their own in the bucket.
+//! A host that reaches the engine, with cask and a root of its own.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 
 use cask::remote::{Key, Remotes};
 
-use super::engines::{Endpoint, Engine};
+use super::engines::Endpoint;
+use super::writing::noise;
 
 /// Bytes of an object, and requests at once.
 const OBJECT_BYTES: usize = 16 << 20;
 const AT_ONCE: usize = 4;
-const BUCKET: &str = "bench";
+/// Longer than any program takes to mount.
+const READY_MAX: Duration = Duration::from_secs(30);
+/// Where all objects are.
+pub(crate) const BUCKET: &str = "bench";
 
 /// A host, whose root goes with it.
 pub(crate) struct Host {
@@ -56,23 +60,17 @@ impl Host {
         format!("s3://{BUCKET}/{}", self.prefix)
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+    /// Runs cask, which must succeed: the one that was built with this, or `CASK_BIN`.
+    pub(crate) fn cask(&self, arguments: &[&str]) {
+        let built = || env!("CARGO_BIN_EXE_cask").into();
+        let mut command = Command::new(std::env::var_os("CASK_BIN").unwrap_or_else(built));
         command
             .env("CASK_ROOT", self.dir.join("root"))
             .env("AWS_ACCESS_KEY_ID", &self.endpoint.access_key)
             .env("AWS_SECRET_ACCESS_KEY", &self.endpoint.secret_key)
-            .env("RESTIC_PASSWORD", "bench")
-            .env("RESTIC_CACHE_DIR", self.dir.join("restic"))
             .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command
-    }
-
-    /// Runs cask, which must succeed.
-    pub(crate) fn cask(&self, arguments: &[&str]) {
-        let mut command = self.command(env!("CARGO_BIN_EXE_cask"));
-        command.args(arguments);
+            .stdout(Stdio::null())
+            .args(arguments);
         if arguments.starts_with(&["remote", "add"]) {
             command.arg("--key-file").arg(self.dir.join("key"));
             command.args(["--endpoint", &self.endpoint.url(), "--region", "us-east-1"]);
@@ -82,14 +80,27 @@ impl Host {
 
     /// Objects of so many bytes, by the client that cask uses and with as many requests at once.
     pub(crate) fn raw_put(&self, bytes: u64) -> Duration {
-        self.raw(bytes, |shelf, key| {
-            shelf.put(key, vec![9; OBJECT_BYTES].into()).unwrap();
-        })
+        let object: cask::remote::Bytes = noise(OBJECT_BYTES, 9).into();
+        self.raw(bytes, |shelf, key| shelf.put(key, object.clone()).unwrap())
     }
 
     /// The same objects, back.
     pub(crate) fn raw_get(&self, bytes: u64) -> Duration {
         self.raw(bytes, |shelf, key| drop(shelf.get(key).unwrap()))
+    }
+
+    /// The same, to files that are synced: what anybody does at least who keeps them.
+    pub(crate) fn raw_get_to_files(&self, bytes: u64) -> Duration {
+        let dir = self.dir.join("raw");
+        fs::create_dir(&dir).unwrap();
+        let took = self.raw(bytes, |shelf, key| {
+            let (object, _) = shelf.get(key).unwrap();
+            let mut file = File::create(dir.join(key.last())).unwrap();
+            file.write_all(&object).unwrap();
+            file.sync_all().unwrap();
+        });
+        fs::remove_dir_all(&dir).unwrap();
+        took
     }
 
     fn raw(&self, bytes: u64, act: impl Fn(&dyn cask::remote::Shelf, &Key) + Sync) -> Duration {
@@ -113,51 +124,6 @@ impl Host {
         })
     }
 
-    /// `None` where there is no restic.
-    pub(crate) fn restic_backup(&self, files: &Path) -> Option<Duration> {
-        if !is_there("restic") {
-            return None;
-        }
-        if !self.dir.join("restic-is-there").exists() {
-            self.restic(&["init"]);
-            fs::write(self.dir.join("restic-is-there"), b"").unwrap();
-        }
-        Some(timed(|| {
-            self.restic(&["backup", files.to_str().unwrap()]);
-        }))
-    }
-
-    pub(crate) fn restic_restore(&self) -> Option<Duration> {
-        let to = self.dir.join("restored");
-        is_there("restic").then(|| {
-            timed(|| {
-                self.restic(&["restore", "latest", "--target", to.to_str().unwrap()]);
-            })
-        })
-    }
-
-    fn restic(&self, arguments: &[&str]) {
-        let address = format!("s3:{}/{BUCKET}/restic-{}", self.endpoint.url(), self.prefix);
-        let mut command = self.command("restic");
-        command.args(["-q", "-r", &address]).args(arguments);
-        assert!(command.status().unwrap().success(), "restic {arguments:?}");
-    }
-
-    /// `None` where there is no rclone.
-    pub(crate) fn rclone_copy(&self, files: &Path) -> Option<Duration> {
-        let program = Engine::program("rclone")?;
-        let to = format!(
-            ":s3,provider=Other,env_auth=true,region=us-east-1,endpoint='{}':{BUCKET}/rclone-{}",
-            self.endpoint.url(),
-            self.prefix
-        );
-        Some(timed(|| {
-            let mut command = self.command(program.to_str().unwrap());
-            command.args(["copy", files.to_str().unwrap(), &to]);
-            assert!(command.status().unwrap().success(), "rclone");
-        }))
-    }
-
     /// The client takes credentials out of the environment of this process.
     fn with_environment<T>(&self, act: impl FnOnce() -> T) -> T {
         for (name, value) in [
@@ -176,11 +142,6 @@ fn set_variable(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) }
 }
 
-fn is_there(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
-}
-
 /// What the host's kernel holds of files is forgotten.
 pub(crate) fn drop_caches() {
     rustix::fs::sync();
@@ -191,6 +152,15 @@ pub(crate) fn timed(act: impl FnOnce()) -> Duration {
     let since = Instant::now();
     act();
     since.elapsed()
+}
+
+/// Waits for what is about to be.
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < READY_MAX, "it did not come about");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Reads a file, some of it at a time.

@@ -22,6 +22,11 @@ impl Random {
     }
 }
 
+/// So many bytes.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    Random(seed).bytes(len)
+}
+
 /// A new file of so many bytes.
 pub(crate) fn fill(path: &Path, bytes: u64, seed: u64) {
     let mut random = Random(seed + 0x9E37_79B9);

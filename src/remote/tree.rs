@@ -36,9 +36,12 @@ impl PushedTree {
     /// # Errors
     /// Those of [`SnapshotRows::open`].
     pub fn open(repository: &Repository, snapshot: &RemoteSnapshot) -> Result<Self> {
+        let rows = SnapshotRows::open(repository, snapshot)?;
+        // Every path begins there.
+        rows.bring(Ino::ROOT.raw())?;
         Ok(Self {
             repository: repository.clone(),
-            rows: SnapshotRows::open(repository, snapshot)?,
+            rows,
             chunks: Mutex::new(LruCache::new(CHUNKS_MAX)),
             last: Mutex::new((Ino::from_raw(0), 0)),
         })
@@ -65,7 +68,11 @@ impl PushedTree {
     /// See [`Self::attr`].
     pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Option<Attr>> {
         match self.rows.entry(dir.raw(), name.as_bytes())? {
-            Some(row) => self.attr(Ino::from_raw(row.ino)),
+            Some(row) => {
+                // A directory is looked into next, and a file is read.
+                self.rows.bring(row.ino)?;
+                self.attr(Ino::from_raw(row.ino))
+            }
             None => Ok(None),
         }
     }

@@ -1,9 +1,10 @@
 //! A snapshot in a repository as it can be looked at without pulling it: blocks of its runs, fetched when they are needed.
 //!
 //! Where runs lie above each other, each level is asked, the uppermost first. Small runs come whole, with what tells of
-//! their blocks: what a delta adds is no further request.
+//! their blocks: what a delta adds is no further request. What is known to be needed comes together, for a round trip takes
+//! longer than some blocks more.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +23,12 @@ const BLOCKS_MAX: std::num::NonZeroUsize = std::num::NonZeroUsize::new(128).unwr
 const SCAN_BYTES: usize = 4 * 1024 * 1024;
 /// A run that is no longer is fetched whole.
 const SMALL_BYTES: u64 = 64 * 1024;
+/// Where blocks have as many rows as they may, what tells of them is shorter than this part of the run.
+const TRAILER_PART: u64 = 32;
+/// Bytes that are fetched for it at most before it is known how long it is.
+const TRAILER_MAX: u64 = 1024 * 1024;
+/// Blocks of a table that come for an inode before anybody asks for what is in them.
+const BROUGHT_MAX: usize = 4;
 
 /// The rows of a snapshot, by their keys.
 #[derive(Debug)]
@@ -74,6 +81,33 @@ impl SnapshotRows {
             levels,
             held: Mutex::new(LruCache::new(BLOCKS_MAX)),
         })
+    }
+
+    /// Fetches together what is asked of an inode that was found: its row, its attributes, and where what it holds begins.
+    /// What is damaged is told when it is looked at.
+    ///
+    /// # Errors
+    /// See [`super::Shelf`].
+    pub fn bring(&self, ino: u64) -> Result<()> {
+        let keys = (ino, Vec::new())..(ino.saturating_add(1), Vec::new());
+        let tables = [Table::Inode, Table::Entry, Table::Extent, Table::Xattr];
+        let mut lacking = BTreeSet::new();
+        for level in &self.levels {
+            for table in tables {
+                let needed = blocks_with(level, table, &keys).take(BROUGHT_MAX);
+                lacking.extend(needed.filter(|name| self.held(*name).is_none()));
+            }
+        }
+        let parts = neighbours(lacking);
+        let brought = ask_each(self.repository.shelf(), &parts, |(run, numbers)| {
+            self.hold(*run, numbers.clone()).map(drop)
+        });
+        let of_all = |error: &Error| !error.is_of_one_object();
+        brought
+            .into_iter()
+            .filter_map(Result::err)
+            .find(of_all)
+            .map_or(Ok(()), Err)
     }
 
     /// An inode.
@@ -212,14 +246,8 @@ impl SnapshotRows {
         keys: &Range<RowKey>,
         mut meet: impl FnMut(&RunRow),
     ) -> Result<()> {
-        let blocks = level.get(&table).map_or(&[][..], Vec::as_slice);
-        // The last that begins before may have the first.
-        let at = blocks.partition_point(|(first, _)| *first <= keys.start);
-        for (first, name) in &blocks[at.saturating_sub(1)..] {
-            if *first >= keys.end {
-                break;
-            }
-            for row in self.block(*name)?.iter() {
+        for name in blocks_with(level, table, keys) {
+            for row in self.block(name)?.iter() {
                 if keys.contains(&row.key()) {
                     meet(row);
                 }
@@ -250,18 +278,58 @@ impl SnapshotRows {
         Ok(found.and_then(|at| block.get(at)).cloned())
     }
 
+    fn held(&self, name: BlockName) -> Option<Arc<Vec<RunRow>>> {
+        self.held.lock().get(&name).cloned()
+    }
+
     fn block(&self, name: BlockName) -> Result<Arc<Vec<RunRow>>> {
-        if let Some(held) = self.held.lock().get(&name) {
-            return Ok(Arc::clone(held));
+        if let Some(held) = self.held(name) {
+            return Ok(held);
         }
         let (run, number) = name;
-        let run = self.runs.get(run);
-        let run = run.ok_or_else(|| Error::Bug("a block is of no run".to_owned()))?;
-        let rows = run.read_blocks(&self.repository, number..number + 1)?;
-        let rows = Arc::new(rows);
-        self.held.lock().put(name, Arc::clone(&rows));
-        Ok(rows)
+        let mut blocks = self.hold(run, number..number + 1)?;
+        let block = blocks.pop();
+        block.ok_or_else(|| Error::Bug("a block that was fetched is none".to_owned()))
     }
+
+    /// Fetches blocks of a run that lie one behind the other, and holds them.
+    fn hold(&self, run: usize, numbers: Range<usize>) -> Result<Vec<Arc<Vec<RunRow>>>> {
+        let parts = self.runs.get(run);
+        let parts = parts.ok_or_else(|| Error::Bug("a block is of no run".to_owned()))?;
+        let blocks = parts.read_blocks(&self.repository, numbers.clone())?;
+        let blocks: Vec<_> = blocks.into_iter().map(Arc::new).collect();
+        let mut held = self.held.lock();
+        for (number, block) in numbers.zip(&blocks) {
+            held.put((run, number), Arc::clone(block));
+        }
+        Ok(blocks)
+    }
+}
+
+/// The blocks that may have rows of these keys, in order.
+fn blocks_with(
+    level: &Blocks,
+    table: Table,
+    keys: &Range<RowKey>,
+) -> impl Iterator<Item = BlockName> {
+    let blocks = level.get(&table).map_or(&[][..], Vec::as_slice);
+    // The last that begins before may have the first.
+    let at = blocks.partition_point(|(first, _)| *first <= keys.start);
+    let end = blocks.partition_point(|(first, _)| *first < keys.end);
+    let some = blocks.get(at.saturating_sub(1)..end).unwrap_or_default();
+    some.iter().map(|(_, name)| *name)
+}
+
+/// Those that lie one behind the other in a run, together.
+fn neighbours(names: impl IntoIterator<Item = BlockName>) -> Vec<(usize, Range<usize>)> {
+    let mut parts: Vec<(usize, Range<usize>)> = Vec::new();
+    for (run, number) in names {
+        match parts.last_mut() {
+            Some((last, numbers)) if *last == run && numbers.end == number => numbers.end += 1,
+            _ => parts.push((run, number..number + 1)),
+        }
+    }
+    parts
 }
 
 /// The blocks of runs whose rows follow each other.
@@ -346,8 +414,8 @@ impl LevelCursor<'_> {
                 end += 1;
             }
             let rows = parts.read_blocks(&self.rows.repository, first..end)?;
-            self.ready
-                .extend(rows.into_iter().map(|row| (row.key(), row)));
+            let rows = rows.into_iter().flatten();
+            self.ready.extend(rows.map(|row| (row.key(), row)));
         }
         Ok(())
     }
@@ -357,13 +425,7 @@ impl RunParts {
     fn open(repository: &Repository, run: PublishedRun) -> Result<Self> {
         let key = run_key(&run.id);
         let damaged = |what: &str| Error::damaged(&key, what);
-        let is_small = run.bytes <= SMALL_BYTES;
-        let begins = if is_small {
-            run.bytes
-        } else {
-            HEADER_BYTES as u64
-        };
-        let bytes = repository.shelf().get_range(&key, 0..begins)?;
+        let (bytes, end) = first_parts(repository, &run)?;
         let header = Header::decode(&bytes, Kind::Run, &key)?;
         if header.id != run.id {
             return Err(damaged("it is another run"));
@@ -372,10 +434,10 @@ impl RunParts {
         let at = at.filter(|at| *at >= HEADER_BYTES as u64);
         let at = at.ok_or_else(|| damaged("it is too short"))?;
         let opener = ObjectOpener::new(repository.master(), &header, &key)?;
-        let whole = is_small.then_some(bytes);
-        let trailer = match &whole {
-            Some(bytes) => {
-                part_of(bytes, at..run.bytes).ok_or_else(|| damaged("it is too short"))?
+        let before = (end.len() as u64).checked_sub(header.trailer_bytes.into());
+        let trailer = match before {
+            Some(before) => {
+                part_of(&end, before..end.len() as u64).ok_or_else(|| damaged("it is too short"))?
             }
             None => repository.shelf().get_range(&key, at..run.bytes)?,
         };
@@ -386,7 +448,7 @@ impl RunParts {
             format: header.format,
             opener,
             trailer,
-            whole,
+            whole: (run.bytes <= SMALL_BYTES).then_some(bytes),
         })
     }
 
@@ -395,8 +457,12 @@ impl RunParts {
         blocks.iter().map(|block| block.bytes).sum()
     }
 
-    /// The rows of blocks that lie one behind the other.
-    fn read_blocks(&self, repository: &Repository, numbers: Range<usize>) -> Result<Vec<RunRow>> {
+    /// The rows of each of the blocks, which lie one behind the other.
+    fn read_blocks(
+        &self,
+        repository: &Repository,
+        numbers: Range<usize>,
+    ) -> Result<Vec<Vec<RunRow>>> {
         let damaged = || self.damaged("its blocks do not follow each other");
         let blocks = self
             .trailer
@@ -415,7 +481,7 @@ impl RunParts {
         for (number, at) in numbers.zip(blocks) {
             let start = at.offset.checked_sub(first.offset).ok_or_else(damaged)?;
             let sealed = bytes.get(start..start + at.bytes).ok_or_else(damaged)?;
-            rows.extend(self.open_block(number, at, sealed)?);
+            rows.push(self.open_block(number, at, sealed)?);
         }
         Ok(rows)
     }
@@ -432,6 +498,23 @@ impl RunParts {
     fn damaged(&self, what: &str) -> Error {
         Error::damaged(run_key(&self.run.id), what)
     }
+}
+
+/// What a run begins and what it ends with, asked for at once; of a small one all of it, twice.
+fn first_parts(repository: &Repository, run: &PublishedRun) -> Result<(Vec<u8>, Vec<u8>)> {
+    let (key, shelf) = (run_key(&run.id), repository.shelf());
+    if run.bytes <= SMALL_BYTES {
+        let whole = shelf.get_range(&key, 0..run.bytes)?;
+        return Ok((whole.clone(), whole));
+    }
+    let end = (run.bytes / TRAILER_PART).clamp(SMALL_BYTES, TRAILER_MAX);
+    let parts = [0..HEADER_BYTES as u64, run.bytes - end..run.bytes];
+    let came = ask_each(shelf, &parts, |part| shelf.get_range(&key, part.clone()));
+    let mut came = came.into_iter().collect::<Result<Vec<_>>>()?;
+    let (end, begin) = (came.pop(), came.pop());
+    begin
+        .zip(end)
+        .ok_or_else(|| Error::Bug("a part that was fetched is none".to_owned()))
 }
 
 fn part_of(bytes: &[u8], range: Range<u64>) -> Option<Vec<u8>> {

@@ -47,6 +47,8 @@ pub(super) fn watch(shared: Arc<Shared>, beginning: Beginning) {
         let (mut told, mut idle) = (None, Duration::ZERO);
         let mut known = beginning;
         while spending.wait(idle) {
+            // Before it is looked: from here on nobody is missed who mounts.
+            spending.rest();
             let Some(next) = look(&shared, told) else {
                 idle = IDLE;
                 continue;

@@ -242,6 +242,7 @@ impl Shared {
         state.mount_is_expected = false;
         if kept.tree == Showing::Head {
             self.was_mounted.store(true, Ordering::Relaxed);
+            self.with(|volume| volume.spending().look_again());
         }
         // The receiver lives as long as `Server::run`, which nothing but this ends.
         self.events

@@ -162,6 +162,8 @@ impl Awaited {
             false => Ok(()),
         };
         let failed = |error| Error::Remote(Arc::new(error));
+        // Before all of it: somebody may wait for what he looks at first.
+        self.tree(None).map_err(failed)?;
         let pin = self.source.origin().pin;
         // Not to be retried bit by bit: what fails begins anew.
         let repository = self.source.ask(|repository| Ok(repository.clone()));
@@ -334,14 +336,24 @@ impl Awaited {
         if let Some(tree) = &*tree {
             return Ok(Arc::clone(tree));
         }
-        let pin = self.source.origin().pin;
-        self.source.keep_pinned()?;
-        let opened = self.source.ask(|repository| {
-            let snapshot = repository.pinned(&pin)?;
-            PushedTree::open(repository, &snapshot)
-        })?;
-        let opened = Arc::new(opened);
+        let opened = match self.open_tree() {
+            // It was not renewed for a day.
+            Err(remote::Error::Missing { .. }) => {
+                self.source.keep_pinned()?;
+                self.open_tree()
+            }
+            opened => opened,
+        };
+        let opened = Arc::new(opened?);
         *tree = Some(Arc::clone(&opened));
         Ok(opened)
+    }
+
+    fn open_tree(&self) -> remote::Result<PushedTree> {
+        let pin = self.source.origin().pin;
+        self.source.ask(|repository| {
+            let snapshot = repository.pinned(&pin)?;
+            PushedTree::open(repository, &snapshot)
+        })
     }
 }

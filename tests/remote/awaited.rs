@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::engines::Kind;
 use crate::host::{Host, Store};
-use crate::proxy::{Fault, When};
+use crate::proxy::{Fault, Request, When};
 use crate::round_trip::another;
 use crate::support::can_mount;
 
@@ -99,6 +100,53 @@ fn a_file_is_read_before_it_is_known_what_others_there_are() {
     there.run(&["check", "--read-data", "new"]).succeeds();
 }
 
+/// How long a request takes of which is counted how many follow each other.
+const TRIP: Duration = Duration::from_millis(300);
+
+/// What is known to be needed is asked for together: of a directory what it holds, of a file where its bytes are.
+#[test]
+fn a_first_file_takes_three_round_trips() {
+    if !can_mount() {
+        return;
+    }
+    let Some(store) = Store::bucket(Kind::SeaweedFs) else {
+        return;
+    };
+    push_many(&store.host());
+    let proxy = store.proxy();
+    let there = store.host_through(&proxy);
+    there.add(&["--key-file=key"]).succeeds();
+    proxy.add_rule(late_tables);
+    let mnt = mount_from(&there, &[]);
+    // From here on it is known where rows are.
+    fs::metadata(&mnt).unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let asking = Arc::clone(&asked);
+    proxy.add_rule(move |request| {
+        let is_of_file = ["/run/", "/pack/"]
+            .iter()
+            .any(|of| request.target.contains(of));
+        (is_of_file && !request.is_whole).then(|| {
+            asking.lock().unwrap().push(Instant::now());
+            Fault::Delay(TRIP)
+        })
+    });
+    assert_eq!(fs::read(mnt.join("7/77")).unwrap(), b"7 77");
+    let asked = asked.lock().unwrap().clone();
+    let trips = asked
+        .chunk_by(|before, at| *at - *before < TRIP / 2)
+        .count();
+    assert!(trips <= 3, "{trips} round trips: {asked:?}");
+    assert!(is_awaited(&there));
+    umount(&there);
+}
+
+/// What tells of files does not come whole for a while.
+fn late_tables(request: &Request) -> Option<Fault> {
+    let is_whole = request.target.contains("/run/") && request.is_whole;
+    (is_whole && request.method == "GET").then_some(Fault::Delay(Duration::from_secs(4)))
+}
+
 /// Servers die before and after they have what tells of files, and what was asked of them is answered all the same.
 #[test]
 fn servers_are_killed_while_it_is_not_known_what_files_there_are() {
@@ -153,11 +201,7 @@ fn what_has_no_tables_yet_is_unmounted_mounted_and_removed() {
     let proxy = store.proxy();
     let there = store.host_through(&proxy);
     there.add(&["--key-file=key"]).succeeds();
-    // What tells of files does not come whole.
-    proxy.add_rule(|request| {
-        let is_whole = request.target.contains("/run/") && request.is_whole;
-        (is_whole && request.method == "GET").then_some(Fault::Delay(Duration::from_secs(4)))
-    });
+    proxy.add_rule(late_tables);
     let mnt = mount_from(&there, &["-o", "remote_timeout=2s"]);
     let ino = |mnt: &PathBuf| fs::metadata(mnt.join("9/9")).unwrap().ino();
     let before = ino(&mnt);

@@ -96,8 +96,13 @@ impl Spending {
         !self.closing.load(Ordering::Acquire)
     }
 
-    /// There is another limit: time to look at once.
-    pub(super) fn look_again(&self) {
+    /// It is not known what there is room for: time to look is when it is said, and else after a while.
+    pub fn rest(&self) {
+        self.due.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// There is another limit, or somebody who is to be told: time to look at once.
+    pub fn look_again(&self) {
         self.due.store(0, Ordering::Relaxed);
         self.call();
     }
@@ -128,7 +133,23 @@ impl Spending {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    #[test]
+    fn who_knows_nothing_waits_until_it_is_time_to_look() {
+        let spending = Spending::default();
+        spending.rest();
+        let (since, idle) = (Instant::now(), Duration::from_millis(50));
+        assert!(spending.wait(idle));
+        assert!(since.elapsed() >= idle);
+        spending.look_again();
+        assert!(spending.wait(Duration::from_secs(3600)));
+        spending.begin(MIB);
+        spending.spend(MIB);
+        assert!(spending.wait(Duration::from_secs(3600)));
+    }
 
     #[test]
     fn the_kernel_may_hold_less_as_room_gets_scarce_and_nothing_near_the_end() {
