@@ -31,10 +31,14 @@ pub(super) fn ask_each<T: Sync, A: Send>(
     let mut answers = match shelf.at_once().min(all.len()) {
         0 | 1 => work(),
         threads => thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let ended = threads.into_iter().map(thread::ScopedJoinHandle::join);
+            let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            // Where the system has no more threads, fewer do it.
+            let others: Vec<_> = (1..threads).map_while(start).collect();
+            let own = work();
+            let ended = others.into_iter().map(thread::ScopedJoinHandle::join);
             ended
                 .flat_map(|answers| answers.unwrap_or_else(|panic| resume_unwind(panic)))
+                .chain(own)
                 .collect()
         }),
     };

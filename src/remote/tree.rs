@@ -69,9 +69,13 @@ impl PushedTree {
     pub fn lookup(&self, dir: Ino, name: &Name) -> Result<Option<Attr>> {
         match self.rows.entry(dir.raw(), name.as_bytes())? {
             Some(row) => {
-                // A directory is looked into next, and a file is read.
-                self.rows.bring(row.ino)?;
-                self.attr(Ino::from_raw(row.ino))
+                // A directory is looked into next, and a file is read. What is here is told also while the rest cannot be
+                // had.
+                let brought = self.rows.bring(row.ino);
+                let attr = self.attr(Ino::from_raw(row.ino));
+                let attr = attr.map_err(|error| brought.err().unwrap_or(error))?;
+                attr.ok_or_else(|| damaged("an entry leads nowhere"))
+                    .map(Some)
             }
             None => Ok(None),
         }

@@ -50,7 +50,12 @@ pub(super) fn watch(shared: Arc<Shared>, beginning: Beginning) {
             // Before it is looked: from here on nobody is missed who mounts.
             spending.rest();
             let Some(next) = look(&shared, told) else {
-                idle = IDLE;
+                if shared.head_device().is_none() {
+                    // Who mounts next is told anew, also where its device has the number of the last.
+                    (told, idle) = (None, IDLE);
+                } else {
+                    idle = SCARCE;
+                }
                 continue;
             };
             if told == Some(next) || tell(&shared, told, next, known) {

@@ -147,7 +147,10 @@ impl LookupCounts {
 
     /// Orphans that failed to be freed, to be tried again.
     pub(super) fn put_back(&self, inos: Vec<Ino>) {
-        self.lock().ended.extend(inos);
+        let mut inner = self.lock();
+        inner.ended.extend(inos);
+        // Not by the next one that ends: that is not the first.
+        self.ready.notify_one();
     }
 
     /// One at a time frees: whoever comes second finds freed what the first took.
@@ -244,6 +247,25 @@ mod tests {
         let mut lines = status.lines();
         let count = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         count.unwrap().trim().parse().unwrap()
+    }
+
+    #[test]
+    fn what_could_not_be_freed_is_tried_again() {
+        let counts = LookupCounts::default();
+        std::thread::scope(|scope| {
+            let freeing = scope.spawn(|| counts.wait_for_work());
+            // As one who frees meanwhile, and fails.
+            std::thread::sleep(Duration::from_millis(20));
+            counts.put_back(vec![Ino::from_raw(7)]);
+            counts.orphan(Ino::from_raw(8));
+            let until = std::time::Instant::now() + Duration::from_secs(10);
+            while !freeing.is_finished() && std::time::Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let was_woken = freeing.is_finished();
+            counts.close();
+            assert!(was_woken, "nobody was told");
+        });
     }
 
     #[test]
