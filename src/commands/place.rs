@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -234,7 +234,7 @@ impl Object<'_> {
         let mode = Mode::from_raw_mode(mode);
         match self {
             Self::Open(fd) => rustix::fs::fchmod(fd, mode),
-            Self::Named(dir, name) => rustix::fs::chmodat(dir, *name, mode, AtFlags::empty()),
+            Self::Named(dir, name) => chmod_unfollowed(dir, name, mode),
         }
     }
 
@@ -261,6 +261,18 @@ impl Object<'_> {
             }
         }
     }
+}
+
+/// fchmodat(2) follows a symbolic link, and whoever may write the directory may have put one there by now: it could lead to
+/// any file of the host. What is opened as a path is what it is, and its name in /proc leads to nothing else.
+fn chmod_unfollowed(dir: &HostDir, name: &OsStr, mode: Mode) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(dir, name, flags, Mode::empty())?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&made)?.st_mode);
+    if kind == FileType::Symlink {
+        return Err(Errno::LOOP);
+    }
+    rustix::fs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), mode)
 }
 
 /// What the new file got from a default ACL of its directory on the host is not the volume's.
@@ -300,5 +312,29 @@ fn timespec(time: Timestamp) -> Timespec {
     Timespec {
         tv_sec: time.secs(),
         tv_nsec: time.nanos().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_link_that_came_meanwhile_leads_no_mode_elsewhere() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("target");
+        drop(File::create(&target).unwrap());
+        std::fs::set_permissions(&target, std::fs::Permissions::from_mode(0o600)).unwrap();
+        symlink(&target, home.path().join("link")).unwrap();
+        let dir = HostDir::at(File::open(home.path()).unwrap().into());
+        let all = Mode::from_raw_mode(0o666);
+        let refused = chmod_unfollowed(&dir, OsStr::new("link"), all);
+        assert_eq!(refused, Err(Errno::LOOP));
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&target), 0o600);
+        chmod_unfollowed(&dir, OsStr::new("target"), all).unwrap();
+        assert_eq!(mode(&target), 0o666);
     }
 }

@@ -6,7 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, openat, renameat_with, statat};
 use rustix::io::Errno;
@@ -17,6 +17,7 @@ use crate::commands::place::Target;
 use crate::commands::source::{Entry, Failure, Source, find, kind_of, with_source};
 use crate::commands::state_ref::{SnapshotRef, StateRef};
 use crate::commands::{CommandError, Kind, Result};
+use crate::control::Op;
 use crate::server;
 use crate::types::{FileKind, VolumeId};
 
@@ -37,6 +38,8 @@ pub(crate) fn restore(from: &SnapshotRef, path: &Path, root: &Root) -> Result<()
 
 /// Where something comes to be.
 struct Place {
+    /// The directory of the volume's files on the host.
+    volume: PathBuf,
     dir: OwnedFd,
     name: OsString,
 }
@@ -60,6 +63,7 @@ impl Place {
             .hint("restore that directory instead")
         })?;
         Ok(Self {
+            volume: located.dir.clone(),
             dir,
             name: name.to_owned(),
         })
@@ -75,14 +79,18 @@ impl Place {
         {
             log::warn!("a copy stays as {}: {e}", fresh.display());
         }
-        Ok(placed?)
+        placed?;
+        Ok(self.make_durable()?)
     }
 
-    /// All of the volume: an fsync of a directory tells nothing of the files in it.
+    /// All of the volume: an fsync of a directory tells nothing of the files in it. The kernel brings the server what it
+    /// holds, and waits for no more (docs/semantics.md); the server makes it durable.
     fn make_durable(&self) -> std::io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = openat(&self.dir, ".", flags, Mode::empty())?;
-        Ok(rustix::fs::syncfs(&dir)?)
+        rustix::fs::syncfs(&dir)?;
+        server::perform(&self.volume, &Op::Sync).map_err(std::io::Error::other)?;
+        Ok(())
     }
 
     fn swap(&self, fresh: &OsStr, entry: &Entry) -> std::io::Result<()> {

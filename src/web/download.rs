@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -104,6 +105,7 @@ async fn send(
     let permit = site.lanes.enter(volume).await?;
     let (sender, pieces) = mpsc::channel(PIECES);
     let (tell, told) = oneshot::channel();
+    let is_whole = Arc::new(AtomicBool::new(false));
     let sending = Sending {
         root: site.root.clone(),
         volume: volume.clone(),
@@ -112,6 +114,7 @@ async fn send(
         tell: Mutex::new(Some(tell)),
         pipe: Pipe {
             sender,
+            is_whole: Arc::clone(&is_whole),
             runtime: Handle::current(),
         },
     };
@@ -120,7 +123,7 @@ async fn send(
         drop(permit);
     });
     match within(LOOK_MAX, told).await {
-        Some(Ok(head)) => respond(&head?, pieces),
+        Some(Ok(head)) => respond(&head?, (pieces, is_whole)),
         Some(Err(_)) | None => {
             let said = format!("volume \"{volume}\" does not answer in time");
             Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, said))
@@ -168,10 +171,19 @@ impl Sending {
 
 fn respond(
     head: &Head,
-    pieces: mpsc::Receiver<io::Result<Bytes>>,
+    (pieces, is_whole): (mpsc::Receiver<io::Result<Bytes>>, Arc<AtomicBool>),
 ) -> std::result::Result<Response, Refusal> {
-    let body = unfold(pieces, |mut pieces| async move {
-        pieces.recv().await.map(|piece| (piece, pieces))
+    let body = unfold(Some(pieces), move |pieces| {
+        let is_whole = Arc::clone(&is_whole);
+        async move {
+            let mut pieces = pieces?;
+            match pieces.recv().await {
+                Some(piece) => Some((piece, Some(pieces))),
+                // Who reads on after a long pause must not take what there is for all.
+                None if !is_whole.load(Ordering::Acquire) => Some((Err(cut_short()), None)),
+                None => None,
+            }
+        }
     });
     let mut response = Response::builder()
         .header(CONTENT_TYPE, "application/octet-stream")
@@ -182,6 +194,10 @@ fn respond(
     response
         .body(Body::from_stream(body))
         .map_err(|e| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
+}
+
+fn cut_short() -> io::Error {
+    io::Error::other("the download was given up before its end")
 }
 
 fn write_file(
@@ -205,6 +221,8 @@ fn write_file(
 /// From the thread that reads to the connection.
 struct Pipe {
     sender: mpsc::Sender<io::Result<Bytes>>,
+    /// Whether all was sent.
+    is_whole: Arc<AtomicBool>,
     runtime: Handle,
 }
 
@@ -214,6 +232,9 @@ impl Pipe {
         let mut out = BufWriter::with_capacity(PIECE_BYTES, self);
         let filled = fill(&mut out).and_then(|()| Ok(out.flush()?));
         drop(out.into_parts());
+        if filled.is_ok() {
+            self.is_whole.store(true, Ordering::Release);
+        }
         if let Err(error) = filled
             && !error.is_broken_pipe()
         {

@@ -125,7 +125,7 @@ fn is_known(site: &Site, headers: &HeaderMap) -> bool {
     let mut cookies = cookies
         .flat_map(|all| all.split("; "))
         .filter_map(|one| one.split_once('='));
-    cookies.any(|(name, value)| name == own && site.token.is(value.as_bytes()))
+    cookies.any(|(name, value)| name == own && site.session.is(value.as_bytes()))
 }
 
 fn with_cookie(site: &Site, to: &str) -> Response {
@@ -137,7 +137,7 @@ fn with_cookie(site: &Site, to: &str) -> Response {
     let cookie = format!(
         "{}={}; HttpOnly; SameSite=Strict; Path=/{secure}",
         site.cookie(),
-        site.token.as_str()
+        site.session.as_str()
     );
     (
         StatusCode::SEE_OTHER,

@@ -59,6 +59,7 @@ impl Listening {
         let site = Arc::new(Site {
             root: wanted.root,
             token: wanted.token,
+            session: Token::random()?,
             changes: wanted.changes,
             public: wanted.public,
             // The port may have been left to the system.

@@ -19,6 +19,8 @@ pub(crate) enum Changes {
 pub(super) struct Site {
     pub(super) root: Root,
     pub(super) token: Token,
+    /// What a browser keeps in place of the token: whoever gets the port after this process has nothing of it.
+    pub(super) session: Token,
     pub(super) changes: Changes,
     pub(super) public: Option<PublicOrigin>,
     pub(super) address: SocketAddr,

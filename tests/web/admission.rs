@@ -44,6 +44,10 @@ fn a_token_in_the_address_becomes_a_cookie() {
     for part in ["; HttpOnly", "; SameSite=Strict", "; Path=/"] {
         assert!(cookie.contains(part), "{cookie}");
     }
+    assert!(
+        !cookie.contains(&*page.token),
+        "who has the port next would have the token"
+    );
     let own = cookie.split(';').next().unwrap();
     page.get_with("/", &format!("Cookie: x=y; {own}\r\n"))
         .says(200, &["Volumes"]);
