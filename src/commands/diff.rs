@@ -3,9 +3,21 @@
 use crate::commands::locate::Located;
 use crate::commands::state_ref::explain;
 use crate::commands::{CommandError, Kind, Result};
-use crate::control::{Answer, Change, Op, Piece};
+use crate::control::{Answer, Change, ChangeKind, Op, Piece};
 use crate::server::{self, perform, work};
 use crate::types::SnapshotName;
+
+/// How a change is marked in a list.
+pub(crate) const fn letter(kind: ChangeKind) -> char {
+    match kind {
+        ChangeKind::Added => '+',
+        ChangeKind::Removed => '-',
+        ChangeKind::Modified => 'M',
+        ChangeKind::Renamed => 'R',
+        ChangeKind::Attributes => 'U',
+        ChangeKind::Retyped => 'T',
+    }
+}
 
 /// Compares two states of a volume, the head if there is no `to`, and has `heed` the changes as they are found.
 pub(crate) fn compare(

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::control::FaultKind;
 use crate::remote::RemoteRef;
@@ -11,6 +12,15 @@ use crate::types::{SnapshotName, SnapshotNameError, VolumeNameError};
 
 use crate::commands::locate::{Located, VolumeRef};
 use crate::commands::{CommandError, Kind};
+
+/// The state and the path of `NAME@SNAP:/PATH`. Snapshots may have a `:` in their name, and so may paths: the first `:/`
+/// separates them.
+pub(crate) fn split_path(text: &OsStr) -> Option<(&OsStr, &Path)> {
+    let bytes = text.as_bytes();
+    let at = bytes.windows(2).position(|pair| pair == b":/")?;
+    let (state, path) = (&bytes[..at], &bytes[at + 1..]);
+    Some((OsStr::from_bytes(state), Path::new(OsStr::from_bytes(path))))
+}
 
 /// A volume as it is now, or as it was at a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Figures and times in words.
+//! Figures, times and names in words.
 
 /// A number of bytes for reading: three figures and a binary unit.
 pub(crate) fn human_bytes(bytes: u64) -> String {
@@ -45,6 +45,26 @@ fn human_seconds(seconds: i64) -> String {
         () if hours < 24 * 365 * 2 => counted(hours / 24 / 30, "months"),
         () => counted(seconds / 3600 / 24 / 365, "years"),
     }
+}
+
+/// Bytes as text on one line, whatever is in them: what is no text, a control character, or what `is_unseen` says of the
+/// others is escaped.
+pub(crate) fn one_line(bytes: &[u8], is_unseen: impl Fn(char) -> bool) -> String {
+    let mut text = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            match char {
+                '\\' => text.push_str("\\\\"),
+                char if char.is_control() => text.extend(char.escape_debug()),
+                char if is_unseen(char) => text.extend(char.escape_unicode()),
+                char => text.push(char),
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
 }
 
 #[cfg(test)]

@@ -1,22 +1,10 @@
 //! Names are bytes: how they are shown, how they are part of a URL, and how a download is called after one.
 
+use crate::commands::words::one_line;
+
 /// As text on one line, whatever is in it: what is no text, cannot be seen, or reorders what is around it is escaped.
 pub(super) fn shown(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            match char {
-                '\\' => text.push_str("\\\\"),
-                char if char.is_control() => text.extend(char.escape_debug()),
-                char if is_unseen(char) => text.extend(char.escape_unicode()),
-                char => text.push(char),
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
+    one_line(bytes, is_unseen)
 }
 
 /// Marks of direction, joiners, fillers and other characters that change what others look like, and have no look.

@@ -1,12 +1,11 @@
 //! `cask cp`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::locate::Root;
 use crate::cli::source::{Entry, Failure, Origin as Read, Source, find, kind_of, with_any};
-use crate::cli::state_ref::{AnyState, StateRefError};
+use crate::cli::state_ref::{AnyState, StateRefError, split_path};
 use crate::cli::{CliError, Kind, Result};
 use crate::commands::place::Target;
 
@@ -40,14 +39,11 @@ enum OriginError {
 }
 
 impl Origin {
-    /// Snapshots may have a `:` in their name, and so may paths: the first `:/` separates them.
     fn parse(text: &OsStr) -> std::result::Result<Self, OriginError> {
-        let bytes = text.as_bytes();
-        let at = bytes.windows(2).position(|pair| pair == b":/");
-        let at = at.ok_or(OriginError::NoPath)?;
+        let (state, path) = split_path(text).ok_or(OriginError::NoPath)?;
         Ok(Self {
-            state: AnyState::parse(OsStr::from_bytes(&bytes[..at]))?,
-            path: PathBuf::from(OsStr::from_bytes(&bytes[at + 1..])),
+            state: AnyState::parse(state)?,
+            path: path.to_owned(),
         })
     }
 

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::commands::diff::compare;
+use crate::commands::diff::{compare, letter};
+use crate::commands::words::one_line;
 use crate::control::{Change, ChangeKind};
 use crate::remote::RemoteRef;
 use crate::server;
@@ -151,17 +152,6 @@ fn same_volume<'a>(
     Ok(&to.name)
 }
 
-fn letter(kind: ChangeKind) -> char {
-    match kind {
-        ChangeKind::Added => '+',
-        ChangeKind::Removed => '-',
-        ChangeKind::Modified => 'M',
-        ChangeKind::Renamed => 'R',
-        ChangeKind::Attributes => 'U',
-        ChangeKind::Retyped => 'T',
-    }
-}
-
 fn line(change: &Change) -> String {
     let (letter, path) = (letter(change.kind), escape(&change.path.0));
     match &change.old_path {
@@ -172,20 +162,7 @@ fn line(change: &Change) -> String {
 
 /// The path on one line, whatever is in it.
 fn escape(path: &[u8]) -> String {
-    let mut text = String::new();
-    for chunk in path.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            match char {
-                '\\' => text.push_str("\\\\"),
-                char if char.is_control() => text.extend(char.escape_debug()),
-                char => text.push(char),
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
-    }
-    text
+    one_line(path, |_| false)
 }
 
 impl View {

@@ -1,12 +1,11 @@
 //! `cask restore`.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::cli::Result;
 use crate::cli::locate::Root;
-use crate::cli::state_ref::{SnapshotRef, StateRefError};
+use crate::cli::state_ref::{SnapshotRef, StateRefError, split_path};
 use crate::commands::restore::restore;
 
 /// Put a file or a directory of a snapshot back in its place, in the volume as it is now
@@ -37,14 +36,11 @@ enum OriginError {
 }
 
 impl Origin {
-    /// Snapshots may have a `:` in their name, and so may paths: the first `:/` separates them.
     fn parse(text: &OsStr) -> std::result::Result<Self, OriginError> {
-        let bytes = text.as_bytes();
-        let at = bytes.windows(2).position(|pair| pair == b":/");
-        let at = at.ok_or(OriginError::NoPath)?;
+        let (state, path) = split_path(text).ok_or(OriginError::NoPath)?;
         Ok(Self {
-            snapshot: SnapshotRef::parse(OsStr::from_bytes(&bytes[..at]))?,
-            path: PathBuf::from(OsStr::from_bytes(&bytes[at + 1..])),
+            snapshot: SnapshotRef::parse(state)?,
+            path: path.to_owned(),
         })
     }
 

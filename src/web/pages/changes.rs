@@ -4,13 +4,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use crate::commands::diff::letter;
+
 use super::super::address::of_volume;
 use super::super::escaped::shown;
 use super::super::listing::Changes;
 use super::super::site::Site;
 use super::page;
 use super::parts::{choices, filter, leafing};
-use super::tree::{letter, word};
+use super::tree::word;
 
 pub(in crate::web) fn changes(_: &Site, found: &Changes) -> Response {
     let content = html! {

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use crate::commands::diff::letter;
 use crate::commands::words::human_bytes;
 use crate::control::ChangeKind;
 use crate::types::{Attr, FileKind};
@@ -189,19 +190,7 @@ fn mark(mark: Option<&Mark>) -> Markup {
     }
 }
 
-/// As `cask diff` has it.
-pub(super) const fn letter(kind: ChangeKind) -> char {
-    match kind {
-        ChangeKind::Added => '+',
-        ChangeKind::Removed => '-',
-        ChangeKind::Modified => 'M',
-        ChangeKind::Renamed => 'R',
-        ChangeKind::Attributes => 'U',
-        ChangeKind::Retyped => 'T',
-    }
-}
-
-/// The same as a word.
+/// What changed as a word.
 pub(super) const fn word(kind: ChangeKind) -> &'static str {
     match kind {
         ChangeKind::Added => "added",
