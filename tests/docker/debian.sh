@@ -6,10 +6,9 @@
 set -euo pipefail
 
 dir=$1
-mirror=$(grep -hvE '^ *#' /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null \
-    | grep -oE 'https?://[^ ]+' | grep -v security | head -n 1 || true)
+mirror=$("$(dirname "$0")/mirror.sh")
 debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,fuse3,procps bookworm "$dir/root" \
-    "${mirror:-http://deb.debian.org/debian}" >"$dir/log" 2>&1 || { tail -n 20 "$dir/log" >&2; exit 1; }
+    "$mirror" >"$dir/log" 2>&1 || { tail -n 20 "$dir/log" >&2; exit 1; }
 rm -f "$dir"/root/var/cache/apt/archives/*.deb
 tar --xattrs -C "$dir/root" -cf "$dir/root.tar" .
 rm -rf "$dir/root" "$dir/log"

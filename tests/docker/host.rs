@@ -67,7 +67,11 @@ impl Host {
     }
 
     fn make_namespace(&mut self) {
-        let script = r#"mount --bind "$1/plugins" /run/docker/plugins
+        // What other tests have mounted by now goes from this namespace: it would hold it after they have unmounted it.
+        let script = r#"findmnt -rno TARGET -t fuse.cask | while read -r other; do
+                case $other in "$1"/*) ;; *) umount -l "$other" 2>/dev/null || : ;; esac
+            done
+            mount --bind "$1/plugins" /run/docker/plugins
             mount --bind "$1/containerd" /run/containerd; touch "$1/is-ready"; exec tail -f "$1/is-ready""#;
         fs::create_dir_all("/run/docker/plugins").unwrap();
         fs::create_dir_all("/run/containerd").unwrap();
@@ -164,6 +168,8 @@ impl Host {
             "--ip6tables=false",
             "--shutdown-timeout=2",
         ]);
+        // Where containerd leaves its stacks when dockerd gives it up.
+        command.env("TMPDIR", &dir);
         let log = append(&dir.join("dockerd.log"));
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.dockerd = Some(Guard::spawn(command.args(options)));

@@ -7,11 +7,10 @@
 set -euo pipefail
 
 home=$1 dir=$2 suite=${3:-trixie}
-mirror=$(grep -hvE '^ *#' /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null \
-    | grep -oE 'https?://[^ ]+' | grep -v security | head -n 1 || true)
+mirror=$("$(dirname "$0")/mirror.sh")
 # The first stage fetches packages, and runs nothing of them.
 debootstrap --foreign --variant=minbase --include=containerd,docker.io,docker-cli,docker-compose,runc "$suite" \
-    "$dir/root" "${mirror:-http://deb.debian.org/debian}" >"$dir/log" 2>&1 || { tail -n 20 "$dir/log" >&2; exit 1; }
+    "$dir/root" "$mirror" >"$dir/log" 2>&1 || { tail -n 20 "$dir/log" >&2; exit 1; }
 for package in "$dir"/root/var/cache/apt/archives/*.deb; do dpkg -x "$package" "$dir/root"; done
 
 loader=$(readlink -f "$dir/root/usr/lib64/ld-linux-x86-64.so.2")

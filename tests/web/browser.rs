@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::Served;
+use crate::client::{Served, with_many_files};
 use crate::driver::{Browser, can_browse};
 use crate::support::{Bench, can_mount, sh, wait_for};
 
@@ -85,7 +85,7 @@ fn a_user_looks_around_and_acts() {
     assert_eq!(browser.find("h1").text(), "Volumes");
     browser.keep("volumes");
 
-    browser.link("database").click();
+    browser.link("database").follow();
     assert!(browser.find("h1").text().starts_with("database"));
     // The script has found what the volume does.
     fs::write(bench.path("database/more"), "more").unwrap();
@@ -96,7 +96,7 @@ fn a_user_looks_around_and_acts() {
 
     browser.find("#name").fill("by hand");
     browser.find("#label").fill("<i>mine</i>");
-    browser.find("form[action$=snapshot] button").click();
+    browser.find("form[action$=snapshot] button").follow();
     assert!(
         browser
             .find("[role=status].done")
@@ -105,7 +105,7 @@ fn a_user_looks_around_and_acts() {
     );
     assert!(browser.text().contains("<i>mine</i>"));
     browser.find("#name").fill("by hand");
-    browser.find("form[action$=snapshot] button").click();
+    browser.find("form[action$=snapshot] button").follow();
     assert!(
         browser
             .find("[role=alert]")
@@ -115,20 +115,20 @@ fn a_user_looks_around_and_acts() {
     browser.keep("refused");
 
     browser.find("#new").fill("database-test");
-    browser.find("form[action$=clone] button").click();
-    browser.link("database-test").click();
+    browser.find("form[action$=clone] button").follow();
+    browser.link("database-test").follow();
     assert!(browser.find("h1").text().starts_with("database-test"));
     browser.find("#daily").fill("5");
-    browser.find("form[action$=schedule] button").click();
+    browser.find("form[action$=schedule] button").follow();
     assert!(browser.find(".done").text().contains("schedule is set"));
     let kept = bench.run(&["inspect", "database-test", "--format", "{{.Schedule.Keep}}"]);
     assert_eq!(kept.out, "daily=5\n");
 
     // It is not mounted, and rolls back to what it was cloned with.
     browser.find("#name").fill("mine");
-    browser.find("form[action$=snapshot] button").click();
+    browser.find("form[action$=snapshot] button").follow();
     browser.find("#confirm").type_in("database-test");
-    browser.find("form[action$=rollback] button").click();
+    browser.find("form[action$=rollback] button").follow();
     assert!(browser.find(".done").text().contains("is what it was"));
     browser.keep("rolled-back");
     drop(browser);
@@ -143,16 +143,18 @@ fn a_user_finds_a_file_and_puts_it_back() {
     let bench = demo();
     let page = Served::of(&bench, &[]);
     let browser = logged_in(&page);
-    browser.link("media").click();
-    browser.link("Browse files").click();
-    browser.link("photos/").click();
+    browser.link("media").follow();
+    browser.link("Browse files").follow();
+    browser.link("photos/").follow();
     assert!(browser.text().contains("cover.jpg"));
     // The schedule may have taken another meanwhile.
     browser.find("#against option[value=monday]").click();
-    browser.find("form:not([role]) button").click();
-    wait_for("the comparison", || {
-        browser.text().contains("Changes from monday to now")
-    });
+    browser.find("form:not([role]) button").follow();
+    assert!(
+        browser.text().contains("Changes from monday to now"),
+        "{}",
+        browser.text()
+    );
     assert_eq!(browser.find("abbr.renamed").text(), "R");
     assert_eq!(browser.find("abbr.added").text(), "+");
     assert_eq!(browser.find("abbr.removed").text(), "-");
@@ -160,7 +162,7 @@ fn a_user_finds_a_file_and_puts_it_back() {
     browser.keep("compared");
 
     browser.find("details summary").click();
-    browser.link("monday").click();
+    browser.link("monday").follow();
     browser.find("a[aria-label='Download IMG_2.jpg']").click();
     let whole = browser.downloads().join("IMG_2.jpg");
     wait_for("the file is there", || whole.exists());
@@ -179,9 +181,9 @@ fn a_user_finds_a_file_and_puts_it_back() {
     );
 
     assert!(!bench.path("media/photos/IMG_2.jpg").exists());
-    browser.find("a[aria-label='Restore IMG_2.jpg']").click();
+    browser.find("a[aria-label='Restore IMG_2.jpg']").follow();
     browser.keep("restore");
-    browser.find("form button").click();
+    browser.find("form button").follow();
     assert!(
         browser.url().contains("restored=IMG_2.jpg"),
         "{}",
@@ -229,7 +231,7 @@ fn all_can_be_read_without_scripts_in_the_dark_and_by_keyboard() {
     assert!(browser.text().contains("requests since the server started"));
     assert!(browser.text().contains("with scripts these figures follow"));
     browser.keep("without-script");
-    browser.link("Browse files").click();
+    browser.link("Browse files").follow();
     assert!(browser.text().contains("wal/"));
     browser.go(&page.url("/volumes/mail/now/tree/"));
     assert!(
@@ -245,13 +247,7 @@ fn a_hundred_thousand_entries_are_seen_at_once() {
     if !can_mount() || !can_browse() {
         return;
     }
-    let bench = Bench::with_mount();
-    fs::create_dir(bench.path("mnt/many")).unwrap();
-    sh(
-        &bench,
-        "cd \"$1\" && seq -f 'file-%06.0f' 1 100000 | xargs -n 2000 touch",
-        &[&bench.path("mnt/many")],
-    );
+    let bench = with_many_files();
     let page = Served::of(&bench, &[]);
     let browser = logged_in(&page);
     let since = Instant::now();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::Bench;
+use crate::support::{Bench, sh};
 
 /// Longer than any answer may take.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -26,6 +26,16 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+}
+
+/// A mounted volume that has 100 000 files in its directory `many`.
+pub(crate) fn with_many_files() -> Bench {
+    let bench = Bench::with_mount();
+    let many = bench.path("mnt/many");
+    std::fs::create_dir(&many).unwrap();
+    let script = "cd \"$1\" && seq -f 'file-%06.0f' 1 100000 | xargs -n 2000 touch";
+    sh(&bench, script, &[&many]);
+    bench
 }
 
 impl Served {

@@ -231,6 +231,27 @@ impl Element<'_> {
         self.browser.post(&self.path("click"), &json!({}));
     }
 
+    /// Clicks, and waits for the page that this leads to: a click may return before the browser has left the one it is on.
+    #[track_caller]
+    pub(crate) fn follow(&self) {
+        let browser = self.browser;
+        browser.evaluate("window.isOld = true");
+        self.click();
+        let path = format!("/session/{}/execute/sync", browser.session);
+        let script = "return document.readyState === 'complete' && !window.isOld";
+        let is_there = json!({"script": script, "args": []});
+        let since = Instant::now();
+        // Between two pages there is nothing to ask.
+        while browser.try_call("POST", &path, Some(&is_there)) != Ok(Value::Bool(true)) {
+            assert!(
+                since.elapsed() < WAIT_MAX,
+                "it leads nowhere from {}",
+                browser.url()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Types this in the place of what is there.
     pub(crate) fn fill(&self, text: &str) {
         self.browser.post(&self.path("clear"), &json!({}));

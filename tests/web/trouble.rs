@@ -1,12 +1,11 @@
 //! Volumes that go, that are down and that do not answer, and directories that are large.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
-use crate::client::Served;
-use crate::support::{Bench, can_mount, sh, wait_for};
+use crate::client::{Served, with_many_files};
+use crate::support::{Bench, can_mount, wait_for};
 
 #[test]
 fn a_volume_that_goes_is_told_of() {
@@ -113,13 +112,7 @@ fn a_hundred_thousand_entries_stay_usable() {
     if !can_mount() {
         return;
     }
-    let bench = Bench::with_mount();
-    fs::create_dir(bench.path("mnt/many")).unwrap();
-    sh(
-        &bench,
-        "cd \"$1\" && seq -f 'file-%06.0f' 1 100000 | xargs -n 2000 touch",
-        &[&bench.path("mnt/many")],
-    );
+    let bench = with_many_files();
     bench.run(&["snapshot", "db@s"]).succeeds();
     let page = Served::of(&bench, &[]);
     for state in ["now", "snapshots/s"] {
