@@ -18,6 +18,7 @@ pub(crate) mod schedule;
 pub(crate) mod settings;
 pub(crate) mod snapshot;
 pub(crate) mod source;
+mod staging;
 pub(crate) mod state_ref;
 pub(crate) mod usage;
 pub(crate) mod words;

@@ -6,6 +6,7 @@
 mod actions;
 mod address;
 mod bounded;
+mod connections;
 mod download;
 mod error;
 mod escaped;
@@ -17,6 +18,7 @@ mod live;
 mod origin;
 mod pages;
 mod refusal;
+mod restores;
 mod routes;
 mod said;
 mod serve;

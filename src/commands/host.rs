@@ -144,6 +144,11 @@ fn remove_unless_directory(dir: &HostDir, name: &OsStr) -> io::Result<bool> {
     }
 }
 
+/// fchmod(2) for what is open as a path: its name in /proc leads to nothing else.
+pub(crate) fn chmod_open(fd: &OwnedFd, mode: Mode) -> rustix::io::Result<()> {
+    rustix::fs::chmod(format!("/proc/self/fd/{}", fd.as_raw_fd()), mode)
+}
+
 /// close(2), with what it says: on NFS and FUSE that is where a write fails for want of space.
 #[expect(unsafe_code, reason = "no safe function tells what close(2) says")]
 pub(crate) fn close(fd: impl Into<OwnedFd>) -> io::Result<()> {

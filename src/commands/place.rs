@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -264,7 +264,7 @@ impl Object<'_> {
 }
 
 /// fchmodat(2) follows a symbolic link, and whoever may write the directory may have put one there by now: it could lead to
-/// any file of the host. What is opened as a path is what it is, and its name in /proc leads to nothing else.
+/// any file of the host. What is opened as a path is what it is.
 fn chmod_unfollowed(dir: &HostDir, name: &OsStr, mode: Mode) -> rustix::io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = rustix::fs::openat(dir, name, flags, Mode::empty())?;
@@ -272,7 +272,7 @@ fn chmod_unfollowed(dir: &HostDir, name: &OsStr, mode: Mode) -> rustix::io::Resu
     if kind == FileType::Symlink {
         return Err(Errno::LOOP);
     }
-    rustix::fs::chmod(format!("/proc/self/fd/{}", made.as_raw_fd()), mode)
+    host::chmod_open(&made, mode)
 }
 
 /// What the new file got from a default ACL of its directory on the host is not the volume's.

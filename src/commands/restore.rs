@@ -4,22 +4,25 @@
 //! shared with other names of the same file is not put back: the file that comes is one of its own.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, openat, renameat_with, statat};
-use rustix::io::Errno;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat_with, statat,
+};
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::commands::host;
 use crate::commands::locate::{Located, Root};
 use crate::commands::place::Target;
 use crate::commands::source::{Entry, Failure, Source, find, kind_of, with_source};
+use crate::commands::staging::Staging;
 use crate::commands::state_ref::{SnapshotRef, StateRef};
 use crate::commands::{CommandError, Kind, Result};
 use crate::control::Op;
 use crate::server;
-use crate::types::{FileKind, VolumeId};
+use crate::types::FileKind;
 
 /// Puts what is at `path` in a snapshot back, in the volume as it is now.
 pub(crate) fn restore(from: &SnapshotRef, path: &Path, root: &Root) -> Result<()> {
@@ -69,18 +72,26 @@ impl Place {
         })
     }
 
-    /// Makes a copy beside the place, makes it durable, and has it take the place.
+    /// Makes a copy where nobody else reaches it, makes it durable, and has it take the place.
     fn fill(&self, source: &dyn Source, entry: &Entry) -> std::result::Result<(), Failure> {
-        let fresh = OsString::from(format!(".cask-restore-{}", VolumeId::random()));
-        Target::within(self.dir.try_clone()?, fresh.clone()).fill(source, entry)?;
-        let placed = self.make_durable().and_then(|()| self.swap(&fresh, entry));
-        if placed.is_err()
-            && let Err(e) = host::remove(self.dir.try_clone()?, &fresh)
-        {
-            log::warn!("a copy stays as {}: {e}", fresh.display());
-        }
-        placed?;
+        let staging = Staging::make_in(&self.dir)?;
+        let filled = self.fill_by(&staging, source, entry);
+        // With what was in the place before: by now that is in there.
+        staging.remove();
+        filled?;
         Ok(self.make_durable()?)
+    }
+
+    fn fill_by(
+        &self,
+        staging: &Staging,
+        source: &dyn Source,
+        entry: &Entry,
+    ) -> std::result::Result<(), Failure> {
+        let made_in = staging.as_fd().try_clone_to_owned()?;
+        Target::within(made_in, self.name.clone()).fill(source, entry)?;
+        self.make_durable()?;
+        Ok(self.swap(staging.as_fd(), entry)?)
     }
 
     /// All of the volume: an fsync of a directory tells nothing of the files in it. The kernel brings the server what it
@@ -88,29 +99,76 @@ impl Place {
     fn make_durable(&self) -> std::io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = openat(&self.dir, ".", flags, Mode::empty())?;
-        rustix::fs::syncfs(&dir)?;
+        // A program that was killed while it removed a file leaves its EINTR to whoever asks next, who is told once
+        // (Linux, fs/fuse/dir.c, `fuse_flush_time_update`).
+        retry_on_intr(|| rustix::fs::syncfs(&dir))?;
         server::perform(&self.volume, &Op::Sync).map_err(std::io::Error::other)?;
         Ok(())
     }
 
-    fn swap(&self, fresh: &OsStr, entry: &Entry) -> std::io::Result<()> {
-        let dir = self.dir.as_fd();
-        let move_it = |flags| renameat_with(dir, fresh, dir, &self.name, flags);
-        let is_directory = match statat(dir, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(there) => FileType::from_raw_mode(there.st_mode) == FileType::Directory,
-            Err(Errno::NOENT) => return Ok(move_it(RenameFlags::NOREPLACE)?),
-            Err(e) => return Err(e.into()),
+    /// Has what was made take the place, and what is there now its place.
+    fn swap(&self, made_in: BorrowedFd<'_>, entry: &Entry) -> rustix::io::Result<()> {
+        let is_directory = entry.attr.kind == FileKind::Directory;
+        let flags = match statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) if is_directory || is_directory_by(&there) => RenameFlags::EXCHANGE,
+            Ok(_) => RenameFlags::empty(),
+            Err(Errno::NOENT) => RenameFlags::NOREPLACE,
+            Err(e) => return Err(e),
         };
-        if !is_directory && entry.attr.kind != FileKind::Directory {
-            return Ok(move_it(RenameFlags::empty())?);
+        match self.take_place(made_in, flags) {
+            Err(Errno::ACCESS) => self.take_place_opened(made_in, flags),
+            taken => taken,
         }
-        move_it(RenameFlags::EXCHANGE)?;
-        // By now under this name: what was there. What was asked for is done.
-        if let Err(e) = host::remove(self.dir.try_clone()?, fresh) {
-            log::warn!("what was there before stays as {}: {e}", fresh.display());
-        }
-        Ok(())
     }
+
+    fn take_place(&self, made_in: BorrowedFd<'_>, flags: RenameFlags) -> rustix::io::Result<()> {
+        renameat_with(made_in, &self.name, &self.dir, &self.name, flags)
+    }
+
+    /// Without root a directory changes its parent only where it may be written itself: its `..` changes (rename(2)).
+    fn take_place_opened(
+        &self,
+        made_in: BorrowedFd<'_>,
+        flags: RenameFlags,
+    ) -> rustix::io::Result<()> {
+        let made = Opened::at(made_in, &self.name)?;
+        let there = Opened::at(self.dir.as_fd(), &self.name)?;
+        let taken = self.take_place(made_in, flags);
+        made.map_or(Ok(()), |made| made.close())?;
+        if taken.is_err() {
+            there.map_or(Ok(()), |there| there.close())?;
+        }
+        taken
+    }
+}
+
+/// A directory that its owner may write for a moment.
+struct Opened {
+    dir: OwnedFd,
+    mode: Mode,
+}
+
+impl Opened {
+    /// The one of this name; nothing where it is none.
+    fn at(above: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Option<Self>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = match openat(above, name, flags, Mode::empty()) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mode = Mode::from_raw_mode(fstat(&dir)?.st_mode);
+        host::chmod_open(&dir, mode | Mode::WUSR)?;
+        Ok(Some(Self { dir, mode }))
+    }
+
+    fn close(&self) -> rustix::io::Result<()> {
+        host::chmod_open(&self.dir, self.mode)
+    }
+}
+
+fn is_directory_by(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// Goes down by one name after the other: a symbolic link on the way would lead elsewhere.

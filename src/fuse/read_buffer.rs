@@ -16,15 +16,27 @@ const PAGE_BYTES: usize = 4096;
 /// The largest data, and more than what stands before it.
 const TOUCHED_BYTES: usize = REQUEST_BYTES_MAX as usize + 2 * PAGE_BYTES;
 
+/// What a thread's heap keeps of what was freed: a reply of the largest size, and what it is made of.
+const HEAP_BYTES_KEPT: usize = 4 * REQUEST_BYTES_MAX as usize;
+
 /// Has buffers be mappings of their own, of which only what is touched takes memory. By itself glibc, once it has freed
 /// one, takes the next from the heap, and writes zeros over all of it (mallopt(3), `M_MMAP_THRESHOLD`).
+///
+/// Whoever sets that one has to set the other: glibc then stops to learn both, and would give the memory of each large
+/// reply back to the kernel, which has to make its pages anew for the next (mallopt(3), `M_TRIM_THRESHOLD`).
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "no library offers mallopt")]
 pub(super) fn map_buffers() {
     let threshold = libc::c_int::try_from(BUFFER_BYTES_MIN / 2).unwrap_or(libc::c_int::MAX);
-    // SAFETY: it sets a number of the allocator's, under the allocator's own lock.
-    let set = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, threshold) };
-    if set == 0 {
+    let kept = libc::c_int::try_from(HEAP_BYTES_KEPT).unwrap_or(libc::c_int::MAX);
+    // SAFETY: they set numbers of the allocator's, under the allocator's own lock.
+    let set = unsafe {
+        [
+            libc::mallopt(libc::M_MMAP_THRESHOLD, threshold),
+            libc::mallopt(libc::M_TRIM_THRESHOLD, kept),
+        ]
+    };
+    if set.contains(&0) {
         log::debug!("buffers may take more memory than they need");
     }
 }

@@ -18,11 +18,12 @@ use crate::volume::Life;
 
 use super::address::{Action, Address, Shape, State, TreePath, What, of_entry, of_volume};
 use super::bounded::WORK_MAX;
-use super::escaped::encoded;
+use super::escaped::{encoded, shown};
 use super::fields::Fields;
 use super::listing;
 use super::pages;
 use super::refusal::Refusal;
+use super::restores::Progress;
 use super::said::Said;
 use super::site::Site;
 
@@ -104,6 +105,11 @@ fn confirm(fields: &Fields, located: &Located) -> Result<()> {
 
 fn schedule_of(fields: &Fields) -> Result<Schedule> {
     let kinds = ["hourly", "daily", "weekly", "monthly"];
+    // One that is not there is not one that was left empty: that would end the schedule.
+    if let Some(kind) = kinds.iter().find(|kind| !fields.has(kind)) {
+        let message = format!("the form has no field \"{kind}\"");
+        return Err(CommandError::new(Kind::Usage, message).hint("send it from the volume's page"));
+    }
     let counts = kinds
         .iter()
         .filter_map(|kind| Some((kind, fields.text(kind)?.trim())));
@@ -158,24 +164,46 @@ async fn restore_here(
         name.clone(),
         path.clone(),
     );
-    let work = move || {
-        let reference = VolumeRef::Name(own);
-        if fields.text("before") == Some("on") {
-            let located = root.open(&reference)?.0;
-            snapshot::take(&located, None, "before a restore")?;
+    let shown = shown(path.as_bytes());
+    let begun = match site.restores.begin(volume, &shown) {
+        Ok(begun) => begun,
+        Err(refusal) => {
+            return pages::restore(site, (volume, &State::At(name), &path), Some(&refusal));
         }
-        let from = SnapshotRef {
-            volume: reference,
-            name: from,
-        };
-        restore(&from, to.as_path(), &root)
     };
-    match site.lanes.run(volume, WORK_MAX, work).await {
-        Ok(()) => {
+    let work = move || {
+        let worked = restore_from((own, from), &to, &fields, &root);
+        begun.end(&worked);
+        worked
+    };
+    let worked = site.lanes.run(volume, WORK_MAX, work).await;
+    match (site.restores.take(volume), worked) {
+        (Some(Progress::Begun(_)), _) => lead_to(of_volume(volume)),
+        (Some(Progress::Done), _) | (_, Ok(())) => {
             let to = of_entry(volume, &State::Now, Shape::Tree, &path.above());
             let restored = encoded(path.name().unwrap_or_default());
             lead_to(format!("{to}?restored={restored}"))
         }
-        Err(refusal) => pages::restore(site, (volume, &State::At(name), &path), Some(&refusal)),
+        (_, Err(refusal)) => {
+            pages::restore(site, (volume, &State::At(name), &path), Some(&refusal))
+        }
     }
+}
+
+fn restore_from(
+    (volume, snapshot): (VolumeName, SnapshotName),
+    path: &TreePath,
+    fields: &Fields,
+    root: &Root,
+) -> Result<()> {
+    let reference = VolumeRef::Name(volume);
+    if fields.text("before") == Some("on") {
+        let located = root.open(&reference)?.0;
+        snapshot::take(&located, None, "before a restore")?;
+    }
+    let from = SnapshotRef {
+        volume: reference,
+        name: snapshot,
+    };
+    restore(&from, path.as_path(), root)
 }

@@ -23,27 +23,86 @@ pub(super) const LOOK_MAX: Duration = Duration::from_secs(10);
 pub(super) const WORK_MAX: Duration = Duration::from_secs(60);
 /// What is asked of one volume at once.
 const AT_ONCE: usize = 8;
+/// What is asked of all volumes at once, and what is downloaded: each waits in a thread of its own.
+pub(super) const ASKED_MAX: usize = 320;
+pub(super) const DOWNLOADED_MAX: usize = 160;
+/// What is asked of the root at once.
+const OF_ROOT_MAX: usize = 32;
+/// Threads for all of them.
+pub(super) const THREADS_MAX: usize = ASKED_MAX + DOWNLOADED_MAX + OF_ROOT_MAX;
 
-/// What is asked of each volume.
-#[derive(Debug, Default)]
-pub(super) struct Lanes(Mutex<HashMap<VolumeName, Arc<Semaphore>>>);
+/// Work that is about no single volume.
+#[derive(Debug)]
+pub(super) struct RootLane(Arc<Semaphore>);
+
+impl Default for RootLane {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(OF_ROOT_MAX)))
+    }
+}
+
+impl RootLane {
+    /// Does `work`.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> commands::Result<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let working = async {
+            let permit = Arc::clone(&self.0).acquire_owned().await;
+            spawn_blocking(move || {
+                let done = work();
+                drop(permit);
+                done
+            })
+            .await
+        };
+        match within(LOOK_MAX, working).await {
+            Some(Ok(done)) => Ok(done?),
+            Some(Err(_)) => Err(broken()),
+            None => Err(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there is no answer in time; try again",
+            )),
+        }
+    }
+}
+
+/// What is asked of volumes: of each only so much, and of all.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    of_volumes: Mutex<HashMap<VolumeName, Arc<Semaphore>>>,
+    all: Arc<Semaphore>,
+}
+
+/// A place in a lane.
+pub(super) type Permit = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 impl Lanes {
-    /// A place among those who ask for this volume, once one is free. Only volumes that are there have any.
-    pub(super) async fn enter(&self, volume: &VolumeName) -> Result<OwnedSemaphorePermit, Refusal> {
-        let lane = {
-            let mut lanes = self.0.lock();
-            // Of a volume that nobody asks for there is nothing to keep.
-            lanes.retain(|_, lane| {
-                Arc::strong_count(lane) > 1 || lane.available_permits() < AT_ONCE
-            });
-            let lane = lanes.entry(volume.clone());
-            Arc::clone(lane.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
-        };
-        match within(LOOK_MAX, lane.acquire_owned()).await {
-            Some(Ok(permit)) => Ok(permit),
-            Some(Err(_)) | None => Err(silent(volume)),
+    /// Lanes for `most` at once in all.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            of_volumes: Mutex::default(),
+            all: Arc::new(Semaphore::new(most)),
         }
+    }
+
+    /// A place among those who ask for this volume, once one is free. Only volumes that are there have any.
+    pub(super) async fn enter(&self, volume: &VolumeName) -> Result<Permit, Refusal> {
+        let lane = self.lane_of(volume);
+        let entering = async {
+            let own = lane.acquire_owned().await.ok()?;
+            Some((own, Arc::clone(&self.all).acquire_owned().await.ok()?))
+        };
+        let entered = within(LOOK_MAX, entering).await.flatten();
+        entered.ok_or_else(|| silent(volume))
+    }
+
+    fn lane_of(&self, volume: &VolumeName) -> Arc<Semaphore> {
+        let mut lanes = self.of_volumes.lock();
+        // Of a volume that nobody asks for there is nothing to keep.
+        lanes.retain(|_, lane| Arc::strong_count(lane) > 1 || lane.available_permits() < AT_ONCE);
+        let lane = lanes.entry(volume.clone());
+        Arc::clone(lane.or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE))))
     }
 
     /// Does `work` with a volume.
@@ -70,20 +129,6 @@ impl Lanes {
 /// What comes of a future, if that is in time.
 pub(super) async fn within<F: Future>(wait_max: Duration, future: F) -> Option<F::Output> {
     timeout_at(Instant::now() + wait_max, future).await.ok()
-}
-
-/// Does `work` that is about no single volume.
-pub(super) async fn run<T: Send + 'static>(
-    work: impl FnOnce() -> commands::Result<T> + Send + 'static,
-) -> Result<T, Refusal> {
-    match within(LOOK_MAX, spawn_blocking(work)).await {
-        Some(Ok(done)) => Ok(done?),
-        Some(Err(_)) => Err(broken()),
-        None => Err(Refusal::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "there is no answer in time; try again",
-        )),
-    }
 }
 
 fn silent(volume: &VolumeName) -> Refusal {

@@ -102,7 +102,7 @@ async fn send(
     head: impl Fn(&Entry, &TreePath) -> Result<Head> + Send + 'static,
     fill: Fill,
 ) -> std::result::Result<Response, Refusal> {
-    let permit = site.lanes.enter(volume).await?;
+    let permit = site.downloads.enter(volume).await?;
     let (sender, pieces) = mpsc::channel(PIECES);
     let (tell, told) = oneshot::channel();
     let is_whole = Arc::new(AtomicBool::new(false));

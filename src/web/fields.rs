@@ -7,16 +7,22 @@ use super::escaped::decoded;
 pub(super) struct Fields(Vec<(String, Vec<u8>)>);
 
 impl Fields {
-    /// Those of a text, without what is broken.
+    /// Those of a query, without what is broken.
     pub(super) fn parse(text: &str) -> Self {
         let parts = text.split('&').filter(|part| !part.is_empty());
-        let fields = parts.filter_map(|part| {
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let plain = |text: &str| decoded(&text.replace('+', " "));
-            let name = String::from_utf8(plain(name)?).ok()?;
-            Some((name, plain(value)?))
-        });
-        Self(fields.collect())
+        Self(parts.filter_map(field).collect())
+    }
+
+    /// Those of a form; nothing where a part of it is broken: what is missing would count as left empty.
+    pub(super) fn of_form(text: &str) -> Option<Self> {
+        let parts = text.split('&').filter(|part| !part.is_empty());
+        let fields = parts.map(field).collect::<Option<_>>();
+        fields.map(Self)
+    }
+
+    /// Whether there is such a field, be it empty.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own == name)
     }
 
     /// The value of a field; nothing when it is not there, or empty.
@@ -38,9 +44,25 @@ impl Fields {
     }
 }
 
+fn field(part: &str) -> Option<(String, Vec<u8>)> {
+    let (name, value) = part.split_once('=').unwrap_or((part, ""));
+    let plain = |text: &str| decoded(&text.replace('+', " "));
+    let name = String::from_utf8(plain(name)?).ok()?;
+    Some((name, plain(value)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broken_form_is_none() {
+        let form = Fields::of_form("a=1&b=").unwrap();
+        assert!(form.has("b") && !form.has("c"));
+        for broken in ["a=1&b=%4", "%zz=1", "a=%ff&%ff=1"] {
+            assert_eq!(Fields::of_form(broken), None, "{broken}");
+        }
+    }
 
     #[test]
     fn fields_are_bytes_by_name() {

@@ -30,6 +30,8 @@ impl FromStr for PublicOrigin {
     type Err = PublicOriginError;
 
     fn from_str(text: &str) -> Result<Self, PublicOriginError> {
+        // Browsers leave out the port that is HTTPS's own.
+        let text = text.strip_suffix(":443").unwrap_or(text);
         let host = text.strip_prefix("https://");
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]".contains(c);
         match host {
@@ -51,6 +53,8 @@ mod tests {
         let good = "https://volumes.example.org:8443";
         let origin: PublicOrigin = good.parse().unwrap();
         assert_eq!((origin.as_str(), origin.host()), (good, &good[8..]));
+        let usual: PublicOrigin = "https://a:443".parse().unwrap();
+        assert_eq!((usual.as_str(), usual.host()), ("https://a", "a"));
         for bad in [
             "http://a",
             "https://",

@@ -13,7 +13,7 @@ use axum::routing::get;
 
 use super::actions;
 use super::address::{Address, Shape, What};
-use super::bounded;
+use super::bounded::{LOOK_MAX, within};
 use super::download;
 use super::fields::Fields;
 use super::guard::guard;
@@ -59,7 +59,7 @@ async fn fixed(kind: &'static str, text: &'static str) -> impl IntoResponse {
 async fn volumes(Shared(site): Asked, request: Request) -> Response {
     let query = query_of(request.uri());
     let root = site.root.clone();
-    let looked = bounded::run(move || listing::volumes(&root, &query)).await;
+    let looked = site.own.run(move || listing::volumes(&root, &query)).await;
     match looked {
         Ok(found) => pages::volumes(&site, &found),
         Err(refusal) => pages::refused(&refusal),
@@ -68,7 +68,10 @@ async fn volumes(Shared(site): Asked, request: Request) -> Response {
 
 async fn text_of_metrics(Shared(site): Asked) -> Response {
     let store = site.root.store();
-    let text = bounded::run(move || metrics::text(&store).map_err(cannot_list)).await;
+    let text = site
+        .own
+        .run(move || metrics::text(&store).map_err(cannot_list))
+        .await;
     match text {
         Ok(text) => ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
         Err(refusal) => pages::refused(&refusal),
@@ -125,8 +128,11 @@ fn query_of(uri: &Uri) -> Fields {
 }
 
 async fn fields_of(body: Body) -> Result<Fields, Refusal> {
-    let cannot = |_| Refusal::new(StatusCode::BAD_REQUEST, "the form did not arrive");
-    let bytes = to_bytes(body, FORM_BYTES_MAX).await.map_err(cannot)?;
-    // All that is not plain ASCII is encoded in a form.
-    Ok(Fields::parse(&String::from_utf8_lossy(&bytes)))
+    let refused = |said| Refusal::new(StatusCode::BAD_REQUEST, said);
+    let arrived = within(LOOK_MAX, to_bytes(body, FORM_BYTES_MAX)).await;
+    let bytes = arrived.and_then(Result::ok);
+    let bytes = bytes.ok_or_else(|| refused("the form did not arrive; send it again"))?;
+    let text = std::str::from_utf8(&bytes).ok();
+    let fields = text.and_then(Fields::of_form);
+    fields.ok_or_else(|| refused("the form is broken, and nothing was done; send it again"))
 }

@@ -1,6 +1,5 @@
 //! Listening, and serving until the process is asked to end.
 
-use std::future::IntoFuture as _;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -13,15 +12,15 @@ use tokio::sync::Notify;
 use crate::commands::locate::Root;
 use crate::types::LoopbackAddress;
 
-use super::bounded::{Lanes, within};
+use super::bounded::{ASKED_MAX, DOWNLOADED_MAX, Lanes, RootLane, THREADS_MAX, within};
+use super::connections;
 use super::error::Error;
 use super::origin::PublicOrigin;
+use super::restores::Restores;
 use super::routes::routes;
 use super::site::{Changes, Site};
 use super::token::Token;
 
-/// Threads that may wait: for volumes, and for who reads a download.
-const WAITING_MAX: usize = 128;
 /// How long the end waits for answers that are under way.
 const ENDING: Duration = Duration::from_secs(3);
 
@@ -54,7 +53,7 @@ impl Listening {
             })?;
         listener.set_nonblocking(true).map_err(Error::Serve)?;
         let mut builder = Builder::new_multi_thread();
-        let builder = builder.worker_threads(2).max_blocking_threads(WAITING_MAX);
+        let builder = builder.worker_threads(2).max_blocking_threads(THREADS_MAX);
         let runtime = builder.enable_all().build().map_err(Error::Serve)?;
         let site = Arc::new(Site {
             root: wanted.root,
@@ -64,7 +63,10 @@ impl Listening {
             public: wanted.public,
             // The port may have been left to the system.
             address: listener.local_addr().map_err(Error::Serve)?,
-            lanes: Lanes::default(),
+            own: RootLane::default(),
+            lanes: Lanes::new(ASKED_MAX),
+            downloads: Lanes::new(DOWNLOADED_MAX),
+            restores: Restores::default(),
         });
         Ok(Self {
             runtime,
@@ -93,19 +95,16 @@ impl Listening {
                 signal(SignalKind::interrupt())?,
             );
             let noted = Arc::clone(&asked);
-            let serving = axum::serve(listener, routes(site))
-                .with_graceful_shutdown(async move { noted.notified().await });
-            let serving = tokio::spawn(serving.into_future());
+            let end = async move { noted.notified().await };
+            let serving = tokio::spawn(connections::serve(listener, routes(site), end));
             tokio::select! {
                 _ = ends.0.recv() => {}
                 _ = ends.1.recv() => {}
             }
             asked.notify_one();
-            match within(ENDING, serving).await {
-                Some(Ok(served)) => served,
-                // A download that is still read does not hold up the end.
-                Some(Err(_)) | None => Ok(()),
-            }
+            // A download that is still read does not hold up the end.
+            drop(within(ENDING, serving).await);
+            Ok(())
         });
         self.runtime.shutdown_timeout(ENDING);
         served.map_err(Error::Serve)

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use crate::commands::locate::Root;
 
-use super::bounded::Lanes;
+use super::bounded::{Lanes, RootLane};
 use super::origin::PublicOrigin;
+use super::restores::Restores;
 use super::token::Token;
 
 /// Whether the page may change anything.
@@ -14,6 +15,9 @@ pub(crate) enum Changes {
     Allowed,
     Refused,
 }
+
+/// The port that is not said (RFC 9110, 4.2.1).
+const HTTP_PORT: u16 = 80;
 
 #[derive(Debug)]
 pub(super) struct Site {
@@ -24,7 +28,12 @@ pub(super) struct Site {
     pub(super) changes: Changes,
     pub(super) public: Option<PublicOrigin>,
     pub(super) address: SocketAddr,
+    /// What is asked of the root.
+    pub(super) own: RootLane,
+    /// What is asked of volumes.
     pub(super) lanes: Lanes,
+    pub(super) downloads: Lanes,
+    pub(super) restores: Restores,
 }
 
 impl Site {
@@ -34,8 +43,16 @@ impl Site {
         if let Some(public) = self.public.as_ref().filter(|public| public.host() == host) {
             return Some(public.as_str().to_owned());
         }
-        let local = format!("localhost:{}", self.address.port());
-        let is_own = host == self.address.to_string() || host == local;
+        let (ip, port) = (self.address.ip(), self.address.port());
+        let ip = if ip.is_ipv6() {
+            format!("[{ip}]")
+        } else {
+            ip.to_string()
+        };
+        let is_own = [ip.as_str(), "localhost"].iter().any(|own| {
+            // Browsers leave out the port that is HTTP's own.
+            host == format!("{own}:{port}") || port == HTTP_PORT && host == *own
+        });
         is_own.then(|| format!("http://{host}"))
     }
 

@@ -32,6 +32,7 @@ mod pruning;
 mod reading_out;
 mod reference;
 mod removing;
+mod restoring;
 mod rootless;
 mod schedules;
 mod snapshot_mounts;

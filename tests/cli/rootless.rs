@@ -213,3 +213,21 @@ fn a_volume_of_a_user_has_its_scheduled_snapshots_taken() {
     });
     rootless.run(&["umount", &bench.text("mnt")]).succeeds();
 }
+
+#[test]
+fn a_directory_that_may_not_be_written_is_restored() {
+    if !can_mount_rootless() {
+        return;
+    }
+    let bench = Rootless::new();
+    bench.run(&["mount", "db", "mnt"]).succeeds();
+    let script = "mkdir mnt/d mnt/d/e && echo old >mnt/d/f && chmod 555 mnt/d mnt/d/e";
+    bench.shell(script).succeeds();
+    bench.run(&["snapshot", "db@s"]).succeeds();
+    let script = "chmod 755 mnt/d && echo new >mnt/d/f && chmod 555 mnt/d";
+    bench.shell(script).succeeds();
+    bench.run(&["restore", "db@s:/d"]).succeeds();
+    let look = "cat mnt/d/f && stat -c %a mnt/d mnt/d/e && ls -A mnt";
+    assert_eq!(bench.shell(look).succeeds().out, "old\n555\n555\nd\n");
+    bench.run(&["umount", "db"]).succeeds();
+}

@@ -132,6 +132,52 @@ fn measure(mount: &Mount, operation: Operation, is_cold: bool) -> BTreeMap<Strin
     requests(&fs::read_to_string(&log).unwrap()[before..])
 }
 
+/// Pages that the server's memory was given by the kernel so far (proc(5), `minflt`).
+fn page_faults(mount: &Mount) -> u64 {
+    let stat = format!("/proc/{}/stat", mount.server_pid().as_raw_nonzero());
+    let stat = fs::read_to_string(stat).unwrap();
+    // After the name, which is in parentheses, comes field 3; wanted is field 10.
+    let fields = stat.rsplit_once(") ").unwrap().1;
+    fields.split(' ').nth(7).unwrap().parse().unwrap()
+}
+
+#[test]
+fn replies_are_made_in_memory_that_is_there() {
+    const MIB: u64 = 64;
+    let Some(sandbox) = Sandbox::new() else {
+        return;
+    };
+    let root = sandbox.subdir("root");
+    let mount = Mount::prepare(sandbox, root);
+    mount.mount();
+    let path = mount.path().join("large");
+    let mut file = File::create(&path).unwrap();
+    for mib in 0..MIB {
+        file.write_all(
+            &(0..1 << 17)
+                .flat_map(|i| (i ^ mib << 40).to_le_bytes())
+                .collect::<Vec<_>>(),
+        )
+        .unwrap();
+    }
+    file.sync_all().unwrap();
+    drop(file);
+    let read = || {
+        if !drop_caches() {
+            return 0;
+        }
+        let before = page_faults(&mount);
+        assert_eq!(fs::read(&path).unwrap().len() as u64, MIB << 20);
+        page_faults(&mount) - before
+    };
+    // The first time each thread makes its heap.
+    read();
+    let faults = read();
+    eprintln!("{faults} page faults to read {MIB} MiB");
+    // 256 pages a MiB where the heap is given back after each reply.
+    assert!(faults < MIB * 64, "{faults} page faults");
+}
+
 /// Many times the same operation, one for each file.
 type Repeated = fn(&Path);
 

@@ -11,6 +11,11 @@ fn snapshots(bench: &Bench) -> String {
     listed.succeeds().out
 }
 
+fn kept_by(bench: &Bench) -> String {
+    let kept = bench.run(&["inspect", "db", "--format", "{{.Schedule.Keep}}"]);
+    kept.succeeds().out
+}
+
 #[test]
 fn snapshots_clones_and_schedules_are_made() {
     let bench = Bench::new();
@@ -40,12 +45,18 @@ fn snapshots_clones_and_schedules_are_made() {
         "hourly=24&daily=7&weekly=&monthly=0",
     )
     .says(303, &[]);
-    let kept = bench.run(&["inspect", "db", "--format", "{{.Schedule.Keep}}"]);
-    assert_eq!(kept.succeeds().out, "hourly=24 daily=7\n");
+    assert_eq!(kept_by(&bench), "hourly=24 daily=7\n");
     page.get("/volumes/db")
         .says(200, &["value=\"24\"", "Next: "]);
-    page.post("/volumes/db/do/schedule", "hourly=")
+    // What is not there is not what was left empty.
+    for broken in ["", "hourly=", "hourly=%4&daily=&weekly=&monthly="] {
+        page.post("/volumes/db/do/schedule", broken)
+            .says(400, &["form"]);
+    }
+    assert_eq!(kept_by(&bench), "hourly=24 daily=7\n");
+    page.post("/volumes/db/do/schedule", "hourly=&daily=&weekly=&monthly=")
         .says(303, &[]);
+    assert_eq!(kept_by(&bench), "\n");
 }
 
 #[test]
@@ -92,13 +103,13 @@ fn what_the_command_line_refuses_is_refused_on_the_page() {
         ),
         (
             "schedule",
-            "hourly=-1",
+            "hourly=-1&daily=&weekly=&monthly=",
             400,
             ["makes no sense", "role=\"alert\""],
         ),
         (
             "schedule",
-            "daily=many",
+            "hourly=&daily=many&weekly=&monthly=",
             400,
             ["makes no sense", "role=\"alert\""],
         ),

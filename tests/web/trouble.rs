@@ -1,5 +1,7 @@
 //! Volumes that go, that are down and that do not answer, and directories that are large.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
@@ -105,6 +107,31 @@ fn a_server_that_does_not_answer_holds_up_nobody_else() {
     wait_for("it answers again", || {
         page.get("/volumes/db/now/tree/").status == 200
     });
+}
+
+#[test]
+fn who_says_nothing_keeps_nobody_out() {
+    let bench = Bench::new();
+    let page = Served::of(&bench, &[]);
+    // More than are served at once; the half of a head is none.
+    let silent: Vec<_> = (0..600)
+        .map(|i| {
+            let mut stream = TcpStream::connect(&page.address).unwrap();
+            if i % 2 == 0 {
+                stream.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
+            }
+            stream
+        })
+        .collect();
+    page.get("/").says(200, &["There is no volume yet"]);
+    let mut first = &silent[0];
+    first
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mut said = Vec::new();
+    first.read_to_end(&mut said).unwrap();
+    drop(silent);
+    assert_eq!(page.end(), 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::cli::locate::Root;
 use crate::cli::{CliError, Kind, Result, output};
+use crate::server;
 use crate::types::LoopbackAddress;
 use crate::web::{Changes, Error, Listening, PublicOrigin, Token, Wanted};
 
@@ -49,6 +50,10 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         changes,
         public: arguments.origin.clone(),
     };
+    // Each connection and each download has files open.
+    if let Err(error) = server::raise_limits() {
+        log::debug!("{error}");
+    }
     let page = Listening::at(wanted).map_err(explain)?;
     output::line(&page.url())?;
     page.serve().map_err(explain)

@@ -71,10 +71,17 @@ pub(in crate::server) fn write_out(file: impl AsFd) -> io::Result<()> {
     let how = libc::SYNC_FILE_RANGE_WAIT_BEFORE
         | libc::SYNC_FILE_RANGE_WRITE
         | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-    // SAFETY: it takes numbers only.
-    let done = unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, how) };
-    if done != 0 {
-        return Err(io::Error::last_os_error());
+    let file = file.as_fd().as_raw_fd();
+    loop {
+        // SAFETY: it takes numbers only.
+        if unsafe { libc::sync_file_range(file, 0, 0, how) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        // A program that was killed while it renamed the file leaves its EINTR to whoever asks next, who is told once
+        // (Linux, fs/fuse/dir.c, `fuse_flush_time_update`).
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
     }
-    Ok(())
 }

@@ -13,6 +13,7 @@ use super::super::escaped::encoded;
 use super::super::figures::{bar, parts, time_line};
 use super::super::listing::Volume;
 use super::super::live::{mean, most};
+use super::super::restores::{Progress, Restored};
 use super::super::said::Said;
 use super::super::site::{Changes, Site};
 use super::page;
@@ -31,6 +32,7 @@ pub(in crate::web) fn volume(
     let name = found.name.to_string();
     let content = html! {
         (word(said, &name))
+        (restore(site, found))
         h1 { (name) " " (state(&found.measured)) }
         (facts(found))
         (live(found))
@@ -58,6 +60,22 @@ fn word(said: &Said, volume: &str) -> Markup {
                 }
                 (Action::Schedule, _) => { "The schedule is set." }
             }
+        }
+    }
+}
+
+/// What is being restored, or was since somebody looked.
+fn restore(site: &Site, found: &Volume) -> Markup {
+    let Some(Restored { path, progress }) = site.restores.of(&found.name) else {
+        return html! {};
+    };
+    html! {
+        @match progress {
+            Progress::Begun(at) => p.done role="status" {
+                bdi { (path) } " is being restored; begun " (time(&at.to_string())) ". This page tells how it ends."
+            },
+            Progress::Done => p.done role="status" { bdi { (path) } " is restored." },
+            Progress::Failed(why) => p.alert role="alert" { bdi { (path) } " was not restored: " (why) "." },
         }
     }
 }

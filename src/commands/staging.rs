@@ -1,0 +1,143 @@
+//! A directory beside a place, in which what is to come there is made: nobody else reaches it meanwhile. What a command
+//! that was killed left is removed by the next that comes by.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, statat};
+use rustix::io::Errno;
+
+use crate::commands::host;
+use crate::types::VolumeId;
+
+const PREFIX: &str = ".cask-restore-";
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+/// Another who comes by at the wrong moment takes a new one for a left one.
+const TRIES: usize = 8;
+
+/// A directory of the caller's own. As long as it is used it is locked, which ends with the process.
+#[derive(Debug)]
+pub(super) struct Staging {
+    above: OwnedFd,
+    name: OsString,
+    dir: OwnedFd,
+}
+
+impl Staging {
+    /// Makes one in `above`.
+    pub(super) fn make_in(above: &OwnedFd) -> io::Result<Self> {
+        remove_left(above)?;
+        for _ in 0..TRIES {
+            let name = OsString::from(format!("{PREFIX}{}", VolumeId::random()));
+            mkdirat(above, &name, Mode::RWXU)?;
+            if let Some(dir) = locked(above, &name)? {
+                let above = above.try_clone()?;
+                return Ok(Self { above, name, dir });
+            }
+        }
+        Err(io::Error::other("others take away what is made there"))
+    }
+
+    /// Removes it, with all that is in it.
+    pub(super) fn remove(self) {
+        if let Err(e) = host::remove(self.above, &self.name) {
+            log::warn!(
+                "what is no more needed stays as {}: {e}",
+                self.name.display()
+            );
+        }
+    }
+}
+
+impl AsFd for Staging {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+/// The directory of this name, where it is the caller's, closed to all others, and not in use.
+fn locked(above: &OwnedFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
+    let dir = match openat(above, name, DIRECTORY, Mode::empty()) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    match flock(&dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    }
+    let own = fstat(&dir)?;
+    let is_closed = Mode::from_raw_mode(own.st_mode).intersection(Mode::RWXG | Mode::RWXO);
+    if own.st_uid != rustix::process::geteuid().as_raw() || !is_closed.is_empty() {
+        return Ok(None);
+    }
+    // Whoever held the lock before may have removed it.
+    Ok(match statat(above, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(there) if host::identity(&there) == host::identity(&own) => Some(dir),
+        Ok(_) | Err(Errno::NOENT) => None,
+        Err(e) => return Err(e.into()),
+    })
+}
+
+fn remove_left(above: &OwnedFd) -> io::Result<()> {
+    let here = openat(above, ".", DIRECTORY, Mode::empty())?;
+    for name in host::names(here)? {
+        if name.as_bytes().starts_with(PREFIX.as_bytes())
+            && let Some(_lock) = locked(above, &name)?
+        {
+            let (above, shown) = (above.try_clone()?, name.display());
+            host::remove(above, &name)
+                .unwrap_or_else(|e| log::warn!("{shown} was left behind, and stays: {e}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<OsString> {
+        host::names(File::open(dir).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn one_that_was_left_is_removed_and_one_in_use_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let above = OwnedFd::from(File::open(home.path()).unwrap());
+        let left = home.path().join(".cask-restore-left");
+        fs::create_dir_all(left.join("with/more")).unwrap();
+        fs::set_permissions(&left, Permissions::from_mode(0o700)).unwrap();
+        let first = Staging::make_in(&above).unwrap();
+        assert_eq!(names(home.path()), std::slice::from_ref(&first.name));
+        let second = Staging::make_in(&above).unwrap();
+        assert_eq!(names(home.path()).len(), 2);
+        second.remove();
+        first.remove();
+        assert!(names(home.path()).is_empty());
+    }
+
+    #[test]
+    fn what_is_open_to_others_or_no_directory_is_not_ones_own() {
+        let home = tempfile::tempdir().unwrap();
+        let above = OwnedFd::from(File::open(home.path()).unwrap());
+        let open = home.path().join(".cask-restore-open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
+        drop(File::create(home.path().join(".cask-restore-file")).unwrap());
+        std::os::unix::fs::symlink(&open, home.path().join(".cask-restore-link")).unwrap();
+        let made = Staging::make_in(&above).unwrap();
+        assert_eq!(names(home.path()).len(), 4);
+        made.remove();
+        assert_eq!(names(home.path()).len(), 3);
+    }
+}
