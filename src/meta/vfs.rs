@@ -1,7 +1,8 @@
 //! SQLite's files as cask has them (sqlite.org/vfs.html): the "unix-excl" VFS, but for two of them. A commit is one write
-//! of the log ([`log_file`]), and a page of the database has a sum ([`database_file`]). All else goes straight to the
-//! host. Knows no table and no connection.
+//! of the log ([`log_file`]), and a page of the database has a sum ([`database_file`]). What is read from the disk comes
+//! with its neighbours ([`cold_reads`]). All else goes straight to the host. Knows no table and no connection.
 
+mod cold_reads;
 mod database_file;
 mod frames;
 mod log_file;
@@ -41,6 +42,12 @@ fn register() -> c_int {
     let Some(inner) = NonNull::new(inner) else {
         return ffi::SQLITE_NOTFOUND;
     };
+    // SAFETY: it is registered.
+    #[expect(unsafe_code, reason = "SQLite has no other interface for this")]
+    let installed = unsafe { cold_reads::install(inner) };
+    if installed != ffi::SQLITE_OK {
+        return installed;
+    }
     // SAFETY: it lives as long as the process, and is changed by nobody but the registration of others (`pNext`).
     #[expect(unsafe_code, reason = "SQLite has no other interface for this")]
     let mut vfs: sqlite3_vfs = unsafe { *inner.as_ptr() };
