@@ -66,7 +66,7 @@ impl Scheduled {
 
     /// There is one that was taken at `then`: whoever took it may not have come to note that.
     pub fn note_found(&mut self, then: i64, name: &SnapshotName) {
-        if self.last.as_ref() != Some(name) && self.taken.is_none_or(|taken| taken < then) {
+        if self.last.as_ref() != Some(name) && self.taken.is_none_or(|taken| taken <= then) {
             self.last = Some(name.clone());
             self.taken = Some(then);
         }
