@@ -8,6 +8,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What is replaced in turns takes a multiple of this, so that a longer text needs no more blocks.
+const TURN_BYTES: usize = 4096;
+
 /// Writes `bytes` as the whole content of `path`, mode 0600, replacing what was there: after a crash
 /// either the old content or the new is found.
 ///
@@ -42,6 +45,38 @@ fn replace_by(fresh: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Before the rename: a power cut could otherwise leave the new name with an empty file.
     file.sync_all()?;
     rename(fresh, path)
+}
+
+/// As [`replace_file`], with spaces behind it up to whole blocks, and in the space of what was there one time before, which
+/// stays beside it as `<path>.spare`: goes on where the disk has become full since.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_in_turns(path: &Path, text: &[u8]) -> io::Result<()> {
+    let spare = with_suffix(path, ".spare");
+    let mut blocks = text.to_owned();
+    blocks.resize(text.len().next_multiple_of(TURN_BYTES), b' ');
+    write_over(&spare, &blocks)?;
+    match exchange(&spare, path) {
+        // There was none: now there are two.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            rename(&spare, path)?;
+            write_over(&spare, &blocks)
+        }
+        // The filesystem cannot: a spare one is made the next time.
+        Err(e) if e.kind() == io::ErrorKind::InvalidInput => rename(&spare, path),
+        done => done,
+    }
+}
+
+/// Writes where there are blocks already, if there are.
+fn write_over(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()
 }
 
 /// rename(2), and the directories of both names synced.
@@ -106,6 +141,30 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_replaced_in_turns_keeps_its_blocks_and_those_of_the_other() {
+        use std::os::unix::fs::MetadataExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let inodes = || {
+            let names = std::fs::read_dir(dir.path()).unwrap();
+            let mut inodes: Vec<_> = names
+                .map(|one| one.unwrap().metadata().unwrap().ino())
+                .collect();
+            inodes.sort_unstable();
+            inodes
+        };
+        replace_in_turns(&path, b"first").unwrap();
+        let both = inodes();
+        assert_eq!(both.len(), 2);
+        for text in ["a longer one", "short"] {
+            replace_in_turns(&path, text.as_bytes()).unwrap();
+            let found = std::fs::read_to_string(&path).unwrap();
+            assert_eq!((found.trim_end(), found.len()), (text, TURN_BYTES));
+            assert_eq!(inodes(), both);
+        }
+    }
 
     #[test]
     fn a_file_that_many_replace_at_once_is_that_of_one_of_them() {

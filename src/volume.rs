@@ -48,5 +48,5 @@ pub use life::create;
 pub use ops::{DirEntry, FIRST_COOKIE, FallocateMode, LINKS_MAX, RenameMode, SetXattrMode};
 pub use receiving::{Landing, Receiving};
 pub use space::{Buffering, Defragmented, Headroom, Room, Spending};
-pub use tuning::{BadTuning, CopyTuning, DefragmentTuning, GcTuning, Tuning};
+pub use tuning::{BadTuning, CopyTuning, DefragmentTuning, GcTuning, ScheduleTuning, Tuning};
 pub use watch::Watch;

@@ -572,13 +572,17 @@ _cask() {
             return 0
             ;;
         cask__subcmd__afterwards)
-            opts="-h --engine --before --after --root --help"
+            opts="-h --engine --turns --before --after --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --engine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --turns)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -55,6 +55,11 @@ impl Root {
         &self.path
     }
 
+    /// The file that is locked while containers are paused for a snapshot.
+    pub(crate) fn pausing(&self) -> PathBuf {
+        self.path.join(".pausing")
+    }
+
     /// The volumes in it.
     pub(crate) fn store(&self) -> Store {
         Store::below(&self.path)

@@ -196,11 +196,12 @@ impl Server {
     /// Serves until the last mount is gone and nobody reads any more, then closes the volume.
     ///
     /// # Errors
-    /// When the volume could not be closed in order.
+    /// When the volume could not be closed in order; [`Error::Tuning`].
     pub fn run(self) -> Result<()> {
+        let again = tuning::of_environment()?.schedules.again();
         let _serving = Serving::begin();
         pressure::watch(Arc::clone(&self.shared), self.beginning);
-        scheduler::watch(&self.shared);
+        scheduler::watch(&self.shared, again);
         while let Ok(Event::Attached(tree, connection)) = self.events.recv() {
             let shared = Arc::clone(&self.shared);
             thread::spawn(move || {

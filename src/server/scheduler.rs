@@ -19,14 +19,16 @@ use crate::volume::{Config, Scheduled};
 const LOOK: Duration = Duration::from_secs(20);
 /// The same until there is a mount.
 const SOON: Duration = Duration::from_millis(500);
-/// After a failure, which may be a full disk.
-const AGAIN: Duration = Duration::from_secs(300);
 
-/// Looks for as long as the server runs.
-pub(super) fn watch(shared: &Arc<Shared>) {
+/// Looks for as long as the server runs; after a failure, once `again` has passed.
+pub(super) fn watch(shared: &Arc<Shared>, again: Duration) {
     let shared = Arc::downgrade(shared);
     thread::spawn(move || {
-        let mut rounds = Rounds::default();
+        let mut rounds = Rounds {
+            done: None,
+            again: None,
+            pause: again,
+        };
         while let Some(pause) = look(&shared, &mut rounds) {
             thread::sleep(pause);
         }
@@ -34,10 +36,12 @@ pub(super) fn watch(shared: &Arc<Shared>) {
 }
 
 /// What was seen to, and when a failure is tried again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Rounds {
     done: Option<Round>,
     again: Option<Instant>,
+    /// From a failure to that.
+    pause: Duration,
 }
 
 /// How long nothing is to be done; none when the server ends.
@@ -57,17 +61,16 @@ fn look(shared: &Weak<Shared>, rounds: &mut Rounds) -> Option<Duration> {
     if rounds.done != Some(round) && rounds.again.is_none_or(|at| at <= Instant::now()) {
         rounds.try_for(round, &dir);
     }
-    Some(Duration::from_secs(left + 1).min(LOOK))
+    let next = Duration::from_secs(left + 1).min(LOOK);
+    Some(rounds.again.map_or(next, |_| next.min(rounds.pause)))
 }
 
 impl Rounds {
     fn try_for(&mut self, round: Round, dir: &Path) {
         let failure = match run(dir) {
             Ok(true) => {
-                *self = Self {
-                    done: Some(round),
-                    again: None,
-                };
+                self.done = Some(round);
+                self.again = None;
                 return;
             }
             Ok(false) => "what takes the snapshots failed; the volume's log says why".to_owned(),
@@ -75,7 +78,7 @@ impl Rounds {
         };
         log::warn!("scheduled snapshots: {failure}");
         note(dir, failure);
-        self.again = Some(Instant::now() + AGAIN);
+        self.again = Some(Instant::now() + self.pause);
     }
 }
 

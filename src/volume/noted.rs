@@ -33,7 +33,24 @@ pub(super) fn load<T: DeserializeOwned + Default>(dir: &Path, file: &str) -> Res
 /// # Errors
 /// [`Error::Storage`] where the host fails; what was there before stays.
 pub(super) fn store(said: &impl Serialize, dir: &Path, file: &str) -> Result<()> {
+    keep(said, dir, file, durable::replace_file)
+}
+
+/// The same, also on a full disk if it is not the first time.
+///
+/// # Errors
+/// As [`store`].
+pub(super) fn store_in_turns(said: &impl Serialize, dir: &Path, file: &str) -> Result<()> {
+    keep(said, dir, file, durable::replace_in_turns)
+}
+
+fn keep(
+    said: &impl Serialize,
+    dir: &Path,
+    file: &str,
+    replace: fn(&Path, &[u8]) -> io::Result<()>,
+) -> Result<()> {
     let text = serde_json::to_vec(said).map_err(|e| Error::bug(&e.to_string()))?;
-    durable::replace_file(&dir.join(file), &text)
+    replace(&dir.join(file), &text)
         .map_err(|e| Error::storage(format!("cannot write {file} in {}", dir.display()), e))
 }

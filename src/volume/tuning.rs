@@ -17,6 +17,8 @@ pub struct Tuning {
     pub defragment: DefragmentTuning,
     /// How copies are written that were answered first.
     pub copies: CopyTuning,
+    /// When scheduled snapshots are taken.
+    pub schedules: ScheduleTuning,
 }
 
 /// A text that is no tuning.
@@ -102,6 +104,27 @@ impl Default for CopyTuning {
             later_bytes: 32 * 1024,
             step_extents: 1024,
         }
+    }
+}
+
+/// When scheduled snapshots are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleTuning {
+    /// Seconds from a failure, which may be a full disk, to the next try.
+    pub again_secs: u64,
+}
+
+impl ScheduleTuning {
+    /// After how long a failure is tried again.
+    pub(crate) const fn again(&self) -> Duration {
+        Duration::from_secs(self.again_secs)
+    }
+}
+
+impl Default for ScheduleTuning {
+    fn default() -> Self {
+        Self { again_secs: 300 }
     }
 }
 

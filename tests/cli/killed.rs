@@ -4,7 +4,9 @@
 use std::fs;
 use std::time::Duration;
 
-use cask::volume::Volume;
+use cask::types::{Caller, Ino};
+use cask::volume::{SetXattrMode, Volume};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::killing::kill_for_good;
 use crate::support::{Bench, can_mount, start, wait_for};
@@ -249,4 +251,57 @@ fn a_server_that_dies_in_a_snapshot_or_clone_leaves_a_sound_volume() {
         bench.run(&["mount", "db", "mnt"]).succeeds();
         assert_eq!(fs::read_to_string(bench.path("mnt/7")).unwrap(), "new");
     }
+}
+
+/// Changes the volume, which nobody has open.
+fn touch(bench: &Bench, number: usize) {
+    let volume = Volume::open(&bench.volume_dir("db")).unwrap();
+    let value = number.to_string();
+    let (root, mode) = (Caller::root(), SetXattrMode::Any);
+    volume
+        .set_xattr(&root, Ino::ROOT, b"user.n", value.as_bytes(), mode)
+        .unwrap();
+    volume.close().unwrap();
+}
+
+#[test]
+fn a_scheduled_round_that_is_ended_took_its_snapshot_or_not() {
+    if !can_mount() {
+        return;
+    }
+    let bench = prepared();
+    bench.run(&["umount", "db"]).succeeds();
+    bench.run(&["set", "db", "schedule=hourly=1"]).succeeds();
+    let run = |time: &str| ["schedule", "run", "--at", time].map(str::to_owned);
+    let at = |i: usize| format!("2026-11-{:02}T{:02}:00:00Z", 1 + i / 24, i % 24);
+    let mut taken = 0;
+    for (i, micros) in (0..60_000).step_by(1_700).enumerate() {
+        touch(&bench, i);
+        let arguments = run(&at(i));
+        let arguments = arguments.each_ref().map(String::as_str);
+        let mut command = start(&mut bench.command(&arguments));
+        std::thread::sleep(Duration::from_micros(micros));
+        let signal = if i.is_multiple_of(2) {
+            Signal::KILL
+        } else {
+            Signal::TERM
+        };
+        kill_process(Pid::from_child(&command.0), signal).unwrap();
+        command.0.wait().unwrap();
+        bench.wait_until_closed("db");
+        let name = format!("auto-{}", at(i).trim_end_matches(":00Z"));
+        taken += usize::from(assert_sound(&bench, "db").contains(&name));
+        // Two that make up for it at once.
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| bench.run(&arguments).succeeds());
+            }
+        });
+        // Nothing but the newest is kept.
+        assert_eq!(assert_sound(&bench, "db"), ["s", &name]);
+        let last = ["inspect", "db", "--format", "{{.Schedule.Last}}"];
+        assert_eq!(bench.run(&last).succeeds().out.trim_end(), name);
+    }
+    eprintln!("{taken} snapshots were taken all the same");
+    assert_eq!(said(&bench, "db"), "new");
 }

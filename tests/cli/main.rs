@@ -17,6 +17,7 @@ mod collecting;
 mod copying_out;
 mod cuts;
 mod ephemeral;
+mod full_disk;
 mod helper;
 mod killed;
 #[path = "../common/killing.rs"]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{Bench, Outcome, can_mount, wait_for};
 
-const SCHEDULE: &str = "schedule=hourly=2 daily=3";
+pub(crate) const SCHEDULE: &str = "schedule=hourly=2 daily=3";
 
 /// A volume `db`, which is changed by [`change`]; nothing where nothing can be mounted.
 fn volume() -> Option<Bench> {
@@ -20,7 +20,7 @@ fn volume() -> Option<Bench> {
 }
 
 /// Changes the volume while it has no schedule: its server would take a snapshot of its own.
-fn change(bench: &Bench, edit: impl Fn(&Path)) {
+pub(crate) fn change(bench: &Bench, edit: impl Fn(&Path)) {
     bench.run(&["set", "db", "schedule=off"]).succeeds();
     bench.run(&["mount", "db", "mnt"]).succeeds();
     edit(&bench.path("mnt"));
@@ -29,22 +29,22 @@ fn change(bench: &Bench, edit: impl Fn(&Path)) {
 }
 
 /// A round at `time`, of all volumes.
-fn round(bench: &Bench, time: &str) -> Outcome {
+pub(crate) fn round(bench: &Bench, time: &str) -> Outcome {
     bench.run(&["schedule", "run", "--at", time])
 }
 
 /// One that finds another byte in the volume.
-fn changed_round(bench: &Bench, time: &str) -> String {
+pub(crate) fn changed_round(bench: &Bench, time: &str) -> String {
     change(bench, |at| fs::write(at.join("file"), time).unwrap());
     round(bench, time).succeeds().out
 }
 
-fn names(bench: &Bench) -> Vec<String> {
+pub(crate) fn names(bench: &Bench) -> Vec<String> {
     let listed = bench.run(&["snapshot", "ls", "-q", "db"]).succeeds().out;
     listed.lines().map(str::to_owned).collect()
 }
 
-fn schedule(bench: &Bench) -> Value {
+pub(crate) fn schedule(bench: &Bench) -> Value {
     let shown = bench.run(&["inspect", "db"]).succeeds().out;
     let mut shown: Value = serde_json::from_str(&shown).unwrap();
     shown[0]["Schedule"].take()

@@ -1,9 +1,9 @@
 //! A background that works all the time, so that whatever a test does meets it.
 
-use cask::volume::{CopyTuning, DefragmentTuning, GcTuning, Tuning};
+use cask::volume::{CopyTuning, DefragmentTuning, GcTuning, ScheduleTuning, Tuning};
 
-/// Collects at every look, moves whatever is in a segment with a dead byte, puts files together at once, and leaves
-/// every copy of two extents for later.
+/// Collects at every look, moves whatever is in a segment with a dead byte, puts files together at once, leaves
+/// every copy of two extents for later, and tries a scheduled snapshot again at once.
 pub(crate) const EAGER: Tuning = Tuning {
     gc: GcTuning {
         dead_percent: 0,
@@ -22,6 +22,7 @@ pub(crate) const EAGER: Tuning = Tuning {
         later_bytes: 1,
         step_extents: 8,
     },
+    schedules: ScheduleTuning { again_secs: 1 },
 };
 
 /// The same for a server: `CASK_TUNING`.

@@ -79,7 +79,7 @@ fn take(request: &Take, root: &Root) -> Result<()> {
         .collect::<Result<_>>()?;
     request
         .around
-        .run(&volumes, || match request.states.as_slice() {
+        .run(root, &volumes, || match request.states.as_slice() {
             [state] => take_one(state, &volumes[0], &request.label),
             states => together::take(states, &request.label, root),
         })

@@ -56,12 +56,20 @@ impl Scheduled {
         noted::load(dir, FILE)
     }
 
-    /// Keeps it for who looks next.
+    /// Keeps it for who looks next: also that there was no room for a snapshot.
     ///
     /// # Errors
     /// [`Error::Storage`] where the host fails; what was there before stays.
     pub fn store(&self, dir: &Path) -> Result<()> {
-        noted::store(self, dir, FILE)
+        noted::store_in_turns(self, dir, FILE)
+    }
+
+    /// There is one that was taken at `then`: whoever took it may not have come to note that.
+    pub fn note_found(&mut self, then: i64, name: &SnapshotName) {
+        if self.last.as_ref() != Some(name) && self.taken.is_none_or(|taken| taken <= then) {
+            self.last = Some(name.clone());
+            self.taken = Some(then);
+        }
     }
 
     /// One was taken at `now`, or nothing had changed: then there is no `name`.

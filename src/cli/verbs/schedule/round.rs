@@ -31,7 +31,7 @@ pub(super) fn see_to(
     if known.failures == 0 && is_seen_to(&known, schedule, round) {
         return Ok(None);
     }
-    let done = take_and_prune(located, schedule, period, round);
+    let done = take_and_prune(located, schedule, period, round, &mut known);
     let seconds = now.as_second();
     match &done {
         Ok(taken) => known.note_done(seconds, taken.clone()),
@@ -57,8 +57,12 @@ fn take_and_prune(
     schedule: Schedule,
     period: Period,
     round: Round,
+    known: &mut Scheduled,
 ) -> Result<Option<SnapshotName>> {
     let ours = scheduled(located)?;
+    if let Some(newest) = ours.last() {
+        known.note_found(newest.created, &newest.name);
+    }
     let rounds: Vec<_> = ours
         .iter()
         .filter_map(|one| Round::named(&one.name))

@@ -1,15 +1,19 @@
 //! `cask afterwards`, which `cask snapshot` starts before it stops anything; not for people.
 //!
 //! Whatever happens to that command, a kill included, the containers that it paused go on, and what the user wants done
-//! afterwards is done: this is told who is about to be paused, and acts when its standard input ends.
+//! afterwards is done: this is told who is about to be paused, and acts when its standard input ends. Until then it keeps
+//! other commands from pausing: they would take what this has paused for paused by its user, and it would go on too early.
 
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufRead, Read as _, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use rustix::fs::{FlockOperation, flock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -22,6 +26,9 @@ pub(in crate::cli) struct Arguments {
     /// The socket of their engine
     #[arg(long, value_name = "PATH")]
     engine: Option<PathBuf>,
+    /// The file that is locked while containers are paused
+    #[arg(long, value_name = "PATH")]
+    lock: Option<PathBuf>,
     /// What the shell is to do when it is asked for
     #[arg(long, value_name = "COMMAND")]
     before: Option<String>,
@@ -32,11 +39,13 @@ pub(in crate::cli) struct Arguments {
 
 /// Asks for what is to be done before.
 const BEFORE: &str = "!";
+/// Asks for nobody else to pause from now on.
+const ALONE: &str = "=";
 
 /// What the process does.
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
     outlive_signals().map_err(cannot)?;
-    let mut paused = Vec::new();
+    let (mut paused, mut alone) = (Vec::new(), None);
     for line in io::stdin().lock().lines() {
         // As good as its end.
         let Ok(line) = line else { break };
@@ -49,6 +58,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
                 let done = arguments.before.as_deref().map_or(Ok(()), shell);
                 answer = done.map_or_else(|error| error.to_string(), |()| line);
             }
+            Some((ALONE, _)) => match arguments.lock.as_deref().map(wait_for_turn).transpose() {
+                Ok(lock) => alone = lock,
+                Err(error) => answer = error.to_string(),
+            },
             _ => {}
         }
         // Nobody listens any more: then its end comes next.
@@ -58,12 +71,25 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
         .engine
         .as_deref()
         .map_or(Ok(()), |socket| go_on(socket, &paused));
+    drop(alone);
     let done = arguments.after.as_deref().map_or(Ok(()), shell);
     let Err(error) = went_on.and(done) else {
         return Ok(());
     };
     // To the command, as long as there is one: it has a snapshot to tell of, too.
     writeln!(io::stdout(), "{error}").map_err(|_| error)
+}
+
+/// Nobody else gets it for as long as the file lives.
+fn wait_for_turn(lock: &Path) -> io::Result<File> {
+    // A volume that is named by its directory needs no root.
+    let root = lock.parent().unwrap_or(lock);
+    DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(lock)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
 }
 
 /// A service manager that ends the command ends all that it started: this still has to act. The command's end says when.
@@ -123,9 +149,10 @@ pub(super) struct Afterwards {
 }
 
 impl Afterwards {
-    /// Starts it.
+    /// Starts it. Those that are given the same file `lock` pause one after the other.
     pub(super) fn start(
         engine: Option<&Path>,
+        lock: &Path,
         before: Option<&str>,
         after: Option<&str>,
     ) -> Result<Self> {
@@ -136,6 +163,7 @@ impl Afterwards {
         }
         if let Some(engine) = engine {
             command.arg("--engine").arg(engine);
+            command.arg("--lock").arg(lock);
         }
         if let Some(after) = after {
             command.arg("--after").arg(after);
@@ -157,6 +185,18 @@ impl Afterwards {
             return Ok(());
         }
         Err(CliError::new(Kind::Failed, answer))
+    }
+
+    /// Waits until nobody else has containers paused, and keeps others from it.
+    pub(super) fn alone(&mut self) -> Result<()> {
+        let answer = self.ask(ALONE)?;
+        if answer == ALONE {
+            return Ok(());
+        }
+        let message = "cannot keep other commands from pausing containers";
+        Err(CliError::new(Kind::Failed, message)
+            .because(io::Error::other(answer))
+            .hint("no snapshot was taken; see whether the root of volumes can be written to"))
     }
 
     /// `container` is about to be paused: it goes on in the end, whoever dies from here on.

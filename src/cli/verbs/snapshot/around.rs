@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::afterwards::Afterwards;
 use crate::cli::containers::Containers;
-use crate::cli::locate::Located;
+use crate::cli::locate::{Located, Root};
 use crate::cli::{CliError, Kind, Result};
 use crate::docker::engine::{self, Activity};
 use crate::server::{ServerState, mounts::Mount, server_state};
@@ -22,19 +22,25 @@ pub(super) struct Around {
     /// Have Docker pause the containers that use the volumes meanwhile
     ///
     /// They go on afterwards, also after a failure, and if this command is killed. One that was paused before stays so.
+    /// Another such command waits meanwhile.
     #[arg(long)]
     pause: bool,
 }
 
 impl Around {
     /// Takes what `take` takes, with all that done around it.
-    pub(super) fn run(&self, volumes: &[Located], take: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(super) fn run(
+        &self,
+        root: &Root,
+        volumes: &[Located],
+        take: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         if self.before.is_none() && self.after.is_none() && !self.pause {
             return take();
         }
         let socket = self.pause.then(Containers::engine).transpose()?;
         let (before, after) = (self.before.as_deref(), self.after.as_deref());
-        let mut afterwards = Afterwards::start(socket.as_deref(), before, after)?;
+        let mut afterwards = Afterwards::start(socket.as_deref(), &root.pausing(), before, after)?;
         let prepared = afterwards.prepare().and_then(|()| {
             socket.map_or(Ok(()), |socket| pause(&socket, volumes, &mut afterwards))
         });
@@ -46,6 +52,8 @@ impl Around {
 }
 
 fn pause(socket: &Path, volumes: &[Located], afterwards: &mut Afterwards) -> Result<()> {
+    // First: what is paused then is so by its user's wish, and not by another command.
+    afterwards.alone()?;
     let all = Containers::of(socket).map_err(cannot_pause)?;
     let mut mounted = Vec::new();
     for volume in volumes {
