@@ -4,6 +4,7 @@
 #   ./test.sh                  all tests, at most 45 minutes on 2 cores with the build
 #   CASK_TEST_LONG=1 ./test.sh the long versions of the same tests (about two hours)
 #   CASK_TEST_SEED=N           another seed for the random tests
+#   CASK_GARAGE=PATH           a Garage program, else that in PATH: tested, too, where there is one
 #   CASK_BIN=PATH              another `cask` program for the mounted tests
 #
 # On a Debian machine, as root, nothing else is needed but Rust. Without root (or /dev/fuse, or Docker)
@@ -225,6 +226,8 @@ start_engines() {
         tail -n 60 "$SCRATCH/engines.log" >&2
         lacks "S3 engine $engine" "the tests with it"
     done
+    # Not in CI: no package has it, and to build it takes 20 minutes.
+    [ -n "${CASK_TEST_S3_GARAGE:-}" ] || say "no S3 engine GARAGE, which is optional: the tests with it do nothing"
 }
 
 # Ends a process and waits until it has cleaned up.

@@ -141,6 +141,10 @@ fn meaning(error: &remote::Error) -> (Kind, &'static str) {
             "was the bucket emptied? Add it again under another name",
         ),
         Error::Unfit(_) => (Kind::Failed, "use another store"),
+        Error::OtherRegion(_) => (
+            Kind::Usage,
+            "say which with --region, or `cask remote set NAME region=REGION`",
+        ),
         Error::Setting(_) => (Kind::Usage, "see `cask remote add --help`"),
         Error::Host { .. } => (
             Kind::Failed,

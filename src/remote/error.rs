@@ -104,6 +104,9 @@ pub enum Error {
     /// The store does not keep what a repository needs.
     #[error("the store cannot be used: {0}")]
     Unfit(String),
+    /// The bucket is in another region than was said.
+    #[error("the region is wrong: {0}")]
+    OtherRegion(String),
     /// What is said of the store makes no sense.
     #[error("{0}")]
     Setting(String),

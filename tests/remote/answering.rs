@@ -76,6 +76,11 @@ fn rclone_keeps_what_passes_the_proxy() {
 }
 
 #[test]
+fn garage_keeps_what_passes_the_proxy() {
+    keeps_what_passes_the_proxy(Kind::Garage);
+}
+
+#[test]
 fn s3rver_keeps_what_passes_the_proxy() {
     keeps_what_passes_the_proxy(Kind::S3rver);
 }
@@ -84,6 +89,11 @@ fn s3rver_keeps_what_passes_the_proxy() {
 fn seaweedfs_and_ceph_know_their_keys() {
     knows_its_own_keys(Kind::SeaweedFs);
     knows_its_own_keys(Kind::Ceph);
+}
+
+#[test]
+fn garage_knows_its_keys() {
+    knows_its_own_keys(Kind::Garage);
 }
 
 /// Faults meet a real engine as they meet the small one of the proxy's own tests.
@@ -142,6 +152,7 @@ fn a_real_client_gets_through_trouble() {
         let mut command = Command::new(&rclone);
         command.args(["copy", "--config", "/dev/null", "--transfers=8"]);
         command.args(["--s3-provider=SeaweedFS", "--s3-no-check-bucket"]);
+        command.arg(format!("--s3-region={}", endpoint.region));
         command.arg(format!("--s3-endpoint={}", endpoint.url()));
         command.arg(format!("--s3-access-key-id={}", endpoint.access_key));
         command.arg(format!("--s3-secret-access-key={}", endpoint.secret_key));

@@ -287,6 +287,46 @@ fn what_is_not_there_is_told() {
     assert_eq!(host.left_over(), ["db"]);
 }
 
+/// AWS S3 sends a request for another region elsewhere; asking again later would not help.
+#[test]
+fn a_region_that_is_another_is_refused() {
+    let Some(store) = Store::bucket(Kind::SeaweedFs) else {
+        return;
+    };
+    let proxy = store.proxy();
+    proxy.add(
+        crate::proxy::When::any(),
+        Fault::Answer(301, "PermanentRedirect"),
+    );
+    refused(
+        store
+            .host_through(&proxy)
+            .add(&["--create", "--key-file=key"]),
+        2,
+        &["the region is wrong", "--region", "remote set"],
+    );
+}
+
+#[test]
+fn garage_says_which_region_it_is_in() {
+    let Some(store) = Store::bucket(Kind::Garage) else {
+        return;
+    };
+    let host = store.host();
+    host.create();
+    host.make_volume("db", &[("file", b"content")]);
+    host.run(&["remote", "set", "r", "region=elsewhere"])
+        .succeeds();
+    refused(
+        host.run(&["push", "db"]),
+        2,
+        &["the region is wrong", "/elsewhere/s3", "'", "/garage/s3"],
+    );
+    host.run(&["remote", "set", "r", "region=garage"])
+        .succeeds();
+    host.push("db");
+}
+
 /// The push of it has not ended: there is nothing to pull, and a push begins again.
 #[test]
 fn a_snapshot_whose_push_has_not_ended_is_refused() {

@@ -93,3 +93,26 @@ fn an_engine_ends_with_a_test_that_panics() {
     assert!(!answers(address));
     assert!(!home.exists());
 }
+
+/// It takes 20 minutes to build, and `test.sh` installs none.
+#[test]
+fn without_garage_its_tests_say_so_and_pass_under_ci() {
+    let programs = tempfile::tempdir().unwrap();
+    for name in ["curl", "setpriv"] {
+        let Some(program) = Engine::program(name) else {
+            assert!(Engine::any(Kind::Rclone).is_none());
+            return;
+        };
+        std::os::unix::fs::symlink(program, programs.path().join(name)).unwrap();
+    }
+    let mut test = Command::new(std::env::current_exe().unwrap());
+    test.args(["--exact", "--nocapture", "answering::garage_knows_its_keys"]);
+    test.env("PATH", programs.path()).env("CI", "true");
+    test.env("XDG_CACHE_HOME", programs.path());
+    test.env_remove("CASK_GARAGE")
+        .env_remove(Kind::Garage.variable());
+    let output = test.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("skipped: Garage is optional"), "{told}");
+}

@@ -10,6 +10,7 @@
 
 mod ceph;
 mod endpoint;
+mod garage;
 mod home;
 mod port;
 mod process;
@@ -40,6 +41,8 @@ pub(crate) enum Kind {
     Ceph,
     /// `rclone serve s3`: accepts conditions and ignores them.
     Rclone,
+    /// Accepts conditions and ignores them. Only where its program is found.
+    Garage,
     /// Ignores conditions, tears reads during overwrites, shows uploads that were cut. No multipart uploads.
     S3rver,
 }
@@ -61,7 +64,13 @@ struct Running {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::SeaweedFs, Self::Ceph, Self::Rclone, Self::S3rver];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::SeaweedFs,
+        Self::Ceph,
+        Self::Rclone,
+        Self::Garage,
+        Self::S3rver,
+    ];
 
     /// The environment variable with the [`Endpoint`] of the one that runs for all tests.
     pub(crate) fn variable(self) -> &'static str {
@@ -69,6 +78,7 @@ impl Kind {
             Self::SeaweedFs => "CASK_TEST_S3_SEAWEEDFS",
             Self::Ceph => "CASK_TEST_S3_CEPH",
             Self::Rclone => "CASK_TEST_S3_RCLONE",
+            Self::Garage => "CASK_TEST_S3_GARAGE",
             Self::S3rver => "CASK_TEST_S3_S3RVER",
         }
     }
@@ -78,6 +88,7 @@ impl Kind {
             Self::SeaweedFs => &seaweedfs::PROGRAMS,
             Self::Ceph => &ceph::PROGRAMS,
             Self::Rclone => &rclone::PROGRAMS,
+            Self::Garage => &garage::PROGRAMS,
             Self::S3rver => &s3rver::PROGRAMS,
         }
     }
@@ -88,11 +99,23 @@ impl Kind {
         needed.copied().find(|name| Program::find(name).is_none())
     }
 
+    #[track_caller]
+    fn skip_without(self, program: &str) {
+        if program == garage::PROGRAM {
+            eprintln!(
+                "skipped: {self:?} is optional, also under CI: no {program}; CASK_GARAGE may name it"
+            );
+        } else {
+            skip(&format!("{self:?} needs {program}: ./test.sh installs it"));
+        }
+    }
+
     fn start(self, home: Home) -> Running {
         match self {
             Self::SeaweedFs => seaweedfs::start(home),
             Self::Ceph => ceph::start(home),
             Self::Rclone => rclone::start(home),
+            Self::Garage => garage::start(home),
             Self::S3rver => s3rver::start(home),
         }
     }
@@ -100,7 +123,7 @@ impl Kind {
 
 impl Engine {
     /// The engine that runs for all tests, else one of the test's own. `None` where it cannot run here, with a word
-    /// about what is missing; under `CI` that is a failure.
+    /// about what is missing; under `CI` that is a failure, but for Garage, which takes 20 minutes to build.
     #[track_caller]
     pub(crate) fn any(kind: Kind) -> Option<Self> {
         match std::env::var(kind.variable()) {
@@ -118,7 +141,7 @@ impl Engine {
     #[track_caller]
     pub(crate) fn own(kind: Kind) -> Option<Self> {
         if let Some(program) = kind.missing() {
-            skip(&format!("{kind:?} needs {program}: ./test.sh installs it"));
+            kind.skip_without(program);
             return None;
         }
         let mut running = kind.start(Home::new());

@@ -98,6 +98,11 @@ fn snapshots_are_read_together_and_once_from_ceph() {
     are_read_together_and_once(Kind::Ceph);
 }
 
+#[test]
+fn snapshots_are_read_together_and_once_from_garage() {
+    are_read_together_and_once(Kind::Garage);
+}
+
 /// How many requests delete several objects, and how many one.
 fn deletions(proxy: &Proxy) -> (usize, usize) {
     let traffic = proxy.traffic();
@@ -151,9 +156,10 @@ fn what_goes_is_deleted_together_on_ceph() {
     go_together(Kind::Ceph);
 }
 
-#[test]
-fn what_goes_is_deleted_together_on_rclone() {
-    let Some(store) = Store::bucket(Kind::Rclone) else {
+/// What snapshots leave stays for a day there: no condition says that nobody else needs it.
+#[track_caller]
+fn snapshots_go_together(kind: Kind) {
+    let Some(store) = Store::bucket(kind) else {
         return;
     };
     let here = store.host();
@@ -163,6 +169,18 @@ fn what_goes_is_deleted_together_on_rclone() {
         .succeeds();
     let listed = here.run(&["remote", "ls", "r", "--format", "{{.Snapshot}}"]);
     assert_eq!(listed.succeeds().out.trim(), "s002");
+    here.run(&["remote", "gc"]).succeeds();
+    here.verify();
+}
+
+#[test]
+fn what_goes_is_deleted_together_on_rclone() {
+    snapshots_go_together(Kind::Rclone);
+}
+
+#[test]
+fn what_goes_is_deleted_together_on_garage() {
+    snapshots_go_together(Kind::Garage);
 }
 
 /// Some stores know no such request, or want a checksum of it that it does not have.

@@ -224,10 +224,20 @@ fn a_snapshot_whose_chunks_were_moved_is_restored() {
 
 #[test]
 fn a_snapshot_in_a_bucket_is_restored_without_cask() {
+    is_restored_from_a_bucket(Kind::SeaweedFs);
+}
+
+#[test]
+fn a_snapshot_in_garage_is_restored_without_cask() {
+    is_restored_from_a_bucket(Kind::Garage);
+}
+
+#[track_caller]
+fn is_restored_from_a_bucket(kind: Kind) {
     let Some(bench) = Bench::new(FILL) else {
         return;
     };
-    let Some(engine) = Engine::any(Kind::SeaweedFs) else {
+    let Some(engine) = Engine::any(kind) else {
         return;
     };
     let endpoint = &engine.endpoint;
@@ -240,7 +250,7 @@ fn a_snapshot_in_a_bucket_is_restored_without_cask() {
     let url = format!("s3://{}/a prefix/of.two", endpoint.bucket());
     let http = endpoint.url();
     let script = r#"
-        "$CASK" remote add --create there "$URL" --endpoint "$ENDPOINT" --key-file key
+        "$CASK" remote add --create there "$URL" --endpoint "$ENDPOINT" --region "$AWS_REGION" --key-file key
         "$CASK" push db@s there; "$CASK" export db@s -o exported.tar
         "$PYTHON" "$RESTORE" "$URL" db@s --endpoint "$ENDPOINT" --key-file key > restored.tar
         ! AWS_SECRET_ACCESS_KEY=wrong "$PYTHON" "$RESTORE" "$URL" db --endpoint "$ENDPOINT" --key-file key 2> error

@@ -172,15 +172,25 @@ fn ceph_keeps_every_kind_of_inode() {
     an_engine_keeps_every_kind(Kind::Ceph);
 }
 
-/// It accepts conditions and keeps none: that is found out, and told.
-#[test]
-fn rclone_keeps_every_kind_of_inode() {
-    let Some(store) = Store::bucket(Kind::Rclone) else {
+/// They accept conditions and keep none: that is found out, and told.
+#[track_caller]
+fn without_conditions_every_kind_is_kept(kind: Kind) {
+    let Some(store) = Store::bucket(kind) else {
         return;
     };
     let told = store.host().create().out;
     assert!(told.contains("both may believe"), "{told}");
-    an_engine_keeps_every_kind(Kind::Rclone);
+    an_engine_keeps_every_kind(kind);
+}
+
+#[test]
+fn rclone_keeps_every_kind_of_inode() {
+    without_conditions_every_kind_is_kept(Kind::Rclone);
+}
+
+#[test]
+fn garage_keeps_every_kind_of_inode() {
+    without_conditions_every_kind_is_kept(Kind::Garage);
 }
 
 /// It shows objects that are half the old and half the new.

@@ -264,7 +264,7 @@ fn may_pass(error: &object_store::Error) -> bool {
         let passes = status.starts_with("408") || status.starts_with("429");
         status.starts_with("501") || status.starts_with('4') && !passes
     };
-    !status.is_some_and(is_final) && !text.contains("redirect without LOCATION")
+    !status.is_some_and(is_final) && !is_sent_nowhere(&text)
 }
 
 /// The last place where credentials are looked for (AWS EC2 user guide, "Instance metadata") did not answer.
@@ -275,6 +275,19 @@ fn is_about_credentials(error: &object_store::Error) -> bool {
 /// It was asked for a part, and said 200 in place of 206 (RFC 9110, 15.3.7): `rclone serve s3` does, and sends the part.
 fn is_unmarked(error: &object_store::Error) -> bool {
     error.to_string().contains("non-partial response")
+}
+
+/// The signature names another region than the bucket's: AWS S3 and Garage say so, or send elsewhere.
+fn is_about_region(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    text.contains("<Code>AuthorizationHeaderMalformed</Code>")
+        && (text.contains("region") || text.contains("scope"))
+        || is_sent_nowhere(&text)
+}
+
+/// A redirect that does not say where to (AWS S3 user guide, "Making requests").
+fn is_sent_nowhere(text: &str) -> bool {
+    text.contains("redirect without LOCATION")
 }
 
 fn failed(op: &'static str, key: &Key, error: &object_store::Error) -> Error {
@@ -290,6 +303,7 @@ fn failed(op: &'static str, key: &Key, error: &object_store::Error) -> Error {
                 said(error)
             ))),
         },
+        _ if is_about_region(error) => Error::OtherRegion(said(error)),
         Cause::NotFound { .. } => Error::Missing { object },
         Cause::AlreadyExists { .. } => Error::Exists { object },
         Cause::Precondition { .. } => Error::Changed { object },
@@ -327,10 +341,24 @@ fn said(error: &dyn std::error::Error) -> String {
         Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
     };
     match (within("Code"), within("Message")) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), Some(message)) => format!("{code}: {}", unescaped(&message)),
         (Some(code), None) => code,
         (None, _) => text,
     }
+}
+
+/// Without the entities of XML.
+fn unescaped(text: &str) -> String {
+    let entities = [
+        ("&apos;", "'"),
+        ("&quot;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        // Last, or what it makes would be taken for another.
+        ("&amp;", "&"),
+    ];
+    let replace = |text: String, (entity, plain)| text.replace(entity, plain);
+    entities.into_iter().fold(text.to_owned(), replace)
 }
 
 impl Shelf for S3 {
@@ -443,5 +471,42 @@ impl Shelf for S3 {
             Err(Error::Missing { .. }) => Ok(()),
             deleted => deleted,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(message: &str) -> Error {
+        let text = format!(
+            "<Error><Code>AuthorizationHeaderMalformed</Code><Message>{message}</Message></Error>"
+        );
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: text.into(),
+        };
+        failed("store", &Key::new("config"), &error)
+    }
+
+    #[test]
+    fn a_wrong_region_is_told_from_a_store_that_is_away() {
+        let aws = "the region &apos;a&apos; is wrong; expecting &apos;b&apos;";
+        let Error::OtherRegion(said) = refused(aws) else {
+            panic!("AWS S3 says so");
+        };
+        assert!(said.ends_with("the region 'a' is wrong; expecting 'b'"));
+        let garage = "unexpected scope: &apos;1/a/s3&apos;, expected: &apos;1/b/s3&apos;";
+        assert!(matches!(refused(garage), Error::OtherRegion(_)));
+        let key = refused("a non-empty Access Key must be provided");
+        assert!(!matches!(key, Error::OtherRegion(_)));
+    }
+
+    #[test]
+    fn entities_are_told_as_what_they_stand_for() {
+        assert_eq!(
+            unescaped("&lt;a&gt; &quot;b&quot; &amp;lt;"),
+            "<a> \"b\" &lt;"
+        );
     }
 }

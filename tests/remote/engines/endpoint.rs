@@ -33,6 +33,14 @@ impl Endpoint {
         }
     }
 
+    /// The same, in another region than is usual.
+    pub(super) fn in_region(self, region: &str) -> Self {
+        Self {
+            region: region.to_owned(),
+            ..self
+        }
+    }
+
     /// The same, reached by way of a proxy.
     pub(crate) fn through(&self, proxy: SocketAddr) -> Self {
         Self {

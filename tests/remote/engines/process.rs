@@ -14,11 +14,22 @@ pub(super) struct Process(Child);
 impl Process {
     /// Starts a program that stays in the foreground. It logs into `home`.
     pub(super) fn start(home: &Home, program: &str, arguments: &[&str]) -> Self {
+        Self::start_with(home, &[], program, arguments)
+    }
+
+    /// The same, with more in its environment.
+    pub(super) fn start_with(
+        home: &Home,
+        environment: &[(&str, &str)],
+        program: &str,
+        arguments: &[&str],
+    ) -> Self {
         let log = home.log(program);
         // A test that is killed drops nothing: then the kernel kills what it started (PR_SET_PDEATHSIG).
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]);
         command.arg(Program::known(program).0).args(arguments);
+        command.envs(environment.iter().copied());
         command.current_dir(home.path(".")).process_group(0);
         command.stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);

@@ -1,4 +1,4 @@
-//! Where the programs of the engines are: in the cache that `test.sh` fills, else in `PATH`.
+//! Where the programs of the engines are: in the cache that `test.sh` fills, else in `PATH`; Garage where `CASK_GARAGE` says.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,10 @@ pub(super) struct Program(pub(super) PathBuf);
 
 impl Program {
     pub(super) fn find(name: &str) -> Option<Self> {
+        if let Some(path) = named(name) {
+            assert!(path.exists(), "CASK_GARAGE: there is no {}", path.display());
+            return Some(Self(path));
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
         let dirs = cache().into_iter().chain(std::env::split_paths(&path));
         let mut paths = dirs.map(|dir| dir.join(name));
@@ -17,6 +21,11 @@ impl Program {
     pub(super) fn known(name: &str) -> Self {
         Self::find(name).unwrap_or_else(|| panic!("there is no {name}"))
     }
+}
+
+fn named(name: &str) -> Option<PathBuf> {
+    let named = || std::env::var_os("CASK_GARAGE").map(PathBuf::from);
+    (name == super::garage::PROGRAM).then(named).flatten()
 }
 
 fn cache() -> Option<PathBuf> {
