@@ -572,7 +572,7 @@ _cask() {
             return 0
             ;;
         cask__subcmd__afterwards)
-            opts="-h --engine --turns --before --after --root --help"
+            opts="-h --engine --lock --before --after --root --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -582,7 +582,7 @@ _cask() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --turns)
+                --lock)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

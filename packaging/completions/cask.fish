@@ -373,7 +373,7 @@ complete -c cask -n "__fish_cask_using_subcommand buffer" -s h -l help -d 'Print
 complete -c cask -n "__fish_cask_using_subcommand flush-files" -l root -d 'Where named volumes lie' -r -F
 complete -c cask -n "__fish_cask_using_subcommand flush-files" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -l engine -d 'The socket of their engine' -r -F
-complete -c cask -n "__fish_cask_using_subcommand afterwards" -l turns -d 'The file that is locked while containers are paused' -r -F
+complete -c cask -n "__fish_cask_using_subcommand afterwards" -l lock -d 'The file that is locked while containers are paused' -r -F
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -l before -d 'What the shell is to do when it is asked for' -r
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -l after -d 'What the shell is to do in the end' -r
 complete -c cask -n "__fish_cask_using_subcommand afterwards" -l root -d 'Where named volumes lie' -r -F

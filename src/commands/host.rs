@@ -107,12 +107,21 @@ pub(crate) fn open_far(base: BorrowedFd<'_>, path: &[u8]) -> io::Result<OwnedFd>
     Ok(at)
 }
 
+/// Removes all that is in a directory.
+pub(crate) fn empty(dir: &OwnedFd) -> io::Result<()> {
+    for name in names(dir)? {
+        remove(dir.try_clone()?, &name)?;
+    }
+    Ok(())
+}
+
 /// Removes what is called `name` in `base`, with all that is in it.
 pub(crate) fn remove(base: OwnedFd, name: &OsStr) -> io::Result<()> {
     let mut here = HostDir::at(base);
     if !remove_unless_directory(&here, name)? {
         return Ok(());
     }
+    open_up(&here, name);
     here.enter(name)?;
     let mut levels = vec![(name.to_owned(), names(&here)?)];
     while let Some((own, left)) = levels.last_mut() {
@@ -124,11 +133,22 @@ pub(crate) fn remove(base: OwnedFd, name: &OsStr) -> io::Result<()> {
             continue;
         };
         if remove_unless_directory(&here, &next)? {
+            open_up(&here, &next);
             here.enter(&next)?;
             levels.push((next, names(&here)?));
         }
     }
     Ok(())
+}
+
+/// Without root, has its owner list and write a directory. Where that fails, what needs it tells.
+fn open_up(dir: &HostDir, name: &OsStr) {
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let opened = openat(dir, name, DIRECTORY | OFlags::PATH, Mode::empty());
+    let opened = opened.and_then(|inner| chmod_open(&inner, Mode::RWXU));
+    opened.unwrap_or_else(|e| log::debug!("{}: {e}", name.display()));
 }
 
 /// Whether it is a directory, which stays.

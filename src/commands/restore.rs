@@ -33,9 +33,13 @@ pub(crate) fn restore(from: &SnapshotRef, path: &Path, root: &Root) -> Result<()
     with_source(&state, root, |located, source| {
         let entry = find(source, path).map_err(|e| explain_missing(e, from, path))?;
         let place = Place::find(located, &entry)?;
-        place
-            .fill(source, &entry)
-            .map_err(|e| explain(e, path, located))
+        let staging = place.fill(source, &entry);
+        let staging = staging.map_err(|e| explain(e, path, located))?;
+        let kept = place.make_durable();
+        kept.map_err(|e| explain_kept(e, path, located))?;
+        // With what was in the place before: by now that is in there.
+        staging.remove();
+        Ok(())
     })
 }
 
@@ -72,14 +76,17 @@ impl Place {
         })
     }
 
-    /// Makes a copy where nobody else reaches it, makes it durable, and has it take the place.
-    fn fill(&self, source: &dyn Source, entry: &Entry) -> std::result::Result<(), Failure> {
+    /// Makes a copy where nobody else reaches it, makes it durable, and has it take the place. What was there is then in
+    /// the directory that is returned.
+    fn fill(&self, source: &dyn Source, entry: &Entry) -> std::result::Result<Staging, Failure> {
         let staging = Staging::make_in(&self.dir)?;
-        let filled = self.fill_by(&staging, source, entry);
-        // With what was in the place before: by now that is in there.
-        staging.remove();
-        filled?;
-        Ok(self.make_durable()?)
+        match self.fill_by(&staging, source, entry) {
+            Ok(()) => Ok(staging),
+            Err(e) => {
+                staging.remove();
+                Err(e)
+            }
+        }
     }
 
     fn fill_by(
@@ -134,9 +141,9 @@ impl Place {
         let made = Opened::at(made_in, &self.name)?;
         let there = Opened::at(self.dir.as_fd(), &self.name)?;
         let taken = self.take_place(made_in, flags);
-        made.map_or(Ok(()), |made| made.close())?;
-        if taken.is_err() {
-            there.map_or(Ok(()), |there| there.close())?;
+        let there = there.filter(|_| taken.is_err());
+        for opened in [made, there].into_iter().flatten() {
+            opened.close();
         }
         taken
     }
@@ -162,8 +169,9 @@ impl Opened {
         Ok(Some(Self { dir, mode }))
     }
 
-    fn close(&self) -> rustix::io::Result<()> {
+    fn close(&self) {
         host::chmod_open(&self.dir, self.mode)
+            .unwrap_or_else(|e| log::warn!("a directory may be written now: {e}"));
     }
 }
 
@@ -204,4 +212,12 @@ fn explain(error: Failure, path: &Path, located: &Located) -> CommandError {
     CommandError::new(kind_of(&error), message)
         .because(error)
         .hint("what was there is there still")
+}
+
+fn explain_kept(error: std::io::Error, path: &Path, located: &Located) -> CommandError {
+    let path = path.display();
+    let message = format!("{path} in {located} was restored, and is not safe on the disk");
+    CommandError::new(Kind::Failed, message)
+        .because(error)
+        .hint("see `cask log`; what was there before is in .cask-restore-* beside it")
 }

@@ -6,7 +6,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, mkdirat, openat, statat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, XattrFlags, fgetxattr, flock, fsetxattr, fstat, mkdirat,
+    openat, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::commands::host;
@@ -34,6 +37,7 @@ impl Staging {
         for _ in 0..TRIES {
             let name = OsString::from(format!("{PREFIX}{}", VolumeId::random()));
             mkdirat(above, &name, Mode::RWXU)?;
+            mark(above, &name)?;
             if let Some(dir) = locked(above, &name)? {
                 let above = above.try_clone()?;
                 return Ok(Self { above, name, dir });
@@ -44,12 +48,7 @@ impl Staging {
 
     /// Removes it, with all that is in it.
     pub(super) fn remove(self) {
-        if let Err(e) = host::remove(self.above, &self.name) {
-            log::warn!(
-                "what is no more needed stays as {}: {e}",
-                self.name.display()
-            );
-        }
+        remove(&self.above, &self.name, &self.dir);
     }
 }
 
@@ -59,7 +58,44 @@ impl AsFd for Staging {
     }
 }
 
-/// The directory of this name, where it is the caller's, closed to all others, and not in use.
+/// The attribute that says that a directory is one of these. With root's own nobody in a container marks what they have
+/// no right to remove, by another name.
+fn mark_name() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "trusted.cask.staging"
+    } else {
+        "user.cask.staging"
+    }
+}
+
+/// Marks the directory of this name, unless another took it away meanwhile.
+fn mark(above: &OwnedFd, name: &OsStr) -> io::Result<()> {
+    match openat(above, name, DIRECTORY, Mode::empty()) {
+        Ok(dir) => Ok(fsetxattr(&dir, mark_name(), b"1", XattrFlags::CREATE)?),
+        Err(Errno::NOENT) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Empties the directory by its descriptor: by then another one may have its name, of which only an empty one goes.
+fn remove(above: &OwnedFd, name: &OsStr, dir: &OwnedFd) {
+    let emptied = host::empty(dir);
+    let removed = emptied.and_then(|()| Ok(unlinkat(above, name, AtFlags::REMOVEDIR)?));
+    if let Err(e) = removed {
+        log::warn!("what is no more needed stays as {}: {e}", name.display());
+    }
+}
+
+/// Whether it is marked.
+fn is_marked(dir: &OwnedFd) -> io::Result<bool> {
+    match fgetxattr(dir, mark_name(), &mut [0_u8; 1]) {
+        Ok(_) => Ok(true),
+        Err(Errno::NODATA | Errno::RANGE) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// The directory of this name, where it is the caller's and one of these, closed to all others, and not in use.
 fn locked(above: &OwnedFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     let dir = match openat(above, name, DIRECTORY, Mode::empty()) {
         Ok(dir) => dir,
@@ -76,6 +112,12 @@ fn locked(above: &OwnedFd, name: &OsStr) -> io::Result<Option<OwnedFd>> {
     if own.st_uid != rustix::process::geteuid().as_raw() || !is_closed.is_empty() {
         return Ok(None);
     }
+    if !is_marked(&dir)? {
+        // Killed before it was marked, or another's: it goes if nothing is in it.
+        let removed = unlinkat(above, name, AtFlags::REMOVEDIR);
+        removed.unwrap_or_else(|e| log::debug!("{}: {e}", name.display()));
+        return Ok(None);
+    }
     // Whoever held the lock before may have removed it.
     Ok(match statat(above, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(there) if host::identity(&there) == host::identity(&own) => Some(dir),
@@ -88,11 +130,9 @@ fn remove_left(above: &OwnedFd) -> io::Result<()> {
     let here = openat(above, ".", DIRECTORY, Mode::empty())?;
     for name in host::names(here)? {
         if name.as_bytes().starts_with(PREFIX.as_bytes())
-            && let Some(_lock) = locked(above, &name)?
+            && let Some(left) = locked(above, &name)?
         {
-            let (above, shown) = (above.try_clone()?, name.display());
-            host::remove(above, &name)
-                .unwrap_or_else(|e| log::warn!("{shown} was left behind, and stays: {e}"));
+            remove(above, &name, &left);
         }
     }
     Ok(())
@@ -117,6 +157,7 @@ mod tests {
         let left = home.path().join(".cask-restore-left");
         fs::create_dir_all(left.join("with/more")).unwrap();
         fs::set_permissions(&left, Permissions::from_mode(0o700)).unwrap();
+        mark(&above, left.file_name().unwrap()).unwrap();
         let first = Staging::make_in(&above).unwrap();
         assert_eq!(names(home.path()), std::slice::from_ref(&first.name));
         let second = Staging::make_in(&above).unwrap();
@@ -127,17 +168,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_open_to_others_or_no_directory_is_not_ones_own() {
+    fn what_is_open_to_others_not_marked_or_no_directory_is_not_ones_own() {
         let home = tempfile::tempdir().unwrap();
         let above = OwnedFd::from(File::open(home.path()).unwrap());
         let open = home.path().join(".cask-restore-open");
         fs::create_dir(&open).unwrap();
         fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
+        mark(&above, open.file_name().unwrap()).unwrap();
+        let other = home.path().join(".cask-restore-other");
+        fs::create_dir_all(other.join("full")).unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o700)).unwrap();
         drop(File::create(home.path().join(".cask-restore-file")).unwrap());
         std::os::unix::fs::symlink(&open, home.path().join(".cask-restore-link")).unwrap();
         let made = Staging::make_in(&above).unwrap();
-        assert_eq!(names(home.path()).len(), 4);
+        assert_eq!(names(home.path()).len(), 5);
         made.remove();
-        assert_eq!(names(home.path()).len(), 3);
+        assert_eq!(names(home.path()).len(), 4);
     }
 }

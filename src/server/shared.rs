@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::close_notice::CloseNotice;
 use super::faults::{closing, failed, said};
@@ -32,6 +33,10 @@ const INIT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// How long the end of a server waits for tables that are being fetched.
 const LOADING_MAX: Duration = Duration::from_secs(2);
+
+/// How long it waits for those who have the volume in hand, and how often it looks.
+const LET_GO_MAX: Duration = Duration::from_secs(10);
+const LET_GO_LOOK: Duration = Duration::from_millis(2);
 
 /// What the thread that runs the server is told.
 pub(super) enum Event {
@@ -471,7 +476,7 @@ impl Shared {
         });
         let volume = {
             let mut held = self.volume.write();
-            held.take().and_then(Arc::into_inner)
+            held.take().and_then(alone)
         };
         let closed = match volume {
             Some(volume) => volume.close().map_err(Error::Volume),
@@ -545,5 +550,18 @@ impl Opened for Shared {
     fn with<T>(&self, work: impl FnOnce(&Volume) -> T) -> Option<T> {
         let volume = self.volume.read();
         volume.as_deref().map(work)
+    }
+}
+
+/// The volume, once nobody else has it: who answers a question about it, or does some work of the background, is soon done.
+fn alone(mut volume: Arc<Volume>) -> Option<Volume> {
+    let since = Instant::now();
+    loop {
+        volume = match Arc::try_unwrap(volume) {
+            Ok(volume) => return Some(volume),
+            Err(_) if since.elapsed() > LET_GO_MAX => return None,
+            Err(shared) => shared,
+        };
+        thread::sleep(LET_GO_LOOK);
     }
 }

@@ -110,6 +110,11 @@ fn schedule_of(fields: &Fields) -> Result<Schedule> {
         let message = format!("the form has no field \"{kind}\"");
         return Err(CommandError::new(Kind::Usage, message).hint("send it from the volume's page"));
     }
+    let is_no_text = |kind: &&&str| fields.bytes(kind).is_some() && fields.text(kind).is_none();
+    if let Some(kind) = kinds.iter().find(is_no_text) {
+        let message = format!("the field \"{kind}\" is no text");
+        return Err(CommandError::new(Kind::Usage, message).hint("fill in a number"));
+    }
     let counts = kinds
         .iter()
         .filter_map(|kind| Some((kind, fields.text(kind)?.trim())));
@@ -171,20 +176,25 @@ async fn restore_here(
             return pages::restore(site, (volume, &State::At(name), &path), Some(&refusal));
         }
     };
+    let id = begun.id();
     let work = move || {
         let worked = restore_from((own, from), &to, &fields, &root);
         begun.end(&worked);
         worked
     };
     let worked = site.lanes.run(volume, WORK_MAX, work).await;
-    match (site.restores.take(volume), worked) {
+    match (site.restores.take(volume, id), worked) {
         (Some(Progress::Begun(_)), _) => lead_to(of_volume(volume)),
         (Some(Progress::Done), _) | (_, Ok(())) => {
             let to = of_entry(volume, &State::Now, Shape::Tree, &path.above());
             let restored = encoded(path.name().unwrap_or_default());
             lead_to(format!("{to}?restored={restored}"))
         }
-        (_, Err(refusal)) => {
+        (known, Err(mut refusal)) => {
+            // It may have ended after nobody waited any more.
+            if let Some(Progress::Failed(why)) = known {
+                refusal.said = why;
+            }
             pages::restore(site, (volume, &State::At(name), &path), Some(&refusal))
         }
     }

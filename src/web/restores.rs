@@ -24,13 +24,20 @@ pub(super) enum Progress {
 /// A restore that goes on, or the last one that nobody waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Restored {
+    id: u64,
     /// What is restored, for reading.
     pub(super) path: String,
     pub(super) progress: Progress,
 }
 
 #[derive(Debug, Default, Clone)]
-pub(super) struct Restores(Arc<Mutex<HashMap<VolumeName, Restored>>>);
+pub(super) struct Restores(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    begun: u64,
+    of_volumes: HashMap<VolumeName, Restored>,
+}
 
 impl Restores {
     /// Notes that a restore begins, unless one goes on.
@@ -39,37 +46,44 @@ impl Restores {
         if let Some(Restored {
             path,
             progress: Progress::Begun(_),
-        }) = all.get(volume)
+            ..
+        }) = all.of_volumes.get(volume)
         {
             let said = format!(
                 "{path} of volume \"{volume}\" is being restored; wait until that has ended: the volume's page tells"
             );
             return Err(Refusal::new(StatusCode::CONFLICT, said));
         }
+        all.begun += 1;
+        let id = all.begun;
         let begun = Restored {
+            id,
             path: path.to_owned(),
             progress: Progress::Begun(Timestamp::now()),
         };
-        drop(all.insert(volume.clone(), begun));
+        drop(all.of_volumes.insert(volume.clone(), begun));
         Ok(Begun {
+            id,
             restores: self.clone(),
             volume: volume.clone(),
         })
     }
 
-    /// How far the volume's restore is. What has ended is told once, and forgotten.
-    pub(super) fn take(&self, volume: &VolumeName) -> Option<Progress> {
-        let mut all = self.0.lock();
-        let progress = all.get(volume)?.progress.clone();
-        if !matches!(progress, Progress::Begun(_)) {
-            drop(all.remove(volume));
-        }
-        Some(progress)
+    /// How far this restore of the volume's is. What has ended is told once, and forgotten.
+    pub(super) fn take(&self, volume: &VolumeName, id: u64) -> Option<Progress> {
+        let known = self.0.lock().of_volumes.get(volume).map(|known| known.id);
+        known.filter(|known| *known == id)?;
+        self.tell(volume).map(|told| told.progress)
     }
 
-    /// What there is to tell of this volume.
-    pub(super) fn of(&self, volume: &VolumeName) -> Option<Restored> {
-        self.0.lock().get(volume).cloned()
+    /// What there is to tell of this volume: of what has ended, once.
+    pub(super) fn tell(&self, volume: &VolumeName) -> Option<Restored> {
+        let mut all = self.0.lock();
+        let known = all.of_volumes.get(volume)?.clone();
+        if !matches!(known.progress, Progress::Begun(_)) {
+            drop(all.of_volumes.remove(volume));
+        }
+        Some(known)
     }
 }
 
@@ -78,12 +92,18 @@ impl Restores {
 pub(super) struct Begun {
     restores: Restores,
     volume: VolumeName,
+    id: u64,
 }
 
 impl Begun {
+    /// Which one it is.
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Notes how it ended.
     pub(super) fn end(self, how: &commands::Result<()>) {
-        if let Some(restored) = self.restores.0.lock().get_mut(&self.volume) {
+        if let Some(restored) = self.restores.0.lock().of_volumes.get_mut(&self.volume) {
             restored.progress = match how {
                 Ok(()) => Progress::Done,
                 Err(error) => Progress::Failed(error.to_string()),
@@ -95,9 +115,11 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         let mut all = self.restores.0.lock();
-        let known = all.get(&self.volume).map(|known| &known.progress);
+        let known = all.of_volumes.get(&self.volume);
+        let known = known.filter(|known| known.id == self.id);
+        let known = known.map(|known| &known.progress);
         if matches!(known, Some(Progress::Begun(_))) {
-            drop(all.remove(&self.volume));
+            drop(all.of_volumes.remove(&self.volume));
         }
     }
 }
@@ -115,19 +137,28 @@ mod tests {
         assert_eq!(refused.status, StatusCode::CONFLICT);
         assert!(refused.said.contains("/a of volume"), "{}", refused.said);
         drop(restores.begin(&"other".parse().unwrap(), "/b").unwrap());
-        assert!(matches!(restores.take(&volume), Some(Progress::Begun(_))));
+        let id = first.id();
+        let is_begun = |told: Option<Progress>| matches!(told, Some(Progress::Begun(_)));
+        assert!(is_begun(restores.take(&volume, id)));
         first.end(&Err(CommandError::new(Kind::Failed, "no space")));
-        let known = restores.of(&volume).unwrap();
-        assert_eq!(known.progress, Progress::Failed("no space".to_owned()));
-        restores.begin(&volume, "/b").unwrap().end(&Ok(()));
-        assert_eq!(restores.take(&volume), Some(Progress::Done));
-        assert_eq!(restores.of(&volume), None);
+        let told = restores.tell(&volume).unwrap();
+        assert_eq!(told.progress, Progress::Failed("no space".to_owned()));
+        assert_eq!(restores.tell(&volume), None, "told once");
+        let second = restores.begin(&volume, "/b").unwrap();
+        let own = second.id();
+        assert_eq!(
+            restores.take(&volume, id),
+            None,
+            "the first is not this one"
+        );
+        second.end(&Ok(()));
+        assert_eq!(restores.take(&volume, own), Some(Progress::Done));
     }
 
     #[test]
     fn one_that_never_began_holds_up_no_other() {
         let (restores, volume) = (Restores::default(), "db".parse().unwrap());
         drop(restores.begin(&volume, "/a").unwrap());
-        assert_eq!(restores.of(&volume), None);
+        assert_eq!(restores.tell(&volume), None);
     }
 }

@@ -221,7 +221,8 @@ fn a_directory_that_may_not_be_written_is_restored() {
     }
     let bench = Rootless::new();
     bench.run(&["mount", "db", "mnt"]).succeeds();
-    let script = "mkdir mnt/d mnt/d/e && echo old >mnt/d/f && chmod 555 mnt/d mnt/d/e";
+    let script =
+        "mkdir mnt/d mnt/d/e && echo old >mnt/d/f && echo x >mnt/d/e/x && chmod 555 mnt/d mnt/d/e";
     bench.shell(script).succeeds();
     bench.run(&["snapshot", "db@s"]).succeeds();
     let script = "chmod 755 mnt/d && echo new >mnt/d/f && chmod 555 mnt/d";

@@ -170,9 +170,8 @@ fn replies_are_made_in_memory_that_is_there() {
         assert_eq!(fs::read(&path).unwrap().len() as u64, MIB << 20);
         page_faults(&mount) - before
     };
-    // The first time each thread makes its heap.
-    read();
-    let faults = read();
+    // The first time that a thread answers it makes its heap.
+    let faults = (0..6).map(|_| read()).min().unwrap();
     eprintln!("{faults} page faults to read {MIB} MiB");
     // 256 pages a MiB where the heap is given back after each reply.
     assert!(faults < MIB * 64, "{faults} page faults");

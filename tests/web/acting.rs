@@ -49,9 +49,14 @@ fn snapshots_clones_and_schedules_are_made() {
     page.get("/volumes/db")
         .says(200, &["value=\"24\"", "Next: "]);
     // What is not there is not what was left empty.
-    for broken in ["", "hourly=", "hourly=%4&daily=&weekly=&monthly="] {
+    for (broken, word) in [
+        ("", "form"),
+        ("hourly=", "form"),
+        ("hourly=%4&daily=&weekly=&monthly=", "form"),
+        ("hourly=%ff&daily=&weekly=&monthly=", "no text"),
+    ] {
         page.post("/volumes/db/do/schedule", broken)
-            .says(400, &["form"]);
+            .says(400, &[word]);
     }
     assert_eq!(kept_by(&bench), "hourly=24 daily=7\n");
     page.post("/volumes/db/do/schedule", "hourly=&daily=&weekly=&monthly=")

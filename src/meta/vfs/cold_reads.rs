@@ -47,9 +47,14 @@ unsafe extern "C" fn pread(file: c_int, data: *mut c_void, len: usize, at: libc:
     if usize::try_from(known) == Ok(len) {
         return known;
     }
-    if known < 0 && Errno::from_io_error(&std::io::Error::last_os_error()) == Some(Errno::AGAIN) {
+    // A part of it: the end of the file, or of what the host has.
+    let is_cold = known > 0
+        || known < 0
+            && Errno::from_io_error(&std::io::Error::last_os_error()) == Some(Errno::AGAIN);
+    if is_cold {
         about_to_wait();
-        let start = at - at % AHEAD_BYTES;
+        let lacks = at + libc::off_t::try_from(known.max(0)).unwrap_or(0);
+        let start = lacks - lacks % AHEAD_BYTES;
         // SAFETY: it takes numbers only. What it fails by the read will tell.
         unsafe { libc::posix_fadvise(file, start, AHEAD_BYTES, libc::POSIX_FADV_WILLNEED) };
     }

@@ -66,7 +66,7 @@ fn word(said: &Said, volume: &str) -> Markup {
 
 /// What is being restored, or was since somebody looked.
 fn restore(site: &Site, found: &Volume) -> Markup {
-    let Some(Restored { path, progress }) = site.restores.of(&found.name) else {
+    let Some(Restored { path, progress, .. }) = site.restores.tell(&found.name) else {
         return html! {};
     };
     html! {
