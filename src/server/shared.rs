@@ -474,11 +474,9 @@ impl Shared {
             // Whoever reads out of it may wait for a store, and holds the volume.
             volume.stop_fetching();
         });
-        let volume = {
-            let mut held = self.volume.write();
-            held.take().and_then(alone)
-        };
-        let closed = match volume {
+        // The lock is free again while they are waited for: they may ask for it.
+        let held = self.volume.write().take();
+        let closed = match held.and_then(alone) {
             Some(volume) => volume.close().map_err(Error::Volume),
             None => Err(Error::io(
                 "the volume is still in use by the server itself",
