@@ -12,7 +12,8 @@ use rustix::io::Errno;
 
 /// Bytes of a path that are given to the kernel at once: less than `PATH_MAX`, with a name to spare.
 const PATH_BYTES: usize = 3000;
-const DIRECTORY: OFlags = OFlags::DIRECTORY
+/// Opens a directory, and nothing that a symbolic link leads to.
+pub(super) const DIRECTORY: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
@@ -72,6 +73,11 @@ impl AsFd for HostDir {
 /// What a file is known by on this host.
 pub(crate) fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
+}
+
+/// Whether it is a directory.
+pub(super) fn is_directory(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
 }
 
 /// The names in a directory, sorted.
@@ -154,7 +160,7 @@ fn open_up(dir: &HostDir, name: &OsStr) {
 /// Whether it is a directory, which stays.
 fn remove_unless_directory(dir: &HostDir, name: &OsStr) -> io::Result<bool> {
     let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+    if is_directory(&stat) {
         return Ok(true);
     }
     match unlinkat(dir, name, AtFlags::empty()) {

@@ -8,12 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat_with, statat,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, fstat, openat, renameat_with, statat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::commands::host;
+use crate::commands::host::{self, DIRECTORY};
 use crate::commands::locate::{Located, Root};
 use crate::commands::place::Target;
 use crate::commands::source::{Entry, Failure, Source, find, kind_of, with_source};
@@ -104,8 +102,7 @@ impl Place {
     /// All of the volume: an fsync of a directory tells nothing of the files in it. The kernel brings the server what it
     /// holds, and waits for no more (docs/semantics.md); the server makes it durable.
     fn make_durable(&self) -> std::io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = openat(&self.dir, ".", flags, Mode::empty())?;
+        let dir = openat(&self.dir, ".", DIRECTORY, Mode::empty())?;
         // A program that was killed while it removed a file leaves its EINTR to whoever asks next, who is told once
         // (Linux, fs/fuse/dir.c, `fuse_flush_time_update`).
         retry_on_intr(|| rustix::fs::syncfs(&dir))?;
@@ -117,7 +114,7 @@ impl Place {
     fn swap(&self, made_in: BorrowedFd<'_>, entry: &Entry) -> rustix::io::Result<()> {
         let is_directory = entry.attr.kind == FileKind::Directory;
         let flags = match statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(there) if is_directory || is_directory_by(&there) => RenameFlags::EXCHANGE,
+            Ok(there) if is_directory || host::is_directory(&there) => RenameFlags::EXCHANGE,
             Ok(_) => RenameFlags::empty(),
             Err(Errno::NOENT) => RenameFlags::NOREPLACE,
             Err(e) => return Err(e),
@@ -158,7 +155,7 @@ struct Opened {
 impl Opened {
     /// The one of this name; nothing where it is none.
     fn at(above: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<Option<Self>> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = DIRECTORY | OFlags::PATH;
         let dir = match openat(above, name, flags, Mode::empty()) {
             Ok(dir) => dir,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
@@ -175,13 +172,9 @@ impl Opened {
     }
 }
 
-fn is_directory_by(stat: &Stat) -> bool {
-    FileType::from_raw_mode(stat.st_mode) == FileType::Directory
-}
-
 /// Goes down by one name after the other: a symbolic link on the way would lead elsewhere.
 fn step_down(head: OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let flags = DIRECTORY | OFlags::PATH;
     let steps = path.as_os_str().as_bytes().split(|&byte| byte == b'/');
     let mut steps = steps.filter(|step| !step.is_empty());
     steps.try_fold(head, |dir, step| {

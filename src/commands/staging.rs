@@ -7,18 +7,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, XattrFlags, fgetxattr, flock, fsetxattr, fstat, mkdirat,
-    openat, statat, unlinkat,
+    AtFlags, FlockOperation, Mode, XattrFlags, fgetxattr, flock, fsetxattr, fstat, mkdirat, openat,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
-use crate::commands::host;
+use crate::commands::host::{self, DIRECTORY};
 use crate::types::VolumeId;
 
 const PREFIX: &str = ".cask-restore-";
-const DIRECTORY: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
 /// Another who comes by at the wrong moment takes a new one for a left one.
 const TRIES: usize = 8;
 

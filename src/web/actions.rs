@@ -105,23 +105,19 @@ fn confirm(fields: &Fields, located: &Located) -> Result<()> {
 
 fn schedule_of(fields: &Fields) -> Result<Schedule> {
     let kinds = ["hourly", "daily", "weekly", "monthly"];
-    // One that is not there is not one that was left empty: that would end the schedule.
-    if let Some(kind) = kinds.iter().find(|kind| !fields.has(kind)) {
-        let message = format!("the form has no field \"{kind}\"");
-        return Err(CommandError::new(Kind::Usage, message).hint("send it from the volume's page"));
+    let mut parts = Vec::new();
+    for kind in kinds {
+        // One that is not there is not one that was left empty: that would end the schedule.
+        if !fields.has(kind) {
+            let message = format!("the form has no field \"{kind}\"");
+            let error = CommandError::new(Kind::Usage, message);
+            return Err(error.hint("send it from the volume's page"));
+        }
+        let count = text_of(fields, kind)?.unwrap_or_default().trim();
+        if !matches!(count, "" | "0") {
+            parts.push(format!("{kind}={count}"));
+        }
     }
-    let is_no_text = |kind: &&&str| fields.bytes(kind).is_some() && fields.text(kind).is_none();
-    if let Some(kind) = kinds.iter().find(is_no_text) {
-        let message = format!("the field \"{kind}\" is no text");
-        return Err(CommandError::new(Kind::Usage, message).hint("fill in a number"));
-    }
-    let counts = kinds
-        .iter()
-        .filter_map(|kind| Some((kind, fields.text(kind)?.trim())));
-    let counts = counts.filter(|(_, count)| !matches!(*count, "" | "0"));
-    let parts: Vec<String> = counts
-        .map(|(kind, count)| format!("{kind}={count}"))
-        .collect();
     if parts.is_empty() {
         return Ok(Schedule::OFF);
     }
@@ -132,14 +128,18 @@ fn schedule_of(fields: &Fields) -> Result<Schedule> {
 
 /// A snapshot, where a field names one.
 fn snapshot_named(fields: &Fields, name: &str) -> Result<Option<SnapshotName>> {
-    match fields.bytes(name) {
-        None => Ok(None),
-        Some(_) => {
-            let text = fields
-                .text(name)
-                .ok_or_else(|| CommandError::new(Kind::Usage, "a snapshot name must be UTF-8"))?;
-            text.parse().map(Some).map_err(usage)
+    let text = text_of(fields, name)?;
+    text.map(|text| text.parse().map_err(usage)).transpose()
+}
+
+/// What a field says, where it says anything: bytes that are no text are not the same as none.
+fn text_of<'f>(fields: &'f Fields, name: &str) -> Result<Option<&'f str>> {
+    match (fields.bytes(name), fields.text(name)) {
+        (Some(_), None) => {
+            let message = format!("the field \"{name}\" is no text in UTF-8");
+            Err(CommandError::new(Kind::Usage, message).hint("type it anew"))
         }
+        (_, text) => Ok(text),
     }
 }
 

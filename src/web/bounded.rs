@@ -49,21 +49,14 @@ impl RootLane {
     ) -> Result<T, Refusal> {
         let working = async {
             let permit = Arc::clone(&self.0).acquire_owned().await;
-            spawn_blocking(move || {
-                let done = work();
-                drop(permit);
-                done
-            })
-            .await
+            in_thread(permit, work).await
         };
-        match within(LOOK_MAX, working).await {
-            Some(Ok(done)) => Ok(done?),
-            Some(Err(_)) => Err(broken()),
-            None => Err(Refusal::new(
+        within(LOOK_MAX, working).await.unwrap_or_else(|| {
+            Err(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "there is no answer in time; try again",
-            )),
-        }
+            ))
+        })
     }
 }
 
@@ -113,17 +106,22 @@ impl Lanes {
         work: impl FnOnce() -> commands::Result<T> + Send + 'static,
     ) -> Result<T, Refusal> {
         let permit = self.enter(volume).await?;
-        let working = spawn_blocking(move || {
-            let done = work();
-            drop(permit);
-            done
-        });
-        match within(wait_max, working).await {
-            Some(Ok(done)) => Ok(done?),
-            Some(Err(_)) => Err(broken()),
-            None => Err(silent(volume)),
-        }
+        let worked = within(wait_max, in_thread(permit, work)).await;
+        worked.unwrap_or_else(|| Err(silent(volume)))
     }
+}
+
+/// Does `work` in a thread that may wait, and keeps its place until that is done, whoever still waits for it.
+async fn in_thread<T: Send + 'static>(
+    place: impl Send + 'static,
+    work: impl FnOnce() -> commands::Result<T> + Send + 'static,
+) -> Result<T, Refusal> {
+    let working = spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    });
+    Ok(working.await.map_err(|_| broken())??)
 }
 
 /// What comes of a future, if that is in time.

@@ -71,17 +71,27 @@ impl Restores {
 
     /// How far this restore of the volume's is. What has ended is told once, and forgotten.
     pub(super) fn take(&self, volume: &VolumeName, id: u64) -> Option<Progress> {
-        let known = self.0.lock().of_volumes.get(volume).map(|known| known.id);
-        known.filter(|known| *known == id)?;
-        self.tell(volume).map(|told| told.progress)
+        let mut all = self.0.lock();
+        all.own(volume, id)?;
+        all.tell(volume).map(|told| told.progress)
     }
 
     /// What there is to tell of this volume: of what has ended, once.
     pub(super) fn tell(&self, volume: &VolumeName) -> Option<Restored> {
-        let mut all = self.0.lock();
-        let known = all.of_volumes.get(volume)?.clone();
+        self.0.lock().tell(volume)
+    }
+}
+
+impl Known {
+    fn own(&self, volume: &VolumeName, id: u64) -> Option<&Restored> {
+        let known = self.of_volumes.get(volume);
+        known.filter(|known| known.id == id)
+    }
+
+    fn tell(&mut self, volume: &VolumeName) -> Option<Restored> {
+        let known = self.of_volumes.get(volume)?.clone();
         if !matches!(known.progress, Progress::Begun(_)) {
-            drop(all.of_volumes.remove(volume));
+            drop(self.of_volumes.remove(volume));
         }
         Some(known)
     }
@@ -115,8 +125,7 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         let mut all = self.restores.0.lock();
-        let known = all.of_volumes.get(&self.volume);
-        let known = known.filter(|known| known.id == self.id);
+        let known = all.own(&self.volume, self.id);
         let known = known.map(|known| &known.progress);
         if matches!(known, Some(Progress::Begun(_))) {
             drop(all.of_volumes.remove(&self.volume));
