@@ -61,6 +61,8 @@ impl Browser {
         let home = TempDir::with_prefix("cask-browser-").unwrap();
         let mut command = Command::new(DRIVER);
         command.arg("--port=0").env("HOME", home.path());
+        // What the browser has in temporary files goes with its home, also where it is killed.
+        command.env("TMPDIR", home.path());
         let command = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
