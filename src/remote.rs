@@ -13,6 +13,7 @@ mod error;
 mod found;
 mod hex;
 mod index;
+mod kept_names;
 mod kept_snapshots;
 mod keys;
 mod levels;

@@ -7,10 +7,10 @@ mod journal;
 mod lookup;
 mod sorted;
 
-use std::collections::{BTreeSet, HashMap};
-use std::fs;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use super::kept_names::KeptNames;
 use super::mark::condemned_of;
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::place::Place;
@@ -57,10 +57,13 @@ impl Index {
     /// [`Error::Damaged`], [`Error::Newer`], [`Error::Host`]; see [`super::Shelf`].
     pub fn load(repository: &Repository, dir: &Path) -> Result<Self> {
         let kept = dir.join(DIR);
+        let cannot = |e| Error::host(format!("clean up {}", kept.display()), e);
+        let names = KeptNames::now_in(&kept).map_err(cannot)?;
         let listed = repository.shelf().list(DIR)?;
         let condemned = condemned_of(repository.marks_among(&listed)?);
         let (known, room) = fetch_all(repository, &kept, &listed)?;
-        remove_others(&kept, &listed)?;
+        let listed: HashSet<&str> = listed.iter().map(|one| one.key.last()).collect();
+        names.remove_unless(|id| listed.contains(id.to_string().as_str()));
         let there = present(repository, &condemned.packs)?;
         let pushes = dir.join("pushes");
         let journal = Journal::begin(&pushes)?;
@@ -212,20 +215,6 @@ fn store(
     Ok((id, body))
 }
 
-/// What is kept of index objects that are there no more.
-fn remove_others(dir: &Path, listed: &[Listed]) -> Result<()> {
-    let cannot = |e| Error::host(format!("clean up {}", dir.display()), e);
-    for entry in fs::read_dir(dir).map_err(cannot)? {
-        let entry = entry.map_err(cannot)?;
-        let name = entry.file_name();
-        if !listed.iter().any(|one| name == one.key.last()) {
-            // Another push may have done the same.
-            drop(fs::remove_file(entry.path()));
-        }
-    }
-    Ok(())
-}
-
 /// Makes index objects anew that tell of no pack in `gone`, and puts small ones together. Only when this has returned may
 /// those packs go: until then a push may find them.
 ///
@@ -331,7 +320,8 @@ fn read(repository: &Repository, key: &Key, id: &ObjectId) -> Result<Vec<u8>> {
 fn keep(dir: &Path, id: &ObjectId, body: &[u8], room: &mut Room) -> Result<Sorted> {
     let path = dir.join(id.to_string());
     sorted::store(&path, body)?;
-    Sorted::open(&path, room)
+    // Not by its name: another may have seen in the store that it was replaced, and removed it.
+    Sorted::of(&path, body, room)
 }
 
 #[cfg(test)]
@@ -480,5 +470,20 @@ mod tests {
         for chunk in &sealed.chunks {
             assert_eq!(again.find(&chunk.hash).unwrap(), Some(chunk.place));
         }
+    }
+
+    #[test]
+    fn what_another_push_writes_meanwhile_stays() {
+        let repository = repository();
+        let dir = tempfile::tempdir().unwrap();
+        Index::load(&repository, dir.path()).unwrap();
+        let kept = dir.path().join(DIR);
+        let [writing, replaced] =
+            ["5".repeat(64) + ".7-0.new", "5".repeat(64)].map(|name| kept.join(name));
+        for path in [&writing, &replaced] {
+            crate::durable::replace_file(path, b"half").unwrap();
+        }
+        Index::load(&repository, dir.path()).unwrap();
+        assert!(writing.exists() && !replaced.exists());
     }
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::kept_names::remove;
 use super::object::ObjectId;
 use super::shelf::{Key, Listed, Tag};
 use super::snapshot::parts_of;
@@ -115,15 +116,6 @@ fn names_in<T: std::str::FromStr>(dir: &Path) -> Vec<T> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.filter_map(|name| name.parse().ok()).collect()
-}
-
-/// Another may have done the same.
-fn remove(path: &Path) {
-    if let Err(e) = fs::remove_file(path)
-        && e.kind() != io::ErrorKind::NotFound
-    {
-        log::debug!("cannot remove {}: {e}", path.display());
-    }
 }
 
 /// Not durably, nor at once: what is not whole does not open.

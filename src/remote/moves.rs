@@ -1,11 +1,11 @@
 //! What tells where the chunks of packs went, in the store, and what is kept of it on this host.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::{fs, io};
 
+use super::kept_names::KeptNames;
 use super::moved::{DIR, Moved, key_of};
 use super::object::{Kind, ObjectId, open_whole, seal_whole};
 use super::shelf::Tag;
@@ -72,18 +72,8 @@ impl Repository {
     pub fn forget_kept_moves(dir: &Path, told: &BTreeSet<ObjectId>) -> Result<()> {
         let dir = dir.join(DIR);
         let cannot = |e| Error::host(format!("clean up {}", dir.display()), e);
-        let entries = match fs::read_dir(&dir) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            entries => entries.map_err(cannot)?,
-        };
-        for entry in entries {
-            let path = entry.map_err(cannot)?.path();
-            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-            if !name.parse().is_ok_and(|id| told.contains(&id)) {
-                // Another may have done the same.
-                drop(fs::remove_file(&path));
-            }
-        }
+        let names = KeptNames::now_in(&dir).map_err(cannot)?;
+        names.remove_unless(|id| told.contains(id));
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::kept_names::{KeptNames, remove};
 use super::{Error, ObjectId, RemoteSnapshot, Result};
 use crate::durable;
 use crate::types::VolumeId;
@@ -63,7 +64,9 @@ impl PushedBases {
         let mut bytes = blake3::hash(&body).as_bytes().to_vec();
         bytes.extend(body);
         let path = self.dir.join(base.snapshot.id.to_string());
-        durable::replace_file(&path, &bytes).map_err(cannot)?;
+        durable::replace_shared_file(&path, &bytes).map_err(cannot)?;
+        let names = KeptNames::now_in(&self.dir).map_err(cannot)?;
+        names.remove_unless(|_| true);
         let mut all = self.all();
         all.sort_by_key(|(_, one)| one.snapshot.epoch);
         let old = all.len().saturating_sub(KEPT);
@@ -94,29 +97,24 @@ impl PushedBases {
 
     /// What is not whole is none.
     fn all(&self) -> Vec<(PathBuf, PushedBase)> {
-        let entries = fs::read_dir(&self.dir).into_iter().flatten().flatten();
-        let read = entries.filter_map(|entry| {
-            let path = entry.path();
-            let bytes = fs::read(&path).ok()?;
-            let (sum, body) = bytes.split_at_checked(SUM_BYTES)?;
-            let is_whole = blake3::hash(body).as_bytes() == sum;
-            let found = is_whole
-                .then(|| serde_json::from_slice(body).ok())
-                .flatten();
-            if found.is_none() {
-                remove(&path);
-            }
-            Some((path, found?))
-        });
-        read.collect()
+        let names = KeptNames::now_in(&self.dir);
+        let found = names
+            .iter()
+            .flat_map(KeptNames::objects)
+            .filter_map(|path| {
+                let base = read(path);
+                if base.is_none() {
+                    remove(path);
+                }
+                Some((path.clone(), base?))
+            });
+        found.collect()
     }
 }
 
-/// Another may have done the same.
-fn remove(path: &Path) {
-    if let Err(e) = fs::remove_file(path)
-        && e.kind() != io::ErrorKind::NotFound
-    {
-        log::debug!("cannot remove {}: {e}", path.display());
-    }
+fn read(path: &Path) -> Option<PushedBase> {
+    let bytes = fs::read(path).ok()?;
+    let (sum, body) = bytes.split_at_checked(SUM_BYTES)?;
+    let is_whole = blake3::hash(body).as_bytes() == sum;
+    is_whole.then(|| serde_json::from_slice(body).ok())?
 }

@@ -98,11 +98,15 @@ impl Room {
             self.bytes -= entries.len();
             return Ok(Kept::Memory(entries.to_vec()));
         }
-        if self.files > 0 {
-            self.files -= 1;
-            return File::open(path).map(Kept::Open);
+        if self.files == 0 {
+            return Ok(Kept::Closed(path.to_owned()));
         }
-        Ok(Kept::Closed(path.to_owned()))
+        self.files -= 1;
+        match File::open(path) {
+            // Another push has seen that its object was replaced.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Kept::Memory(entries.to_vec())),
+            opened => opened.map(Kept::Open),
+        }
     }
 }
 
@@ -112,21 +116,31 @@ impl Sorted {
     /// # Errors
     /// [`Error::Damaged`] when it is not what was kept; [`Error::Host`].
     pub(super) fn open(path: &Path, room: &mut Room) -> Result<Self> {
-        let cannot = |e| Error::host(format!("read {}", path.display()), e);
         let damaged = |what: &str| Error::damaged(path.display(), what);
-        let bytes = fs::read(path).map_err(cannot)?;
+        let bytes =
+            fs::read(path).map_err(|e| Error::host(format!("read {}", path.display()), e))?;
         let (sum, body) = bytes
             .split_at_checked(SUM_BYTES)
             .ok_or_else(|| damaged("it is too short"))?;
         if blake3::hash(body).as_bytes() != sum {
             return Err(damaged("it is not what was kept"));
         }
-        let (packs, entries) = parse(body).ok_or_else(|| damaged("it is no index"))?;
+        Self::of(path, body, room)
+    }
+
+    /// The same of `body`, which was kept at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn of(path: &Path, body: &[u8], room: &mut Room) -> Result<Self> {
+        let cannot = |e| Error::host(format!("read {}", path.display()), e);
+        let parsed = parse(body).ok_or_else(|| Error::damaged(path.display(), "it is no index"));
+        let (packs, entries) = parsed?;
         let hashes = entries.chunks(ENTRY_BYTES).step_by(STRIDE).map(hash_of);
         Ok(Self {
             kept: room.keep(path, entries).map_err(cannot)?,
             packs,
-            at: (bytes.len() - entries.len()) as u64,
+            at: (SUM_BYTES + body.len() - entries.len()) as u64,
             entries: entries.len() / ENTRY_BYTES,
             fences: hashes.collect(),
         })
@@ -268,5 +282,23 @@ mod tests {
             .map(|(one, number)| one.find(&hash(number, 0)));
         let found = found.filter(|found| matches!(found, Ok(Some(_)))).count();
         assert_eq!(found, 3);
+    }
+
+    #[test]
+    fn what_another_push_has_removed_is_known_still() {
+        let dir = tempfile::tempdir().unwrap();
+        let hash = ChunkHash::of(b"chunk");
+        let place = Place {
+            pack: ObjectId::from_bytes([1; 32]),
+            piece: 0,
+            offset: 64,
+            stored_len: 1,
+            len: 1,
+            packing: Packing::Plain,
+        };
+        let body = encode(&HashMap::from([(hash, place)]));
+        let mut room = Room { bytes: 0, files: 1 };
+        let sorted = Sorted::of(&dir.path().join("gone"), &body, &mut room).unwrap();
+        assert_eq!(sorted.find(&hash).unwrap(), Some(place));
     }
 }
