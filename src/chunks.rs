@@ -14,6 +14,7 @@ mod readers;
 mod record;
 mod rescue;
 mod scan;
+mod scattered;
 mod segment;
 mod store;
 mod stream;

@@ -8,17 +8,27 @@ use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::types::about_to_wait;
 
+/// Where bytes came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The host's memory.
+    Memory,
+    /// Some of them from its disk.
+    Disk,
+}
+
 /// Fills `out` with what stands in `file` from `offset` on.
 ///
 /// # Errors
 /// As [`FileExt::read_exact_at`].
-pub(super) fn read_exact(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+pub(super) fn read_exact(file: &File, out: &mut [u8], offset: u64) -> io::Result<Source> {
     let known = read_cached(file, out, offset);
     if known == out.len() {
-        return Ok(());
+        return Ok(Source::Memory);
     }
     about_to_wait();
-    file.read_exact_at(&mut out[known..], offset + known as u64)
+    file.read_exact_at(&mut out[known..], offset + known as u64)?;
+    Ok(Source::Disk)
 }
 
 /// How many bytes the host gave without its disk (preadv2(2), `RWF_NOWAIT`). None where it does not know how.

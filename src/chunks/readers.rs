@@ -9,19 +9,44 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use lru::LruCache;
+use rustix::fs::{Advice, fadvise};
 
 use super::allowed::open_segments;
 use super::{Error, Result, segment};
-use crate::types::{SegmentId, about_to_wait, wait_for_lock};
+use crate::types::{Location, SegmentId, about_to_wait, wait_for_lock};
 
-/// How many stay open, where that is allowed: 16 GiB of segments.
+/// How many stay open, where that is allowed: 16 GiB of segments, or 8 GiB of those that are read in both ways.
 const OPEN_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// The segments of one directory, by their numbers.
+/// Bytes of a read that is taken for one at random, where it is a part of a chunk: as much as databases read at a time.
+const SCATTERED_BYTES: usize = 16 << 10;
+
+/// What the host reads beside what is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum ReadAhead {
+    /// What it takes for next: chunks that are read one after the other lie so.
+    Guessed,
+    /// Nothing (posix_fadvise(2), `POSIX_FADV_RANDOM`). Where pages before are in memory, by other reads at random, it would
+    /// take each for a part of a sequence (Linux, mm/readahead.c) and read four times as much.
+    Nothing,
+}
+
+/// The segments of one directory, by their numbers and by how they are read: the host keeps that by open file.
 #[derive(Debug)]
 pub(super) struct Readers {
     dir: PathBuf,
-    open: Mutex<LruCache<SegmentId, Arc<File>>>,
+    open: Mutex<LruCache<(SegmentId, ReadAhead), Arc<File>>>,
+}
+
+impl ReadAhead {
+    /// For `bytes` of the chunk at `at`.
+    pub(super) fn of(at: &Location, bytes: usize) -> Self {
+        if bytes <= SCATTERED_BYTES && bytes < at.stored_bytes() {
+            Self::Nothing
+        } else {
+            Self::Guessed
+        }
+    }
 }
 
 impl Readers {
@@ -36,41 +61,50 @@ impl Readers {
     ///
     /// # Errors
     /// [`Error::Lost`], [`Error::Elsewhere`], [`Error::Missing`]; [`Error::Io`] when it cannot be opened.
-    pub(super) fn get(&self, id: SegmentId) -> Result<Arc<File>> {
+    pub(super) fn get(&self, id: SegmentId, ahead: ReadAhead) -> Result<Arc<File>> {
         match id {
             SegmentId::LOST => return Err(Error::Lost),
             SegmentId::ELSEWHERE => return Err(Error::Elsewhere),
             _ => {}
         }
         let mut open = self.locked();
-        if let Some(file) = open.get(&id) {
+        if let Some(file) = open.get(&(id, ahead)) {
             return Ok(Arc::clone(file));
         }
         // Opened under the lock: several that miss a segment at once open it once.
-        let file = Arc::new(self.open(id)?);
-        open.put(id, Arc::clone(&file));
+        let file = Arc::new(self.open(id, ahead)?);
+        open.put((id, ahead), Arc::clone(&file));
         Ok(file)
     }
 
-    fn open(&self, id: SegmentId) -> Result<File> {
+    fn open(&self, id: SegmentId, ahead: ReadAhead) -> Result<File> {
         let path = segment::path_of(&self.dir, id);
         about_to_wait();
-        File::open(&path).map_err(|source| match source.kind() {
+        let file = File::open(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => Error::Missing { segment: id },
             _ => Error::Io {
                 op: "open",
                 path,
                 source,
             },
-        })
+        })?;
+        if ahead == ReadAhead::Nothing
+            && let Err(e) = fadvise(&file, 0, None, Advice::Random)
+        {
+            log::debug!("segment {id} is read with what the host takes for next: {e}");
+        }
+        Ok(file)
     }
 
     /// Closes the segment, which is about to go; who reads it goes on.
     pub(super) fn forget(&self, id: SegmentId) {
-        self.locked().pop(&id);
+        let mut open = self.locked();
+        for ahead in [ReadAhead::Guessed, ReadAhead::Nothing] {
+            open.pop(&(id, ahead));
+        }
     }
 
-    fn locked(&self) -> MutexGuard<'_, LruCache<SegmentId, Arc<File>>> {
+    fn locked(&self) -> MutexGuard<'_, LruCache<(SegmentId, ReadAhead), Arc<File>>> {
         wait_for_lock(&self.open)
     }
 }
@@ -90,12 +124,28 @@ mod tests {
         }
         // The first forty are read again, after all others.
         for number in (1..=max + 40).chain(1..=40) {
-            readers.get(id(number)).unwrap();
+            readers.get(id(number), ReadAhead::Guessed).unwrap();
         }
         let open = readers.locked();
         for number in (1..=40).chain(81..=max + 40) {
-            assert!(open.contains(&id(number)), "{number} was closed");
+            assert!(
+                open.contains(&(id(number), ReadAhead::Guessed)),
+                "{number} was closed"
+            );
         }
         assert_eq!(open.len(), OPEN_MAX.get());
+    }
+
+    #[test]
+    fn a_segment_that_goes_is_closed_however_it_was_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let readers = Readers::new(dir.path());
+        let id = SegmentId::from_raw(1);
+        File::create(segment::path_of(dir.path(), id)).unwrap();
+        for ahead in [ReadAhead::Guessed, ReadAhead::Nothing] {
+            readers.get(id, ahead).unwrap();
+        }
+        readers.forget(id);
+        assert_eq!(readers.locked().len(), 0);
     }
 }

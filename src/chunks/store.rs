@@ -12,7 +12,8 @@ use parking_lot::{Mutex, MutexGuard};
 use super::codec::unpack;
 use super::pages::{PAGE_BYTES, first_bad_page, widen};
 use super::pread::read_exact;
-use super::readers::Readers;
+use super::readers::{ReadAhead, Readers};
+use super::scattered::Scattered;
 use super::segment::{self, OpenSegment};
 use super::stream::{Appending, Placed, Stream, StreamState, SyncMark};
 use super::survey::{Survey, link_or_copy, list};
@@ -27,6 +28,7 @@ pub struct ChunkStore {
     dir: PathBuf,
     appending: Mutex<Appending>,
     readers: Readers,
+    scattered: Scattered,
     unpacked: Unpacked,
     /// The directory, open for syncing: there may be no descriptor left when it is needed.
     opened: File,
@@ -66,6 +68,7 @@ impl ChunkStore {
                 let_go: Vec::new(),
             }),
             readers: Readers::new(dir),
+            scattered: Scattered::default(),
             unpacked: Unpacked::default(),
             opened: File::open(dir).map_err(io)?,
             syncing: Default::default(),
@@ -260,8 +263,14 @@ impl ChunkStore {
 
     /// Reads stored bytes of the chunk at `at`, from its byte `start` on.
     pub(super) fn read_stored(&self, at: &Location, start: usize, out: &mut [u8]) -> Result<()> {
-        let file = self.reader(at.segment)?;
-        match read_exact(&file, out, at.offset + start as u64) {
+        let ahead = ReadAhead::of(at, out.len());
+        let file = self.readers.get(at.segment, ahead)?;
+        let offset = at.offset + start as u64;
+        let read = match ahead {
+            ReadAhead::Guessed => read_exact(&file, out, offset).map(drop),
+            ReadAhead::Nothing => self.scattered.read(&file, out, offset),
+        };
+        match read {
             Ok(()) => Ok(()),
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
                 Err(corrupt(at, "the file ends too early"))
@@ -279,7 +288,7 @@ impl ChunkStore {
     }
 
     pub(super) fn reader(&self, id: SegmentId) -> Result<Arc<File>> {
-        self.readers.get(id)
+        self.readers.get(id, ReadAhead::Guessed)
     }
 
     /// Whether a chunk of `stream` was appended whose file no sync has covered. The name of a new file may not be durable

@@ -37,6 +37,38 @@ fn a_flipped_byte_is_an_error_and_other_pages_still_read() {
     store.read(&at, &chunk.sums, 0, &mut [0; 4096]).unwrap();
 }
 
+/// Whether the host has the page that begins at `at`, which asks for it.
+fn is_here(file: &File, at: u64) -> bool {
+    let mut page = [0; PAGE_BYTES];
+    let mut room = [std::io::IoSliceMut::new(&mut page)];
+    rustix::io::preadv2(file, &mut room, at, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
+}
+
+#[test]
+fn small_parts_of_a_chunk_are_no_sequence() {
+    let (_dir, store) = store();
+    let chunk = NewChunk::of(&[5; 128 * PAGE_BYTES]);
+    let at = store.append(Stream::Fresh, &[&chunk]).unwrap().places[0];
+    store.sync(Stream::Fresh, std::convert::identity).unwrap();
+    let file = store.reader(at.segment).unwrap();
+    rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    let far = at.offset + (100 * PAGE_BYTES) as u64;
+    if is_here(&file, far.next_multiple_of(PAGE_BYTES as u64)) {
+        eprintln!("skipped: the host keeps temporary files in memory");
+        return;
+    }
+    // One after the other, as the host would take for a sequence.
+    for page in 8..16 {
+        let mut out = [0; PAGE_BYTES];
+        store
+            .read(&at, &chunk.sums, page * PAGE_BYTES, &mut out)
+            .unwrap();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let next = at.offset + (30 * PAGE_BYTES) as u64;
+    assert!(!is_here(&file, next.next_multiple_of(PAGE_BYTES as u64)));
+}
+
 #[test]
 fn readers_go_on_while_their_segment_is_unlinked() {
     let (_dir, store) = store();
