@@ -1,7 +1,11 @@
 //! What is done before and after a snapshot.
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
 
 use crate::support::{Bench, start, wait_for};
 
@@ -80,5 +84,47 @@ fn an_engine_that_cannot_be_asked_has_no_snapshot_taken() {
     assert_eq!(
         bench.run(&["snapshot", "ls", "-q", "db"]).succeeds().out,
         ""
+    );
+}
+
+#[test]
+fn one_that_pauses_says_what_it_waits_for() {
+    let bench = Bench::with_volume();
+    let lock = File::create(bench.path("root/.pausing")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let mut command = bench.command(&["snapshot", "db@s", "--pause"]);
+    command.env("DOCKER_HOST", format!("unix://{}", bench.text("none")));
+    let outcome = thread::scope(|scope| {
+        let waiting = scope.spawn(|| crate::support::run(&mut command));
+        thread::sleep(Duration::from_millis(500));
+        assert!(!waiting.is_finished(), "it did not wait");
+        drop(lock);
+        waiting.join().unwrap()
+    });
+    let said = format!(
+        "cask: waiting for another `cask snapshot --pause` with the root {}, for 60 s at most\n",
+        bench.text("root")
+    );
+    assert!(outcome.err.starts_with(&said), "{outcome:?}");
+    // And then goes on: to the engine, which is not there.
+    outcome.fails(1, &["cannot pause", "no snapshot was taken"]);
+}
+
+#[test]
+fn a_root_that_cannot_be_written_to_has_no_containers_paused() {
+    let bench = Bench::with_volume();
+    fs::write(bench.path("file"), "").unwrap();
+    let dir = bench.volume_dir("db");
+    let mut command = bench.command(&["snapshot", dir.to_str().unwrap(), "--pause"]);
+    command.env("CASK_ROOT", bench.path("file/root"));
+    let lock = bench.text("file/root/.pausing");
+    crate::support::run(&mut command).fails(
+        1,
+        &[
+            &format!("cannot lock {lock}"),
+            "Not a directory",
+            "no snapshot was taken",
+            "can be written to",
+        ],
     );
 }

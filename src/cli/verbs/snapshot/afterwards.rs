@@ -12,12 +12,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::cli::{CliError, Kind, Result};
+use crate::cli::{CliError, Kind, Result, output};
 use crate::docker::engine;
 
 /// Wait until standard input ends, and then have the containers go on that it names
@@ -41,6 +44,12 @@ pub(in crate::cli) struct Arguments {
 const BEFORE: &str = "!";
 /// Asks for nobody else to pause from now on.
 const ALONE: &str = "=";
+/// Answers that somebody else does all the time.
+const BUSY: &str = "~";
+
+/// How long others are waited for: as long as a slow disk needs to take what a volume's programs have written.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_STEP: Duration = Duration::from_millis(20);
 
 /// What the process does.
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
@@ -58,9 +67,11 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
                 let done = arguments.before.as_deref().map_or(Ok(()), shell);
                 answer = done.map_or_else(|error| error.to_string(), |()| line);
             }
-            Some((ALONE, _)) => match arguments.lock.as_deref().map(wait_for_turn).transpose() {
-                Ok(lock) => alone = lock,
-                Err(error) => answer = error.to_string(),
+            Some((ALONE, _)) => match arguments.lock.as_deref().map(|it| turn(it, WAIT_MAX)) {
+                Some(Ok(None)) => answer = BUSY.to_owned(),
+                Some(Ok(lock)) => alone = lock,
+                Some(Err(error)) => answer = error.to_string(),
+                None => {}
             },
             _ => {}
         }
@@ -80,16 +91,47 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
     writeln!(io::stdout(), "{error}").map_err(|_| error)
 }
 
-/// Nobody else gets it for as long as the file lives.
-fn wait_for_turn(lock: &Path) -> io::Result<File> {
+/// The locked file, which nobody else gets for as long as it lives; nothing if others had it for `wait_max`.
+fn turn(lock: &Path, wait_max: Duration) -> io::Result<Option<File>> {
+    let root = root_of(lock);
     // A volume that is named by its directory needs no root.
-    let root = lock.parent().unwrap_or(lock);
     DirBuilder::new().recursive(true).mode(0o700).create(root)?;
     let mut options = File::options();
     options.create(true).truncate(false).write(true).mode(0o600);
     let file = options.open(lock)?;
-    flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
+    let since = Instant::now();
+    let mut is_told = false;
+    while !is_free(&file)? {
+        if since.elapsed() >= wait_max {
+            return Ok(None);
+        }
+        if !is_told {
+            output::note(&waiting(root, wait_max));
+            is_told = true;
+        }
+        thread::sleep(WAIT_STEP);
+    }
+    Ok(Some(file))
+}
+
+/// Whether nobody else has it; then it is locked.
+fn is_free(file: &File) -> io::Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn root_of(lock: &Path) -> &Path {
+    lock.parent().unwrap_or(lock)
+}
+
+fn waiting(root: &Path, wait_max: Duration) -> String {
+    let (root, seconds) = (root.display(), wait_max.as_secs());
+    format!(
+        "waiting for another `cask snapshot --pause` with the root {root}, for {seconds} s at most"
+    )
 }
 
 /// A service manager that ends the command ends all that it started: this still has to act. The command's end says when.
@@ -187,16 +229,13 @@ impl Afterwards {
         Err(CliError::new(Kind::Failed, answer))
     }
 
-    /// Waits until nobody else has containers paused, and keeps others from it.
-    pub(super) fn alone(&mut self) -> Result<()> {
-        let answer = self.ask(ALONE)?;
-        if answer == ALONE {
-            return Ok(());
+    /// Waits until nobody else has containers paused, within bounds, and keeps others from it by means of the file `lock`.
+    pub(super) fn alone(&mut self, lock: &Path) -> Result<()> {
+        match self.ask(ALONE)? {
+            answer if answer == ALONE => Ok(()),
+            answer if answer == BUSY => Err(busy(root_of(lock))),
+            answer => Err(cannot_lock(lock, answer)),
         }
-        let message = "cannot keep other commands from pausing containers";
-        Err(CliError::new(Kind::Failed, message)
-            .because(io::Error::other(answer))
-            .hint("no snapshot was taken; see whether the root of volumes can be written to"))
     }
 
     /// `container` is about to be paused: it goes on in the end, whoever dies from here on.
@@ -246,4 +285,63 @@ fn cannot(error: io::Error) -> CliError {
     CliError::new(Kind::Failed, "cannot have containers go on afterwards")
         .because(error)
         .hint("see with `docker ps` whether one is paused, and try again")
+}
+
+fn busy(root: &Path) -> CliError {
+    let (root, seconds) = (root.display(), WAIT_MAX.as_secs());
+    let message = format!(
+        "another `cask snapshot --pause` with the root {root} has containers paused for {seconds} s"
+    );
+    let hint = "no snapshot was taken, and nothing paused; see `pgrep -af 'cask (snapshot|afterwards)'`, and try again";
+    CliError::new(Kind::InUse, message).hint(hint)
+}
+
+fn cannot_lock(lock: &Path, why: String) -> CliError {
+    let message = format!(
+        "cannot lock {}, which keeps other commands from pausing containers",
+        lock.display()
+    );
+    let hint = format!(
+        "no snapshot was taken; see whether {} can be written to",
+        root_of(lock).display()
+    );
+    CliError::new(Kind::Failed, message)
+        .because(io::Error::other(why))
+        .hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_waited_for_within_bounds() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("root/.pausing");
+        let short = Duration::from_millis(50);
+        let first = turn(&lock, short).unwrap().unwrap();
+        assert!(turn(&lock, short).unwrap().is_none(), "two have it");
+        let second = thread::scope(|scope| {
+            let second = scope.spawn(|| turn(&lock, WAIT_MAX).unwrap());
+            thread::sleep(short);
+            drop(first);
+            second.join().unwrap()
+        });
+        assert!(second.is_some(), "it was not waited for");
+    }
+
+    #[test]
+    fn one_that_was_waited_for_in_vain_is_in_use() {
+        let error = busy(Path::new("/root/of/volumes"));
+        assert_eq!(error.kind(), Kind::InUse);
+        let text = error.to_string();
+        for word in [
+            "/root/of/volumes",
+            "60 s",
+            "no snapshot was taken",
+            "try again",
+        ] {
+            assert!(text.contains(word), "no {word:?} in {text}");
+        }
+    }
 }

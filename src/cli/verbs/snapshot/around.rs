@@ -22,7 +22,7 @@ pub(super) struct Around {
     /// Have Docker pause the containers that use the volumes meanwhile
     ///
     /// They go on afterwards, also after a failure, and if this command is killed. One that was paused before stays so.
-    /// Another such command waits meanwhile.
+    /// Another such command with this root is waited for, for a minute at most.
     #[arg(long)]
     pause: bool,
 }
@@ -40,9 +40,13 @@ impl Around {
         }
         let socket = self.pause.then(Containers::engine).transpose()?;
         let (before, after) = (self.before.as_deref(), self.after.as_deref());
-        let mut afterwards = Afterwards::start(socket.as_deref(), &root.pausing(), before, after)?;
+        let lock = root.pausing();
+        let mut afterwards = Afterwards::start(socket.as_deref(), &lock, before, after)?;
         let prepared = afterwards.prepare().and_then(|()| {
-            socket.map_or(Ok(()), |socket| pause(&socket, volumes, &mut afterwards))
+            let Some(socket) = socket else { return Ok(()) };
+            // First: what is paused then is so by its user's wish, and not by another command.
+            afterwards.alone(&lock)?;
+            pause(&socket, volumes, &mut afterwards)
         });
         let taken = prepared.and_then(|()| take());
         // Also after a failure; the first one is told.
@@ -52,8 +56,6 @@ impl Around {
 }
 
 fn pause(socket: &Path, volumes: &[Located], afterwards: &mut Afterwards) -> Result<()> {
-    // First: what is paused then is so by its user's wish, and not by another command.
-    afterwards.alone()?;
     let all = Containers::of(socket).map_err(cannot_pause)?;
     let mut mounted = Vec::new();
     for volume in volumes {
