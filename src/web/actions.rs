@@ -68,7 +68,7 @@ fn perform(action: Action, root: &Root, volume: &VolumeName, fields: &Fields) ->
     match action {
         Action::Snapshot => {
             let name = snapshot_named(fields, "name")?;
-            let label = fields.text("label").unwrap_or_default();
+            let label = fields.text_or_none("label")?.unwrap_or_default();
             snapshot::take(&located, name.as_ref(), label).map(String::from)
         }
         Action::Clone => {
@@ -113,7 +113,7 @@ fn schedule_of(fields: &Fields) -> Result<Schedule> {
             let error = CommandError::new(Kind::Usage, message);
             return Err(error.hint("send it from the volume's page"));
         }
-        let count = text_of(fields, kind)?.unwrap_or_default().trim();
+        let count = fields.text_or_none(kind)?.unwrap_or_default().trim();
         if !matches!(count, "" | "0") {
             parts.push(format!("{kind}={count}"));
         }
@@ -128,26 +128,25 @@ fn schedule_of(fields: &Fields) -> Result<Schedule> {
 
 /// A snapshot, where a field names one.
 fn snapshot_named(fields: &Fields, name: &str) -> Result<Option<SnapshotName>> {
-    let text = text_of(fields, name)?;
+    let text = fields.text_or_none(name)?;
     text.map(|text| text.parse().map_err(usage)).transpose()
 }
 
-/// What a field says, where it says anything: bytes that are no text are not the same as none.
-fn text_of<'f>(fields: &'f Fields, name: &str) -> Result<Option<&'f str>> {
-    match (fields.bytes(name), fields.text(name)) {
-        (Some(_), None) => {
-            let message = format!("the field \"{name}\" is no text in UTF-8");
-            Err(CommandError::new(Kind::Usage, message).hint("type it anew"))
-        }
-        (_, text) => Ok(text),
-    }
+fn field<'f>(fields: &'f Fields, name: &str) -> Result<&'f str> {
+    let text = fields.text_or_none(name)?.map(str::trim);
+    text.ok_or_else(|| missing(name))
 }
 
-fn field<'f>(fields: &'f Fields, name: &str) -> Result<&'f str> {
-    fields
-        .text(name)
-        .map(str::trim)
-        .ok_or_else(|| missing(name))
+/// A box that is not checked sends nothing.
+fn is_checked(fields: &Fields, name: &str) -> Result<bool> {
+    match fields.text_or_none(name)? {
+        None => Ok(false),
+        Some("on") => Ok(true),
+        Some(_) => {
+            let message = format!("the field \"{name}\" can be \"on\", or not there");
+            Err(CommandError::new(Kind::Usage, message).hint("send it from the page"))
+        }
+    }
 }
 
 fn missing(name: &str) -> CommandError {
@@ -207,7 +206,7 @@ fn restore_from(
     root: &Root,
 ) -> Result<()> {
     let reference = VolumeRef::Name(volume);
-    if fields.text("before") == Some("on") {
+    if is_checked(fields, "before")? {
         let located = root.open(&reference)?.0;
         snapshot::take(&located, None, "before a restore")?;
     }

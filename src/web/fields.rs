@@ -1,5 +1,9 @@
 //! What a form or a query says, by name. Values are bytes.
 
+use std::collections::BTreeSet;
+
+use crate::commands::{CommandError, Kind, Result};
+
 use super::escaped::decoded;
 
 /// The fields of a form (application/x-www-form-urlencoded), in their order.
@@ -13,11 +17,12 @@ impl Fields {
         Self(parts.filter_map(field).collect())
     }
 
-    /// Those of a form; nothing where a part of it is broken: what is missing would count as left empty.
+    /// Those of a form; nothing where a part of it is broken, or there twice: what is missing would count as left empty.
     pub(super) fn of_form(text: &str) -> Option<Self> {
         let parts = text.split('&').filter(|part| !part.is_empty());
-        let fields = parts.map(field).collect::<Option<_>>();
-        fields.map(Self)
+        let fields = parts.map(field).collect::<Option<Vec<_>>>()?;
+        let names: BTreeSet<_> = fields.iter().map(|(name, _)| name).collect();
+        (names.len() == fields.len()).then_some(Self(fields))
     }
 
     /// Whether there is such a field, be it empty.
@@ -36,6 +41,20 @@ impl Fields {
     /// The same as text; nothing when it is none.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.bytes(name)?).ok()
+    }
+
+    /// The same, where bytes that are no text are not the same as none.
+    ///
+    /// # Errors
+    /// When there are such.
+    pub(super) fn text_or_none(&self, name: &str) -> Result<Option<&str>> {
+        match (self.bytes(name), self.text(name)) {
+            (Some(_), None) => {
+                let message = format!("the field \"{name}\" is no text in UTF-8");
+                Err(CommandError::new(Kind::Usage, message).hint("type it anew"))
+            }
+            (_, text) => Ok(text),
+        }
     }
 
     /// The same as a number.
@@ -59,7 +78,7 @@ mod tests {
     fn a_broken_form_is_none() {
         let form = Fields::of_form("a=1&b=").unwrap();
         assert!(form.has("b") && !form.has("c"));
-        for broken in ["a=1&b=%4", "%zz=1", "a=%ff&%ff=1"] {
+        for broken in ["a=1&b=%4", "%zz=1", "a=%ff&%ff=1", "a=1&a=2", "a=&b=&a="] {
             assert_eq!(Fields::of_form(broken), None, "{broken}");
         }
     }

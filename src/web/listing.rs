@@ -352,7 +352,7 @@ fn marks(
     (path, snapshots): (&TreePath, &[SnapshotInfo]),
     query: &Fields,
 ) -> Result<(Marks, Option<Compared>)> {
-    let Some(asked) = query.text("against") else {
+    let Some(asked) = query.text_or_none("against")? else {
         return Ok((Marks::new(), None));
     };
     let place = |name: &str| snapshots.iter().position(|one| one.name.as_str() == name);
@@ -440,7 +440,7 @@ pub(super) async fn changes(
         let located = open(&root, &name)?;
         let snapshots = snapshot::list(&located, &Op::Snapshots)?;
         let named = |field| {
-            let text = query.text(field);
+            let text = query.text_or_none(field)?;
             text.map(|text| {
                 text.parse::<SnapshotName>()
                     .map_err(|_| missing(&located, text))

@@ -80,6 +80,8 @@ fn what_the_command_line_refuses_is_refused_on_the_page() {
         ),
         ("snapshot", "name=a%2Fb", 400, ["role=\"alert\"", "name"]),
         ("snapshot", "name=%FF", 400, ["UTF-8", "role=\"alert\""]),
+        ("snapshot", "name=x&label=%FF", 400, ["UTF-8", "label"]),
+        ("snapshot", "name=x&name=y", 400, ["form", "broken"]),
         (
             "clone",
             "new=db",
@@ -88,6 +90,7 @@ fn what_the_command_line_refuses_is_refused_on_the_page() {
         ),
         ("clone", "new=..", 400, ["volume name", "role=\"alert\""]),
         ("clone", "new=", 400, ["is empty", "fill it in"]),
+        ("clone", "new=%FF", 400, ["UTF-8", "type it anew"]),
         (
             "clone",
             "from=no&new=x",
@@ -167,6 +170,14 @@ fn files_and_directories_are_put_back_in_their_places() {
     let page = Served::of(&bench, &[]);
     page.get("/volumes/db/snapshots/s/restore/d/e/f")
         .says(200, &["Restore", "method=\"post\""]);
+    // Whoever wanted a snapshot first, and said so in other words, has nothing replaced without one.
+    for said in ["yes", "%FF"] {
+        page.post(
+            "/volumes/db/snapshots/s/restore/d/e/f",
+            &format!("before={said}"),
+        )
+        .says(400, &["before", "role=\"alert\""]);
+    }
     let answer = page.post("/volumes/db/snapshots/s/restore/d/e/f", "before=on");
     let to = answer.header("location").unwrap();
     assert_eq!(

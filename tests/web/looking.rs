@@ -197,6 +197,14 @@ fn changes_are_marked_and_listed() {
         .says(400, &["is older than"]);
     page.get("/volumes/db/diff?from=no")
         .says(404, &["there is no snapshot"]);
+    for query in [
+        "now/tree/?against=%FF",
+        "diff?from=%FF",
+        "diff?from=a&to=%FF",
+    ] {
+        page.get(&format!("/volumes/db/{query}"))
+            .says(400, &["is no text in UTF-8"]);
+    }
     page.get("/volumes/db/now/tree/?against=no")
         .says(404, &["there is no snapshot"]);
 }
