@@ -66,7 +66,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(rest) => helper::run(rest),
         None => match Arguments::try_parse_from(arguments) {
             Ok(parsed) => dispatch(parsed),
-            Err(error) => return output::usage(&error),
+            Err(error) => return output::usage(error),
         },
     };
     ended(outcome.and_then(|()| output::flush()))

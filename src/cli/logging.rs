@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use log::LevelFilter;
 
 use crate::cli::command::Command;
+use crate::commands::words::harmless;
 use crate::server::bound_log;
 
 /// Starts the log of a server, which tells what it does, or of a command, which only tells what is
@@ -91,7 +92,11 @@ pub(super) fn start_for_command() {
         } else {
             record.level().as_str().to_ascii_lowercase()
         };
-        writeln!(out, "cask: {level}: {}", record.args())
+        writeln!(
+            out,
+            "cask: {level}: {}",
+            harmless(&record.args().to_string())
+        )
     });
     // A process that runs several commands has a logger already.
     drop(builder.parse_default_env().try_init());

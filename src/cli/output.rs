@@ -3,16 +3,23 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use rustix::fs::FileType;
 use serde::Serialize;
 
 use crate::cli::error::exit_code;
 use crate::cli::format::{Format, json};
 use crate::cli::{CliError, Kind, Result, host};
+use crate::commands::words::harmless;
 
 /// Prints `text` and the end of the line.
 pub(super) fn line(text: &str) -> Result<()> {
     raw(&format!("{text}\n"))
+}
+
+/// Prints what people read, with names in it that somebody else may have chosen, on one line.
+pub(super) fn sentence(text: &str) -> Result<()> {
+    line(&harmless(text))
 }
 
 /// Prints `text` as it is. A reader who has seen enough is no failure.
@@ -115,14 +122,34 @@ pub(super) fn prompt(text: &str) {
 }
 
 /// Shows help or version, which succeeds, or what is wrong with the command line.
-pub(super) fn usage(error: &clap::Error) -> ExitCode {
+pub(super) fn usage(mut error: clap::Error) -> ExitCode {
+    escape_arguments(&mut error);
     if error.print().is_err() || error.use_stderr() {
         return exit_code(Kind::Usage);
     }
     ExitCode::SUCCESS
 }
 
-/// Where standard error cannot be written either, there is nobody left to tell.
+/// What the error tells of the arguments may be names that somebody else has chosen.
+fn escape_arguments(error: &mut clap::Error) {
+    let own = |(kind, value): (ContextKind, &ContextValue)| match value {
+        ContextValue::String(text) if text.contains(char::is_control) => {
+            Some((kind, ContextValue::String(harmless(text))))
+        }
+        _ => None,
+    };
+    let escaped: Vec<_> = error.context().filter_map(own).collect();
+    if !escaped.is_empty() {
+        // It has them once more, with colours, which are control characters, too.
+        error.remove(ContextKind::Suggested);
+    }
+    for (kind, value) in escaped {
+        error.insert(kind, value);
+    }
+}
+
+/// One line, as all that people are told of names. Where standard error cannot be written either, there is nobody left to
+/// tell.
 fn say(text: &str) {
-    drop(writeln!(io::stderr(), "{text}"));
+    drop(writeln!(io::stderr(), "{}", harmless(text)));
 }

@@ -67,6 +67,19 @@ pub(crate) fn one_line(bytes: &[u8], is_unseen: impl Fn(char) -> bool) -> String
     text
 }
 
+/// A sentence on one line, whatever names are in it: control characters, which terminals obey, are escaped. A backslash
+/// stays as it is, so that what was escaped before is not once more.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            char if char.is_control() => shown.extend(char.escape_debug()),
+            char => shown.push(char),
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,6 +117,17 @@ mod tests {
     fn what_is_no_time_is_told_as_it_is() {
         assert_eq!(ago("someday"), "someday");
         assert!(ago("2020-01-01T00:00:00Z").ends_with(" years ago"));
+    }
+
+    #[test]
+    fn a_sentence_holds_nothing_that_a_terminal_obeys() {
+        for (text, shown) in [
+            ("no volume \"ä\\n\"", "no volume \"ä\\n\""),
+            ("a\nb\r\t\u{7f}", "a\\nb\\r\\t\\u{7f}"),
+            ("\u{1b}[2J\u{9b}31m", "\\u{1b}[2J\\u{9b}31m"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
     }
 
     #[test]

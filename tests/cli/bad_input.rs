@@ -361,7 +361,11 @@ fn damage_is_listed_and_has_an_exit_code_of_its_own() {
     );
     bench.run(&["check", "-q", "--read-data", "db"]).succeeds();
     fs::create_dir(bench.path("tree")).unwrap();
-    edit(&bench.path("tree/precious"), &"keep me ".repeat(10_000));
+    // No terminal obeys what a program in a container calls a file.
+    edit(
+        &bench.path("tree/precious\u{1b}[2J"),
+        &"keep me ".repeat(10_000),
+    );
     bench.run(&["import", "copy", "tree"]).succeeds();
     let whole = bench.run(&["check", "--read-data", "copy"]).succeeds().out;
     assert!(
@@ -381,7 +385,7 @@ fn damage_is_listed_and_has_an_exit_code_of_its_own() {
     assert!(
         damaged
             .out
-            .contains("data: precious: bytes 0-79999 cannot be read (now)")
+            .contains("data: precious\\u{1b}[2J: bytes 0-79999 cannot be read (now)")
     );
     assert!(damaged.err.contains("volume \"copy\" is damaged") && damaged.err.contains("backup"));
     assert!(
@@ -395,7 +399,7 @@ fn damage_is_listed_and_has_an_exit_code_of_its_own() {
 /// `copy` has a page that is damaged.
 fn repaired(bench: &Bench) {
     let done = bench.run(&["check", "--repair", "copy"]).succeeds().out;
-    let lost = "data: precious: bytes 4096-8191 are lost: reading them is an error (now)";
+    let lost = "data: precious\\u{1b}[2J: bytes 4096-8191 are lost: reading them is an error (now)";
     assert!(done.contains(lost), "{done}");
     assert!(
         done.ends_with("copy: repaired, in 1 changes; bytes of 1 files are lost\n"),
@@ -407,7 +411,7 @@ fn repaired(bench: &Bench) {
     assert!(fs::metadata(kept.unwrap()).is_ok());
     let sound = bench.run(&["check", "--read-data", "copy"]).succeeds().out;
     assert!(
-        sound.contains("data: precious: bytes 4096-8191 are lost (now)"),
+        sound.contains("data: precious\\u{1b}[2J: bytes 4096-8191 are lost (now)"),
         "{sound}"
     );
     assert!(sound.contains("no damage in 3 chunks"), "{sound}");
@@ -418,14 +422,43 @@ fn repaired(bench: &Bench) {
     let exported = bench.run(&["export", "copy", "-o", &bench.text("copy.tar")]);
     assert_eq!(exported.code, 1, "{exported:?}");
     assert!(
-        exported.err.contains("precious: bytes 0-79999: damaged:"),
+        exported
+            .err
+            .contains("precious\\u{1b}[2J: bytes 0-79999: damaged:"),
         "{exported:?}"
     );
-    let copied = bench.run(&["cp", "copy:/precious", &bench.text("out")]);
+    let copied = bench.run(&["cp", "copy:/precious\u{1b}[2J", &bench.text("out")]);
     assert!(
         copied.code == 1 && copied.err.contains("bytes 0-79999"),
         "{copied:?}"
     );
+}
+
+#[test]
+fn names_are_told_on_one_line_that_no_terminal_obeys() {
+    let bench = Bench::with_volume();
+    let name = "a\nb\u{1b}[31m";
+    let told = "a\\nb\\u{1b}[31m";
+    let (dir, entry, option) = (
+        format!("./{name}"),
+        format!("db:/{name}"),
+        format!("--{name}"),
+    );
+    for (arguments, code) in [
+        (&["inspect", &dir][..], 3),
+        (&["import", "new", name], 1),
+        (&["restore", &format!("db@{name}")], 2),
+        (&["mount", name, "mnt"], 2),
+        (&["df", &option], 2),
+        (&[name], 2),
+    ] {
+        refused(&bench, arguments, code, &[told]);
+        let said = bench.run(arguments).err;
+        assert!(!said.contains(name) && !said.contains('\u{1b}'), "{said}");
+    }
+    // Whoever looks into a volume opens it.
+    let said = bench.run(&["cp", &entry, "out"]).fails(1, &[told]).err;
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]

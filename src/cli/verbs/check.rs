@@ -89,7 +89,7 @@ fn check(arguments: &Arguments, root: &Root) -> Result<()> {
         Told::People => checked
             .problems
             .iter()
-            .try_for_each(|one| output::line(one))?,
+            .try_for_each(|one| output::sentence(one))?,
     }
     if !checked.problems.is_empty() {
         let count = checked.problems.len();
@@ -121,7 +121,7 @@ impl<'c> View<'c> {
 
 fn tell_sound(arguments: &Arguments, checked: &Checked, took: Duration) -> Result<()> {
     for lost in &checked.lost {
-        output::line(lost)?;
+        output::sentence(lost)?;
     }
     let read = if arguments.read_data {
         // A small volume is read in less than a millisecond.
@@ -192,7 +192,7 @@ fn repair(arguments: &Arguments, root: &Root) -> Result<()> {
     let troubles = remotes.iter().filter_map(RemoteChunks::trouble);
     let unlisted = unlisted.filter(|_| !done.lost.is_empty());
     for trouble in unlisted.into_iter().chain(troubles) {
-        output::line(&format!("not all could be looked for: {trouble}"))?;
+        output::sentence(&format!("not all could be looked for: {trouble}"))?;
     }
     tell(arguments, &done)
 }
@@ -208,7 +208,7 @@ fn sources(root: &Root) -> (Vec<RemoteChunks>, Option<String>) {
 
 fn tell(arguments: &Arguments, done: &Repaired) -> Result<()> {
     for change in &done.changes {
-        output::line(change)?;
+        output::sentence(change)?;
     }
     if let Some(kept) = &done.kept {
         output::line(&format!("the database as it was: {}", kept.display()))?;

@@ -50,7 +50,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let mut failed = 0;
     for finding in &findings {
         failed += u32::from(matches!(finding, Fail(..)));
-        output::line(&finding.line())?;
+        output::sentence(&finding.line())?;
     }
     if failed == 0 {
         return Ok(());
