@@ -24,7 +24,10 @@ impl Program {
 }
 
 fn named(name: &str) -> Option<PathBuf> {
-    let named = || std::env::var_os("CASK_GARAGE").map(PathBuf::from);
+    let named = || {
+        let path = std::env::var_os("CASK_GARAGE").map(PathBuf::from);
+        path.filter(|path| !path.as_os_str().is_empty())
+    };
     (name == super::garage::PROGRAM).then(named).flatten()
 }
 
