@@ -1,5 +1,9 @@
 //! `cask df` and `cask stats`.
 
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use serde::Serialize;
 
 use crate::types::Usage;
@@ -10,6 +14,9 @@ use crate::cli::format::{self, Format, human_bytes};
 use crate::cli::locate::{Located, Root, VolumeRef};
 use crate::cli::view::UsageView;
 use crate::cli::{Result, output, usage};
+
+/// Volumes that are asked at once: one that no server has is opened for that, which waits for the host's disk.
+const AT_ONCE: usize = 4;
 
 /// Show what volumes hold and what they take, of all volumes or of these
 ///
@@ -57,15 +64,17 @@ struct View {
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let located = wanted(&arguments.volumes, root)?;
-    let views = located.iter().filter_map(|located| match view(located) {
-        Ok(view) => Some(Ok(view)),
-        // One volume that cannot be used must not hide the others.
-        Err(error) if arguments.volumes.is_empty() => {
-            output::warn(&error.to_string());
-            None
-        }
-        Err(error) => Some(Err(error)),
-    });
+    let views = each(&located, view)
+        .into_iter()
+        .filter_map(|view| match view {
+            Ok(view) => Some(Ok(view)),
+            // One volume that cannot be used must not hide the others.
+            Err(error) if arguments.volumes.is_empty() => {
+                output::warn(&error.to_string());
+                None
+            }
+            Err(error) => Some(Err(error)),
+        });
     let views: Vec<View> = views.collect::<Result<_>>()?;
     let caches = if arguments.volumes.is_empty() {
         caches::kept(root)
@@ -92,6 +101,34 @@ fn wanted(volumes: &[VolumeRef], root: &Root) -> Result<Vec<Located>> {
     let located = root.volumes()?.into_iter();
     // One that was removed meanwhile is not there.
     Ok(located.filter_map(|one| root.locate(&one).ok()).collect())
+}
+
+/// What `ask` tells of each, some at once, in their order.
+fn each<T: Sync, A: Send>(all: &[T], ask: impl Fn(&T) -> A + Sync) -> Vec<A> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut answers = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(one) = all.get(at) else {
+                break answers;
+            };
+            answers.push((at, ask(one)));
+        }
+    };
+    let mut answers: Vec<_> = thread::scope(|scope| {
+        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        // Where the system has no more threads, fewer do it.
+        let others: Vec<_> = (1..AT_ONCE.min(all.len())).map_while(start).collect();
+        let own = work();
+        let ended = others.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .flat_map(|answers| answers.unwrap_or_else(|panic| resume_unwind(panic)))
+            .chain(own)
+            .collect()
+    });
+    answers.sort_unstable_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 fn view(located: &Located) -> Result<View> {
@@ -196,4 +233,23 @@ fn rows(view: &View) -> Vec<[String; 2]> {
         ("Compression", format!("{:.2}", raw.compression_ratio())),
     ];
     rows.map(|(name, value)| [name.to_owned(), value]).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn some_are_asked_at_once_and_told_in_order() {
+        let all: Vec<u32> = (0..16).collect();
+        let (wait, since) = (Duration::from_millis(50), Instant::now());
+        let answers = each(&all, |one| {
+            thread::sleep(wait);
+            *one
+        });
+        let took = since.elapsed();
+        assert!(took < wait * 12, "{took:?}");
+        assert_eq!(answers, all);
+    }
 }
