@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt;
 
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use crate::types::about_to_wait;
 
 /// Where bytes came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// The host's memory.
+    /// The host's memory, as far as it tells.
     Memory,
     /// Some of them from its disk.
     Disk,
@@ -22,19 +22,20 @@ pub(super) enum Source {
 /// # Errors
 /// As [`FileExt::read_exact_at`].
 pub(super) fn read_exact(file: &File, out: &mut [u8], offset: u64) -> io::Result<Source> {
-    let known = read_cached(file, out, offset);
+    let mut slices = [IoSliceMut::new(out)];
+    // Only what is in memory (preadv2(2), `RWF_NOWAIT`).
+    let cached = preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT);
+    let known = cached.unwrap_or(0);
     if known == out.len() {
         return Ok(Source::Memory);
     }
     about_to_wait();
     file.read_exact_at(&mut out[known..], offset + known as u64)?;
-    Ok(Source::Disk)
-}
-
-/// How many bytes the host gave without its disk (preadv2(2), `RWF_NOWAIT`). None where it does not know how.
-fn read_cached(file: &File, out: &mut [u8], offset: u64) -> usize {
-    let mut slices = [IoSliceMut::new(out)];
-    preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
+    match cached {
+        Ok(_) | Err(Errno::AGAIN) => Ok(Source::Disk),
+        // A filesystem of which nobody can ask that.
+        Err(_) => Ok(Source::Memory),
+    }
 }
 
 #[cfg(test)]

@@ -47,6 +47,13 @@ impl ReadAhead {
             Self::Guessed
         }
     }
+
+    const fn other(self) -> Self {
+        match self {
+            Self::Guessed => Self::Nothing,
+            Self::Nothing => Self::Guessed,
+        }
+    }
 }
 
 impl Readers {
@@ -72,9 +79,16 @@ impl Readers {
             return Ok(Arc::clone(file));
         }
         // Opened under the lock: several that miss a segment at once open it once.
-        let file = Arc::new(self.open(id, ahead)?);
-        open.put((id, ahead), Arc::clone(&file));
-        Ok(file)
+        let opened = self.open(id, ahead);
+        match (opened, open.get(&(id, ahead.other()))) {
+            // This process or the host may have no descriptor left: the other reads as well.
+            (Err(Error::Io { .. }), Some(file)) => Ok(Arc::clone(file)),
+            (opened, _) => {
+                let file = Arc::new(opened?);
+                open.put((id, ahead), Arc::clone(&file));
+                Ok(file)
+            }
+        }
     }
 
     fn open(&self, id: SegmentId, ahead: ReadAhead) -> Result<File> {
@@ -147,5 +161,20 @@ mod tests {
         }
         readers.forget(id);
         assert_eq!(readers.locked().len(), 0);
+    }
+
+    #[test]
+    fn what_cannot_be_opened_again_is_read_as_it_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let readers = Readers::new(dir.path());
+        let id = SegmentId::from_raw(1);
+        let path = segment::path_of(dir.path(), id);
+        File::create(&path).unwrap();
+        let open = readers.get(id, ReadAhead::Guessed).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        // As where no descriptor is left: the file is there, and open(2) fails.
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let again = readers.get(id, ReadAhead::Nothing).unwrap();
+        assert!(Arc::ptr_eq(&open, &again));
     }
 }

@@ -25,13 +25,15 @@ impl Scattered {
     /// # Errors
     /// As [`read_exact`].
     pub(super) fn read(&self, file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
-        let source = if self.was_cold.load(Ordering::Relaxed) {
+        // A disk tries a bad page for long, and would again for each that stands near: not after one that failed.
+        let read = if self.was_cold.swap(false, Ordering::Relaxed) {
             read_around(file, out, offset)
         } else {
             read_exact(file, out, offset)
-        }?;
-        self.was_cold
-            .store(source == Source::Disk, Ordering::Relaxed);
+        };
+        if read? == Source::Disk {
+            self.was_cold.store(true, Ordering::Relaxed);
+        }
         Ok(())
     }
 }
@@ -43,8 +45,8 @@ fn read_around(file: &File, out: &mut [u8], offset: u64) -> io::Result<Source> {
     let bytes = usize::try_from(end - start).map_err(io::Error::other)?;
     let mut around = vec![0; bytes];
     let Ok(source) = read_exact(file, &mut around, start) else {
-        // The last block of the file, or a bad one of the disk beside what is wanted.
-        return read_exact(file, out, offset);
+        // The last block of the file, or a bad page of the disk beside what is wanted: the next is read as it is, too.
+        return read_exact(file, out, offset).map(|_| Source::Memory);
     };
     out.copy_from_slice(&around[skipped..skipped + out.len()]);
     Ok(source)
@@ -67,8 +69,7 @@ mod tests {
     fn cold() -> File {
         let mut file = tempfile::tempfile().unwrap();
         for page in 0..PAGES {
-            file.write_all(&[page.to_le_bytes()[0]; PAGE_LEN])
-                .unwrap();
+            file.write_all(&[page.to_le_bytes()[0]; PAGE_LEN]).unwrap();
         }
         file.sync_all().unwrap();
         fadvise(&file, 0, None, Advice::DontNeed).unwrap();

@@ -76,7 +76,8 @@ fn start_for_server(volume: Option<PathBuf>) {
             writeln!(out, "cannot begin a new log: {e}")?;
         }
         let now = jiff::Timestamp::now();
-        writeln!(out, "{now:.3} {} {}", record.level(), record.args())
+        let said = harmless(&record.args().to_string());
+        writeln!(out, "{now:.3} {} {said}", record.level())
     });
     // A process that runs several commands has a logger already.
     drop(builder.parse_default_env().try_init());

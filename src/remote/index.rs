@@ -3,6 +3,7 @@
 //! An index object tells of the packs of one push, or of a part of it. This host keeps those that it has seen in a
 //! directory, as sorted entries that are searched on the disk: a terabyte takes some hundred MiB of it, and little memory.
 
+mod fetch;
 mod journal;
 mod lookup;
 mod sorted;
@@ -12,12 +13,13 @@ use std::path::{Path, PathBuf};
 
 use super::kept_names::KeptNames;
 use super::mark::condemned_of;
-use super::object::{Kind, ObjectId, open_whole, seal_whole};
+use super::object::{Kind, ObjectId, seal_whole};
 use super::place::Place;
 use super::repository::Repository;
 use super::shelf::{Key, Listed};
 use super::{Error, Found, PackedChunk, Result, SealedPack};
 use crate::types::ChunkHash;
+use fetch::{DIR, Fetched, fetch, fetch_all, keep, read};
 use journal::{Ended, Journal};
 pub use lookup::Lookup;
 use sorted::{Room, Sorted, make_dir};
@@ -43,9 +45,6 @@ pub struct Index {
     journal: Journal,
 }
 
-/// Where index objects are.
-const DIR: &str = "index";
-
 impl Index {
     /// Fetches what is new to this host; `dir` is where it is kept. What is condemned or gone does not count as there.
     ///
@@ -61,7 +60,8 @@ impl Index {
         let names = KeptNames::now_in(&kept).map_err(cannot)?;
         let listed = repository.shelf().list(DIR)?;
         let condemned = condemned_of(repository.marks_among(&listed)?);
-        let (known, room) = fetch_all(repository, &kept, &listed)?;
+        let Fetched { known, room, lacks } = fetch_all(repository, &kept, &listed)?;
+        lacks.into_iter().try_for_each(pass_over)?;
         let listed: HashSet<&str> = listed.iter().map(|one| one.key.last()).collect();
         names.remove_unless(|id| listed.contains(id.to_string().as_str()));
         let there = present(repository, &condemned.packs)?;
@@ -70,7 +70,7 @@ impl Index {
         let ended = Ended::in_dir(&pushes)?;
         let mut index = Self {
             dir: kept,
-            lookup: Lookup { known, there },
+            lookup: Lookup::of(known, there),
             room,
             condemned_runs: condemned.runs,
             fresh: HashMap::new(),
@@ -233,8 +233,13 @@ fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -
     let is_index = |one: &Listed| one.key.last().parse::<ObjectId>().is_ok();
     let is_alone = listed.iter().filter(|one| is_index(one)).count() == 1;
     for one in listed {
-        let Some(sorted) = fetch(repository, kept, &one.key, &mut Room::new())? else {
-            continue;
+        let sorted = match fetch(repository, kept, &one.key, &mut Room::new()) {
+            Ok(Some(sorted)) => sorted,
+            Ok(None) => continue,
+            Err(error) => {
+                pass_over(error)?;
+                continue;
+            }
         };
         if (is_alone || !is_small(&sorted)) && !sorted.names_any(gone) {
             continue;
@@ -253,44 +258,15 @@ fn rewrite_in(repository: &Repository, kept: &Path, gone: &BTreeSet<ObjectId>) -
     repository.shelf().delete_all(&replaced)
 }
 
-/// Those of these index objects that are ours and whole, kept in `dir`, and what room is left.
-fn fetch_all(
-    repository: &Repository,
-    dir: &Path,
-    listed: &[Listed],
-) -> Result<(Vec<Sorted>, Room)> {
-    make_dir(dir)?;
-    let (mut known, mut room) = (Vec::new(), Room::new());
-    for one in listed {
-        known.extend(fetch(repository, dir, &one.key, &mut room)?);
-    }
-    Ok((known, room))
-}
-
-/// `None` of what is none of ours or damaged: the index only saves that chunks are sent again.
-fn fetch(
-    repository: &Repository,
-    dir: &Path,
-    key: &Key,
-    room: &mut Room,
-) -> Result<Option<Sorted>> {
-    let Ok(id) = key.last().parse::<ObjectId>() else {
-        return Ok(None);
-    };
-    // What is kept and no longer whole is fetched again.
-    if let Ok(kept) = Sorted::open(&dir.join(id.to_string()), room) {
-        return Ok(Some(kept));
-    }
-    let body = match read(repository, key, &id) {
+/// For who sends what it does not find: the index only saves that.
+fn pass_over(error: Error) -> Result<()> {
+    match error {
         // A collection has replaced it since it was listed.
-        Err(Error::Missing { .. }) => return Ok(None),
-        Err(error @ Error::Damaged { .. }) => {
-            log::warn!("{error}: what it tells of may be sent again");
-            return Ok(None);
-        }
-        read => read?,
-    };
-    keep(dir, &id, &body, room).map(Some)
+        Error::Missing { .. } => {}
+        Error::Damaged { .. } => log::warn!("{error}: what it tells of may be sent again"),
+        error => return Err(error),
+    }
+    Ok(())
 }
 
 /// Which index objects cannot be read: what they tell of is sent again.
@@ -305,23 +281,6 @@ pub fn damaged(repository: &Repository) -> Result<Vec<Error>> {
         }
     }
     Ok(found.damaged)
-}
-
-fn read(repository: &Repository, key: &Key, id: &ObjectId) -> Result<Vec<u8>> {
-    let (bytes, _) = repository.shelf().get(key)?;
-    let (found, body) = open_whole(repository.master(), Kind::Index, key, &bytes)?;
-    if found != *id {
-        return Err(Error::damaged(key, "it is another index"));
-    }
-    sorted::check(&body).map_err(|what| Error::damaged(key, what))?;
-    Ok(body)
-}
-
-fn keep(dir: &Path, id: &ObjectId, body: &[u8], room: &mut Room) -> Result<Sorted> {
-    let path = dir.join(id.to_string());
-    sorted::store(&path, body)?;
-    // Not by its name: another may have seen in the store that it was replaced, and removed it.
-    Sorted::of(&path, body, room)
 }
 
 #[cfg(test)]
@@ -485,5 +444,50 @@ mod tests {
         }
         Index::load(&repository, dir.path()).unwrap();
         assert!(writing.exists() && !replaced.exists());
+    }
+
+    #[test]
+    fn who_looks_for_chunks_is_told_what_could_not_be_looked_at() {
+        let repository = repository();
+        let dir = tempfile::tempdir().unwrap();
+        let mut index = Index::load(&repository, dir.path()).unwrap();
+        let sealed = pack(&repository, &mut index, 0..100);
+        index.note(&sealed).unwrap();
+        index.publish(&repository).unwrap();
+        let lookup = Lookup::load(&repository, dir.path()).unwrap();
+        let found = lookup.find(&sealed.chunks[0].hash).unwrap();
+        assert_eq!(
+            (found, lookup.trouble()),
+            (Some(sealed.chunks[0].place), None)
+        );
+        // One that is replaced between the list and the answer.
+        let gone = Listed {
+            key: Key::new(format!("{DIR}/{}", "7".repeat(64))),
+            bytes: 1,
+            modified: 0,
+            tag: None,
+        };
+        let fetched = fetch_all(
+            &repository,
+            &dir.path().join(DIR),
+            std::slice::from_ref(&gone),
+        )
+        .unwrap();
+        assert!(matches!(fetched.lacks[..], [Error::Missing { .. }]));
+        let damaged = repository
+            .shelf()
+            .put(&gone.key, b"damaged".to_vec().into());
+        damaged.unwrap();
+        let lookup = Lookup::load(&repository, dir.path()).unwrap();
+        assert!(
+            lookup
+                .trouble()
+                .is_some_and(|what| what.contains(&"7".repeat(64)))
+        );
+        // And one that another push of this host removes.
+        let sorted = Sorted::gone();
+        let lookup = Lookup::of(vec![sorted], BTreeSet::new());
+        assert_eq!(lookup.find(&sealed.chunks[0].hash).unwrap(), None);
+        assert!(lookup.trouble().is_some());
     }
 }

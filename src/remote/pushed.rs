@@ -18,6 +18,8 @@ use crate::types::VolumeId;
 const DIR: &str = "pushed";
 /// How many of a volume are kept.
 const KEPT: usize = 4;
+/// How often they are removed anew while pushes keep others.
+const TRIES: u32 = 5;
 /// Bytes of the hash that a file begins with: what rotted must not be built on.
 const SUM_BYTES: usize = 32;
 
@@ -87,11 +89,18 @@ impl PushedBases {
     /// [`Error::Host`].
     pub fn forget_all(cache: &Path) -> Result<()> {
         let dir = cache.join(DIR);
-        match fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(Error::host(format!("remove {}", dir.display()), e))
+        let mut tries = 1;
+        loop {
+            match fs::remove_dir_all(&dir) {
+                // A push keeps one at the same time.
+                Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty && tries < TRIES => {
+                    tries += 1;
+                }
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::host(format!("remove {}", dir.display()), e));
+                }
+                Ok(()) | Err(_) => return Ok(()),
             }
-            Ok(()) | Err(_) => Ok(()),
         }
     }
 

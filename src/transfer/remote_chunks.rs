@@ -44,7 +44,11 @@ impl RemoteChunks {
     }
 
     fn note(&self, error: &remote::Error) {
-        let said = format!("{}: {}", self.name(), with_causes(error));
+        self.tell(&with_causes(error));
+    }
+
+    fn tell(&self, trouble: &str) {
+        let said = format!("{}: {trouble}", self.name());
         self.trouble.replace(Some(said));
     }
 
@@ -54,6 +58,9 @@ impl RemoteChunks {
         let mut places = Vec::new();
         for hash in wanted {
             places.extend(lookup.find(hash)?);
+        }
+        if let Some(trouble) = lookup.trouble() {
+            self.tell(trouble);
         }
         places.sort_unstable();
         for window in windows(places, |place| place) {

@@ -42,6 +42,10 @@ fn no_snapshot_is_taken_where_the_first_command_fails_and_the_last_is_run_all_th
         bench.run(&["snapshot", "ls", "-q", "db"]).succeeds().out,
         ""
     );
+    // On two lines, too.
+    bench
+        .run(&["snapshot", "db@s", "--before", "true\nexit 5"])
+        .fails(1, &["exit 5\" failed", "exit status: 5"]);
     // The snapshot is there, and the command says that not all is well.
     let done = bench.run(&["snapshot", "db@s", "--after", "exit 4"]);
     assert_eq!(done.out, "db@s\n");

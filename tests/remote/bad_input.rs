@@ -459,3 +459,15 @@ fn secrets_are_told_to_nobody() {
         }
     }
 }
+
+/// Who may write to a store may call objects what they like: no terminal obeys that.
+#[test]
+fn what_lies_in_a_store_is_told_on_one_line() {
+    let store = Store::dir();
+    let host = store.host();
+    host.create();
+    fs::write(store.objects().join("keys/a\n\u{1b}[2J"), "no key").unwrap();
+    let told = host.run(&["remote", "check"]);
+    assert!(told.out.contains("a\\n\\u{1b}[2J"), "{told:?}");
+    assert!(!told.out.contains('\u{1b}'), "{told:?}");
+}

@@ -1,7 +1,7 @@
 //! What a push has sent and nobody was told of yet: should its command be killed, the next one need not send it again.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -52,10 +52,15 @@ impl Ended {
 
     /// Removes them: what they say was noted elsewhere, or is not true any more.
     pub(super) fn remove(self) -> Result<()> {
-        self.0.iter().try_for_each(|(path, _)| {
-            let removed = fs::remove_file(path);
-            removed.map_err(|e| Error::host(format!("remove {}", path.display()), e))
-        })
+        self.0
+            .iter()
+            .try_for_each(|(path, _)| match fs::remove_file(path) {
+                // Its push ended between this one's open(2) and flock(2), and had removed it.
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::host(format!("remove {}", path.display()), e))
+                }
+                Ok(()) | Err(_) => Ok(()),
+            })
     }
 }
 
@@ -78,6 +83,16 @@ impl Journal {
     /// Begins one in `dir`.
     pub(super) fn begin(dir: &Path) -> Result<Self> {
         make_dir(dir)?;
+        loop {
+            let journal = Self::make(dir)?;
+            // Another push that has locked it before this one did has taken it for one that ended, and removed it.
+            if journal.path.exists() {
+                return Ok(journal);
+            }
+        }
+    }
+
+    fn make(dir: &Path) -> Result<Self> {
         let name = u64::from_le_bytes(random_bytes()?);
         let path = dir.join(format!("{name:016x}"));
         let cannot = |e| Error::host(format!("create {}", path.display()), e);
@@ -167,4 +182,19 @@ fn parse(line: &[u8]) -> Option<Vec<PackedChunk>> {
         })
     };
     entry.chunks.iter().copied().map(chunk).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_whose_push_has_just_removed_it_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0");
+        fs::File::create(&path).unwrap();
+        let ended = Ended::in_dir(dir.path()).unwrap();
+        fs::remove_file(&path).unwrap();
+        ended.remove().unwrap();
+    }
 }

@@ -149,7 +149,7 @@ impl Sorted {
     /// Where a chunk is.
     ///
     /// # Errors
-    /// [`Error::Host`].
+    /// [`Error::Host`], of `NotFound` when another push has seen that the object was replaced, and removed what was kept.
     pub(super) fn find(&self, hash: &ChunkHash) -> Result<Option<Place>> {
         let after = self
             .fences
@@ -159,11 +159,7 @@ impl Sorted {
         };
         let first = stride * STRIDE;
         let count = STRIDE.min(self.entries - first);
-        let bytes = match self.read(first, count) {
-            // Another push has seen that its object was replaced: whatever was in it may be sent again.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(cannot_read)?,
-        };
+        let bytes = self.read(first, count).map_err(cannot_read)?;
         let mut entries = bytes.chunks(ENTRY_BYTES);
         let entry = entries.find(|entry| hash_of(entry) == *hash);
         Ok(entry.and_then(|entry| self.place(entry)))
@@ -231,6 +227,20 @@ fn hash_of(entry: &[u8]) -> ChunkHash {
     let mut hash = [0; ChunkHash::LEN];
     hash.copy_from_slice(&entry[..ChunkHash::LEN]);
     ChunkHash::from_bytes(hash)
+}
+
+#[cfg(test)]
+impl Sorted {
+    /// One whose file was removed.
+    pub(super) fn gone() -> Self {
+        Self {
+            kept: Kept::Closed(PathBuf::from("/nowhere/index")),
+            packs: Vec::new(),
+            at: 0,
+            entries: 1,
+            fences: vec![ChunkHash::from_bytes([0; ChunkHash::LEN])],
+        }
+    }
 }
 
 #[cfg(test)]

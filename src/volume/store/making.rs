@@ -70,6 +70,14 @@ fn is_held(note: &Path) -> bool {
     held.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
 }
 
+/// Whoever made the volume may have come first: it is done without the store's lock then.
+fn remove_note(note: &Path) -> io::Result<()> {
+    match fs::remove_file(note) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// Removes the notes among `unnamed` of those who were killed. Needs the store's lock.
 pub(super) fn clear_away(unnamed: &[PathBuf]) {
     for path in unnamed {
@@ -78,9 +86,25 @@ pub(super) fn clear_away(unnamed: &[PathBuf]) {
         let is_note = uuid.is_some_and(|uuid| uuid.parse::<VolumeId>().is_ok());
         if is_note
             && !is_held(path)
-            && let Err(e) = fs::remove_file(path)
+            && let Err(e) = remove_note(path)
         {
             log::warn!("cannot clear away {}: {e}", path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_that_its_maker_has_removed_is_no_failure() {
+        let volumes = tempfile::tempdir().unwrap();
+        let making = Making::begin(volumes.path()).unwrap();
+        let note = making.note.clone();
+        assert!(note.exists() && is_held(&note));
+        drop(making);
+        assert!(!note.exists() && !is_held(&note));
+        remove_note(&note).unwrap();
     }
 }

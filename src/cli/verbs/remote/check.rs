@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
         found
             .faults
             .iter()
-            .try_for_each(|fault| output::line(fault))?;
+            .try_for_each(|fault| output::sentence(fault))?;
     }
     watch.end(&summary(&found), &view(&found))?;
     if found.faults.is_empty() {

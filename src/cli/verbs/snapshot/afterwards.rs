@@ -21,6 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::cli::{CliError, Kind, Result, output};
+use crate::commands::words::harmless;
 use crate::docker::engine;
 
 /// Wait until standard input ends, and then have the containers go on that it names
@@ -65,12 +66,12 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
             // Here, so that what is done in the end waits for it, whoever dies.
             Some((BEFORE, _)) => {
                 let done = arguments.before.as_deref().map_or(Ok(()), shell);
-                answer = done.map_or_else(|error| error.to_string(), |()| line);
+                answer = done.map_or_else(|error| harmless(&error.to_string()), |()| line);
             }
             Some((ALONE, _)) => match arguments.lock.as_deref().map(|it| turn(it, WAIT_MAX)) {
                 Some(Ok(None)) => answer = BUSY.to_owned(),
                 Some(Ok(lock)) => alone = lock,
-                Some(Err(error)) => answer = error.to_string(),
+                Some(Err(error)) => answer = harmless(&error.to_string()),
                 None => {}
             },
             _ => {}
@@ -88,7 +89,8 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     };
     // To the command, as long as there is one: it has a snapshot to tell of, too.
-    writeln!(io::stdout(), "{error}").map_err(|_| error)
+    let told = writeln!(io::stdout(), "{}", harmless(&error.to_string()));
+    told.map_err(|_| error)
 }
 
 /// The locked file, which nobody else gets for as long as it lives; nothing if others had it for `wait_max`.
