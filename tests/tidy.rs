@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("durable", &[]),
+    ("at_once", &[]),
     ("chunks", &["types", "durable"]),
     ("meta", &["types"]),
     ("volume", &["types", "durable", "chunks", "meta", "remote"]),
     ("fuse", &["types", "volume"]),
     ("control", &["types"]),
     ("server", &["types", "durable", "volume", "fuse", "control"]),
-    ("remote", &["types", "durable"]),
+    ("remote", &["types", "durable", "at_once"]),
     ("transfer", &["types", "durable", "volume", "remote"]),
     ("metrics", &["types", "volume", "server"]),
     (
@@ -41,8 +42,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "types", "durable", "volume", "server", "control", "docker", "remote", "transfer",
-            "metrics", "commands", "web",
+            "types", "durable", "at_once", "volume", "server", "control", "docker", "remote",
+            "transfer", "metrics", "commands", "web",
         ],
     ),
 ];

@@ -38,6 +38,14 @@ pub(super) fn read_exact(file: &File, out: &mut [u8], offset: u64) -> io::Result
     }
 }
 
+/// Whether the host has the page at `at` in memory, which asks for it.
+#[cfg(test)]
+pub(super) fn is_here(file: &File, at: u64) -> bool {
+    let mut page = [0; 4096];
+    let mut room = [IoSliceMut::new(&mut page)];
+    preadv2(file, &mut room, at, ReadWriteFlags::NOWAIT).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -79,16 +79,16 @@ impl Readers {
             return Ok(Arc::clone(file));
         }
         // Opened under the lock: several that miss a segment at once open it once.
-        let opened = self.open(id, ahead);
-        match (opened, open.get(&(id, ahead.other()))) {
+        let file = match self.open(id, ahead) {
             // This process or the host may have no descriptor left: the other reads as well.
-            (Err(Error::Io { .. }), Some(file)) => Ok(Arc::clone(file)),
-            (opened, _) => {
-                let file = Arc::new(opened?);
-                open.put((id, ahead), Arc::clone(&file));
-                Ok(file)
+            Err(error @ Error::Io { .. }) => {
+                let other = open.get(&(id, ahead.other()));
+                return other.map(Arc::clone).ok_or(error);
             }
-        }
+            opened => Arc::new(opened?),
+        };
+        open.put((id, ahead), Arc::clone(&file));
+        Ok(file)
     }
 
     fn open(&self, id: SegmentId, ahead: ReadAhead) -> Result<File> {

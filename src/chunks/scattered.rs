@@ -54,12 +54,12 @@ fn read_around(file: &File, out: &mut [u8], offset: u64) -> io::Result<Source> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{IoSliceMut, Write as _};
+    use std::io::Write as _;
 
     use rustix::fs::{Advice, fadvise};
-    use rustix::io::{ReadWriteFlags, preadv2};
 
     use super::*;
+    use crate::chunks::pread::is_here;
 
     const PAGE_LEN: usize = 4096;
     const PAGE: u64 = PAGE_LEN as u64;
@@ -77,17 +77,10 @@ mod tests {
         file
     }
 
-    /// Whether the host has a page; asks for it.
-    fn is_here(file: &File, page: u64) -> bool {
-        let mut bytes = [0; PAGE_LEN];
-        let mut room = [IoSliceMut::new(&mut bytes)];
-        preadv2(file, &mut room, page * PAGE, ReadWriteFlags::NOWAIT).is_ok()
-    }
-
     #[test]
     fn while_the_host_has_nothing_a_block_comes_along() {
         let (file, reads) = (cold(), Scattered::default());
-        if is_here(&file, 200) {
+        if is_here(&file, 200 * PAGE) {
             eprintln!("skipped: the host keeps temporary files in memory");
             return;
         }
@@ -95,12 +88,12 @@ mod tests {
         for (page, brings_block) in [(9, false), (101, true)] {
             reads.read(&file, &mut out, page * PAGE).unwrap();
             assert_eq!(out, [page.to_le_bytes()[0]; PAGE_LEN]);
-            assert_eq!(is_here(&file, page + 2), brings_block);
+            assert_eq!(is_here(&file, (page + 2) * PAGE), brings_block);
         }
-        assert!(!is_here(&file, 104), "of another block");
+        assert!(!is_here(&file, 104 * PAGE), "of another block");
         reads.read(&file, &mut out, 102 * PAGE).unwrap();
         reads.read(&file, &mut out, 150 * PAGE).unwrap();
-        assert!(!is_here(&file, 151), "the one before was in memory");
+        assert!(!is_here(&file, 151 * PAGE), "the one before was in memory");
     }
 
     #[test]

@@ -1,11 +1,8 @@
 //! Requests for small objects, some at a time: what each of them takes is a round trip.
 
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
-
 use super::Result;
 use super::shelf::Shelf;
+use crate::at_once;
 
 /// Asks for each, as many at a time as the store takes well; the answers in the order of `all`. Behind an error that is
 /// not about one object nobody is asked any more: it is the last answer that counts.
@@ -14,37 +11,8 @@ pub(super) fn ask_each<T: Sync, A: Send>(
     all: &[T],
     ask: impl Fn(&T) -> Result<A> + Sync,
 ) -> Vec<Result<A>> {
-    let (next, has_ended) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let work = || {
-        let mut answers = Vec::new();
-        while !has_ended.load(Ordering::Relaxed) {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(one) = all.get(at) else { break };
-            let answer = ask(one);
-            if answer.as_ref().is_err_and(|e| !e.is_of_one_object()) {
-                has_ended.store(true, Ordering::Relaxed);
-            }
-            answers.push((at, answer));
-        }
-        answers
-    };
-    let mut answers = match shelf.at_once().min(all.len()) {
-        0 | 1 => work(),
-        threads => thread::scope(|scope| {
-            let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-            // Where the system has no more threads, fewer do it.
-            let others: Vec<_> = (1..threads).map_while(start).collect();
-            let own = work();
-            let ended = others.into_iter().map(thread::ScopedJoinHandle::join);
-            ended
-                .flat_map(|answers| answers.unwrap_or_else(|panic| resume_unwind(panic)))
-                .chain(own)
-                .collect()
-        }),
-    };
-    // Whoever takes a number answers for it: there are no gaps.
-    answers.sort_unstable_by_key(|(at, _)| *at);
-    answers.into_iter().map(|(_, answer)| answer).collect()
+    let is_last = |answer: &Result<A>| answer.as_ref().is_err_and(|e| !e.is_of_one_object());
+    at_once::ask_each(shelf.at_once(), all, ask, is_last)
 }
 
 #[cfg(test)]
@@ -52,6 +20,8 @@ mod tests {
     use super::*;
     use crate::remote::{Bytes, Error, Key, Listed, Tag};
     use std::ops::Range;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
     use std::time::{Duration, Instant};
 
     /// Takes so many requests at a time. Nothing is stored.

@@ -309,6 +309,15 @@ mod tests {
         sealed
     }
 
+    /// A pack of a hundred chunks, of which an index object tells.
+    fn published(repository: &Repository, dir: &Path) -> SealedPack {
+        let mut index = Index::load(repository, dir).unwrap();
+        let sealed = pack(repository, &mut index, 0..100);
+        index.note(&sealed).unwrap();
+        index.publish(repository).unwrap();
+        sealed
+    }
+
     #[test]
     fn others_find_what_was_published_and_the_next_push_what_was_noted() {
         let repository = repository();
@@ -415,10 +424,7 @@ mod tests {
     fn what_is_kept_and_damaged_is_fetched_again() {
         let repository = repository();
         let dir = tempfile::tempdir().unwrap();
-        let mut index = Index::load(&repository, dir.path()).unwrap();
-        let sealed = pack(&repository, &mut index, 0..100);
-        index.note(&sealed).unwrap();
-        index.publish(&repository).unwrap();
+        let sealed = published(&repository, dir.path());
         let kept = fs::read_dir(dir.path().join(DIR)).unwrap().next().unwrap();
         let kept = kept.unwrap().path();
         let mut bytes = fs::read(&kept).unwrap();
@@ -450,10 +456,7 @@ mod tests {
     fn who_looks_for_chunks_is_told_what_could_not_be_looked_at() {
         let repository = repository();
         let dir = tempfile::tempdir().unwrap();
-        let mut index = Index::load(&repository, dir.path()).unwrap();
-        let sealed = pack(&repository, &mut index, 0..100);
-        index.note(&sealed).unwrap();
-        index.publish(&repository).unwrap();
+        let sealed = published(&repository, dir.path());
         let lookup = Lookup::load(&repository, dir.path()).unwrap();
         let found = lookup.find(&sealed.chunks[0].hash).unwrap();
         assert_eq!(

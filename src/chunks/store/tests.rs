@@ -1,6 +1,7 @@
 //! Appending, reading and syncing chunks.
 
 use super::*;
+use crate::chunks::pread::is_here;
 use std::os::unix::fs::FileExt;
 
 fn store() -> (tempfile::TempDir, ChunkStore) {
@@ -35,13 +36,6 @@ fn a_flipped_byte_is_an_error_and_other_pages_still_read() {
     let bad = store.read(&at, &chunk.sums, 4096, &mut [0; 10]);
     assert!(matches!(bad, Err(Error::Corrupt { .. })));
     store.read(&at, &chunk.sums, 0, &mut [0; 4096]).unwrap();
-}
-
-/// Whether the host has the page that begins at `at`, which asks for it.
-fn is_here(file: &File, at: u64) -> bool {
-    let mut page = [0; PAGE_BYTES];
-    let mut room = [std::io::IoSliceMut::new(&mut page)];
-    rustix::io::preadv2(file, &mut room, at, rustix::io::ReadWriteFlags::NOWAIT).is_ok()
 }
 
 #[test]

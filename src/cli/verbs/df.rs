@@ -1,11 +1,8 @@
 //! `cask df` and `cask stats`.
 
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
-
 use serde::Serialize;
 
+use crate::at_once::ask_each;
 use crate::types::Usage;
 use crate::volume::store::Footprint;
 
@@ -64,7 +61,7 @@ struct View {
 
 pub(in crate::cli) fn run(arguments: &Arguments, root: &Root) -> Result<()> {
     let located = wanted(&arguments.volumes, root)?;
-    let views = each(&located, view)
+    let views = ask_each(AT_ONCE, &located, view, |_| false)
         .into_iter()
         .filter_map(|view| match view {
             Ok(view) => Some(Ok(view)),
@@ -101,34 +98,6 @@ fn wanted(volumes: &[VolumeRef], root: &Root) -> Result<Vec<Located>> {
     let located = root.volumes()?.into_iter();
     // One that was removed meanwhile is not there.
     Ok(located.filter_map(|one| root.locate(&one).ok()).collect())
-}
-
-/// What `ask` tells of each, some at once, in their order.
-fn each<T: Sync, A: Send>(all: &[T], ask: impl Fn(&T) -> A + Sync) -> Vec<A> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut answers = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(one) = all.get(at) else {
-                break answers;
-            };
-            answers.push((at, ask(one)));
-        }
-    };
-    let mut answers: Vec<_> = thread::scope(|scope| {
-        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
-        // Where the system has no more threads, fewer do it.
-        let others: Vec<_> = (1..AT_ONCE.min(all.len())).map_while(start).collect();
-        let own = work();
-        let ended = others.into_iter().map(thread::ScopedJoinHandle::join);
-        ended
-            .flat_map(|answers| answers.unwrap_or_else(|panic| resume_unwind(panic)))
-            .chain(own)
-            .collect()
-    });
-    answers.sort_unstable_by_key(|(at, _)| *at);
-    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 fn view(located: &Located) -> Result<View> {
@@ -233,22 +202,4 @@ fn rows(view: &View) -> Vec<[String; 2]> {
         ("Compression", format!("{:.2}", raw.compression_ratio())),
     ];
     rows.map(|(name, value)| [name.to_owned(), value]).to_vec()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Barrier;
-
-    #[test]
-    fn some_are_asked_at_once_and_told_in_order() {
-        let all: Vec<u32> = (0..16).collect();
-        // Nobody goes on before so many are asked.
-        let all_ask = Barrier::new(AT_ONCE);
-        let answers = each(&all, |one| {
-            all_ask.wait();
-            *one
-        });
-        assert_eq!(answers, all);
-    }
 }
